@@ -1,0 +1,22 @@
+// The last step of `npm run build`: puts a CommonJS launcher in front of the compiled modules.
+//
+// libuv sizes its thread pool once, at the pool's first use, and Node's ES module loader is that first use.
+// A launcher that is CommonJS runs before it and can still choose the size, which the I/O lanes rely on.
+import { chmodSync, writeFileSync } from 'node:fs';
+
+const dist = new URL('../dist/', import.meta.url);
+writeFileSync(new URL('package.json', dist), '{ "type": "commonjs" }\n');
+writeFileSync(new URL('app/package.json', dist), '{ "type": "module" }\n');
+writeFileSync(
+  new URL('main.js', dist),
+  `#!/usr/bin/env node
+'use strict';
+// One thread for each place in the I/O lanes (src/source/lanes.ts) and a few for Node itself.
+process.env.UV_THREADPOOL_SIZE ??= '64';
+import('./app/main.js').catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
+`,
+);
+chmodSync(new URL('main.js', dist), 0o755);

@@ -1,0 +1,1 @@
+export type NtStatus = number;

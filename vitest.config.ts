@@ -1,0 +1,29 @@
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string) => new URL(path, import.meta.url).pathname;
+const alias = {
+  '@holdfast/nfs-rpc': source('protocols/nfs-rpc/src/index.ts'),
+  '@tsmb2/server': source('protocols/smb2/src/index.ts'),
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve: { alias },
+        test: { name: 'unit', include: ['src/**/*.test.ts', 'protocols/*/src/**/*.test.ts'] },
+      },
+      {
+        // Real clients, real FUSE, real processes: started from dist/, one file after the other.
+        resolve: { alias },
+        test: {
+          name: 'system',
+          include: ['test/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
