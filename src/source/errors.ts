@@ -1,0 +1,87 @@
+/**
+ * What can go wrong below the protocols. Each protocol adapter maps every code to its own status in one table.
+ *
+ * - `down`: the source is not there (or cannot be trusted) now; never a statement about the file.
+ * - `timeout`: this one call missed its deadline while the source answers others.
+ * - `busy`: a bound of ours was reached; try again.
+ * - `stale`: a healthy source says that an object named by a handle is gone.
+ */
+export type TreeErrorCode =
+  | 'noent'
+  | 'notdir'
+  | 'isdir'
+  | 'acces'
+  | 'perm'
+  | 'io'
+  | 'inval'
+  | 'exist'
+  | 'notempty'
+  | 'nametoolong'
+  | 'loop'
+  | 'rofs'
+  | 'nospc'
+  | 'dquot'
+  | 'fbig'
+  | 'xdev'
+  | 'mlink'
+  | 'notsupp'
+  | 'badhandle'
+  | 'stale'
+  | 'busy'
+  | 'timeout'
+  | 'down';
+
+export class TreeError extends Error {
+  override readonly name = 'TreeError';
+  readonly code: TreeErrorCode;
+  constructor(code: TreeErrorCode, message?: string, options?: ErrorOptions) {
+    super(message ?? code, options);
+    this.code = code;
+  }
+}
+
+const byErrno: Readonly<Record<string, TreeErrorCode>> = {
+  ENOENT: 'noent',
+  // An object the FUSE daemon forgot: gone under this name, as far as a fresh lookup by path can tell.
+  ESTALE: 'noent',
+  ENOTDIR: 'notdir',
+  EISDIR: 'isdir',
+  EACCES: 'acces',
+  EPERM: 'perm',
+  EINVAL: 'inval',
+  EEXIST: 'exist',
+  ENOTEMPTY: 'notempty',
+  ENAMETOOLONG: 'nametoolong',
+  ELOOP: 'loop',
+  EROFS: 'rofs',
+  ENOSPC: 'nospc',
+  EDQUOT: 'dquot',
+  EFBIG: 'fbig',
+  EXDEV: 'xdev',
+  EMLINK: 'mlink',
+  ENOSYS: 'notsupp',
+  EOPNOTSUPP: 'notsupp',
+  ENOTSUP: 'notsupp',
+  EAGAIN: 'busy',
+  EINTR: 'busy',
+  EBUSY: 'busy',
+  EMFILE: 'busy',
+  ENFILE: 'busy',
+  ENOMEM: 'busy',
+  ETIMEDOUT: 'io',
+  // The FUSE connection is gone or going: the daemon died, was unmounted or aborted.
+  ENOTCONN: 'down',
+  ENODEV: 'down',
+  ECONNABORTED: 'down',
+  ECONNREFUSED: 'down',
+  ESHUTDOWN: 'down',
+  EHOSTDOWN: 'down',
+};
+
+/** The tree error of a failed fs call; an errno that is not listed is an I/O error. */
+export function fromErrno(error: unknown): TreeError {
+  if (error instanceof TreeError) return error;
+  const errno = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = byErrno[errno] ?? 'io';
+  return new TreeError(code, error instanceof Error ? error.message : code, { cause: error });
+}
