@@ -1,0 +1,134 @@
+/*
+ * SMB load over libsmbclient (one request at a time: its calls are synchronous).
+ *   smb-load HOST PORT SHARE CONFIG USER PASSWORD plain|signed|encrypted seq|random|list PATH [name=value ...]
+ * CONFIG is an smb.conf that holds the client's signing choice; USER "-" is a guest without a password.
+ * Prints one JSON line {bytes, ops, seconds, p50, p99}; latencies in microseconds.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <samba-4.0/libsmbclient.h>
+#include <sys/stat.h>
+
+#include "measure.h"
+
+static const char *user, *password;
+static char url[1024];
+
+static void give_credentials(SMBCCTX *c, const char *server, const char *share, char *group, int group_room, char *name,
+                             int name_room, char *secret, int secret_room)
+{
+    (void)c, (void)server, (void)share;
+    snprintf(group, group_room, "WORKGROUP");
+    snprintf(name, name_room, "%s", user);
+    snprintf(secret, secret_room, "%s", password);
+}
+
+static void open_context(char **argv)
+{
+    SMBCCTX *context = smbc_new_context();
+    int guest = !strcmp(argv[5], "-");
+    user = guest ? "guest" : argv[5];
+    password = guest ? "" : argv[6];
+    if (!context || smbc_setConfiguration(context, argv[4]))
+        fail("%s: not accepted", argv[4]);
+    smbc_setDebug(context, 0);
+    smbc_setFunctionAuthDataWithContext(context, give_credentials);
+    smbc_setPort(context, atoi(argv[2]));
+    smbc_setTimeout(context, 120000);
+    smbc_setOptionNoAutoAnonymousLogin(context, !guest);
+    if (!strcmp(argv[7], "encrypted"))
+        smbc_setOptionSmbEncryptionLevel(context, SMBC_ENCRYPTLEVEL_REQUIRE);
+    if (!smbc_init_context(context))
+        fail("libsmbclient: %s", strerror(errno));
+    smbc_set_context(context);
+}
+
+static void read_block(int fd, char *buffer, uint64_t size, uint64_t offset, uint64_t index, int check_all)
+{
+    if (smbc_lseek(fd, offset, SEEK_SET) < 0)
+        fail("seek: %s", strerror(errno));
+    ssize_t got = smbc_read(fd, buffer, size);
+    if (got != (ssize_t)size)
+        fail("read at %llu: %s", (unsigned long long)offset, got < 0 ? strerror(errno) : "short");
+    check_content(index, offset, buffer, size, check_all);
+}
+
+static void measure_reads(const char *path, int random, struct options o)
+{
+    struct stat st;
+    struct samples samples = {0};
+    uint64_t bytes = 0, index = file_index(path), state = random ? o.seed : 0;
+    char *buffer = malloc(PATTERN_SPAN);
+    int fd = smbc_open(url, O_RDONLY, 0);
+    if (fd < 0 || smbc_fstat(fd, &st))
+        fail("%s: %s", url, strerror(errno));
+    uint64_t blocks = st.st_size / o.size;
+    if (!blocks)
+        fail("%s: only %lld bytes", url, (long long)st.st_size);
+    for (uint64_t i = 0; o.warm && i < (uint64_t)st.st_size / PATTERN_SPAN; i++)
+        read_block(fd, buffer, PATTERN_SPAN, i * PATTERN_SPAN, index, 1);
+    double start = now_us(), now = start;
+    while (now - start < o.seconds * 1e6 && (random || o.warm || samples.count < blocks)) {
+        uint64_t offset = next_offset(&o, random, &state, blocks);
+        double sent = now;
+        read_block(fd, buffer, o.size, offset, index, 0);
+        now = now_us();
+        add_sample(&samples, now - sent);
+        bytes += o.size;
+    }
+    print_result(bytes, samples.count, now - start, &samples);
+    smbc_close(fd);
+}
+
+static uint64_t list_once(uint64_t expect)
+{
+    struct stat st;
+    const struct libsmb_file_info *entry;
+    uint64_t entries = 0;
+    int directory = smbc_opendir(url);
+    if (directory < 0)
+        fail("%s: %s", url, strerror(errno));
+    while ((entry = smbc_readdirplus2(directory, &st))) {
+        if (!strcmp(entry->name, ".") || !strcmp(entry->name, ".."))
+            continue;
+        if (!st.st_mode || !st.st_nlink)
+            fail("%s: no attributes", entry->name);
+        entries++;
+    }
+    smbc_closedir(directory);
+    if (expect && entries != expect)
+        fail("%llu entries instead of %llu", (unsigned long long)entries, (unsigned long long)expect);
+    return entries;
+}
+
+/* Operations are entries, each with its attributes; a latency is that of one whole listing. */
+static void measure_listing(struct options o)
+{
+    struct samples samples = {0};
+    uint64_t entries = 0;
+    if (!o.once)
+        list_once(o.expect);
+    double start = now_us(), now = start;
+    do {
+        double sent = now;
+        entries += list_once(o.expect);
+        now = now_us();
+        add_sample(&samples, now - sent);
+    } while (!o.once && now - start < o.seconds * 1e6);
+    print_result(0, entries, now - start, &samples);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 10)
+        fail("usage: smb-load HOST PORT SHARE CONFIG USER PASSWORD plain|signed|encrypted seq|random|list PATH ...");
+    struct options o = parse_options(argc, argv, 10);
+    pattern_init();
+    open_context(argv);
+    snprintf(url, sizeof url, "smb://%s/%s%s", argv[1], argv[3], argv[9]);
+    if (!strcmp(argv[8], "list"))
+        measure_listing(o);
+    else
+        measure_reads(argv[9], !strcmp(argv[8], "random"), o);
+    return 0;
+}
