@@ -1,0 +1,42 @@
+import type { OpenNode, ShareChanges } from '../backend.ts';
+import { Status } from '../wire/status.ts';
+import type { MemoryNode } from './node.ts';
+import { MemoryOpen, type Gate } from './open.ts';
+import { MemoryDescriptors, MemoryExtendedAttributes, MemoryStreams } from './stores.ts';
+import { fail, type MemoryTree } from './tree.ts';
+
+/** The changing half of the in-memory share. */
+export function memoryChanges(tree: MemoryTree, gate: Gate): ShareChanges<MemoryNode> {
+  return {
+    create: (directory, name, options, call) =>
+      gate('create', directory, call, () => tree.create(directory, name, options)),
+    write: (open, offset, data, call) =>
+      gate('write', open.node, call, () => {
+        checkWritable(open);
+        if (!Number.isSafeInteger(offset + data.length)) fail(Status.INVALID_PARAMETER);
+        if (data.length > 0) tree.changeContent(open.node, () => open.node.content.write(offset, data));
+      }),
+    truncate: (node, size, call) =>
+      gate('truncate', node, call, () => {
+        if (node.kind !== 'file') fail(Status.INVALID_PARAMETER);
+        if (!Number.isSafeInteger(size) || size < 0) fail(Status.INVALID_PARAMETER);
+        tree.changeContent(node, () => node.content.truncate(size));
+      }),
+    setAttributes: (node, wanted, call) =>
+      gate('setAttributes', node, call, () => tree.setAttributes(node, wanted)),
+    rename: (node, directory, name, replace, call) =>
+      gate('rename', node, call, () => tree.rename(node, directory, name, replace)),
+    link: (node, directory, name, replace, call) =>
+      gate('link', node, call, () => tree.link(node, directory, name, replace)),
+    remove: (node, call) => gate('remove', node, call, () => tree.remove(node)),
+    flush: (open, call) => gate('flush', open.node, call, () => undefined),
+    securityDescriptors: new MemoryDescriptors(tree),
+    extendedAttributes: new MemoryExtendedAttributes(tree),
+    streams: new MemoryStreams(tree),
+  };
+}
+
+function checkWritable(open: OpenNode<MemoryNode>): void {
+  if (open.node.kind !== 'file') fail(Status.INVALID_DEVICE_REQUEST);
+  if (!(open instanceof MemoryOpen) || !open.write) fail(Status.ACCESS_DENIED);
+}

@@ -1,0 +1,51 @@
+import type { ChangeAction, ChangeEvent } from '../backend.ts';
+import type { MemoryNode } from './node.ts';
+
+/** Also tells what changed, in the bits of a completion filter ([MS-SMB2] 2.2.35). */
+export interface MemoryChange extends ChangeEvent<MemoryNode> {
+  readonly filter: number;
+}
+
+export type MemoryListener = (event: MemoryChange) => void;
+
+interface Watch {
+  readonly recursive: boolean;
+  readonly listener: MemoryListener;
+}
+
+/** Who wants to hear of changes, by directory. */
+export class Watchers {
+  private readonly watches = new Map<MemoryNode, Set<Watch>>();
+
+  add(directory: MemoryNode, recursive: boolean, listener: MemoryListener): () => void {
+    const watch: Watch = { recursive, listener };
+    const set = this.watches.get(directory) ?? new Set();
+    this.watches.set(directory, set.add(watch));
+    return () => {
+      set.delete(watch);
+      if (set.size === 0 && this.watches.get(directory) === set) this.watches.delete(directory);
+    };
+  }
+
+  emit(directory: MemoryNode, name: string, action: ChangeAction, node: MemoryNode, filter: number): void {
+    if (this.watches.size === 0) return;
+    const event: MemoryChange = { directory, name, action, node, filter };
+    const listeners: MemoryListener[] = [];
+    for (
+      let above: MemoryNode | undefined = directory;
+      above !== undefined;
+      above = above.places[0]?.directory
+    ) {
+      for (const watch of this.watches.get(above) ?? []) {
+        if (watch.recursive || above === directory) listeners.push(watch.listener);
+      }
+    }
+    for (const listener of listeners) listener(event);
+  }
+
+  /** Something about the object itself changed: told under each of its names. */
+  modified(node: MemoryNode, filter: number): void {
+    for (const place of node.file.places)
+      this.emit(place.directory, place.name, 'modified', node.file, filter);
+  }
+}
