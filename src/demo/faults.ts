@@ -1,0 +1,131 @@
+import type { FaultScope, FuseOperation, Latency, OperationCounts } from './fuse-protocol.ts';
+
+/** 0, or a negative errno. */
+export type Answer = (error: number) => void;
+
+interface Held {
+  readonly operation: FuseOperation;
+  readonly path: string;
+  readonly answer: Answer;
+}
+
+interface Failure extends FaultScope {
+  readonly errno: number;
+  readonly afterMs: number;
+}
+
+/** True if `path` is `scope` or below it. */
+export function isBelow(path: string, scope: string): boolean {
+  return scope === '/' || path === scope || path.startsWith(`${scope}/`);
+}
+
+function matches(scope: FaultScope, operation: FuseOperation, path: string): boolean {
+  return (scope.operations?.includes(operation) ?? true) && isBelow(path, scope.path);
+}
+
+/** Delays, holds and fails operations, and counts them. Every operation passes through {@link pass} first. */
+export class Faults {
+  readonly #latencies = new Map<string, Latency>();
+  #hangs: FaultScope[] = [];
+  #failures: Failure[] = [];
+  readonly #held = new Set<Held>();
+  readonly #waiters = new Set<{ count: number; done: () => void }>();
+  readonly #counts = new Map<string, Record<keyof OperationCounts, number>>();
+
+  pass(operation: FuseOperation, path: string, answer: Answer): void {
+    this.#countsOf(path)[operation]++;
+    this.#admit({ operation, path, answer });
+  }
+
+  /** Replaces the latencies at and below `path`; the longest matching path decides. */
+  setLatency(path: string, latency: Latency): void {
+    this.#latencies.set(path, latency);
+  }
+
+  hang(scope: FaultScope): void {
+    this.#hangs.push(scope);
+  }
+
+  fail(scope: FaultScope, errno: number, afterMs: number): void {
+    this.#failures.push({ ...scope, errno, afterMs });
+  }
+
+  /** Ends the hangs and failures at and below `path` and lets what they held go on. */
+  heal(path: string): void {
+    this.#hangs = this.#hangs.filter((scope) => !isBelow(scope.path, path));
+    this.#failures = this.#failures.filter((scope) => !isBelow(scope.path, path));
+    for (const held of [...this.#held]) {
+      this.#held.delete(held);
+      this.#admit(held);
+    }
+  }
+
+  get held(): number {
+    return this.#held.size;
+  }
+
+  /** Calls `done` as soon as `count` operations or more are held. */
+  whenHeld(count: number, done: () => void): void {
+    this.#waiters.add({ count, done });
+    this.#wake();
+  }
+
+  countBytes(path: string, bytes: number): void {
+    this.#countsOf(path).readBytes += bytes;
+  }
+
+  counts(path: string): OperationCounts {
+    const sum = { lookup: 0, list: 0, open: 0, read: 0, change: 0, readBytes: 0 };
+    for (const [counted, counts] of this.#counts) {
+      if (!isBelow(counted, path)) continue;
+      for (const key of Object.keys(sum) as (keyof OperationCounts)[]) sum[key] += counts[key];
+    }
+    return sum;
+  }
+
+  resetCounts(): void {
+    this.#counts.clear();
+  }
+
+  #admit(held: Held): void {
+    const { operation, path, answer } = held;
+    if (this.#hangs.some((scope) => matches(scope, operation, path))) {
+      this.#held.add(held);
+      this.#wake();
+      return;
+    }
+    const failure = this.#failures.find((scope) => matches(scope, operation, path));
+    const delayMs = failure ? failure.afterMs : this.#latency(operation, path);
+    const error = failure ? -failure.errno : 0;
+    if (delayMs > 0) setTimeout(answer, delayMs, error);
+    else answer(error);
+  }
+
+  #latency(operation: FuseOperation, path: string): number {
+    let longest = -1;
+    let delayMs = 0;
+    for (const [scope, latency] of this.#latencies) {
+      if (scope.length <= longest || !isBelow(path, scope)) continue;
+      longest = scope.length;
+      delayMs = latency[operation] ?? 0;
+    }
+    return delayMs;
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters) {
+      if (this.#held.size < waiter.count) continue;
+      this.#waiters.delete(waiter);
+      waiter.done();
+    }
+  }
+
+  #countsOf(path: string): Record<keyof OperationCounts, number> {
+    let counts = this.#counts.get(path);
+    if (!counts) {
+      counts = { lookup: 0, list: 0, open: 0, read: 0, change: 0, readBytes: 0 };
+      this.#counts.set(path, counts);
+    }
+    return counts;
+  }
+}

@@ -1,0 +1,68 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** Folders below the temp folder whose name tells which process made them: `holdfast-fuse-PID-XXXXXX`. */
+export const FOLDER_PREFIX = 'holdfast-fuse-';
+
+/** Where something is mounted, as /proc/self/mounts has it; never touches the mounts themselves. */
+export function mountpoints(): string[] {
+  const lines = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  return lines
+    .map((line) => line.split(' ')[1] ?? '')
+    .filter((path) => path !== '')
+    .map((path) =>
+      path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
+    );
+}
+
+export function isMounted(path: string): boolean {
+  return mountpoints().includes(path);
+}
+
+/** Unmounts; with `lazy` also a dead or busy mount. Fails like umount does ("target is busy"). */
+export async function unmountPath(path: string, lazy: boolean): Promise<void> {
+  if (process.getuid?.() === 0) await run('umount', lazy ? ['-l', path] : [path]);
+  else await run('fusermount', [lazy ? '-uz' : '-u', path]);
+}
+
+/** Detaches every mount at `path`, synchronously: for process 'exit' hooks. Never throws. */
+export function detachNow(path: string): void {
+  for (const mounted of mountpoints().filter((mountpoint) => mountpoint === path)) {
+    for (const [command, flag] of [
+      ['umount', '-l'],
+      ['fusermount', '-uz'],
+    ] as const) {
+      try {
+        execFileSync(command, [flag, mounted], { stdio: 'ignore' });
+        break;
+      } catch {
+        // The other command may be allowed to.
+      }
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Unmounts and removes what processes that died without cleaning up have left in the temp folder. */
+export function sweepLeftovers(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = new RegExp(`^${FOLDER_PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    const folder = join(tmpdir(), name);
+    for (const path of mountpoints()) if (path.startsWith(`${folder}/`)) detachNow(path);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,3 @@
+export * from '../../src/demo/content.ts';
+export * from '../../src/demo/fuse-protocol.ts';
+export * from '../../src/demo/fuse-tree.ts';

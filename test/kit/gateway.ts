@@ -1,0 +1,173 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+
+const mainPath = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const START_MS = 20_000;
+const STOP_MS = 20_000;
+
+export type LogLine = Readonly<Record<string, unknown>>;
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface GatewayOptions {
+  /** What follows `node dist/main.js`: `['serve', path, …]`. */
+  readonly args: readonly string[];
+  /** Waits until each of these says that it listens. Default: nfs and smb. */
+  readonly protocols?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** A name below /run/netns to start in; the mount namespace stays the same, so FUSE mounts made later are seen. */
+  readonly netns?: string;
+  /** Default 20 s. */
+  readonly startTimeoutMs?: number;
+}
+
+const running = new Set<Gateway>();
+
+/** A gateway in a process of its own, started from dist/. */
+export class Gateway {
+  /** Every JSON line of its log so far. */
+  readonly log: LogLine[] = [];
+  /** What it wrote besides: stderr and lines that are no JSON. */
+  readonly text: string[] = [];
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #events = new EventEmitter();
+
+  private constructor(options: GatewayOptions) {
+    const command = [process.execPath, mainPath, ...options.args];
+    if (options.netns !== undefined) command.unshift('nsenter', `--net=/run/netns/${options.netns}`);
+    this.#events.setMaxListeners(0);
+    this.#child = spawn(command[0]!, command.slice(1), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.env },
+    });
+    running.add(this);
+    this.#child.on('exit', () => {
+      running.delete(this);
+      this.#events.emit('line');
+    });
+    createInterface({ input: this.#child.stdout }).on('line', (line) => this.#onLine(line));
+    createInterface({ input: this.#child.stderr }).on('line', (line) => this.text.push(line));
+  }
+
+  /** Resolves when all the wanted protocols listen; fails with the log if it ends or takes too long. */
+  static async start(options: GatewayOptions): Promise<Gateway> {
+    if (!existsSync(mainPath)) throw new Error(`${mainPath} is missing: run "npm run build" first`);
+    const gateway = new Gateway(options);
+    const wanted = options.protocols ?? ['nfs', 'smb'];
+    try {
+      for (const protocol of wanted) {
+        await gateway.whenLogged(
+          (line) => line['msg'] === 'listening' && line['protocol'] === protocol,
+          options.startTimeoutMs ?? START_MS,
+        );
+      }
+    } catch (error) {
+      await gateway.kill();
+      throw error;
+    }
+    return gateway;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  get exitCode(): number | null {
+    return this.#child.exitCode;
+  }
+
+  /** The latest listener of `protocol`: the real port also where the configuration says 0. */
+  listener(protocol: string): Listener {
+    const line = this.log.findLast((entry) => entry['msg'] === 'listening' && entry['protocol'] === protocol);
+    if (!line) throw new Error(`nothing listens for ${protocol}\n${this.dump()}`);
+    return { host: String(line['host']), port: Number(line['port']) };
+  }
+
+  port(protocol: string): number {
+    return this.listener(protocol).port;
+  }
+
+  /** The first line, past or future, that `matches`. Fails when the gateway ends or `timeoutMs` are over. */
+  async whenLogged(matches: (line: LogLine) => boolean, timeoutMs = START_MS): Promise<LogLine> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    for (let seen = 0; ;) {
+      for (; seen < this.log.length; seen++) if (matches(this.log[seen]!)) return this.log[seen]!;
+      if (this.#ended) throw new Error(`the gateway has ended\n${this.dump()}`);
+      try {
+        await once(this.#events, 'line', { signal });
+      } catch {
+        throw new Error(`the gateway did not log what was expected within ${timeoutMs} ms\n${this.dump()}`);
+      }
+    }
+  }
+
+  /** SIGTERM; SIGKILL if it has not ended after `timeoutMs`, which is then an error. Resolves with the exit code. */
+  async stop(timeoutMs = STOP_MS): Promise<number | null> {
+    if (!this.#ended) {
+      const gone = once(this.#child, 'exit', { signal: AbortSignal.timeout(timeoutMs) });
+      this.#child.kill('SIGTERM');
+      try {
+        await gone;
+      } catch {
+        await this.kill();
+        throw new Error(`the gateway did not stop within ${timeoutMs} ms\n${this.dump()}`);
+      }
+    }
+    return this.#child.exitCode;
+  }
+
+  /** SIGKILL: a crash. */
+  async kill(): Promise<void> {
+    if (this.#ended) return;
+    const gone = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await gone;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+
+  /** The log for an assertion's message. */
+  dump(): string {
+    return [...this.log.map((line) => JSON.stringify(line)), ...this.text].join('\n');
+  }
+
+  /** Errors and worse (pino's level 50). */
+  errors(): LogLine[] {
+    return this.log.filter((line) => Number(line['level']) >= 50);
+  }
+
+  /** The synchronous last resort of the process's exit hook. */
+  killNow(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  get #ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  #onLine(line: string): void {
+    try {
+      this.log.push(JSON.parse(line) as LogLine);
+    } catch {
+      this.text.push(line);
+    }
+    this.#events.emit('line');
+  }
+}
+
+process.on('exit', () => {
+  for (const gateway of running) gateway.killNow();
+});
