@@ -214,7 +214,7 @@ export class FilePool {
 
   #close(fd: number): void {
     this.lanes.close
-      .run<void>((done) => close(fd, (error) => done(error ?? null, undefined)))
+      .run<undefined>((done) => close(fd, (error) => done(error ?? null, undefined)))
       .catch(() => {
         // Nothing is lost: the descriptor was only read from.
       });

@@ -1,0 +1,92 @@
+/**
+ * Identity of every object, computed from (configuration, export, path) and nothing else: the same in every process, on
+ * every node, after every remount. Golden files in test/ hold these functions still; changing one breaks every
+ * mounted client once.
+ */
+import { createHash } from 'node:crypto';
+import { SipHash, type StringHash } from './siphash.ts';
+import type { ByteString } from './names.ts';
+
+/** One point in time, for attributes: whole seconds since 1970 and nanoseconds below 10^9. */
+export interface Time {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+const derive = (...parts: string[]) => createHash('sha256').update(parts.join('\0')).digest();
+
+/** 2000-01-01T00:00:00Z; creation times lie in the twenty years after it. */
+const creationEpoch = 946_684_800;
+const creationSpan = 20 * 365 * 86_400;
+
+export interface HashHalves {
+  readonly high: number;
+  readonly low: number;
+}
+
+export class Identity {
+  readonly exportName: string;
+  /** Filesystem id: constant for the export, unsigned 32-bit halves. */
+  readonly fsid: HashHalves;
+  /** Volume serial number of the share, unsigned 32 bit. */
+  readonly volumeSerial: number;
+  /** First 6 bytes of every handle of this export. */
+  readonly exportTag: Buffer;
+  readonly #paths: StringHash;
+  readonly #names: StringHash;
+  readonly #births: StringHash;
+
+  /**
+   * @param seed `identity` of the configuration: gateways that share it give the same ids.
+   * @param makeHash replaced in tests, to make collisions likely.
+   */
+  constructor(
+    seed: string,
+    exportName: string,
+    makeHash: (key: Buffer) => StringHash = (key) => new SipHash(key),
+  ) {
+    this.exportName = exportName;
+    const key = (purpose: string) => derive('holdfast', seed, exportName, purpose).subarray(0, 16);
+    this.#paths = makeHash(key('path'));
+    this.#names = makeHash(key('name'));
+    this.#births = makeHash(key('creation'));
+    const volume = key('volume');
+    this.fsid = { high: volume.readUInt32BE(0) & 0x7fffffff, low: volume.readUInt32BE(4) };
+    this.volumeSerial = volume.readUInt32BE(8);
+    this.exportTag = key('export').subarray(0, 6);
+  }
+
+  /** 63-bit hash of a path: the digest in its handle, and, unless that is taken, its node id. */
+  pathHash(path: ByteString, attempt = 0): HashHalves {
+    this.#paths.update(attempt === 0 ? path : `${path}\0${attempt}`);
+    const high = this.#paths.high & 0x7fffffff;
+    const low = this.#paths.low;
+    return high === 0 && low === 0 ? { high, low: 1 } : { high, low };
+  }
+
+  /** 64-bit hash of one name: its place in the listing and its trace in handles. */
+  nameHash(name: ByteString): HashHalves {
+    this.#names.update(name);
+    return { high: this.#names.high, low: this.#names.low };
+  }
+
+  /** The Linux cifs client takes it for the inode's generation: it never moves for a path. */
+  creationTime(path: ByteString): Time {
+    this.#births.update(path);
+    return {
+      seconds: creationEpoch + (this.#births.high % creationSpan),
+      // Whole units of 100 ns, which is all that SMB can carry.
+      nanoseconds: (this.#births.low % 10_000_000) * 100,
+    };
+  }
+}
+
+/** 16 bytes that name this server to SMB clients, the same on every gateway of one configuration. */
+export function serverGuid(seed: string): Buffer {
+  return derive('holdfast', seed, 'server-guid').subarray(0, 16);
+}
+
+/** 32 secret-from-seed bytes with which durable SMB handles are authenticated. */
+export function durableKey(seed: string): Buffer {
+  return derive('holdfast', seed, 'durable-handles');
+}

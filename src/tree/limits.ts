@@ -1,0 +1,29 @@
+/** Bounds and freshness of the tree. Times are milliseconds. */
+export const TreeLimits = {
+  /** Objects remembered at once in one export; directories not used for longest are forgotten first. */
+  nodes: 400_000,
+  /** An attribute this young answers a GETATTR or LOOKUP without asking the source. */
+  attributesFresh: 1_000,
+  /** An attribute this young is good enough inside a listing, where a client opening the file asks again. */
+  entryFresh: 30_000,
+  /** A READ of a file whose attributes are older than this has them refreshed behind it. */
+  readFresh: 5_000,
+  /** A listing this young is served without asking. */
+  listingFresh: 1_000,
+  /** A listing that is refreshed keeps its reader waiting no longer than this; then the last one answers. */
+  listingPatience: 250,
+  /** A listing is refreshed at most once in this many times what it takes. */
+  listingCostFactor: 20,
+  /** A directory used within this time is looked at behind its users' backs. */
+  inUse: 60_000,
+  directoriesInUse: 1_024,
+  /** How often directories in use are gone through, and how many of them are read at a time. */
+  refreshInterval: 500,
+  refreshBatch: 16,
+  negativeFresh: 1_000,
+  negatives: 20_000,
+  /** Entries hashed, or prepared, before the event loop gets its turn. */
+  slice: 1_000,
+  /** Entries whose attributes are fetched ahead of a reader of a listing. */
+  prefetch: 1_024,
+} as const;
