@@ -169,11 +169,12 @@ export class FilePool {
     for (const file of this.#files.values()) file.dropOlderThan(epoch);
   }
 
+  /** Lets go of the descriptor; reads in flight end on the old one, later ones open anew. */
   forget(path: string): void {
     const file = this.#files.get(path);
-    if (!file?.idle) return;
-    this.#files.delete(path);
+    if (!file) return;
     file.drop();
+    if (file.idle) this.#files.delete(path);
   }
 
   close(): void {

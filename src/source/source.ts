@@ -185,7 +185,7 @@ export class Source {
   }
 
   /** The content of a path; nothing is opened before the first read. */
-  file(path: string): SourceFile {
+  file(path: string): Pick<SourceFile, 'read'> {
     if (!this.#files) throw new TreeError('down', 'the source was not started');
     return this.#files.file(path);
   }
@@ -243,5 +243,11 @@ export class Source {
     throw new TreeError('down', 'the path led to another filesystem');
   }
 }
+
+/** What the tree needs of a source. */
+export type TreeSource = Pick<
+  Source,
+  'state' | 'epoch' | 'lstat' | 'readdir' | 'readlink' | 'space' | 'file' | 'forget' | 'confirm'
+>;
 
 type Done<T> = (error: Error | null, value: T) => void;

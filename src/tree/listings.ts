@@ -1,7 +1,7 @@
 /** Directory listings: read, compared with the last one, and looked at again behind the backs of those who use them. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { TreeError } from '../source/errors.ts';
-import type { RawListing, Source } from '../source/source.ts';
+import { TreeError } from './errors.ts';
+import type { RawListing, TreeSource } from '../source/source.ts';
 import type { TimesPolicy } from './attributes.ts';
 import { TreeLimits } from './limits.ts';
 import type { TreeNode } from './node.ts';
@@ -10,7 +10,7 @@ import { Snapshot } from './snapshot.ts';
 import type { Awaitable, ListingChange } from './tree.ts';
 
 export interface ListingsOptions {
-  readonly source: Source;
+  readonly source: TreeSource;
   readonly registry: Registry;
   readonly times: TimesPolicy;
   readonly announce: (change: ListingChange) => void;
@@ -160,7 +160,7 @@ export class Listings {
   // -- Behind the users' backs -------------------------------------------------------------------------------------------
 
   #use(directory: TreeNode, now: number): void {
-    if (now - (this.#inUse.get(directory) ?? 0) < TreeLimits.listingFresh) return;
+    if (now - (this.#inUse.get(directory) ?? Number.NEGATIVE_INFINITY) < TreeLimits.listingFresh) return;
     this.#inUse.delete(directory);
     this.#inUse.set(directory, now);
     if (this.#inUse.size <= TreeLimits.directoriesInUse) return;

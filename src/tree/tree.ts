@@ -5,8 +5,8 @@
  * Methods answer at once where they can and with a promise where they must ask the source; they fail with TreeError.
  */
 import { LRUCache } from 'lru-cache';
-import { TreeError, type TreeErrorCode } from '../source/errors.ts';
-import type { RawAttributes, Source, SpaceUsage } from '../source/source.ts';
+import { TreeError, type TreeErrorCode } from './errors.ts';
+import type { RawAttributes, SpaceUsage, TreeSource } from '../source/source.ts';
 import type { Attributes, TimesPolicy } from './attributes.ts';
 import { decodeHandle, pieceMatches, type DecodedHandle } from './handle.ts';
 import type { Identity } from './identity.ts';
@@ -35,7 +35,7 @@ export type TreeChange = ListingChange | ContentChange;
 
 export interface TreeOptions {
   readonly identity: Identity;
-  readonly source: Source;
+  readonly source: TreeSource;
   readonly times: TimesPolicy;
   /** Replaced in tests: bound of remembered objects. */
   readonly nodes?: number;
@@ -51,13 +51,14 @@ const is = (error: unknown, ...codes: TreeErrorCode[]) =>
 
 export class Tree {
   readonly identity: Identity;
-  readonly source: Source;
+  readonly source: TreeSource;
   readonly times: TimesPolicy;
   readonly #registry: Registry;
   readonly #listings: Listings;
   readonly #negatives = new LRUCache<ByteString, true>({
     max: TreeLimits.negatives,
     ttl: TreeLimits.negativeFresh,
+    perf: { now: () => performance.now() },
   });
   readonly #lookups = new Map<ByteString, Promise<TreeNode>>();
   readonly #listeners = new Set<(change: TreeChange) => void>();
@@ -136,10 +137,21 @@ export class Tree {
       return await this.#look(node);
     } catch (error) {
       // The last good copy speaks for a source that cannot.
-      if (is(error, 'down', 'timeout', 'busy') && node.attributes) return node.attributes;
+      if (is(error, 'down', 'timeout', 'busy')) {
+        if (node.attributes) return node.attributes;
+        if (!node.parent) return this.#unseenRoot(node);
+      }
       if (is(error, 'noent', 'notdir')) throw new TreeError('stale', `gone: ${node.path}`, { cause: error });
       throw error;
     }
+  }
+
+  /** A client can mount, and keep its mount, before the source was ever there. */
+  #unseenRoot(root: TreeNode): Attributes {
+    const { creation } = root;
+    const times = { atime: creation, mtime: creation, ctime: creation, creation };
+    const owner = { uid: 0, gid: 0, rdevMajor: 0, rdevMinor: 0 };
+    return { kind: 'directory', mode: 0o755, links: 2, size: 4096, used: 4096, ...owner, ...times };
   }
 
   #look(node: TreeNode): Promise<Attributes> {
@@ -333,8 +345,7 @@ export class Tree {
       await this.source.confirm();
       throw new TreeError('stale', 'no such object any more');
     }
-    await this.lookup(found.parent!, found.name);
-    return found;
+    return await this.lookup(found.parent!, found.name);
   }
 
   /** Depth first through every name that fits the piece at this level; nearly always there is one. */

@@ -1,0 +1,1 @@
+export { TreeError, type TreeErrorCode } from '../source/errors.ts';

@@ -1,0 +1,422 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { RawAttributes, RawListing, SpaceUsage, TreeSource } from '../source/source.ts';
+import { TreeError } from './errors.ts';
+import { Identity } from './identity.ts';
+import { SipHash, type StringHash } from './siphash.ts';
+import { Tree, type TreeChange } from './tree.ts';
+
+/** A source in memory that can be taken away, and that counts what it is asked. */
+class FakeSource implements TreeSource {
+  state: 'live' | 'down' | 'stuck' = 'live';
+  epoch = 1;
+  readonly asked: string[] = [];
+  readonly entries = new Map<string, Partial<RawAttributes> & { content?: string; target?: string }>([
+    ['', {}],
+  ]);
+
+  put(path: string, entry: Partial<RawAttributes> & { content?: string; target?: string } = {}): void {
+    const parent = path.slice(0, path.lastIndexOf('/'));
+    if (!this.entries.has(parent)) this.put(parent);
+    this.entries.set(path, entry);
+  }
+
+  remove(path: string): void {
+    for (const key of this.entries.keys())
+      if (key === path || key.startsWith(`${path}/`)) this.entries.delete(key);
+  }
+
+  #get(call: string, path: string) {
+    this.asked.push(`${call} ${path}`);
+    if (this.state !== 'live') throw new TreeError('down');
+    const entry = this.entries.get(path);
+    if (!entry) throw new TreeError('noent');
+    return entry;
+  }
+
+  #kind(path: string): RawAttributes['kind'] {
+    const entry = this.entries.get(path);
+    if (entry?.kind) return entry.kind;
+    if (entry?.target !== undefined) return 'symlink';
+    return entry?.content === undefined ? 'directory' : 'file';
+  }
+
+  async lstat(path: string): Promise<RawAttributes> {
+    const entry = await Promise.resolve(this.#get('lstat', path));
+    const size = entry.content?.length ?? 0;
+    const times = { mtimeMs: 1e12, ctimeMs: 1e12, atimeMs: 1e12 };
+    const fixed = { mode: 0o755, links: 0, uid: 0, gid: 0, used: size, rdev: 0 };
+    return { ...fixed, ...times, size, ...entry, kind: this.#kind(path) };
+  }
+
+  async readdir(path: string): Promise<RawListing> {
+    await Promise.resolve(this.#get('readdir', path));
+    const names = [...this.entries.keys()]
+      .filter((key) => key.startsWith(`${path}/`) && !key.slice(path.length + 1).includes('/'))
+      .map((key) => key.slice(path.length + 1));
+    return { names, kinds: names.map((name) => this.#kind(`${path}/${name}`)) };
+  }
+
+  async readlink(path: string): Promise<string> {
+    return (await Promise.resolve(this.#get('readlink', path))).target ?? '';
+  }
+
+  async space(): Promise<SpaceUsage> {
+    await Promise.resolve(this.#get('space', ''));
+    return { totalBytes: 10, freeBytes: 5, availableBytes: 4, totalFiles: 3, freeFiles: 2 };
+  }
+
+  file(path: string) {
+    return {
+      read: async (target: Buffer, position: number) => {
+        const { content = '' } = await Promise.resolve(this.#get('read', path));
+        return target.write(content.slice(position, position + target.length), 'latin1');
+      },
+    };
+  }
+
+  forget(path: string): void {
+    this.asked.push(`forget ${path}`);
+  }
+
+  async confirm(): Promise<void> {
+    await Promise.resolve(this.#get('confirm', ''));
+  }
+}
+
+const identity = new Identity('holdfast', 'dfs');
+const trees: Tree[] = [];
+
+function treeOf(source: FakeSource, options: { identity?: Identity; nodes?: number } = {}): Tree {
+  const tree = new Tree({ identity, source, times: 'auto', ...options });
+  trees.push(tree);
+  return tree;
+}
+
+async function at(tree: Tree, path: string) {
+  let node = tree.root;
+  for (const part of path.split('/').filter(Boolean)) node = await tree.lookup(node, part);
+  return node;
+}
+
+const code = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'resolved',
+    (error: unknown) => (error instanceof TreeError ? error.code : error),
+  );
+const later = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+let source: FakeSource;
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });
+  // A cache takes a start at 0 ms for none.
+  vi.advanceTimersByTime(1);
+  source = new FakeSource();
+  source.put('/__all__/Release.A/a.mkv', { content: 'hello' });
+  source.put('/__all__/Release.B/b.mkv', { content: 'world' });
+});
+afterEach(() => {
+  for (const tree of trees.splice(0)) tree.close();
+  vi.useRealTimers();
+});
+
+describe('lookup', () => {
+  it('finds objects and gives the same reference for the same object', async () => {
+    const tree = treeOf(source);
+    const file = await at(tree, '/__all__/Release.A/a.mkv');
+    expect(file.attributes).toMatchObject({ kind: 'file', size: 5, links: 1 });
+    expect(await at(tree, '/__all__/Release.A/a.mkv')).toBe(file);
+  });
+
+  it('answers from memory for a second, then asks again', async () => {
+    const tree = treeOf(source);
+    await at(tree, '/__all__/Release.A/a.mkv');
+    source.asked.length = 0;
+    await at(tree, '/__all__/Release.A/a.mkv');
+    expect(source.asked).toEqual([]);
+    await later(1_100);
+    await at(tree, '/__all__/Release.A/a.mkv');
+    expect(source.asked).toContain('lstat /__all__/Release.A/a.mkv');
+  });
+
+  it('remembers for a moment that a name does not exist', async () => {
+    const tree = treeOf(source);
+    expect(await code(at(tree, '/nope'))).toBe('noent');
+    source.asked.length = 0;
+    expect(await code(at(tree, '/nope'))).toBe('noent');
+    expect(source.asked).toEqual([]);
+    source.put('/nope');
+    await later(1_100);
+    expect((await at(tree, '/nope')).kind).toBe('directory');
+  });
+
+  it('asks once for many who want the same', async () => {
+    const tree = treeOf(source);
+    await Promise.all(Array.from({ length: 50 }, () => at(tree, '/__all__')));
+    expect(source.asked.filter((call) => call === 'lstat /__all__')).toHaveLength(1);
+  });
+
+  it('never says that something does not exist while the source is down', async () => {
+    const tree = treeOf(source);
+    await at(tree, '/__all__/Release.A/a.mkv');
+    expect(await code(at(tree, '/nope'))).toBe('noent');
+    source.state = 'down';
+    await later(60_000);
+    expect(await code(at(tree, '/nope'))).toBe('down');
+    expect((await at(tree, '/__all__/Release.A/a.mkv')).attributes?.size).toBe(5);
+  });
+});
+
+describe('attributes', () => {
+  it('are stale only when a live source says so', async () => {
+    const tree = treeOf(source);
+    const file = await at(tree, '/__all__/Release.A/a.mkv');
+    source.state = 'down';
+    await later(5_000);
+    expect((await tree.attributes(file)).size).toBe(5);
+    source.state = 'live';
+    source.remove('/__all__/Release.A');
+    expect(await code(Promise.resolve(tree.attributes(file)))).toBe('stale');
+    expect(file.gone).toBe(true);
+  });
+
+  it('tell of a new size, and drop the old descriptor', async () => {
+    const tree = treeOf(source);
+    const changes: TreeChange[] = [];
+    tree.subscribe((change) => changes.push(change));
+    const file = await at(tree, '/__all__/Release.A/a.mkv');
+    const before = file.attributes!;
+    source.put('/__all__/Release.A/a.mkv', { content: 'hello again' });
+    await later(1_100);
+    const after = await tree.attributes(file);
+    expect(after.size).toBe(11);
+    expect(after.ctime).not.toEqual(before.ctime);
+    expect(changes).toContainEqual({ type: 'content', node: file });
+    expect(source.asked).toContain('forget /__all__/Release.A/a.mkv');
+  });
+
+  it('of a root never seen are there all the same', async () => {
+    source.state = 'down';
+    const tree = treeOf(source);
+    expect(await tree.attributes(tree.root)).toMatchObject({ kind: 'directory', links: 2 });
+  });
+
+  it('take an object of another kind for another object', async () => {
+    const tree = treeOf(source);
+    const file = await at(tree, '/__all__/Release.A/a.mkv');
+    source.put('/__all__/Release.A/a.mkv', { kind: 'directory' });
+    await later(1_100);
+    expect(await code(Promise.resolve(tree.attributes(file)))).toBe('stale');
+    expect((await at(tree, '/__all__/Release.A/a.mkv')).kind).toBe('directory');
+  });
+});
+
+describe('listings', () => {
+  it('are in the order of their cookies and can be resumed behind an entry that is gone', async () => {
+    for (let i = 0; i < 500; i++) source.put(`/__all__/R${i}`);
+    const tree = treeOf(source);
+    const all = await at(tree, '/__all__');
+    const first = await tree.list(all);
+    const cookies = first.nodes.map((node) => node.cookie);
+    expect(cookies).toEqual([...new Set(cookies)].sort((a, b) => a - b));
+    expect(cookies[0]).toBeGreaterThanOrEqual(3);
+    expect(cookies.at(-1)).toBeLessThan(2 ** 53);
+    const middle = first.nodes[250]!;
+    const expected = first.nodes.slice(251).map((node) => node.name);
+    source.remove(middle.path);
+    await later(30_000);
+    const second = await tree.list(all);
+    expect(second.nodes.slice(second.after(middle.cookie)).map((node) => node.name)).toEqual(expected);
+  });
+
+  it('move the directory’s times when, and only when, they change', async () => {
+    const tree = treeOf(source);
+    const all = await at(tree, '/__all__');
+    const before = (await tree.attributes(all)).ctime;
+    await later(120_000);
+    expect((await tree.attributes(all)).ctime).toEqual(before);
+    source.put('/__all__/Release.C');
+    await later(30_000);
+    const after = (await tree.attributes(all)).ctime;
+    expect(after.seconds).toBeGreaterThan(before.seconds);
+    await later(120_000);
+    expect((await tree.attributes(all)).ctime).toEqual(after);
+  });
+
+  it('give two processes the same times, and another when something was added in between', async () => {
+    const ctime = async () => {
+      const tree = treeOf(source);
+      return (await tree.attributes(await at(tree, '/__all__'))).ctime;
+    };
+    const first = await ctime();
+    expect(await ctime()).toEqual(first);
+    source.put('/__all__/Release.C');
+    expect(await ctime()).not.toEqual(first);
+  });
+
+  it('are refreshed behind the back of those who use them, and the change is told', async () => {
+    const tree = treeOf(source);
+    const all = await at(tree, '/__all__');
+    await tree.list(all);
+    const changes: TreeChange[] = [];
+    tree.subscribe((change) => changes.push(change));
+    source.put('/__all__/Release.C');
+    source.remove('/__all__/Release.A');
+    await later(2_000);
+    expect(changes).toHaveLength(1);
+    expect(changes[0]).toMatchObject({ type: 'listing', directory: all });
+    const { added, removed } = changes[0] as Extract<TreeChange, { type: 'listing' }>;
+    expect([added.map((node) => node.name), removed.map((node) => node.name)]).toEqual([
+      ['Release.C'],
+      ['Release.A'],
+    ]);
+  });
+
+  it('of a directory nobody uses any more are left alone, unless somebody waits for changes', async () => {
+    const tree = treeOf(source);
+    const all = await at(tree, '/__all__');
+    await tree.list(all);
+    await later(120_000);
+    source.asked.length = 0;
+    await later(60_000);
+    expect(source.asked).toEqual([]);
+    const stop = tree.keepFresh(all);
+    await later(10_000);
+    expect(source.asked.filter((call) => call === 'readdir /__all__').length).toBeGreaterThan(3);
+    stop();
+    source.asked.length = 0;
+    await later(60_000);
+    expect(source.asked).toEqual([]);
+  });
+
+  it('stay as they were while the source is down, and were never empty', async () => {
+    const tree = treeOf(source);
+    const all = await at(tree, '/__all__');
+    const before = await tree.list(all);
+    source.state = 'down';
+    await later(60_000);
+    expect(await tree.list(all)).toBe(before);
+    const unseen = await at(tree, '/__all__').then(() => tree.root);
+    expect(await code(Promise.resolve(tree.list(unseen)))).not.toBe('noent');
+  });
+
+  it('load attributes of a range and look ahead of the reader', async () => {
+    for (let i = 0; i < 50; i++) source.put(`/__all__/R${i}`, { content: 'x' });
+    const tree = treeOf(source);
+    const snapshot = await tree.list(await at(tree, '/__all__'));
+    await tree.load(snapshot, 0, 10);
+    expect(snapshot.nodes.slice(0, 10).every((node) => node.attributes)).toBe(true);
+    await later(0);
+    expect(snapshot.nodes.every((node) => node.attributes)).toBe(true);
+  });
+});
+
+describe('content', () => {
+  it('is read to the end and no further', async () => {
+    const tree = treeOf(source);
+    const file = await at(tree, '/__all__/Release.A/a.mkv');
+    const target = Buffer.alloc(4);
+    expect(await tree.read(file, 0, target)).toEqual({ length: 4, eof: false });
+    expect(target.toString()).toBe('hell');
+    expect(await tree.read(file, 4, target)).toEqual({ length: 1, eof: true });
+    expect(await tree.read(file, 5, target)).toEqual({ length: 0, eof: true });
+    expect(await tree.read(file, 2 ** 52, target)).toEqual({ length: 0, eof: true });
+  });
+
+  it('of anything but a file is refused', async () => {
+    source.put('/link', { target: 'x' });
+    source.put('/pipe', { kind: 'fifo' });
+    const tree = treeOf(source);
+    const target = Buffer.alloc(4);
+    expect(await code(tree.read(await at(tree, '/__all__'), 0, target))).toBe('isdir');
+    expect(await code(tree.read(await at(tree, '/link'), 0, target))).toBe('inval');
+    expect(await code(tree.read(await at(tree, '/pipe'), 0, target))).toBe('inval');
+    expect(await tree.readlink(await at(tree, '/link'))).toBe('x');
+  });
+});
+
+describe('handles', () => {
+  it('work in another process that has seen nothing', async () => {
+    source.put('/a/b/c/d/e/f/g/deep', { content: 'x' });
+    const here = treeOf(source);
+    const handles = await Promise.all(
+      ['/__all__/Release.A/a.mkv', '/__all__', '/a/b/c/d/e/f/g/deep'].map(
+        async (path) => (await at(here, path)).handle,
+      ),
+    );
+    const there = treeOf(source);
+    for (const handle of handles) {
+      const node = await there.resolve(handle);
+      expect(node.handle).toEqual(handle);
+      expect(await there.attributes(node)).toMatchObject({ links: node.kind === 'directory' ? 2 : 1 });
+    }
+    expect(await there.resolve(here.root.handle)).toBe(there.root);
+  });
+
+  it('are stale on a live source’s word only', async () => {
+    const { handle } = await at(treeOf(source), '/__all__/Release.A/a.mkv');
+    source.state = 'down';
+    const there = treeOf(source);
+    expect(await code(Promise.resolve(there.resolve(handle)))).toBe('down');
+    source.state = 'live';
+    expect((await there.resolve(handle)).name).toBe('a.mkv');
+    source.remove('/__all__/Release.A');
+    expect(await code(Promise.resolve(treeOf(source).resolve(handle)))).toBe('stale');
+  });
+
+  it('that are not ours are refused', () => {
+    const tree = treeOf(source);
+    const wrong = Buffer.from(tree.root.handle);
+    wrong[15]! ^= 1;
+    expect(() => tree.resolve(wrong)).toThrow(TreeError);
+    expect(() => tree.resolve(Buffer.alloc(64))).toThrow(TreeError);
+  });
+});
+
+describe('memory', () => {
+  it('is bounded, and what was forgotten is the same when it comes back', async () => {
+    for (let d = 0; d < 20; d++) for (let f = 0; f < 50; f++) source.put(`/d${d}/f${f}`, { content: 'x' });
+    const tree = treeOf(source, { nodes: 200 });
+    const ids = new Map<string, bigint>();
+    for (let round = 0; round < 2; round++) {
+      for (let d = 0; d < 20; d++) {
+        for (const node of (await tree.list(await at(tree, `/d${d}`))).nodes) {
+          expect(ids.get(node.path) ?? node.id).toBe(node.id);
+          ids.set(node.path, node.id);
+        }
+        await later(10);
+      }
+    }
+    expect(ids.size).toBe(1000);
+    expect(tree.size).toBeLessThan(400);
+  });
+});
+
+describe('colliding hashes', () => {
+  /** Eight bits of hash for ids: with hundreds of paths every value is taken many times over. */
+  class WeakHash implements StringHash {
+    high = 0;
+    low = 0;
+    readonly #strong: SipHash;
+    constructor(key: Buffer) {
+      this.#strong = new SipHash(key);
+    }
+    update(text: string): void {
+      this.#strong.update(text);
+      this.low = this.#strong.low & (text.includes('\0') ? 0xffff : 0xff);
+    }
+  }
+  const weak = () => new Identity('holdfast', 'dfs', (key) => new WeakHash(key));
+
+  it('still give every object an id, a cookie and a handle of its own, alike in every process', async () => {
+    for (let i = 0; i < 300; i++) source.put(`/R${i}`, { content: String(i) });
+    const look = async () => {
+      const tree = treeOf(source, { identity: weak() });
+      const { nodes } = await tree.list(tree.root);
+      return nodes.map((node) => [node.name, node.id, node.cookie] as const);
+    };
+    const first = await look();
+    expect(new Set(first.map(([, id]) => id)).size).toBe(301);
+    expect(new Set(first.map(([, , cookie]) => cookie)).size).toBe(301);
+    expect(await look()).toEqual(first);
+  });
+});
