@@ -1,0 +1,20 @@
+/** NTSTATUS values an authentication ends with ([MS-ERREF] 2.3.1). */
+export const AuthStatus = {
+  INVALID_PARAMETER: 0xc000000d,
+  LOGON_FAILURE: 0xc000006d,
+} as const;
+
+/** Authentication failed; the exchange is over. The message is for the log, never for the client. */
+export class AuthError extends Error {
+  override readonly name = 'AuthError';
+  /** STATUS_LOGON_FAILURE or STATUS_INVALID_PARAMETER. */
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export const malformed = (message: string): AuthError => new AuthError(AuthStatus.INVALID_PARAMETER, message);
+export const refused = (message: string): AuthError => new AuthError(AuthStatus.LOGON_FAILURE, message);
