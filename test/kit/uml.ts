@@ -1,0 +1,339 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Duplex } from 'node:stream';
+import { initramfs } from './uml-image.ts';
+
+/** The host's side of the guest's network, in the client's own namespace: where the servers listen. */
+export const HOST_ADDRESS = '10.99.0.1';
+const NAME_PREFIX = 'holdfast-';
+const BOOT_MS = 30_000;
+const RUN_MS = 60_000;
+const OFF_MS = 2000;
+
+export interface GuestResult {
+  /** The shell's exit code; above 128: killed by signal code - 128. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command that runs in the guest. */
+export interface GuestJob {
+  readonly result: Promise<GuestResult>;
+  /** Resolves when the script has called `mark NAME`; fails if it ends without. */
+  marked(name: string): Promise<void>;
+  /** Signals the script and all its children. A process stuck in the kernel may ignore even KILL. */
+  kill(signal?: 'TERM' | 'KILL' | 'INT'): void;
+}
+
+export interface KernelClientOptions {
+  /** The guest's memory (its page cache as well) in MiB. Default 512. */
+  readonly memoryMib?: number;
+}
+
+export interface NfsMount {
+  readonly port: number;
+  /** Default: the NFS port. */
+  readonly mountPort?: number;
+  readonly export: string;
+  readonly mountpoint: string;
+  /** Added to vers=3, proto=tcp, nolock and the ports; e.g. `soft,timeo=10,retrans=2`. */
+  readonly options?: string;
+}
+
+export interface CifsMount {
+  readonly port: number;
+  readonly share: string;
+  readonly mountpoint: string;
+  /** Default `guest,username=guest,vers=3.1.1`. */
+  readonly options?: string;
+}
+
+const live = new Set<KernelClient>();
+let prepared = false;
+
+/**
+ * A real Linux kernel as client: user-mode-linux in a network namespace of its own, whose host side is
+ * {@link HOST_ADDRESS}. Servers that it shall reach are started in {@link netns}.
+ */
+export class KernelClient {
+  /** The name below /run/netns. */
+  readonly netns: string;
+  /** A folder that the guest sees as /host. */
+  readonly folder: string;
+  readonly #events = new EventEmitter();
+  readonly #console: string[] = [];
+  #kernel: ChildProcess | undefined;
+  #lines: Duplex | undefined;
+  #lastJob = 0;
+
+  private constructor() {
+    this.folder = mkdtempSync(join(tmpdir(), `${NAME_PREFIX}uml-`));
+    this.netns = `${NAME_PREFIX}${String(process.pid)}-${this.folder.slice(-6)}`;
+    this.#events.setMaxListeners(0);
+    live.add(this);
+  }
+
+  /** Resolves when the guest's shell takes commands, after about three seconds. Needs root. */
+  static async start(options: KernelClientOptions = {}): Promise<KernelClient> {
+    prepareOnce();
+    const image = initramfs();
+    const client = new KernelClient();
+    try {
+      client.#makeNetwork();
+      client.#boot(image, options.memoryMib ?? 512);
+      await client.#when('ready', BOOT_MS);
+    } catch (error) {
+      await client.dispose();
+      throw error;
+    }
+    return client;
+  }
+
+  /** Runs a shell script in the guest. Fails, and kills it, after `timeoutMs` (default 60 s). */
+  async run(script: string, timeoutMs = RUN_MS): Promise<GuestResult> {
+    const job = this.spawn(script);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        job.kill('KILL');
+        reject(new Error(`not done after ${timeoutMs} ms: ${script}\n${this.console()}`));
+      }, timeoutMs);
+    });
+    try {
+      return await Promise.race([job.result, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The standard output of a script that must succeed. */
+  async output(script: string, timeoutMs = RUN_MS): Promise<string> {
+    const { code, stdout, stderr } = await this.run(script, timeoutMs);
+    if (code !== 0) throw new Error(`exit code ${code}: ${script}\n${stderr}\n${this.console()}`);
+    return stdout;
+  }
+
+  /** Starts a shell script beside the others; it may call `mark NAME` and `await_flag NAME`. */
+  spawn(script: string): GuestJob {
+    const id = String(++this.#lastJob);
+    const file = (suffix: string) => join(this.folder, `${id}.${suffix}`);
+    writeFileSync(file('sh'), `${script}\n`);
+    const done = this.#when(`done ${id} `);
+    this.#tell(`run ${id}`);
+    const result = done.then(async (line) => {
+      const [stdout, stderr] = await Promise.all([
+        readFile(file('out'), 'utf8'),
+        readFile(file('err'), 'utf8'),
+      ]);
+      for (const suffix of ['sh', 'out', 'err']) rmSync(file(suffix));
+      return { code: Number(line.split(' ')[2]), stdout, stderr };
+    });
+    // The caller may look at the result later, or not at all once the client is disposed.
+    result.catch(() => undefined);
+    const marks = new Map<string, Promise<void>>();
+    const seen = new Set<string>();
+    this.#events.on('line', (line: string) => {
+      if (line.startsWith(`mark ${id} `)) seen.add(line.split(' ')[2]!);
+    });
+    return {
+      result,
+      marked: (name) => {
+        const ended = done.then((line) => {
+          if (!seen.has(name)) throw new Error(`ended (${line}) without mark ${name}`);
+        });
+        const marked =
+          marks.get(name) ??
+          (seen.has(name) ? Promise.resolve() : this.#when(`mark ${id} ${name}`).then(() => undefined));
+        marks.set(name, marked);
+        return Promise.race([marked, ended]);
+      },
+      kill: (signal = 'TERM') => this.#tell(`kill ${id} ${signal}`),
+    };
+  }
+
+  /** Lets scripts that wait in `await_flag NAME` go on. */
+  flag(name: string): void {
+    this.#tell(`flag ${name}`);
+  }
+
+  /** Mounts an NFSv3 export that a server in {@link netns} offers. Fails with the guest's message. */
+  async mountNfs(mount: NfsMount, timeoutMs = RUN_MS): Promise<void> {
+    const mountPort = mount.mountPort ?? mount.port;
+    const options = [
+      `vers=3,proto=tcp,addr=${HOST_ADDRESS},port=${mount.port},nolock`,
+      `mountaddr=${HOST_ADDRESS},mountport=${mountPort},mountproto=tcp,mountvers=3`,
+      ...(mount.options === undefined ? [] : [mount.options]),
+    ];
+    const source = `${HOST_ADDRESS}:${mount.export}`;
+    await this.#mount('nfs', source, mount.mountpoint, options.join(','), timeoutMs);
+  }
+
+  /** Mounts a share that a server in {@link netns} offers. Fails with the guest's message. */
+  async mountCifs(mount: CifsMount, timeoutMs = RUN_MS): Promise<void> {
+    const options = mount.options ?? 'guest,username=guest,vers=3.1.1';
+    const source = `//${HOST_ADDRESS}/${mount.share}`;
+    await this.#mount(
+      'cifs',
+      source,
+      mount.mountpoint,
+      `ip=${HOST_ADDRESS},port=${mount.port},${options}`,
+      timeoutMs,
+    );
+  }
+
+  /** The command that starts a process in the client's network: put it before the process's own. */
+  get enter(): [string, string] {
+    return ['nsenter', `--net=/run/netns/${this.netns}`];
+  }
+
+  /** The last lines of the guest's kernel log. */
+  console(lines = 40): string {
+    return this.#console.slice(-lines).join('\n');
+  }
+
+  /** Ends the guest and whatever else runs in its network, and removes both. Safe to call again. */
+  async dispose(): Promise<void> {
+    const kernel = this.#kernel;
+    if (live.has(this) && kernel && kernel.exitCode === null && kernel.signalCode === null) {
+      // A kernel that is killed leaves its processes behind as zombies; one that halts collects them.
+      const off = once(kernel, 'exit', { signal: AbortSignal.timeout(OFF_MS) });
+      this.#tell('off');
+      await off.catch(() => undefined);
+    }
+    this.disposeNow();
+  }
+
+  /** The synchronous {@link dispose}, for the process's last moment. */
+  disposeNow(): void {
+    if (!live.delete(this)) return;
+    removeNamespace(this.netns);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  #makeNetwork(): void {
+    execFileSync('ip', ['netns', 'add', this.netns]);
+    for (const command of [
+      'link set lo up',
+      'tuntap add dev uml0 mode tap',
+      `address add ${HOST_ADDRESS}/24 dev uml0`,
+      'link set uml0 up',
+    ]) {
+      execFileSync('ip', ['-n', this.netns, ...command.split(' ')]);
+    }
+  }
+
+  #boot(image: string, memoryMib: number): void {
+    const kernel = spawn(
+      this.enter[0],
+      [
+        this.enter[1],
+        'linux.uml',
+        `mem=${memoryMib}M`,
+        `initrd=${image}`,
+        'root=/dev/ram0',
+        'rdinit=/init',
+        `hostfolder=${this.folder}`,
+        'con=null',
+        'con0=null,fd:1',
+        'con1=fd:3',
+        'eth0=tuntap,uml0',
+        'quiet',
+        'panic=-1',
+      ],
+      {
+        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+        detached: true,
+        env: { ...process.env, TMPDIR: tmpdir() },
+      },
+    );
+    this.#kernel = kernel;
+    for (const stream of [kernel.stdout!, kernel.stderr!]) {
+      createInterface({ input: stream }).on('line', (line) => this.#console.push(line));
+    }
+    this.#lines = kernel.stdio[3] as Duplex;
+    this.#lines.on('error', () => undefined);
+    createInterface({ input: this.#lines }).on('line', (line) => this.#events.emit('line', line.trim()));
+    kernel.on('exit', () => this.#events.emit('end'));
+  }
+
+  /** The next line from the guest that begins with `start`. */
+  #when(start: string, timeoutMs?: number): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const finish = (settle: () => void) => {
+        clearTimeout(timer);
+        this.#events.off('line', onLine).off('end', onEnd);
+        settle();
+      };
+      const onLine = (line: string) => {
+        if (line.startsWith(start)) finish(() => resolve(line));
+      };
+      const onEnd = () => finish(() => reject(new Error(`the guest kernel has ended\n${this.console()}`)));
+      const late = () =>
+        finish(() => reject(new Error(`no "${start}" in ${timeoutMs ?? 0} ms\n${this.console()}`)));
+      const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
+      this.#events.on('line', onLine).on('end', onEnd);
+    });
+  }
+
+  #tell(line: string): void {
+    this.#lines?.write(`${line}\n`);
+  }
+
+  async #mount(
+    type: string,
+    source: string,
+    mountpoint: string,
+    options: string,
+    timeoutMs: number,
+  ): Promise<void> {
+    await this.output(
+      `mkdir -p ${mountpoint} && mount -t ${type} ${source} ${mountpoint} -o ${options}`,
+      timeoutMs,
+    );
+  }
+}
+
+/** Kills everything in the namespace and removes it. Never throws. */
+function removeNamespace(name: string): void {
+  if (!existsSync(`/run/netns/${name}`)) return;
+  const pids = execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n');
+  for (const pid of pids.map(Number)) {
+    try {
+      if (pid > 0) process.kill(pid, 'SIGKILL');
+    } catch {
+      // Gone by itself.
+    }
+  }
+  execFileSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
+}
+
+/** Removes the namespaces of processes that died without doing so; the guest's folder name ends the namespace's. */
+function sweepLeftovers(): void {
+  if (!existsSync('/run/netns')) return;
+  for (const name of readdirSync('/run/netns')) {
+    const pid = new RegExp(`^${NAME_PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    removeNamespace(name);
+    rmSync(join(tmpdir(), `${NAME_PREFIX}uml-${name.slice(-6)}`), { recursive: true, force: true });
+  }
+}
+
+function prepareOnce(): void {
+  if (prepared) return;
+  prepared = true;
+  if (process.getuid?.() !== 0) throw new Error('the kernel client needs root for its network namespace');
+  sweepLeftovers();
+  process.on('exit', () => {
+    for (const client of live) client.disposeNow();
+  });
+}
