@@ -217,7 +217,15 @@ export class Source {
     genuine: (value: T) => boolean = () => true,
   ): Promise<T> {
     const once = () => this.#askOnce(path, begin, genuine);
-    return this.#live().settled(once(), once);
+    return this.#live()
+      .settled(once(), once)
+      .catch((error: unknown) => {
+        // The root cannot have an I/O error of its own: the daemon is going or has lost its backend.
+        if (path === '' && error instanceof TreeError && error.code === 'io') {
+          throw new TreeError('down', error.message, { cause: error });
+        }
+        throw error;
+      });
   }
 
   async #askOnce<T>(

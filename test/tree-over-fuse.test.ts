@@ -1,0 +1,175 @@
+/** The source and the tree over a real FUSE mount that dies, goes, comes back renumbered, and lies. */
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once, EventEmitter } from 'node:events';
+import { afterEach, describe, expect, it } from 'vitest';
+import { TreeError } from '../src/source/errors.ts';
+import { Source } from '../src/source/source.ts';
+import { Identity } from '../src/tree/identity.ts';
+import type { TreeNode } from '../src/tree/node.ts';
+import { Tree } from '../src/tree/tree.ts';
+import { FuseTree, type FuseTreeOptions } from './kit/fuse.ts';
+
+const cleanUp: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const step of cleanUp.splice(0).reverse()) await step();
+});
+
+class Setup extends EventEmitter {
+  readonly fuse: FuseTree;
+  readonly source: Source;
+  readonly tree: Tree;
+
+  private constructor(fuse: FuseTree) {
+    super();
+    this.fuse = fuse;
+    this.source = new Source({
+      path: fuse.mountpoint,
+      expectFuse: true,
+      onState: (state) => this.emit('state', state),
+    });
+    this.tree = new Tree({ identity: new Identity('holdfast', 'dfs'), source: this.source, times: 'auto' });
+  }
+
+  static async start(options: FuseTreeOptions = {}): Promise<Setup> {
+    const fuse = await FuseTree.start({ releases: 5, ...options });
+    const setup = new Setup(fuse);
+    cleanUp.push(
+      () => fuse.dispose(),
+      () => setup.source.close(),
+      () => setup.tree.close(),
+    );
+    await setup.source.start();
+    return setup;
+  }
+
+  async state(wanted: string): Promise<void> {
+    while (this.source.state !== wanted) await once(this, 'state');
+  }
+
+  async at(path: string): Promise<TreeNode> {
+    let node = this.tree.root;
+    for (const part of path.split('/').filter(Boolean)) node = await this.tree.lookup(node, part);
+    return node;
+  }
+
+  async firstFile(): Promise<TreeNode> {
+    const all = await this.at('/__all__');
+    const release = (await this.tree.list(all)).nodes[0]!;
+    return (await this.tree.list(await this.tree.lookup(all, release.name))).nodes[0]!;
+  }
+
+  async bytes(node: TreeNode, offset = 0, length = 4096): Promise<Buffer> {
+    const target = Buffer.alloc(length);
+    const { length: got } = await this.tree.read(node, offset, target);
+    return target.subarray(0, got);
+  }
+}
+
+const code = (promise: unknown) =>
+  Promise.resolve(promise).then(
+    () => 'resolved',
+    (error: unknown) => (error instanceof TreeError ? error.code : error),
+  );
+
+describe('a FUSE tree', () => {
+  it('is served with links, stable ids and times although it has none of these', async () => {
+    const { tree, fuse, ...setup } = await Setup.start({ times: 'now' });
+    void setup;
+    const all = await tree.lookup(tree.root, '__all__');
+    expect(statSync(fuse.mountpoint + '/__all__').nlink).toBe(0);
+    const first = await tree.attributes(all);
+    expect(first.links).toBe(2);
+    const { nodes } = await tree.list(all);
+    expect(nodes).toHaveLength(5);
+    expect(new Set(nodes.map((node) => node.id)).size).toBe(5);
+    await tree.load(await tree.list(all), 0, 5);
+    expect(nodes.map((node) => node.attributes?.kind)).toEqual(Array(5).fill('directory'));
+    expect((await tree.attributes(all)).mtime).toEqual(first.mtime);
+  });
+
+  it('whose daemon dies is down, and goes on when it is mounted again with other inode numbers', async () => {
+    const setup = await Setup.start({ inodes: 'mount' });
+    const file = await setup.firstFile();
+    const before = await setup.bytes(file);
+    const { id, handle, attributes } = file;
+    expect(before.length).toBe(4096);
+    const epoch = setup.source.epoch;
+
+    await setup.fuse.kill();
+    expect(await code(setup.bytes(file, 1 << 20))).toBe('down');
+    expect(setup.source.state).toBe('down');
+    // What was seen is still known; what was not is not denied.
+    expect((await setup.tree.list(file.parent!)).nodes).toContain(file);
+    expect(await setup.tree.attributes(file)).toEqual(attributes);
+    expect(await code(setup.at('/never-seen'))).toBe('down');
+
+    await setup.fuse.mount();
+    await setup.state('live');
+    expect(setup.source.epoch).toBeGreaterThan(epoch);
+    expect(await setup.bytes(file)).toEqual(before);
+    const again = await setup.firstFile();
+    expect([again.id, again.handle]).toEqual([id, handle]);
+  });
+
+  it('that is unmounted shows nothing of the folder underneath', async () => {
+    const setup = await Setup.start();
+    const all = await setup.at('/__all__');
+    const listing = await setup.tree.list(all);
+    await setup.fuse.unmount();
+    mkdirSync(setup.fuse.path('__all__'), { recursive: true });
+    writeFileSync(setup.fuse.path('underneath'), 'not of the tree');
+    cleanUp.push(() => rmSync(setup.fuse.path('underneath'), { force: true }));
+    try {
+      expect(await code(setup.at('/underneath'))).toBe('down');
+      expect(await code(setup.at('/never-seen'))).toBe('down');
+      expect(await setup.tree.list(all)).toBe(listing);
+      await setup.state('down');
+      expect(await code(setup.tree.list(setup.tree.root))).toBe('down');
+    } finally {
+      rmSync(setup.fuse.path('__all__'), { recursive: true });
+      rmSync(setup.fuse.path('underneath'));
+    }
+    await setup.fuse.mount();
+    await setup.state('live');
+    expect(await code(setup.at('/underneath'))).toBe('noent');
+    expect((await setup.tree.list(all)).length).toBe(listing.length);
+  });
+
+  it('that is detached lazily lets go of its files at once', async () => {
+    const setup = await Setup.start();
+    const file = await setup.firstFile();
+    const before = await setup.bytes(file);
+    await setup.fuse.unmount({ lazy: true });
+    await setup.state('down');
+    await setup.fuse.mount();
+    await setup.state('live');
+    expect(await setup.bytes(file)).toEqual(before);
+  });
+
+  it('that is not there yet is waited for', async () => {
+    const setup = await Setup.start({ mounted: false });
+    expect(setup.source.state).toBe('down');
+    expect(await setup.tree.attributes(setup.tree.root)).toMatchObject({ kind: 'directory' });
+    expect(await code(setup.at('/__all__'))).toBe('down');
+    await setup.fuse.mount();
+    await setup.state('live');
+    expect((await setup.firstFile()).kind).toBe('file');
+  });
+
+  it('gives one file’s ENOTCONN to that file’s readers alone', async () => {
+    const setup = await Setup.start();
+    const file = await setup.firstFile();
+    const epoch = setup.source.epoch;
+    await setup.fuse.fail(file.path, { errno: 'ENOTCONN', operations: ['read'] });
+    expect(await code(setup.bytes(file, 8 << 20))).toBe('io');
+    expect(setup.source).toMatchObject({ state: 'live', epoch });
+  });
+
+  it('takes a root that cannot be read for a source that is down', async () => {
+    const setup = await Setup.start({ entryTimeoutSeconds: 0, attrTimeoutSeconds: 0 });
+    await setup.fuse.fail('/', { errno: 'EIO', operations: ['list'] });
+    expect(await code(setup.tree.list(setup.tree.root))).toBe('down');
+    await setup.fuse.heal();
+    expect((await setup.tree.list(setup.tree.root)).length).toBeGreaterThan(0);
+  });
+});
