@@ -162,6 +162,11 @@ export class KernelClient {
     this.#tell(`flag ${name}`);
   }
 
+  /** Resolves when the guest can connect to `port` of the host side. */
+  async whenListening(port: number, timeoutMs = BOOT_MS): Promise<void> {
+    await this.output(`until nc ${HOST_ADDRESS} ${port} -e true 2>/tmp/nc; do sleep 0.05; done`, timeoutMs);
+  }
+
   /** Mounts an NFSv3 export that a server in {@link netns} offers. Fails with the guest's message. */
   async mountNfs(mount: NfsMount, timeoutMs = RUN_MS): Promise<void> {
     const mountPort = mount.mountPort ?? mount.port;
