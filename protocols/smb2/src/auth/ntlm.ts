@@ -44,6 +44,8 @@ const CHALLENGE_HEADER_SIZE = 56;
 const AUTHENTICATE_HEADER_SIZE = 64;
 /** Names longer than this are nobody's: 256 UTF-16 code units. */
 const MAX_NAME_BYTES = 512;
+/** Kept for the MIC until the client is known; real ones stay below 100 bytes. */
+const MAX_NEGOTIATE_SIZE = 1024;
 /** VERSION ([MS-NLMP] 2.2.2.10): only the NTLMSSP revision, 15, has a meaning. */
 const VERSION = Buffer.from('060100000000000f', 'hex');
 
@@ -58,6 +60,7 @@ export function decodeNegotiate(message: Buffer): number {
   if (ntlmMessageType(message) !== NTLM_MESSAGE.NEGOTIATE || message.length < 16) {
     throw malformed('not an NTLM NEGOTIATE_MESSAGE');
   }
+  if (message.length > MAX_NEGOTIATE_SIZE) throw malformed('NTLM NEGOTIATE_MESSAGE is too long');
   return message.readUInt32LE(12);
 }
 
@@ -144,8 +147,8 @@ export function encodeAvPairs(pairs: readonly (readonly [id: number, value: Buff
 }
 
 /**
- * The AV_PAIRs at the start of `bytes`, first of each id. A pair that does not fit ends the list: some Windows clients
- * cut it short (Samba bug 14932), and the list is the client's own word, sealed by its proof.
+ * The AV_PAIRs at the start of `bytes`, first of each id. A pair that does not fit ends the list: some clients cut it
+ * short (Samba bug 14932), and the list is the client's own word, covered by its proof.
  */
 export function decodeAvPairs(bytes: Buffer): Map<number, Buffer> {
   const pairs = new Map<number, Buffer>();

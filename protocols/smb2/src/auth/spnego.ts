@@ -35,6 +35,9 @@ const SPNEGO_OID = Buffer.from('2b0601050502', 'hex'); // 1.3.6.1.5.5.2
 const NTLMSSP_OID = Buffer.from('2b06010401823702020a', 'hex'); // 1.3.6.1.4.1.311.2.2.10
 const NOT_DEFINED = Buffer.from('not_defined_in_RFC4178@please_ignore');
 
+/** Kept for mechListMIC until the client is known; real ones stay below 100 bytes. */
+const MAX_MECH_TYPES_SIZE = 1024;
+
 /** Whether a token is SPNEGO's rather than a bare NTLMSSP message. */
 export function isSpnego(token: Buffer): boolean {
   return token[0] === GSS_TOKEN || token[0] === context(1);
@@ -61,6 +64,7 @@ function decodeInit(token: Buffer): NegTokenInit {
   const init = fields(gss.expect(context(0)));
   const mechTypes = init.get(context(0));
   if (!mechTypes) throw malformed('NegTokenInit without mechTypes');
+  if (mechTypes.length > MAX_MECH_TYPES_SIZE) throw malformed('MechTypeList is too long');
   const mechanisms = new DerReader(derContent(mechTypes, SEQUENCE));
   let ntlmIndex = -1;
   for (let index = 0; !mechanisms.atEnd; index++) {
