@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Rc4 } from '../crypto/rc4.ts';
-import { AuthExchange, UserStore } from './authenticator.ts';
-import type { AuthStep } from './authenticator.ts';
+import { AuthExchange } from './authenticator.ts';
+import type { AuthResult } from './authenticator.ts';
 import { encodeDer } from './der.ts';
 import { AuthError, AuthStatus } from './errors.ts';
 import { firstMac, hmacMd5, ntowfV2 } from './ntlm-keys.ts';
 import type { AuthOptions } from './ntlm-server.ts';
 import { AvId, decodeAvPairs, encodeAvPairs, MIC_END, MIC_OFFSET, NtlmFlag } from './ntlm.ts';
 import { decodeSpnego, encodeResponse, NegState } from './spnego.ts';
-import { ntHash } from './users.ts';
+import { ntHash, UserStore } from './users.ts';
 
 const PASSWORD = 's3crét';
 const users = new UserStore();
@@ -105,14 +105,14 @@ function authenticateMessage(challenge: Buffer, client: Client): { message: Buff
 }
 
 /** A whole exchange of bare NTLMSSP messages. */
-function logOn(client: Client, options: Partial<AuthOptions> = {}): AuthStep & { key: Buffer } {
+function logOn(client: Client, options: Partial<AuthOptions> = {}): AuthResult & { key: Buffer } {
   const server = exchange(options);
   const { reply } = server.step(negotiateMessage(client.flags));
   const { message, key } = authenticateMessage(reply, client);
   return { ...server.step(message), key };
 }
 
-const who = (step: AuthStep): unknown =>
+const who = (step: AuthResult): unknown =>
   step.done && { ...step.identity, key: step.sessionKey !== undefined };
 const guest = { userName: '', guest: true, anonymous: false, key: false };
 const anonymous = { userName: '', guest: false, anonymous: true, key: false };
@@ -139,6 +139,12 @@ describe('users', () => {
       expect(statusOf(() => logOn({ ntResponse: Buffer.alloc(24, 7) }, options))).toBe(LOGON_FAILURE);
       const lmOnly = { ntResponse: Buffer.alloc(0), lmResponse: Buffer.alloc(24, 7) };
       expect(statusOf(() => logOn(lmOnly, options))).toBe(LOGON_FAILURE);
+    }
+  });
+
+  test('a refusal tells the log whom', () => {
+    for (const client of [{ userName: 'zoe' }, { userName: 'zoe', ntResponse: Buffer.alloc(24) }]) {
+      expect(() => logOn(client)).toThrow(expect.objectContaining({ name: 'AuthError', userName: 'zoe' }));
     }
   });
 
@@ -198,7 +204,7 @@ describe('SPNEGO', () => {
     const content = encodeDer(0xa0, encodeDer(0x30, ...fields));
     return encodeDer(0x60, Buffer.from('06062b0601050502', 'hex'), content);
   };
-  const response = (step: AuthStep) => {
+  const response = (step: AuthResult) => {
     const decoded = decodeSpnego(step.reply);
     if (decoded.kind !== 'response') throw new Error('a server answers with NegTokenResp');
     return decoded;

@@ -5,7 +5,7 @@ import { NTLM_MESSAGE, ntlmMessageType } from './ntlm.ts';
 import { decodeSpnego, encodeResponse, isSpnego, NegState } from './spnego.ts';
 import type { NegTokenInit, NegTokenResp } from './spnego.ts';
 
-export type AuthStep =
+export type AuthResult =
   | { readonly done: false; readonly reply: Buffer }
   | {
       readonly done: true;
@@ -39,7 +39,7 @@ export class AuthExchange {
    *
    * @throws AuthError, after which the exchange is over.
    */
-  step(token: Buffer): AuthStep {
+  step(token: Buffer): AuthResult {
     const stage = this.#stage;
     this.#stage = 'over';
     if (stage === 'over') throw malformed('the authentication is over');
@@ -51,13 +51,13 @@ export class AuthExchange {
     return stage === 'negotiate' ? this.#negotiate(decoded.responseToken, false) : this.#last(decoded);
   }
 
-  #bare(stage: Stage, token: Buffer): AuthStep {
+  #bare(stage: Stage, token: Buffer): AuthResult {
     if (stage === 'authenticate') return finish(this.#ntlm.authenticate(token), Buffer.alloc(0));
     this.#stage = 'authenticate';
     return { done: false, reply: this.#ntlm.challenge(token) };
   }
 
-  #first(init: NegTokenInit | NegTokenResp): AuthStep {
+  #first(init: NegTokenInit | NegTokenResp): AuthResult {
     if (init.kind !== 'init') throw malformed('NegTokenResp without a NegTokenInit');
     if (init.ntlmIndex < 0) throw malformed('the client does not offer NTLMSSP');
     this.#mechTypes = Buffer.from(init.mechTypes);
@@ -71,14 +71,14 @@ export class AuthExchange {
     return { done: false, reply: encodeResponse({ negState, selectsNtlm: true }) };
   }
 
-  #negotiate(token: Buffer, isFirstReply: boolean): AuthStep {
+  #negotiate(token: Buffer, isFirstReply: boolean): AuthResult {
     const responseToken = this.#ntlm.challenge(token);
     const negState = isFirstReply && this.#micRequested ? NegState.REQUEST_MIC : NegState.ACCEPT_INCOMPLETE;
     this.#stage = 'authenticate';
     return { done: false, reply: encodeResponse({ negState, selectsNtlm: isFirstReply, responseToken }) };
   }
 
-  #last({ responseToken, mechListMic: clientMic }: NegTokenResp): AuthStep {
+  #last({ responseToken, mechListMic: clientMic }: NegTokenResp): AuthResult {
     const result = this.#ntlm.authenticate(responseToken);
     let mic: Buffer | undefined;
     if (hasIntegrity(result)) {
@@ -91,8 +91,6 @@ export class AuthExchange {
   }
 }
 
-function finish({ identity, sessionKey }: NtlmResult, reply: Buffer): AuthStep {
+function finish({ identity, sessionKey }: NtlmResult, reply: Buffer): AuthResult {
   return { done: true, reply, identity, sessionKey };
 }
-
-export { UserStore } from './users.ts';

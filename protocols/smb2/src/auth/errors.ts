@@ -9,12 +9,16 @@ export class AuthError extends Error {
   override readonly name = 'AuthError';
   /** STATUS_LOGON_FAILURE or STATUS_INVALID_PARAMETER. */
   readonly status: number;
+  /** What the client called itself, if it came that far. */
+  readonly userName: string | undefined;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, userName?: string) {
     super(message);
     this.status = status;
+    this.userName = userName;
   }
 }
 
 export const malformed = (message: string): AuthError => new AuthError(AuthStatus.INVALID_PARAMETER, message);
-export const refused = (message: string): AuthError => new AuthError(AuthStatus.LOGON_FAILURE, message);
+export const refused = (message: string, userName?: string): AuthError =>
+  new AuthError(AuthStatus.LOGON_FAILURE, message, userName);

@@ -1,5 +1,5 @@
 export { AuthExchange } from './authenticator.ts';
-export type { AuthStep } from './authenticator.ts';
+export type { AuthResult } from './authenticator.ts';
 export { AuthError, AuthStatus } from './errors.ts';
 export type { AuthIdentity, AuthOptions } from './ntlm-server.ts';
 export { initialToken } from './spnego.ts';

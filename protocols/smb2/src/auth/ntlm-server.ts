@@ -1,6 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { Rc4 } from '../crypto/rc4.ts';
-import { malformed, refused } from './errors.ts';
+import { AuthError, malformed, refused } from './errors.ts';
 import { firstMac, hmacMd5, isMicRight, ntowfV2 } from './ntlm-keys.ts';
 import {
   AV_FLAG_MIC,
@@ -126,6 +126,15 @@ export class NtlmServer {
   /** @throws AuthError: LOGON_FAILURE for whoever is not let in, INVALID_PARAMETER for a malformed message. */
   authenticate(message: Buffer): NtlmResult {
     const authenticate = decodeAuthenticate(message);
+    try {
+      return this.#verify(authenticate, message);
+    } catch (error) {
+      if (!(error instanceof AuthError)) throw error;
+      throw new AuthError(error.status, error.message, authenticate.userName);
+    }
+  }
+
+  #verify(authenticate: Authenticate, message: Buffer): NtlmResult {
     this.#flags &= authenticate.flags;
     const isAnonymous = (authenticate.flags & NtlmFlag.ANONYMOUS) !== 0 && authenticate.userName === '';
     // The kernel's cifs `guest` sends no response and no flag, with or without a user name.
