@@ -1,0 +1,61 @@
+/** The configuration as the rest of the program sees it: complete, checked, frozen. */
+import type { LogLevel } from '../log/index.ts';
+import type { ClientRule } from './cidr.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { UserSecret } from './secret.ts';
+
+export interface SmbUser {
+  readonly name: string;
+  readonly secret: UserSecret;
+}
+
+export interface ExportSmb {
+  /** Everybody whom `clients` allows may read without a password. Never together with users. */
+  readonly guest: boolean;
+  readonly users: readonly SmbUser[];
+  readonly clients: ClientRule;
+}
+
+export interface ExportNfs {
+  readonly clients: ClientRule;
+  readonly squash: 'none' | 'root' | 'all';
+  /** Ids that squashed callers act as. */
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface ExportConfig {
+  /** Share name, and NFS path after a `/`. */
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+  readonly expectFuse: boolean;
+  readonly readOnly: true;
+  readonly smb: ExportSmb;
+  readonly nfs: ExportNfs;
+  readonly times: 'auto' | 'source';
+}
+
+export interface Config {
+  /** The file that was read, absolute; undefined when there was none. */
+  readonly file: string | undefined;
+  /** At least one, in the order of the file. */
+  readonly exports: readonly ExportConfig[];
+  readonly smb: {
+    readonly listen: Endpoint;
+    readonly signing: 'auto' | 'required';
+    readonly encryption: 'auto' | 'required' | 'off';
+  };
+  readonly nfs: {
+    /** Answers MOUNT as well. */
+    readonly listen: Endpoint;
+    readonly mountListen: Endpoint | undefined;
+    readonly portmap: boolean | 'register';
+  };
+  readonly admin: { readonly listen: Endpoint };
+  /** Absolute folder for what is worth keeping across restarts. */
+  readonly state: string | undefined;
+  /** Key of all path-derived ids. */
+  readonly identity: string;
+  readonly log: { readonly level: LogLevel };
+}

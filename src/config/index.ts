@@ -1,0 +1,6 @@
+export { ClientRule, privateRanges } from './cidr.ts';
+export type { Config, ExportConfig, ExportNfs, ExportSmb, SmbUser } from './config.ts';
+export { formatEndpoint, parseEndpoint, type Endpoint } from './endpoint.ts';
+export { loadConfig, environmentSettings, type ConfigFlags, type ConfigInput } from './load.ts';
+export { ConfigError, type Problem } from './problems.ts';
+export { UserSecret } from './secret.ts';

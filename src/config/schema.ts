@@ -1,0 +1,225 @@
+/**
+ * What a configuration may say. The `error` of each field is what is allowed there, worded so that it can follow
+ * "expected"; the JSON Schema in deploy/ and every message of a refused configuration come from this declaration.
+ */
+import * as z from 'zod';
+import { isRange, privateRanges } from './cidr.ts';
+import { parseEndpoint } from './endpoint.ts';
+import { logLevels } from '../log/index.ts';
+
+const endpoint = (example: string) => {
+  const allowed = `HOST:PORT such as "${example}" or "[::]:${example.split(':')[1]!}" (ports 0 to 65535)`;
+  return z
+    .string({ error: allowed })
+    .regex(/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/, { error: allowed, abort: true })
+    .refine((text) => parseEndpoint(text) !== undefined, allowed);
+};
+
+const filePath = (what: string) => z.string({ error: what }).min(1, what);
+
+const clients = z.array(
+  z
+    .string({ error: 'an address or CIDR range such as "10.0.0.0/8" or "fd00::/8"' })
+    .refine(isRange, 'an address or CIDR range such as "10.0.0.0/8" or "fd00::/8"'),
+  { error: 'a list of addresses and CIDR ranges such as ["10.0.0.0/8"]' },
+);
+
+const yesOrNo = z.boolean({ error: 'true or false' });
+
+const id = (what: string) => {
+  const allowed = `a ${what} (0 to 4294967294)`;
+  return z.int({ error: allowed }).min(0, allowed).max(4294967294, allowed);
+};
+
+const oneSecret = 'exactly one of passwordFile, passwordEnv, ntHashFile';
+
+const smbUser = z
+  .strictObject(
+    {
+      name: z
+        .string({
+          error: 'a user name of 1 to 104 characters without control characters and any of "/\\[]:;|=,+*?<>@',
+        })
+        .regex(
+          // eslint-disable-next-line no-control-regex
+          /^[^\u0000-\u001f\u007f"/\\[\]:;|=,+*?<>@]{1,104}$/,
+          'a user name of 1 to 104 characters without control characters and any of "/\\[]:;|=,+*?<>@',
+        )
+        .describe('User name of NTLMv2, compared without case.'),
+      passwordFile: filePath('the path of a file that holds the password')
+        .optional()
+        .describe('File with the password; one line ending at its end is not part of it.'),
+      passwordEnv: z
+        .string({ error: 'the name of an environment variable' })
+        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable')
+        .optional()
+        .describe('Environment variable that holds the password.'),
+      ntHashFile: filePath('the path of a file that holds the NT hash')
+        .optional()
+        .describe('File with the NT hash (MD4 of the password in UTF-16LE) as 32 hexadecimal digits.'),
+    },
+    { error: 'a user such as { name: media, passwordFile: /run/secrets/media }' },
+  )
+  .refine(
+    (user) =>
+      [user.passwordFile, user.passwordEnv, user.ntHashFile].filter((secret) => secret !== undefined)
+        .length === 1,
+    { error: oneSecret },
+  );
+
+const smbAccess = z
+  .strictObject(
+    {
+      guest: yesOrNo
+        .optional()
+        .describe('Everybody may read without a password. The default unless there are users.'),
+      users: z
+        .array(smbUser, {
+          error: 'a list of users such as [{ name: media, passwordFile: /run/secrets/media }]',
+        })
+        .min(1, 'at least one user')
+        .optional()
+        .describe('Who may read, by NTLMv2.'),
+    },
+    { error: 'a mapping with guest or users' },
+  )
+  .refine((smb) => (smb.users ? smb.guest !== true : smb.guest !== false), {
+    error: 'either guest: true or users',
+  });
+
+const nfsAccess = z.strictObject(
+  {
+    clients: clients
+      .optional()
+      .describe('Who may use NFS; takes the place of the `clients` of the export. An empty list: nobody.'),
+    squash: z
+      .enum(['none', 'root', 'all'], { error: '"none", "root" or "all"' })
+      .default('root')
+      .describe('Whose user id is replaced by uid and gid: nobody, root, or everybody.'),
+    uid: id('user id').default(65534).describe('User id that squashed callers act as.'),
+    gid: id('group id').default(65534).describe('Group id that squashed callers act as.'),
+  },
+  { error: 'a mapping with clients, squash, uid, gid' },
+);
+
+const exportSettings = z.strictObject(
+  {
+    path: filePath('the folder where the FUSE tree is mounted').describe(
+      'The folder to serve; a relative path starts at the folder of this file.',
+    ),
+    expectFuse: yesOrNo
+      .default(true)
+      .describe(
+        'Wait for a FUSE mount at the path and never serve what lies underneath. false: a plain folder.',
+      ),
+    readOnly: z
+      .literal(true, { error: 'true (read-write exports are not supported)' })
+      .default(true)
+      .describe('Exports are read-only.'),
+    clients: clients
+      .default([...privateRanges])
+      .describe('Who may connect, by either protocol: addresses and CIDR ranges. An empty list: nobody.'),
+    smb: smbAccess.default({}).describe('Access by SMB.'),
+    nfs: nfsAccess.prefault({}).describe('Access by NFS.'),
+    times: z
+      .enum(['auto', 'source'], { error: '"auto" or "source"' })
+      .default('auto')
+      .describe(
+        'auto: modification times that follow the clock are pinned. source: as the source reports them.',
+      ),
+  },
+  { error: 'a mapping with path' },
+);
+
+const exportNameRule =
+  'a name of 1 to 80 letters, digits, ".", "_" and "-" that begins with a letter or digit';
+
+export const settingsSchema = z
+  .strictObject(
+    {
+      exports: z
+        .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/, exportNameRule), exportSettings, {
+          error: 'a mapping of export names such as { dfs: { path: /mnt/dfs } }, or PATH on the command line',
+        })
+        .describe('What is served, by the name that clients mount: NFS path and SMB share.'),
+      smb: z
+        .strictObject(
+          {
+            listen: endpoint('0.0.0.0:445')
+              .optional()
+              .describe('Default 0.0.0.0:445; 0.0.0.0:1445 when not started as root.'),
+            signing: z
+              .enum(['auto', 'required'], { error: '"auto" or "required"' })
+              .default('auto')
+              .describe('auto: messages are signed when the client asks for it. Guests cannot sign.'),
+            encryption: z
+              .enum(['auto', 'required', 'off'], { error: '"auto", "required" or "off"' })
+              .default('auto')
+              .describe('auto: messages are encrypted when the client asks for it. Guests cannot encrypt.'),
+          },
+          { error: 'a mapping with listen, signing, encryption' },
+        )
+        .prefault({})
+        .describe('The SMB server.'),
+      nfs: z
+        .strictObject(
+          {
+            listen: endpoint('0.0.0.0:2049')
+              .optional()
+              .describe(
+                'Default 0.0.0.0:2049; 0.0.0.0:12049 when not started as root. Answers MOUNT as well.',
+              ),
+            mountListen: endpoint('0.0.0.0:20048')
+              .optional()
+              .describe('A port of its own for MOUNT, if wanted.'),
+            portmap: z
+              .union([z.boolean(), z.literal('register')], { error: 'true, false or "register"' })
+              .default(false)
+              .describe(
+                'true: answer portmap on port 111. register: tell the rpcbind that runs on this host.',
+              ),
+          },
+          { error: 'a mapping with listen, mountListen, portmap' },
+        )
+        .prefault({})
+        .describe('The NFS server.'),
+      admin: z
+        .strictObject(
+          { listen: endpoint('0.0.0.0:9445').optional().describe('Default 0.0.0.0:9445.') },
+          { error: 'a mapping with listen' },
+        )
+        .prefault({})
+        .describe('Metrics, health and status over HTTP.'),
+      state: filePath('the path of a folder')
+        .optional()
+        .describe('Folder for what is worth keeping across restarts. Nothing depends on it.'),
+      identity: z
+        .string({ error: 'a text of 1 to 255 characters' })
+        .min(1, 'a text of 1 to 255 characters')
+        .max(255, 'a text of 1 to 255 characters')
+        .default('holdfast')
+        .describe('Key of all ids and handles: gateways with the same value can stand in for each other.'),
+      log: z
+        .strictObject(
+          {
+            level: z
+              .enum(logLevels, { error: logLevels.map((level) => `"${level}"`).join(', ') })
+              .default('info')
+              .describe('The least severe messages that are written.'),
+          },
+          { error: 'a mapping with level' },
+        )
+        .prefault({})
+        .describe('Logs, to standard output.'),
+    },
+    { error: 'a mapping with exports' },
+  )
+  .describe('Configuration of a Holdfast gateway.');
+
+export type Settings = z.output<typeof settingsSchema>;
+
+/** The JSON Schema of what a configuration file may hold. */
+export function jsonSchema(): object {
+  const schema = z.toJSONSchema(settingsSchema, { io: 'input', target: 'draft-2020-12' });
+  return { ...schema, title: 'Holdfast configuration' };
+}

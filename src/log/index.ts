@@ -1,0 +1,2 @@
+export { createLogger, logLevels, type Logger, type LogLevel, type LoggerOptions } from './logger.ts';
+export { renderName } from './render-name.ts';

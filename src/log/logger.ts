@@ -1,0 +1,33 @@
+/** Logs to standard output: one JSON object for each line, or coloured text on a terminal. */
+import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
+import pretty from 'pino-pretty';
+
+export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export type Logger = PinoLogger;
+
+export interface LoggerOptions {
+  /** Where lines go instead of standard output, always as JSON. */
+  readonly destination?: DestinationStream;
+}
+
+/** Fields that may hold a secret, wherever they stand in the first three levels of a log line. */
+const secretFields = ['password', 'passphrase', 'secret', 'ntHash', 'sessionKey', 'authorization', 'token'];
+const redacted = secretFields.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]);
+
+/** Writing is synchronous: the last line before the process ends is there, and no thread of the I/O pool is taken. */
+export function createLogger(level: LogLevel, { destination }: LoggerOptions = {}): Logger {
+  const options = { level, redact: { paths: redacted, censor: '[redacted]' } };
+  if (destination) return pino(options, destination);
+  if (process.stdout.isTTY) {
+    const stream = pretty({
+      colorize: true,
+      sync: true,
+      ignore: 'pid,hostname',
+      translateTime: 'SYS:HH:MM:ss.l',
+    });
+    return pino(options, stream);
+  }
+  return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime });
+}
