@@ -98,7 +98,7 @@ describe('the kernel client', () => {
 
   it('coexists with others and leaves nothing behind', async () => {
     const other = await KernelClient.start({ memoryMib: 128 });
-    expect(await other.output('ip address show eth0')).toContain('10.99.0.2/24');
+    expect(await other.output('ip address show vec0')).toContain('10.99.0.2/24');
     const { netns } = other;
     expect(execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' })).toContain(netns);
     await other.dispose();

@@ -38,8 +38,8 @@ mkdir -p /tmp/flags
 for module in $(cat /modules/order); do insmod $module; done
 mount -t hostfs none /host -o "$(sed 's/.*hostfolder=\\([^ ]*\\).*/\\1/' /proc/cmdline)"
 ip link set lo up
-ip address add 10.99.0.2/24 dev eth0
-ip link set eth0 up
+ip address add 10.99.0.2/24 dev vec0
+ip link set vec0 up
 exec </dev/tty1 >/dev/tty1 2>/dev/console
 stty raw -echo
 job() {

@@ -251,7 +251,7 @@ export class KernelClient {
         'con=null',
         'con0=null,fd:1',
         'con1=fd:3',
-        'eth0=tuntap,uml0',
+        'vec0:transport=tap,ifname=uml0,gro=1',
         'quiet',
         'panic=-1',
       ],
