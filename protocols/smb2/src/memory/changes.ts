@@ -1,9 +1,10 @@
 import type { OpenNode, ShareChanges } from '../backend.ts';
+import { fail } from '../errors.ts';
 import { Status } from '../wire/status.ts';
 import type { MemoryNode } from './node.ts';
 import { MemoryOpen, type Gate } from './open.ts';
 import { MemoryDescriptors, MemoryExtendedAttributes, MemoryStreams } from './stores.ts';
-import { fail, type MemoryTree } from './tree.ts';
+import type { MemoryTree } from './tree.ts';
 
 /** The changing half of the in-memory share. */
 export function memoryChanges(tree: MemoryTree, gate: Gate): ShareChanges<MemoryNode> {

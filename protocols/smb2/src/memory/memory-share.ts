@@ -10,12 +10,13 @@ import {
   type VolumeInfo,
   type VolumeSpace,
 } from '../backend.ts';
+import { fail } from '../errors.ts';
 import { Status } from '../wire/status.ts';
 import { memoryChanges } from './changes.ts';
 import { MemoryListing } from './listing.ts';
 import type { MemoryNode, Place } from './node.ts';
 import { gate, MemoryOpen, type Delay, type Gate } from './open.ts';
-import { fail, fileTimeNow, MemoryTree } from './tree.ts';
+import { fileTimeNow, MemoryTree } from './tree.ts';
 import type { MemoryListener } from './watchers.ts';
 
 const DEFAULT_CAPACITY = 256 * 1024 * 1024;

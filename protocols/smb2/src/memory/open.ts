@@ -7,9 +7,9 @@ import {
   type ShareChanges,
   StatusError,
 } from '../backend.ts';
+import { fail } from '../errors.ts';
 import { Status } from '../wire/status.ts';
 import type { MemoryNode } from './node.ts';
-import { fail } from './tree.ts';
 
 /** The backend method that runs, as the delay knob sees it. */
 export type MemoryOperation =

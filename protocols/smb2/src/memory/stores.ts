@@ -1,11 +1,12 @@
 /** The optional stores of the in-memory share: security descriptors, extended attributes, alternate data streams. */
 import type { BlobStore, ExtendedAttributeStore, StreamStore } from '../backend.ts';
+import { fail } from '../errors.ts';
+import { MAX_DESCRIPTOR_BYTES } from '../security/index.ts';
 import { NotifyFilter } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
 import type { MemoryNode } from './node.ts';
-import { fail, type MemoryTree } from './tree.ts';
+import type { MemoryTree } from './tree.ts';
 
-const MAX_DESCRIPTOR_BYTES = 64 * 1024;
 /** All extended attributes of one file as a FILE_FULL_EA_INFORMATION list ([MS-FSCC] 2.4.15). */
 const MAX_EA_LIST_BYTES = 64 * 1024;
 const EA_ENTRY_OVERHEAD = 9;

@@ -1,7 +1,8 @@
 /** The tree behind the in-memory share: names, times and events as NTFS keeps them. Everything here is synchronous. */
-import { StatusError, type FileTime, type NodeKind, type SetAttributes } from '../backend.ts';
+import type { FileTime, NodeKind, SetAttributes } from '../backend.ts';
+import { fail } from '../errors.ts';
 import { FileAttribute, NotifyFilter } from '../wire/constants.ts';
-import { Status, type NtStatus } from '../wire/status.ts';
+import { Status } from '../wire/status.ts';
 import { Budget } from './content.ts';
 import { MemoryNode, type Place } from './node.ts';
 import { Watchers } from './watchers.ts';
@@ -26,11 +27,8 @@ export interface NewNode {
   readonly target?: string;
 }
 
-const DEFAULT_MODE: Readonly<Record<NodeKind, number>> = { file: 0o644, directory: 0o755, symlink: 0o777 };
-
-export function fail(status: NtStatus): never {
-  throw new StatusError(status);
-}
+/** Open to everybody, so that a share without stored security descriptors lets its clients work. */
+const DEFAULT_MODE: Readonly<Record<NodeKind, number>> = { file: 0o666, directory: 0o777, symlink: 0o777 };
 
 const nameFilter = (node: MemoryNode): number =>
   node.kind === 'directory' ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME;

@@ -1,12 +1,7 @@
 import type { ChangeAction, ChangeEvent } from '../backend.ts';
 import type { MemoryNode } from './node.ts';
 
-/** Also tells what changed, in the bits of a completion filter ([MS-SMB2] 2.2.35). */
-export interface MemoryChange extends ChangeEvent<MemoryNode> {
-  readonly filter: number;
-}
-
-export type MemoryListener = (event: MemoryChange) => void;
+export type MemoryListener = (event: ChangeEvent<MemoryNode>) => void;
 
 interface Watch {
   readonly recursive: boolean;
@@ -29,7 +24,7 @@ export class Watchers {
 
   emit(directory: MemoryNode, name: string, action: ChangeAction, node: MemoryNode, filter: number): void {
     if (this.watches.size === 0) return;
-    const event: MemoryChange = { directory, name, action, node, filter };
+    const event: ChangeEvent<MemoryNode> = { directory, name, action, node, filter };
     const listeners: MemoryListener[] = [];
     for (
       let above: MemoryNode | undefined = directory;
