@@ -38,6 +38,7 @@ export class Gateway {
   readonly text: string[] = [];
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly #events = new EventEmitter();
+  #closed = false;
 
   private constructor(options: GatewayOptions) {
     const command = [process.execPath, mainPath, ...options.args];
@@ -48,8 +49,10 @@ export class Gateway {
       env: { ...process.env, ...options.env },
     });
     running.add(this);
-    this.#child.on('exit', () => {
-      running.delete(this);
+    this.#child.on('exit', () => running.delete(this));
+    // Unlike 'exit' it comes after the last line of the log.
+    this.#child.on('close', () => {
+      this.#closed = true;
       this.#events.emit('line');
     });
     createInterface({ input: this.#child.stdout }).on('line', (line) => this.#onLine(line));
@@ -99,7 +102,7 @@ export class Gateway {
     const signal = AbortSignal.timeout(timeoutMs);
     for (let seen = 0; ;) {
       for (; seen < this.log.length; seen++) if (matches(this.log[seen]!)) return this.log[seen]!;
-      if (this.#ended) throw new Error(`the gateway has ended\n${this.dump()}`);
+      if (this.#closed) throw new Error(`the gateway has ended\n${this.dump()}`);
       try {
         await once(this.#events, 'line', { signal });
       } catch {
