@@ -114,7 +114,6 @@ export interface DaemonReply {
   readonly value?: unknown;
 }
 
-export const GIB = 1024 ** 3;
 export const MIB = 1024 ** 2;
 
 export const defaultSpec: TreeSpec = {
