@@ -1,0 +1,151 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { pino } from 'pino';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Metrics, startAdmin, type AdminServer, type AdminState, type WatchedSource } from './index.ts';
+
+const live: AdminState = {
+  ready: true,
+  exports: [{ name: 'dfs', path: '/mnt/<dfs>', state: 'live', reason: '', epoch: 1, nodes: 3 }],
+};
+
+let server: AdminServer | undefined;
+afterEach(async () => {
+  await server?.close();
+  server = undefined;
+});
+
+async function start(state: () => AdminState = () => live, metrics = new Metrics({ process: false })) {
+  server = await startAdmin({ host: '127.0.0.1', port: 0, metrics, state, log: pino({ level: 'silent' }) });
+  const { port } = server;
+  return {
+    port,
+    get: (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init),
+  };
+}
+
+describe('Metrics', () => {
+  it('counts requests, bytes and time by protocol and operation', async () => {
+    const metrics = new Metrics({ process: false });
+    const meter = metrics.request('nfs', 'READ');
+    expect(metrics.request('nfs', 'READ')).toBe(meter);
+    meter.observe(0.000_1, 100, 4096, true);
+    meter.observe(0.003, 100, 1048576, true);
+    meter.observe(90, 100, 8, false);
+    const lines = (await metrics.text()).split('\n');
+    for (const line of [
+      '# TYPE holdfast_requests_total counter',
+      'holdfast_requests_total{protocol="nfs",operation="READ",status="ok"} 2',
+      'holdfast_requests_total{protocol="nfs",operation="READ",status="error"} 1',
+      'holdfast_bytes_total{protocol="nfs",operation="READ",direction="in"} 300',
+      'holdfast_bytes_total{protocol="nfs",operation="READ",direction="out"} 1052680',
+      '# TYPE holdfast_request_duration_seconds histogram',
+      'holdfast_request_duration_seconds_bucket{protocol="nfs",operation="READ",le="0.00005"} 0',
+      'holdfast_request_duration_seconds_bucket{protocol="nfs",operation="READ",le="0.0001"} 1',
+      'holdfast_request_duration_seconds_bucket{protocol="nfs",operation="READ",le="0.005"} 2',
+      'holdfast_request_duration_seconds_bucket{protocol="nfs",operation="READ",le="60"} 2',
+      'holdfast_request_duration_seconds_bucket{protocol="nfs",operation="READ",le="+Inf"} 3',
+      'holdfast_request_duration_seconds_sum{protocol="nfs",operation="READ"} 90.0031',
+      'holdfast_request_duration_seconds_count{protocol="nfs",operation="READ"} 3',
+    ])
+      expect(lines).toContain(line);
+  });
+
+  it('tells the state of sources and the use of lanes as they are when asked', async () => {
+    const metrics = new Metrics({ process: false });
+    const source = {
+      state: 'live' as WatchedSource['state'],
+      epoch: 1,
+      lanes: { data: { limit: 32, inFlight: 5, hung: 1, waiting: 7 } },
+    };
+    metrics.watchSource('dfs', source);
+    expect(await metrics.text()).toContain('holdfast_source_state{export="dfs",state="live"} 1');
+    source.state = 'down';
+    const text = await metrics.text();
+    expect(text).toContain('holdfast_source_state{export="dfs",state="live"} 0');
+    expect(text).toContain('holdfast_source_state{export="dfs",state="down"} 1');
+    expect(text).toContain('holdfast_lane_in_flight{export="dfs",lane="data"} 5');
+    expect(text).toContain('holdfast_lane_waiting{export="dfs",lane="data"} 7');
+    expect(text).toContain('holdfast_lane_limit{export="dfs",lane="data"} 32');
+  });
+
+  it('counts connections', async () => {
+    const metrics = new Metrics({ process: false });
+    const meter = metrics.connections('nfs');
+    meter.opened();
+    meter.opened();
+    meter.closed();
+    const text = await metrics.text();
+    expect(text).toContain('holdfast_connections{protocol="nfs"} 1');
+    expect(text).toContain('holdfast_connections_total{protocol="nfs"} 2');
+  });
+
+  it('has the event-loop delay and the process', async () => {
+    const metrics = new Metrics();
+    metrics.addInfo({ version: '1.2.3' });
+    const text = await metrics.text();
+    expect(text).toContain('nodejs_eventloop_lag_p99_seconds');
+    expect(text).toContain('process_resident_memory_bytes');
+    expect(text).toContain('holdfast_info{version="1.2.3"} 1');
+  });
+});
+
+describe('admin server', () => {
+  it('gives metrics, health and a page', async () => {
+    const { get } = await start();
+    const metrics = await get('/metrics');
+    expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+    expect(await metrics.text()).toContain('# TYPE holdfast_requests_total counter');
+    expect(await (await get('/livez')).text()).toBe('ok\n');
+    expect(await (await get('/readyz?verbose')).json()).toEqual(live);
+    const page = await (await get('/')).text();
+    expect(page).toContain('/mnt/&lt;dfs&gt;');
+    expect(page).not.toContain('<dfs>');
+  });
+
+  it('is not ready when the gateway is not, and alive all the same', async () => {
+    const { get } = await start(() => ({ ...live, ready: false }));
+    expect((await get('/readyz')).status).toBe(503);
+    expect((await get('/livez')).status).toBe(200);
+  });
+
+  it('only answers GET and HEAD of what there is', async () => {
+    const { get } = await start();
+    expect((await get('/metrics', { method: 'POST', body: 'x' })).status).toBe(405);
+    expect((await get('/etc/passwd')).status).toBe(404);
+    expect((await get('/constructor')).status).toBe(404);
+    const head = await get('/livez', { method: 'HEAD' });
+    expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '3', '']);
+  });
+
+  it('answers 500 when the state cannot be had, and goes on', async () => {
+    const { get } = await start(() => {
+      throw new Error('no state');
+    });
+    expect((await get('/readyz')).status).toBe(500);
+    expect((await get('/livez')).status).toBe(200);
+  });
+
+  it.each([
+    ['a header without end', `GET / HTTP/1.1\r\nx: ${'y'.repeat(20_000)}`, /^HTTP\/1\.1 431 /],
+    ['no HTTP', '\0\0\0\x2a\x80\0\0\x28\r\n\r\n', /^HTTP\/1\.1 400 /],
+    ['a GET with a body', 'GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n', /^HTTP\/1\.1 413 /],
+  ])('ends the connection of %s', async (_, request, status) => {
+    const { port } = await start();
+    const socket = connect(port, '127.0.0.1');
+    let answer = '';
+    socket.on('data', (data) => (answer += data.toString('latin1')));
+    socket.on('error', () => undefined);
+    socket.write(request);
+    await once(socket, 'close');
+    expect(answer).toMatch(status);
+  });
+
+  it('rejects when it cannot listen', async () => {
+    const { port } = await start();
+    const options = { host: '127.0.0.1', port, metrics: new Metrics({ process: false }), state: () => live };
+    await expect(startAdmin({ ...options, log: pino({ level: 'silent' }) })).rejects.toMatchObject({
+      code: 'EADDRINUSE',
+    });
+  });
+});

@@ -1,0 +1,291 @@
+/**
+ * Everything that is counted, and the only place that knows prom-client.
+ *
+ * A request costs a few additions to numbers of its own meter; prom-client's tables are filled when somebody asks.
+ * No path and no client is ever a label: their number is not bounded.
+ */
+import { collectDefaultMetrics, Gauge, Registry, type Metric } from 'prom-client';
+
+export type Protocol = 'nfs' | 'mount' | 'portmap' | 'smb';
+
+/** Upper bounds of the latency buckets, in seconds: from an answer out of a cache to a source that hangs. */
+const latencyBounds = [
+  0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
+  10, 30, 60,
+];
+
+/** What one operation of one protocol has done. Get it once, and keep it. */
+export class RequestMeter {
+  readonly protocol: Protocol;
+  readonly operation: string;
+  ok = 0;
+  failed = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  seconds = 0;
+  /** Requests that took at most the bound with the same index, and not the one before it; the last: longer than all. */
+  readonly buckets = new Float64Array(latencyBounds.length + 1);
+
+  constructor(protocol: Protocol, operation: string) {
+    this.protocol = protocol;
+    this.operation = operation;
+  }
+
+  /** One request that was answered: how long it took, its payload either way, and whether the answer was success. */
+  observe(seconds: number, bytesIn: number, bytesOut: number, ok: boolean): void {
+    if (ok) this.ok += 1;
+    else this.failed += 1;
+    this.bytesIn += bytesIn;
+    this.bytesOut += bytesOut;
+    this.seconds += seconds;
+    let bucket = 0;
+    while (bucket < latencyBounds.length && seconds > latencyBounds[bucket]!) bucket += 1;
+    this.buckets[bucket]! += 1;
+  }
+}
+
+/** The connections of one protocol. */
+export class ConnectionMeter {
+  open = 0;
+  total = 0;
+  /** Ended by the server: a malformed message, a client that is not allowed, a bound that was reached. */
+  refused = 0;
+
+  opened(): void {
+    this.open += 1;
+    this.total += 1;
+  }
+
+  closed(): void {
+    this.open -= 1;
+  }
+}
+
+const sourceStates = ['live', 'down', 'stuck'] as const;
+export type SourceState = (typeof sourceStates)[number];
+
+export interface LaneUse {
+  /** Calls that may run at once. */
+  readonly limit: number;
+  readonly inFlight: number;
+  /** Of those, the ones whose callers were already told of the timeout. */
+  readonly hung: number;
+  readonly waiting: number;
+}
+
+/** What is looked at when somebody asks for the metrics. */
+export interface WatchedSource {
+  readonly state: SourceState;
+  readonly epoch: number;
+  readonly lanes: Readonly<Record<string, LaneUse>>;
+}
+
+interface Sample {
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly value: number;
+  readonly metricName?: string;
+}
+
+/** A metric whose samples are made when they are asked for, from numbers kept elsewhere. */
+class Computed {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly aggregator = 'sum';
+  readonly #samples: () => Sample[];
+
+  constructor(name: string, type: Computed['type'], help: string, samples: () => Sample[]) {
+    this.name = name;
+    this.type = type;
+    this.help = help;
+    this.#samples = samples;
+  }
+
+  get() {
+    const { name, help, type, aggregator } = this;
+    return Promise.resolve({ name, help, type, aggregator, values: this.#samples() });
+  }
+}
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #requests = new Map<string, RequestMeter>();
+  readonly #connections = new Map<Protocol, ConnectionMeter>();
+  readonly #sources = new Map<string, WatchedSource>();
+  #rendering: Promise<string> | undefined;
+
+  /** @param process also the metrics of the process: memory, CPU, descriptors, event-loop delay, garbage collection. */
+  constructor({ process = true }: { readonly process?: boolean } = {}) {
+    if (process) collectDefaultMetrics({ register: this.#registry });
+    this.#addRequests();
+    this.#addConnections();
+    this.#addSources();
+  }
+
+  /** The meter of one operation, such as `nfs` and `READ`. The same arguments give the same meter. */
+  request(protocol: Protocol, operation: string): RequestMeter {
+    const key = `${protocol} ${operation}`;
+    let meter = this.#requests.get(key);
+    if (!meter) {
+      meter = new RequestMeter(protocol, operation);
+      this.#requests.set(key, meter);
+    }
+    return meter;
+  }
+
+  connections(protocol: Protocol): ConnectionMeter {
+    let meter = this.#connections.get(protocol);
+    if (!meter) {
+      meter = new ConnectionMeter();
+      this.#connections.set(protocol, meter);
+    }
+    return meter;
+  }
+
+  /** Reports on the source of an export from now on. */
+  watchSource(exportName: string, source: WatchedSource): void {
+    this.#sources.set(exportName, source);
+  }
+
+  /** A fact that does not change, such as the version, as labels of a gauge that is 1. */
+  addInfo(labels: Readonly<Record<string, string>>): void {
+    const registers = [this.#registry];
+    const info = {
+      name: 'holdfast_info',
+      help: 'What is running.',
+      labelNames: Object.keys(labels),
+      registers,
+    };
+    new Gauge(info).set(labels, 1);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** In the text format of Prometheus. Those who ask at the same time get the same text. */
+  text(): Promise<string> {
+    this.#rendering ??= this.#registry.metrics().finally(() => (this.#rendering = undefined));
+    return this.#rendering;
+  }
+
+  #add(name: string, type: Computed['type'], help: string, samples: () => Sample[]): void {
+    // The registry asks of a metric no more than `name` and `get`; its type names the four classes it ships.
+    this.#registry.registerMetric(new Computed(name, type, help, samples) as unknown as Metric);
+  }
+
+  #addRequests(): void {
+    const ofEach = (samples: (meter: RequestMeter, labels: Record<string, string>) => Sample[]) => () =>
+      [...this.#requests.values()].flatMap((meter) => {
+        const { protocol, operation } = meter;
+        return samples(meter, { protocol, operation });
+      });
+    this.#add(
+      'holdfast_requests_total',
+      'counter',
+      'Requests answered, by protocol, operation and status class.',
+      ofEach(({ ok, failed }, labels) => [
+        { labels: { ...labels, status: 'ok' }, value: ok },
+        { labels: { ...labels, status: 'error' }, value: failed },
+      ]),
+    );
+    this.#add(
+      'holdfast_request_duration_seconds',
+      'histogram',
+      'Time from the whole request to its answer.',
+      ofEach((meter, labels) => histogramSamples(meter, labels)),
+    );
+    this.#add(
+      'holdfast_bytes_total',
+      'counter',
+      'Payload of requests (in) and answers (out).',
+      ofEach(({ bytesIn, bytesOut }, labels) => [
+        { labels: { ...labels, direction: 'in' }, value: bytesIn },
+        { labels: { ...labels, direction: 'out' }, value: bytesOut },
+      ]),
+    );
+  }
+
+  #addConnections(): void {
+    const ofEach = (value: (meter: ConnectionMeter) => number) => () =>
+      [...this.#connections].map(([protocol, meter]) => ({ labels: { protocol }, value: value(meter) }));
+    this.#add(
+      'holdfast_connections',
+      'gauge',
+      'Connections that are open.',
+      ofEach(({ open }) => open),
+    );
+    this.#add(
+      'holdfast_connections_total',
+      'counter',
+      'Connections that were accepted.',
+      ofEach(({ total }) => total),
+    );
+    this.#add(
+      'holdfast_connections_refused_total',
+      'counter',
+      'Connections that the server ended.',
+      ofEach(({ refused }) => refused),
+    );
+  }
+
+  #addSources(): void {
+    const ofEach = (samples: (source: WatchedSource, name: string) => Sample[]) => () =>
+      [...this.#sources].flatMap(([name, source]) => samples(source, name));
+    this.#add(
+      'holdfast_source_state',
+      'gauge',
+      'State of the source of an export: 1 for the one it is in.',
+      ofEach(({ state }, name) =>
+        sourceStates.map((one) => ({ labels: { export: name, state: one }, value: one === state ? 1 : 0 })),
+      ),
+    );
+    this.#add(
+      'holdfast_source_epoch',
+      'gauge',
+      'How often the source of an export was mounted, as far as it was seen.',
+      ofEach(({ epoch }, name) => [{ labels: { export: name }, value: epoch }]),
+    );
+    const ofEachLane = (value: (lane: LaneUse) => number) =>
+      ofEach(({ lanes }, name) =>
+        Object.entries(lanes).map(([lane, use]) => ({ labels: { export: name, lane }, value: value(use) })),
+      );
+    this.#add(
+      'holdfast_lane_in_flight',
+      'gauge',
+      'Calls to the source that run, by lane.',
+      ofEachLane(({ inFlight }) => inFlight),
+    );
+    this.#add(
+      'holdfast_lane_hung',
+      'gauge',
+      'Calls to the source that missed their deadline and still run, by lane.',
+      ofEachLane(({ hung }) => hung),
+    );
+    this.#add(
+      'holdfast_lane_waiting',
+      'gauge',
+      'Calls to the source that wait for a place, by lane.',
+      ofEachLane(({ waiting }) => waiting),
+    );
+    this.#add(
+      'holdfast_lane_limit',
+      'gauge',
+      'Calls to the source that may run at once, by lane.',
+      ofEachLane(({ limit }) => limit),
+    );
+  }
+}
+
+function histogramSamples(meter: RequestMeter, labels: Record<string, string>): Sample[] {
+  const name = 'holdfast_request_duration_seconds';
+  let count = 0;
+  const samples: Sample[] = [...meter.buckets].map((inBucket, index) => {
+    count += inBucket;
+    const le = latencyBounds[index] ?? '+Inf';
+    return { labels: { ...labels, le }, value: count, metricName: `${name}_bucket` };
+  });
+  samples.push({ labels, value: meter.seconds, metricName: `${name}_sum` });
+  samples.push({ labels, value: count, metricName: `${name}_count` });
+  return samples;
+}
