@@ -121,6 +121,7 @@ struct options {
     double seconds;  /* at least this long */
     int warm;        /* read the whole file once before the clock starts */
     int once;        /* one pass over the listing, however short */
+    int links;       /* a link count of zero is an error */
 };
 
 static inline struct options parse_options(int argc, char **argv, int first)
@@ -144,6 +145,8 @@ static inline struct options parse_options(int argc, char **argv, int first)
             o.seconds = strtod(value, NULL);
         else if (!strncmp(argv[i], "warm", n))
             o.warm = number != 0;
+        else if (!strncmp(argv[i], "links", n))
+            o.links = number != 0;
         else if (!strncmp(argv[i], "once", n))
             o.once = number != 0;
         else

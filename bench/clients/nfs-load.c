@@ -248,7 +248,7 @@ struct list_run {
     struct object directory;
     uint64_t entries, without_attributes, cookie;
     cookieverf3 verifier;
-    int eof, flying;
+    int eof, flying, links;
     /* Entries of the last page whose attributes must be fetched. */
     struct object *missing;
     char **names;
@@ -287,7 +287,7 @@ static void on_page(struct rpc_context *context, int status, void *data, void *p
         run->entries++;
         if (!entry->name_attributes.attributes_follow)
             note_missing(run, entry);
-        else if (!entry->name_attributes.post_op_attr_u.attributes.nlink)
+        else if (run->links && !entry->name_attributes.post_op_attr_u.attributes.nlink)
             fail("READDIRPLUS: %s has no links", entry->name);
     }
     if (!ok->reply.entries && !ok->reply.eof)
@@ -337,7 +337,7 @@ static void list_once(struct list_run *run, uint64_t expect, struct samples *sam
 /* Operations are entries, each with its attributes; a latency is that of one page. */
 static void measure_listing(struct object directory, struct options o)
 {
-    struct list_run run = {.directory = directory};
+    struct list_run run = {.directory = directory, .links = o.links};
     struct samples samples = {0};
     uint64_t entries = 0;
     if (!o.once)

@@ -1,0 +1,117 @@
+import { cpus, loadavg, release } from 'node:os';
+
+/**
+ * @typedef {'holdfast' | 'peer' | 'limit'} Column
+ *
+ * @typedef {object} Sample
+ * @property {number} bytes
+ * @property {number} ops
+ * @property {number} seconds
+ * @property {number} p50 microseconds
+ * @property {number} p99 microseconds
+ *
+ * @typedef {object} Result
+ * @property {import('./rows.mjs').Row} row
+ * @property {number} entries of a listing
+ * @property {Partial<Record<Column, Sample[]>>} samples
+ */
+
+export const peers = { nfs: 'Ganesha', smb: 'smbd' };
+
+/** @param {number[]} values */
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/**
+ * What a row is judged by: more is better. MB/s, operations or listings in a second.
+ * @param {Result} result
+ * @param {Sample} sample
+ */
+function rate({ row, entries }, sample) {
+  if (row.mode === 'seq') return sample.bytes / sample.seconds / 1e6;
+  const ops = sample.ops / sample.seconds;
+  return row.mode === 'list' ? ops / entries : ops;
+}
+
+/**
+ * @param {Result} result
+ * @param {Column} column
+ * @returns {{ rate: number, p50: number, p99: number } | undefined} medians over the rounds
+ */
+export function summarise(result, column) {
+  const samples = result.samples[column];
+  if (!samples || samples.length === 0) return undefined;
+  return {
+    rate: median(samples.map((sample) => rate(result, sample))),
+    p50: median(samples.map((sample) => sample.p50)),
+    p99: median(samples.map((sample) => sample.p99)),
+  };
+}
+
+/** @param {number} value */
+const grouped = (value) => Math.round(value).toLocaleString('en-US');
+
+/**
+ * @param {Result} result
+ * @param {{ rate: number } | undefined} summary
+ */
+function shown({ row }, summary) {
+  if (!summary) return '–';
+  if (row.mode === 'seq') return `${grouped(summary.rate)} MB/s`;
+  if (row.mode === 'random') return `${grouped(summary.rate)}/s`;
+  return `${(1 / summary.rate).toFixed(3)} s`;
+}
+
+/**
+ * @param {{ rate: number } | undefined} a
+ * @param {{ rate: number } | undefined} b
+ */
+function ratio(a, b) {
+  return a && b ? `${(a.rate / b.rate).toFixed(2)} ×` : '–';
+}
+
+/** @param {{ p50: number, p99: number } | undefined} summary */
+function latency(summary) {
+  return summary ? `${grouped(summary.p50)} / ${grouped(summary.p99)}` : '–';
+}
+
+/** @param {Result[]} results */
+export function markdown(results) {
+  const head = ['row', 'work', 'Holdfast', 'peer', 'bare limit', 'Holdfast / peer', 'Holdfast / limit'];
+  head.push('Holdfast p50 / p99 µs', 'peer p50 / p99 µs');
+  const lines = [head, head.map(() => '---')];
+  for (const result of results) {
+    const holdfast = summarise(result, 'holdfast');
+    const peer = summarise(result, 'peer');
+    const limit = summarise(result, 'limit');
+    const { row } = result;
+    lines.push([
+      row.name,
+      row.what,
+      shown(result, holdfast),
+      peer ? `${peers[row.protocol]} ${shown(result, peer)}` : '–',
+      shown(result, limit),
+      ratio(holdfast, peer),
+      ratio(holdfast, limit),
+      latency(holdfast),
+      latency(peer),
+    ]);
+  }
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+/** The machine, for the reader of a table: the figures mean little without it. */
+export function machine() {
+  const load = loadavg()[0] ?? 0;
+  const processors = cpus();
+  return {
+    processors: processors.length,
+    model: processors[0]?.model ?? 'unknown',
+    kernel: release(),
+    node: process.version,
+    load: Number(load.toFixed(2)),
+  };
+}

@@ -1,0 +1,184 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from './build.mjs';
+import { inside, listening, makeFolder, startService, waitFor } from './sandbox.mjs';
+
+/**
+ * @typedef {import('./sandbox.mjs').Sandbox} Sandbox
+ *
+ * @typedef {object} Address
+ * @property {number} port
+ * @property {number} mountPort MOUNT's port (NFS)
+ * @property {string} share export path (NFS) or share name (SMB)
+ *
+ * @typedef {object} Server
+ * @property {Address} address
+ * @property {number} pid of the process that was started
+ * @property {() => Promise<void>} stop
+ *
+ * @typedef {object} Source
+ * @property {string} path the tree to serve
+ * @property {boolean} fuse whether a FUSE mount is what serves it
+ */
+
+export const smbUser = { name: 'daemon', password: 'Benchmark-1' };
+
+const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const ports = { nfs: 12049, mount: 12048, smb: 1445 };
+let started = 0;
+
+/** @param {number | undefined} pid */
+const known = (pid) => pid ?? 0;
+
+/**
+ * NFS-Ganesha 4, NFSv3 alone. It must reach a portmapper, and both insist on paths under /run and /var: they get a
+ * mount namespace with empty folders there.
+ * @param {Sandbox} sandbox
+ * @param {Source} source
+ * @returns {Promise<Server>}
+ */
+export async function startGanesha(sandbox, source) {
+  const name = `ganesha-${++started}`;
+  const folder = makeFolder(sandbox, name);
+  const config = join(folder, 'ganesha.conf');
+  writeFileSync(
+    config,
+    `NFS_CORE_PARAM {
+  Protocols = 3; NFS_Port = ${ports.nfs}; MNT_Port = ${ports.mount};
+  Enable_NLM = false; Enable_RQUOTA = false;
+}
+EXPORT {
+  Export_Id = 1; Path = "${source.path}"; Pseudo = "/bench"; Protocols = 3; Access_Type = RO;
+  Squash = No_Root_Squash; SecType = sys; Filesystem_id = 77.1;
+  FSAL { Name = VFS; }
+}
+LOG { Default_Log_Level = WARN; }
+`,
+  );
+  const script = `set -e
+for folder in /run /var/lib/nfs; do mount -t tmpfs tmpfs $folder; done
+mkdir -p /run/rpcbind /run/ganesha /var/lib/nfs/ganesha
+rpcbind
+exec ganesha.nfsd -F -L STDERR -p "$1/ganesha.pid" -f "$1/ganesha.conf"`;
+  const argv = inside(sandbox, ['sh', '-c', script, 'ganesha', folder], { isolated: true });
+  const service = startService(sandbox, name, argv);
+  await waitFor(
+    service,
+    'ganesha.nfsd',
+    () => listening(sandbox, ports.nfs) && listening(sandbox, ports.mount),
+  );
+  return {
+    address: { port: ports.nfs, mountPort: ports.mount, share: source.path },
+    pid: known(service.child.pid),
+    stop: service.stop,
+  };
+}
+
+/**
+ * smbd with the link count shim, every folder its own.
+ * @param {Sandbox} sandbox
+ * @param {Source} source
+ * @returns {Promise<Server>}
+ */
+export async function startSmbd(sandbox, source) {
+  const name = `smbd-${++started}`;
+  const folder = makeFolder(sandbox, name);
+  const folders = [
+    'private dir',
+    'lock directory',
+    'state directory',
+    'cache directory',
+    'pid directory',
+    'ncalrpc dir',
+  ];
+  const config = join(folder, 'smb.conf');
+  writeFileSync(
+    config,
+    `[global]
+${folders.map((key) => `  ${key} = ${makeFolder(sandbox, join(name, key.replace(' ', '-')))}`).join('\n')}
+  log file = ${join(folder, 'smbd.log')}
+  server role = standalone server
+  smb ports = ${ports.smb}
+  interfaces = 127.0.0.1
+  bind interfaces only = yes
+  server min protocol = SMB2
+  map to guest = Bad User
+  guest account = nobody
+  disable netbios = yes
+  disable spoolss = yes
+  load printers = no
+[dfs]
+  path = ${source.path}
+  read only = yes
+  guest ok = yes
+`,
+  );
+  execFileSync('smbpasswd', ['-c', config, '-s', '-a', smbUser.name], {
+    input: `${smbUser.password}\n${smbUser.password}\n`,
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+  const command = [
+    'env',
+    `LD_PRELOAD=${build('nlink.so')}`,
+    'smbd',
+    '-F',
+    '--no-process-group',
+    '-s',
+    config,
+  ];
+  const service = startService(sandbox, name, inside(sandbox, command, { isolated: true }));
+  await waitFor(service, 'smbd', () => listening(sandbox, ports.smb));
+  return {
+    address: { port: ports.smb, mountPort: 0, share: 'dfs' },
+    pid: known(service.child.pid),
+    stop: service.stop,
+  };
+}
+
+/**
+ * The port that a JSON log line announces for a protocol.
+ * @param {string} log
+ * @param {string} protocol
+ * @returns {number | undefined}
+ */
+function announcedPort(log, protocol) {
+  for (const line of log.split('\n')) {
+    if (!line.includes('"listening"') || !line.endsWith('}')) continue;
+    const entry = JSON.parse(line);
+    if (entry.msg === 'listening' && entry.protocol === protocol) return entry.port;
+  }
+  return undefined;
+}
+
+/**
+ * Holdfast with its ports chosen by the system.
+ * @param {Sandbox} sandbox
+ * @param {Source} source
+ * @param {import('./build.mjs').Protocol} protocol
+ * @returns {Promise<Server>}
+ */
+export async function startHoldfast(sandbox, source, protocol) {
+  const name = `holdfast-${++started}`;
+  const argv = [
+    process.execPath,
+    main,
+    'serve',
+    source.path,
+    '--name',
+    'dfs',
+    `--${protocol}`,
+    '127.0.0.1:0',
+  ];
+  if (!source.fuse) argv.push('--no-expect-fuse');
+  const service = startService(sandbox, name, inside(sandbox, argv), { grace: 5000 });
+  const port = await waitFor(service, 'holdfast', () =>
+    announcedPort(readFileSync(service.log, 'utf8'), protocol),
+  );
+  return {
+    address: { port, mountPort: port, share: protocol === 'nfs' ? '/dfs' : 'dfs' },
+    pid: known(service.child.pid),
+    stop: service.stop,
+  };
+}

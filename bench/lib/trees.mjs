@@ -1,0 +1,63 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from './build.mjs';
+import { makeFolder, startService, unmountLater, waitFor } from './sandbox.mjs';
+
+/**
+ * @typedef {object} Tree
+ * @property {string} path
+ * @property {boolean} fuse
+ * @property {number} entries in /__all__
+ * @property {() => string} nextFile path inside the tree of the file that the next sample reads
+ */
+
+export const releases = 10_000;
+const fileSize = { fast: 256 << 20, slow: 1 << 30 };
+const files = 64;
+
+/** @param {number} index */
+const fileName = (index) => `/files/file-${String(index % files).padStart(3, '0')}.bin`;
+
+/**
+ * The fast tree is read through the page cache (each sample warms it first); the slow one gives each sample a file that
+ * nobody has read yet.
+ * @param {import('./sandbox.mjs').Sandbox} sandbox
+ * @param {'fast' | 'slow'} kind
+ * @returns {Promise<Tree>}
+ */
+export async function mountTree(sandbox, kind) {
+  const path = makeFolder(sandbox, `tree-${kind}`);
+  unmountLater(path);
+  const argv = [
+    build('tree'),
+    path,
+    `files=${files}`,
+    `size=${fileSize[kind]}`,
+    `releases=${releases}`,
+    'nlink=0',
+  ];
+  if (kind === 'slow') argv.push('latency-ms=10');
+  const service = startService(sandbox, `tree-${kind}`, argv);
+  await waitFor(service, 'tree', () =>
+    readFileSync(service.log, 'utf8').includes('mounted') ? true : undefined,
+  );
+  let next = 0;
+  return { path, fuse: true, entries: releases, nextFile: () => fileName(kind === 'slow' ? next++ : 0) };
+}
+
+/**
+ * The same first file and folders on the disk: what the servers cost without FUSE below them.
+ * @param {import('./sandbox.mjs').Sandbox} sandbox
+ * @param {Tree} from
+ * @returns {Tree}
+ */
+export function copyTree(sandbox, from) {
+  const path = makeFolder(sandbox, 'plain');
+  mkdirSync(join(path, 'files'));
+  cpSync(join(from.path, fileName(0)), join(path, fileName(0)));
+  for (const name of readdirSync(join(from.path, '__all__')))
+    mkdirSync(join(path, '__all__', name), { recursive: true });
+  execFileSync('chmod', ['-R', 'a+rX', path]);
+  return { path, fuse: false, entries: from.entries, nextFile: () => fileName(0) };
+}

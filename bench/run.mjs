@@ -1,0 +1,285 @@
+#!/usr/bin/env node
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { undoAll } from './lib/cleanup.mjs';
+import { build, installPackages, missingPackages } from './lib/build.mjs';
+import { machine, markdown, summarise } from './lib/report.mjs';
+import { rows, selectRows } from './lib/rows.mjs';
+import { createSandbox, runInside } from './lib/sandbox.mjs';
+import { smbUser, startGanesha, startHoldfast, startSmbd } from './lib/servers.mjs';
+import { copyTree, mountTree, releases } from './lib/trees.mjs';
+
+/**
+ * @typedef {import('./lib/report.mjs').Column} Column
+ * @typedef {import('./lib/report.mjs').Result} Result
+ * @typedef {import('./lib/report.mjs').Sample} Sample
+ * @typedef {import('./lib/rows.mjs').Row} Row
+ * @typedef {import('./lib/sandbox.mjs').Sandbox} Sandbox
+ * @typedef {import('./lib/servers.mjs').Server} Server
+ * @typedef {import('./lib/trees.mjs').Tree} Tree
+ */
+
+const usage = `npm run bench -- [options]
+
+  --quick             one short round of everything: a look, not a measurement
+  --only ROWS         comma-separated row names or their beginnings (nfs-read-1m, smb, nfs-read)
+  --rounds N          interleaved rounds, the median of which is shown (3)
+  --seconds S         length of each sample (2)
+  --servers LIST      of holdfast,peer,limit (all three)
+  --source fuse|plain serve a fast FUSE tree, or a folder of the disk (fuse)
+  --json              JSON with every sample on stdout instead of the table
+  --install           install missing Debian packages with apt-get
+  --list              name the rows and leave
+`;
+
+const columns = /** @type {Column[]} */ (['holdfast', 'peer', 'limit']);
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      servers: { type: 'string', default: columns.join(',') },
+      source: { type: 'string', default: 'fuse' },
+      json: { type: 'boolean', default: false },
+      install: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
+  const seconds = Number(values.seconds ?? (values.quick ? 0.5 : 2));
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds: a whole number from 1');
+  if (!(seconds > 0)) throw new Error('--seconds: a number above 0');
+  if (values.source !== 'fuse' && values.source !== 'plain') throw new Error('--source: fuse or plain');
+  const servers = columns.filter((column) => values.servers.split(',').includes(column));
+  if (servers.length !== values.servers.split(',').length)
+    throw new Error(`--servers: of ${columns.join(',')}`);
+  return { ...values, rounds, seconds, servers, plain: values.source === 'plain' };
+}
+
+/** @typedef {ReturnType<typeof readOptions>} Options */
+
+/**
+ * @param {Options} options
+ * @param {Row[]} chosen
+ */
+function checkRequirements(options, chosen) {
+  if (process.getuid?.() !== 0) {
+    throw new Error('the benchmark mounts a FUSE tree and makes a network namespace: run it as root');
+  }
+  if (!existsSync('/dev/fuse')) throw new Error('/dev/fuse is missing: the benchmark serves a FUSE tree');
+  const parts = new Set(chosen.map((row) => /** @type {string} */ (row.protocol)));
+  if (options.servers.includes('peer')) {
+    if (parts.has('nfs')) parts.add('ganesha');
+    if (parts.has('smb')) parts.add('smbd');
+  }
+  const missing = missingPackages(parts);
+  if (missing.length > 0) {
+    if (!options.install) throw new Error(`missing: apt-get install ${missing.join(' ')}   (or --install)`);
+    installPackages(missing);
+  }
+  const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+  if (options.servers.includes('holdfast') && !existsSync(main)) {
+    throw new Error('dist/main.js is missing: npm run build first, or --servers peer,limit');
+  }
+}
+
+/**
+ * The client's smb.conf for each protection; libsmbclient takes the signing choice from nowhere else.
+ * @param {Sandbox} sandbox
+ * @param {string} protection
+ */
+function clientConfig(sandbox, protection) {
+  const path = join(sandbox.folder, `client-${protection}.conf`);
+  const signing = protection === 'signed' ? 'required' : 'auto';
+  const folder = sandbox.folder;
+  writeFileSync(
+    path,
+    `[global]
+  client signing = ${signing}
+  client min protocol = SMB3_11
+  lock directory = ${folder}
+  state directory = ${folder}
+  cache directory = ${folder}
+  private dir = ${folder}
+`,
+  );
+  return path;
+}
+
+/**
+ * @param {Row} row
+ * @param {Options} options
+ * @param {Tree} tree
+ */
+function loadArguments(row, options, tree) {
+  const seconds = `seconds=${options.seconds}`;
+  if (row.mode === 'list') return [`expect=${tree.entries}`, seconds, `once=${row.cold ? 1 : 0}`];
+  const warm = row.tree === 'fast' ? 1 : 0;
+  return [`size=${row.size}`, `flight=${row.flight ?? 1}`, seconds, `warm=${warm}`];
+}
+
+/**
+ * @param {Sandbox} sandbox
+ * @param {Row} row
+ * @param {Options} options
+ * @param {Tree} tree
+ * @param {Column} column
+ * @param {Server | undefined} server none for the bare limit
+ * @returns {Promise<Sample>}
+ */
+async function measure(sandbox, row, options, tree, column, server) {
+  const path = row.mode === 'list' ? '/__all__' : tree.nextFile();
+  const load = loadArguments(row, options, tree);
+  // The tree's nodes report no links; a peer may hand that on, Holdfast must not.
+  if (column === 'holdfast') load.push('links=1');
+  /** @type {string[]} */
+  let command;
+  if (!server) {
+    const limit = row.mode === 'list' ? ['list', tree.path + path] : ['read', tree.path + path, row.mode];
+    command = [build('limit'), ...limit, ...load];
+  } else if (row.protocol === 'nfs') {
+    const { port, mountPort, share } = server.address;
+    command = [
+      build('nfs-load'),
+      '127.0.0.1',
+      String(port),
+      String(mountPort),
+      share,
+      row.mode,
+      path,
+      ...load,
+    ];
+  } else {
+    const protection = row.protection ?? 'plain';
+    const { port, share } = server.address;
+    const user = protection === 'plain' ? ['-', ''] : [smbUser.name, smbUser.password];
+    command = [
+      build('smb-load'),
+      '127.0.0.1',
+      String(port),
+      share,
+      clientConfig(sandbox, protection),
+      ...user,
+    ];
+    command.push(protection, row.mode, path, ...load);
+  }
+  return JSON.parse(await runInside(sandbox, command));
+}
+
+/**
+ * @param {Sandbox} sandbox
+ * @param {Row} row
+ * @param {Tree} tree
+ * @param {Column} column
+ * @returns {Promise<Server | undefined>}
+ */
+async function start(sandbox, row, tree, column) {
+  if (column === 'limit') return undefined;
+  if (column === 'holdfast') return startHoldfast(sandbox, tree, row.protocol);
+  return row.protocol === 'nfs' ? startGanesha(sandbox, tree) : startSmbd(sandbox, tree);
+}
+
+/**
+ * One row: A B A B over the rounds, so that a drift of the machine meets every server alike.
+ * @param {Sandbox} sandbox
+ * @param {Row} row
+ * @param {Options} options
+ * @param {Tree} tree
+ * @returns {Promise<Result>}
+ */
+async function runRow(sandbox, row, options, tree) {
+  /** @type {Result} */
+  const result = { row, entries: tree.entries, samples: {} };
+  // A tree that answers late has no bare limit: it depends on how many requests are sent at once.
+  const servers = options.servers.filter((column) => column !== 'limit' || row.tree === 'fast');
+  /** @type {Map<Column, Server | undefined>} */
+  const running = new Map();
+  try {
+    for (let round = 0; round < options.rounds; round++) {
+      for (const column of servers) {
+        if (!running.has(column)) running.set(column, await start(sandbox, row, tree, column));
+        const sample = await measure(sandbox, row, options, tree, column, running.get(column));
+        (result.samples[column] ??= []).push(sample);
+        if (!row.cold) continue;
+        await running.get(column)?.stop();
+        running.delete(column);
+      }
+    }
+  } finally {
+    for (const server of running.values()) await server?.stop();
+  }
+  return result;
+}
+
+/**
+ * @param {Options} options
+ * @param {Row[]} chosen
+ */
+async function runAll(options, chosen) {
+  const sandbox = createSandbox();
+  /** @type {Map<string, Tree>} */
+  const trees = new Map();
+  const results = [];
+  const failures = [];
+  for (const row of chosen) {
+    let tree = trees.get(row.tree);
+    if (!tree) {
+      tree = await mountTree(sandbox, row.tree);
+      if (options.plain) tree = copyTree(sandbox, tree);
+      trees.set(row.tree, tree);
+    }
+    try {
+      const result = await runRow(sandbox, row, options, tree);
+      results.push(result);
+      console.error(markdown([result]).split('\n')[2]);
+    } catch (error) {
+      failures.push(row.name);
+      console.error(`${row.name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return { results, failures };
+}
+
+async function main() {
+  const options = readOptions();
+  if (options.help) return void console.log(usage);
+  if (options.list)
+    return void console.log(rows.map((row) => `${row.name.padEnd(24)}${row.what}`).join('\n'));
+  const chosen = selectRows(options.only).filter((row) => !options.plain || row.tree === 'fast');
+  checkRequirements(options, chosen);
+  const before = machine();
+  const { results, failures } = await runAll(options, chosen);
+  if (options.json) {
+    const measured = results.map((result) => ({
+      ...result.row,
+      medians: Object.fromEntries(options.servers.map((column) => [column, summarise(result, column)])),
+      samples: result.samples,
+    }));
+    console.log(
+      JSON.stringify({ machine: before, source: options.source, rows: measured, failures }, undefined, 2),
+    );
+  } else {
+    const { processors, model, kernel, node, load } = before;
+    console.log(markdown(results));
+    console.log(
+      `\n${processors} × ${model}, Linux ${kernel}, Node ${node}, load ${load} before; ${options.rounds} rounds of ` +
+        `${options.seconds} s, medians; source: ${options.source}, ${releases} releases. Ratios above 1 are in Holdfast's favour.`,
+    );
+  }
+  if (failures.length > 0) throw new Error(`failed: ${failures.join(', ')}`);
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+} finally {
+  undoAll();
+}
