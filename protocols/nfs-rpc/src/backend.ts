@@ -187,7 +187,12 @@ export interface NfsBackend<N> {
 }
 
 export interface NfsChanges<N> {
-  setAttributes(node: N, wanted: SetAttributes, guard: NfsTime | undefined, call: CallContext): Awaitable<void>;
+  setAttributes(
+    node: N,
+    wanted: SetAttributes,
+    guard: NfsTime | undefined,
+    call: CallContext,
+  ): Awaitable<void>;
   write(node: N, offset: number, data: Buffer, stable: StableHow, call: CallContext): Awaitable<WriteResult>;
   create(directory: N, name: ByteString, how: CreateHow, call: CallContext): Awaitable<N>;
   makeDirectory(directory: N, name: ByteString, wanted: SetAttributes, call: CallContext): Awaitable<N>;

@@ -1,0 +1,158 @@
+import {
+  type Awaitable,
+  type DirectoryListing,
+  type FileAttributes,
+  FileType,
+  NfsError,
+} from '../backend.ts';
+import { chain } from '../rpc/awaitable.ts';
+import type { ReplyWriter } from '../rpc/reply.ts';
+import { NfsStatus } from '../status.ts';
+import { padding } from '../xdr/reader.ts';
+import type { Operation } from './operation.ts';
+import { putPostOpAttr } from './wire.ts';
+
+/** Cookies of `.` and `..`; a listing's own begin at 3. */
+const SELF_COOKIE = 1;
+const PARENT_COOKIE = 2;
+
+/**
+ * cookieverf3: constant, and any is accepted. Cookies stay good for as long as the directory exists, and a second
+ * BAD_COOKIE makes Linux end the listing early without an error.
+ */
+const COOKIE_VERIFIER = Buffer.from('holdfast', 'latin1');
+
+/** Where a READDIR or READDIRPLUS goes on. */
+export interface Cursor<N> {
+  readonly directory: N;
+  readonly attributes: FileAttributes;
+  readonly parent: N;
+  readonly parentAttributes: FileAttributes | undefined;
+  readonly listing: DirectoryListing<N>;
+  /** 0: with `.`, 1: with `..`, 2: with the entry at `index`. */
+  readonly dots: number;
+  readonly index: number;
+}
+
+export function openDirectory<N>(
+  operation: Operation<N>,
+  handle: Buffer,
+  cookie: number,
+): Awaitable<Cursor<N>> {
+  const { backend, call } = operation;
+  return chain(operation.resolve(handle), (directory) =>
+    chain(backend.getAttributes(directory, call), (attributes) => {
+      if (attributes.type !== FileType.directory) throw new NfsError(NfsStatus.NOTDIR);
+      const parent = backend.parent(directory);
+      return chain(parentAttributes(operation, parent, cookie), (above) =>
+        chain(backend.list(directory, call), (listing) => ({
+          directory,
+          attributes,
+          parent,
+          parentAttributes: above,
+          listing,
+          dots: Math.min(cookie, 2),
+          index: startIndex(listing, cookie),
+        })),
+      );
+    }),
+  );
+}
+
+function startIndex<N>(listing: DirectoryListing<N>, cookie: number): number {
+  if (cookie <= PARENT_COOKIE) return 0;
+  return cookie > Number.MAX_SAFE_INTEGER ? listing.length : listing.after(cookie);
+}
+
+/** The parent's attributes where they are wanted; its entry does without them when they cannot be had. */
+function parentAttributes<N>(
+  { backend, call }: Operation<N>,
+  parent: N,
+  cookie: number,
+): Awaitable<FileAttributes | undefined> {
+  if (cookie >= PARENT_COOKIE) return undefined;
+  const without = (error: unknown): undefined => {
+    if (!(error instanceof NfsError)) throw error;
+  };
+  try {
+    const attributes = backend.cachedAttributes(parent) ?? backend.getAttributes(parent, call);
+    return attributes instanceof Promise ? attributes.catch(without) : attributes;
+  } catch (error) {
+    without(error);
+    return undefined;
+  }
+}
+
+/** Bytes of fileid, name and cookie: what READDIRPLUS counts as directory information. */
+export const entryInformation = (name: string): number => 20 + name.length + padding(name.length);
+/** The flag that another entry follows. */
+const FOLLOWS_SIZE = 4;
+/** The flag that none follows, and eof. */
+const TAIL_SIZE = 8;
+
+/** The results of READDIR and READDIRPLUS on their way into a reply, held to the client's byte budget. */
+export class PageWriter {
+  readonly reply: ReplyWriter;
+  readonly #limit: number;
+  #entries = 0;
+
+  /** @param maximum bytes of READDIR3resok or READDIRPLUS3resok. Throws NfsError TOOSMALL. */
+  constructor(reply: ReplyWriter, attributes: FileAttributes | undefined, maximum: number) {
+    this.reply = reply;
+    reply.uint32(NfsStatus.OK);
+    this.#limit = reply.offset + maximum - TAIL_SIZE;
+    putPostOpAttr(reply, attributes);
+    reply.fixedOpaque(COOKIE_VERIFIER);
+    if (reply.offset > this.#limit) throw new NfsError(NfsStatus.TOOSMALL);
+  }
+
+  /** Whether the entry still fits, with `extra` bytes behind its cookie. */
+  fits(name: string, extra: number): boolean {
+    return this.reply.offset + FOLLOWS_SIZE + entryInformation(name) + extra <= this.#limit;
+  }
+
+  /** entry3, or the part of entryplus3 that is the same. */
+  entry(fileidHigh: number, fileidLow: number, name: string, cookie: number): void {
+    this.#entries++;
+    const { reply } = this;
+    reply.bool(true);
+    reply.uint32(fileidHigh);
+    reply.uint32(fileidLow);
+    reply.byteString(name);
+    reply.uint64Number(cookie);
+  }
+
+  /** @throws NfsError TOOSMALL when there was an entry left and none has fitted. */
+  finish(eof: boolean): ReplyWriter {
+    if (this.#entries === 0 && !eof) throw new NfsError(NfsStatus.TOOSMALL);
+    this.reply.bool(false);
+    this.reply.bool(eof);
+    return this.reply;
+  }
+}
+
+/** One of the two entries that the listing does not hold. */
+export interface DotEntry<N> {
+  readonly name: string;
+  readonly cookie: number;
+  readonly node: N;
+  readonly attributes: FileAttributes | undefined;
+  /** Whose fileid it shows: the directory's own stands in for a parent that cannot be looked at. */
+  readonly identity: FileAttributes;
+}
+
+/** Those of `.` and `..` that come at or after the cursor. */
+export function dotEntries<N>(cursor: Cursor<N>): DotEntry<N>[] {
+  const { directory, attributes, parent, parentAttributes: above } = cursor;
+  const entries: DotEntry<N>[] = [
+    { name: '.', cookie: SELF_COOKIE, node: directory, attributes, identity: attributes },
+    {
+      name: '..',
+      cookie: PARENT_COOKIE,
+      node: parent,
+      attributes: above,
+      identity: above ?? attributes,
+    },
+  ];
+  return entries.slice(cursor.dots);
+}

@@ -1,0 +1,267 @@
+import type { Socket } from 'node:net';
+
+import type { Awaitable } from '../backend.ts';
+import type { CloseReason } from '../hooks.ts';
+import { MalformedError } from '../xdr/error.ts';
+import { XdrReader } from '../xdr/reader.ts';
+import { type CallLink, RpcCall } from './call.ts';
+import type { Peer } from './context.ts';
+import { answerRetransmission, invoke, refuse, reportFinished, type TransportHost } from './invoke.ts';
+import { ReplyQueue } from './output.ts';
+import type { SlabPool } from './pool.ts';
+import { CredentialReader, readCallHeader, RejectedCall, rejection, type Target } from './program.ts';
+import { type Record, RecordReader } from './record.ts';
+import type { ReplyWriter } from './reply.ts';
+import { Reservations } from './reservations.ts';
+
+/** A reply of this size is worth a system call of its own, at once. */
+const LARGE_REPLY = 32 * 1024;
+/** Above any index of the program table; keys stay exact below 2^53. */
+const INDEX_RANGE = 0x10_0000;
+
+export interface ConnectionHost extends TransportHost {
+  closed(connection: Connection, reason: CloseReason): void;
+  /** This connection waits for memory; `wake` is to be called when some has become free. */
+  starved(connection: Connection): void;
+  memoryFreed(): void;
+}
+
+/**
+ * One TCP connection (RFC 5531 §11): records in, calls run side by side, replies out in the order in which they become
+ * ready. Stops reading while too much is in flight.
+ */
+export class Connection implements CallLink {
+  readonly peer: Peer;
+  readonly pool: SlabPool;
+  readonly #socket: Socket;
+  readonly #host: ConnectionHost;
+  readonly #records: RecordReader;
+  readonly #reader = new XdrReader(Buffer.alloc(0));
+  readonly #credentials = new CredentialReader();
+  readonly #output: ReplyQueue;
+  readonly #reservations: Reservations;
+  /** Calls whose procedure has not answered at once, by xid and procedure. */
+  readonly #running = new Map<number, RpcCall>();
+  #requestBytes = 0;
+  #pumping = false;
+  #paused = false;
+  #peerEnded = false;
+  #closing = false;
+  #recordSince = 0;
+  #reason: CloseReason | undefined;
+
+  constructor(socket: Socket, peer: Peer, host: ConnectionHost) {
+    this.peer = peer;
+    this.pool = host.pool;
+    this.#socket = socket;
+    this.#host = host;
+    const { limits, totals } = host;
+    this.#records = new RecordReader(limits.maxRecordBytes, limits.maxFragments);
+    this.#output = new ReplyQueue(socket, limits.writeBatchBytes, (replies) => this.#onSent(replies));
+    this.#reservations = new Reservations(
+      totals,
+      (bytes, used) =>
+        used + bytes <= limits.maxReplyBytes &&
+        totals.replyBytes + bytes <= limits.maxTotalReplyBytes &&
+        this.#output.bytes <= limits.maxUnsentBytes,
+    );
+    // A peer that has sent its FIN still gets its answers.
+    socket.allowHalfOpen = true;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, limits.keepAliveMs);
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('end', () => this.#onPeerEnd());
+    socket.on('error', () => (this.#reason ??= 'reset'));
+    socket.on('close', () => this.#onClose());
+  }
+
+  reserve(call: RpcCall, bytes: number): Awaitable<void> {
+    const granted = this.#reservations.take(call, bytes);
+    if (granted !== undefined) this.#host.starved(this);
+    return granted;
+  }
+
+  bug(error: unknown, where: string): void {
+    this.#host.hooks.bug?.(error, where);
+  }
+
+  /** Looks at the clocks; called every now and then. */
+  sweep(now: number): void {
+    const { recordTimeoutMs, stalledWriteMs } = this.#host.limits;
+    if (this.#output.stalledMs(now) > stalledWriteMs) this.destroy('peer does not read');
+    else if (this.#recordSince > 0 && now - this.#recordSince > recordTimeoutMs)
+      this.destroy('record timeout');
+  }
+
+  /** Memory of the server has become free. */
+  wake(): void {
+    this.#reservations.admit();
+    if (this.#reservations.waiting > 0) this.#host.starved(this);
+    this.#pump();
+  }
+
+  /** Reads no more, finishes what has been read, flushes and sends FIN. */
+  drain(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#reason ??= 'server closed';
+    this.#recordSince = 0;
+    this.#socket.pause();
+    this.#endIfDone();
+  }
+
+  destroy(reason: CloseReason): void {
+    this.#reason ??= reason;
+    this.#socket.destroy();
+  }
+
+  #onData(chunk: Buffer): void {
+    // What comes after a planned FIN is taken off the socket unseen: closing over unread bytes would send a reset.
+    if (this.#closing || this.#socket.destroyed) return;
+    this.#records.push(chunk);
+    this.#pump();
+  }
+
+  #pump(): void {
+    if (this.#pumping || this.#closing || this.#socket.destroyed) return;
+    this.#pumping = true;
+    try {
+      while (this.#mayStart()) {
+        const record = this.#records.next();
+        if (record === undefined) break;
+        this.#start(record);
+      }
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      this.#host.hooks.malformed?.(this.peer, error.message);
+      this.destroy('malformed');
+    } finally {
+      this.#pumping = false;
+    }
+    this.#output.flush();
+    this.#settleReading();
+  }
+
+  #mayStart(): boolean {
+    const calls = this.#running.size + this.#output.length;
+    if (calls === 0) return true;
+    const { limits, totals } = this.#host;
+    return (
+      calls < limits.maxCalls &&
+      this.#requestBytes < limits.maxRequestBytes &&
+      totals.requestBytes < limits.maxTotalRequestBytes
+    );
+  }
+
+  /** Pauses or resumes the socket, and starts or stops the clock of a partial record. */
+  #settleReading(): void {
+    if (this.#closing || this.#socket.destroyed) return;
+    const full = this.#records.hasInput || !this.#mayStart();
+    if (full !== this.#paused) {
+      this.#paused = full;
+      if (full) this.#socket.pause();
+      else this.#socket.resume();
+    }
+    if (full) this.#host.starved(this);
+    if (full || !this.#records.partial) this.#recordSince = 0;
+    else if (this.#recordSince === 0) this.#recordSince = performance.now();
+    if (this.#peerEnded) this.#endIfDone();
+  }
+
+  #start(record: Record): void {
+    const size = record.end - record.start;
+    // An empty record asks nothing.
+    if (size === 0) return;
+    this.#reader.reset(record.buffer, record.start, record.end);
+    const header = readCallHeader(this.#reader);
+    const target = this.#host.table.find(header);
+    const credential = this.#credentials.read(header);
+    if (target instanceof RejectedCall || credential instanceof RejectedCall) {
+      this.#output.push(refuse(this.#host, this.peer, header, rejection(target, credential), size));
+      return;
+    }
+    const key = header.xid * INDEX_RANGE + target.index;
+    const earlier = this.#running.get(key);
+    if (earlier !== undefined) {
+      this.#retransmitted(earlier);
+      return;
+    }
+    const call = new RpcCall(this, header.xid, credential, target.program, target.procedure.name, size);
+    this.#run(call, target, key);
+  }
+
+  #run(call: RpcCall, target: Target, key: number): void {
+    const outcome = invoke(this.#host, target.procedure, this.#reader, call);
+    if (!(outcome instanceof Promise)) {
+      this.#finish(call, outcome);
+      return;
+    }
+    this.#running.set(key, call);
+    this.#requestBytes += call.bytesIn;
+    this.#host.totals.requestBytes += call.bytesIn;
+    void outcome.then((reply) => {
+      this.#running.delete(key);
+      this.#requestBytes -= call.bytesIn;
+      this.#host.totals.requestBytes -= call.bytesIn;
+      this.#finish(call, reply);
+      if (this.#pumping) return;
+      if (this.#running.size === 0 || reply.size >= LARGE_REPLY) this.#output.flush();
+      else this.#output.schedule();
+      if (this.#paused) this.#pump();
+      this.#endIfDone();
+    });
+  }
+
+  #finish(call: RpcCall, reply: ReplyWriter): void {
+    reply.charge = call.reserved;
+    if (call.answered || this.#socket.destroyed) {
+      this.#reservations.give(reply.charge);
+      reply.release();
+      this.#host.memoryFreed();
+      return;
+    }
+    reportFinished(this.#host, call, reply);
+    this.#output.push(reply);
+  }
+
+  #retransmitted(call: RpcCall): void {
+    const reply = answerRetransmission(this.#host, call);
+    this.#host.hooks.retransmission?.(this.peer, call.program, call.procedure, reply !== undefined);
+    if (reply === undefined) return;
+    call.answered = true;
+    reportFinished(this.#host, call, reply);
+    this.#output.push(reply);
+  }
+
+  #onSent(replies: readonly ReplyWriter[]): void {
+    let freed = 0;
+    for (const reply of replies) freed += reply.charge;
+    if (freed > 0) this.#reservations.give(freed);
+    this.#reservations.admit();
+    this.#host.memoryFreed();
+    if (this.#paused) this.#pump();
+    this.#endIfDone();
+  }
+
+  #onPeerEnd(): void {
+    this.#peerEnded = true;
+    this.#endIfDone();
+  }
+
+  /** FIN once nobody waits for anything on this connection. */
+  #endIfDone(): void {
+    if (!this.#closing && !(this.#peerEnded && !this.#records.hasInput)) return;
+    if (this.#running.size > 0 || this.#output.length > 0 || this.#socket.writableEnded) return;
+    this.#reason ??= 'ended';
+    this.#socket.end();
+    this.#socket.resume();
+  }
+
+  #onClose(): void {
+    for (const call of this.#running.values()) call.abandon();
+    this.#reservations.rejectAll(new Error('connection closed'));
+    this.#output.clear();
+    this.#host.closed(this, this.#reason ?? 'ended');
+    this.#host.memoryFreed();
+  }
+}

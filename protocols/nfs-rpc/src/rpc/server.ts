@@ -1,0 +1,172 @@
+import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from 'node:net';
+
+import type { CloseReason, RpcHooks } from '../hooks.ts';
+import { defaultLimits, type RpcLimits } from '../limits.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import type { Peer } from './context.ts';
+import { SlabPool } from './pool.ts';
+import { ProgramTable, type RpcProgram } from './program.ts';
+import { DatagramListener } from './udp.ts';
+
+export interface RpcServerOptions {
+  readonly hooks?: RpcHooks;
+  readonly limits?: Partial<RpcLimits>;
+}
+
+/** `net.Server.listen` options, and a descriptor that listens already. */
+export type TcpListenOptions = ListenOptions & { readonly fd?: number };
+
+/** Serves any number of RPC programs on any number of TCP and UDP listeners. */
+export class RpcServer {
+  readonly #limits: RpcLimits;
+  readonly #hooks: RpcHooks;
+  readonly #table = new ProgramTable();
+  readonly #listeners = new Set<Server>();
+  readonly #datagrams = new Set<DatagramListener>();
+  readonly #connections = new Set<Connection>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #host: ConnectionHost;
+  readonly #sweeper: NodeJS.Timeout;
+  /** Connections that wait for memory. */
+  #starved = new Set<Connection>();
+  #waking = false;
+  #closing = false;
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(options: RpcServerOptions = {}) {
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#hooks = options.hooks ?? {};
+    this.#host = {
+      limits: this.#limits,
+      hooks: this.#hooks,
+      pool: new SlabPool(this.#limits.maxPooledBytes),
+      table: this.#table,
+      totals: { requestBytes: 0, replyBytes: 0 },
+      closed: (connection, reason) => this.#closed(connection, reason),
+      starved: (connection) => this.#starved.add(connection),
+      memoryFreed: () => this.#memoryFreed(),
+    };
+    const { recordTimeoutMs, stalledWriteMs } = this.#limits;
+    const period = Math.max(10, Math.min(5_000, recordTimeoutMs / 4, stalledWriteMs / 4));
+    this.#sweeper = setInterval(() => this.#sweep(), period);
+    this.#sweeper.unref();
+  }
+
+  /** @throws Error when a program with this number is served already. */
+  add(program: RpcProgram): this {
+    this.#table.add(program);
+    return this;
+  }
+
+  /** Connections open now. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Listens; gives the address taken. Rejects with the system's error. */
+  async listenTcp(options: TcpListenOptions): Promise<AddressInfo> {
+    const listener = createServer({ allowHalfOpen: true, noDelay: true });
+    await new Promise<void>((resolve, reject) => {
+      listener.once('error', reject);
+      listener.listen(options, () => {
+        listener.off('error', reject);
+        resolve();
+      });
+    });
+    return this.attach(listener);
+  }
+
+  /** Takes the connections of a server that listens already, such as one handed over by a predecessor. */
+  attach(listener: Server): AddressInfo {
+    this.#listeners.add(listener);
+    listener.on('connection', (socket) => this.#accept(socket));
+    listener.on('error', (error) => this.#hooks.bug?.(error, 'listener'));
+    return listener.address() as AddressInfo;
+  }
+
+  /** Serves the same programs by datagrams of up to 8,800 bytes. Rejects with the system's error. */
+  async listenUdp(options: { readonly host?: string; readonly port: number }): Promise<AddressInfo> {
+    const listener = new DatagramListener(this.#host);
+    const address = await listener.listen(options);
+    this.#datagrams.add(listener);
+    return address;
+  }
+
+  /** Stops accepting; existing connections go on. */
+  stopListening(): void {
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners.clear();
+    for (const listener of this.#datagrams) listener.close();
+    this.#datagrams.clear();
+  }
+
+  /**
+   * Stops accepting and reading, finishes every call that has been read, flushes, sends FIN and waits for the peers'.
+   * After `timeoutMs` (10 s by default) what is left is cut off.
+   */
+  async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#closing = true;
+    this.stopListening();
+    for (const connection of this.#connections) connection.drain();
+    if (this.#connections.size > 0) {
+      const empty = new Promise<void>((resolve) => (this.#whenEmpty = resolve));
+      const timer = setTimeout(() => {
+        for (const connection of this.#connections) connection.destroy('server closed');
+      }, options.timeoutMs ?? 10_000);
+      await empty;
+      clearTimeout(timer);
+    }
+    clearInterval(this.#sweeper);
+  }
+
+  #accept(socket: Socket): void {
+    const peer: Peer = {
+      transport: 'tcp',
+      address: plainAddress(socket.remoteAddress ?? ''),
+      port: socket.remotePort ?? 0,
+    };
+    const ofAddress = this.#perAddress.get(peer.address) ?? 0;
+    const total = this.#connections.size >= this.#limits.maxConnections;
+    if (this.#closing || total || ofAddress >= this.#limits.maxConnectionsPerAddress) {
+      socket.on('error', () => undefined);
+      socket.destroy();
+      if (!this.#closing) this.#hooks.connectionRefused?.(peer, total ? 'total' : 'address');
+      return;
+    }
+    this.#perAddress.set(peer.address, ofAddress + 1);
+    const connection = new Connection(socket, peer, this.#host);
+    this.#connections.add(connection);
+    this.#hooks.connectionOpened?.(peer);
+  }
+
+  #closed(connection: Connection, reason: CloseReason): void {
+    const { peer } = connection;
+    this.#connections.delete(connection);
+    this.#starved.delete(connection);
+    const left = (this.#perAddress.get(peer.address) ?? 1) - 1;
+    if (left === 0) this.#perAddress.delete(peer.address);
+    else this.#perAddress.set(peer.address, left);
+    this.#hooks.connectionClosed?.(peer, reason);
+    if (this.#connections.size === 0) this.#whenEmpty?.();
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const connection of this.#connections) connection.sweep(now);
+  }
+
+  #memoryFreed(): void {
+    if (this.#waking || this.#starved.size === 0) return;
+    this.#waking = true;
+    setImmediate(() => {
+      this.#waking = false;
+      const starved = this.#starved;
+      this.#starved = new Set();
+      for (const connection of starved) connection.wake();
+    });
+  }
+}
+
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+}

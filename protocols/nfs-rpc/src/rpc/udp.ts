@@ -1,0 +1,117 @@
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import type { AddressInfo } from 'node:net';
+
+import type { Awaitable } from '../backend.ts';
+import { MalformedError } from '../xdr/error.ts';
+import { XdrReader } from '../xdr/reader.ts';
+import { type CallLink, RpcCall } from './call.ts';
+import type { Peer } from './context.ts';
+import { invoke, refuse, reportFinished, type TransportHost } from './invoke.ts';
+import type { SlabPool } from './pool.ts';
+import { CredentialReader, readCallHeader, RejectedCall, rejection } from './program.ts';
+import { RECORD_MARK_SIZE, type ReplyWriter } from './reply.ts';
+
+/** UDPMSGSIZE of the classic RPC library: no peer expects a larger datagram. */
+const MAX_DATAGRAM = 8_800;
+/** Datagrams being answered; beyond this they are dropped, as the network would. */
+const MAX_CALLS = 64;
+
+/** RPC over UDP: one datagram, one message. Meant for portmap; nothing here retransmits or remembers. */
+export class DatagramListener {
+  readonly #host: TransportHost;
+  #socket: Socket | undefined;
+  #calls = 0;
+
+  constructor(host: TransportHost) {
+    this.#host = host;
+  }
+
+  listen(options: { readonly host?: string; readonly port: number }): Promise<AddressInfo> {
+    const socket = createSocket(options.host?.includes(':') === true ? 'udp6' : 'udp4');
+    this.#socket = socket;
+    socket.on('message', (message, remote) => this.#receive(message, remote));
+    return new Promise((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind({ port: options.port, address: options.host }, () => {
+        socket.off('error', reject);
+        socket.on('error', (error) => this.#host.hooks.bug?.(error, 'datagram listener'));
+        resolve(socket.address());
+      });
+    });
+  }
+
+  close(): void {
+    this.#socket?.close();
+    this.#socket = undefined;
+  }
+
+  #receive(message: Buffer, remote: RemoteInfo): void {
+    if (this.#calls >= MAX_CALLS) return;
+    const link = new DatagramLink(this.#host, {
+      transport: 'udp',
+      address: remote.address,
+      port: remote.port,
+    });
+    let reply: ReplyWriter | Promise<ReplyWriter>;
+    try {
+      reply = link.answer(message);
+    } catch (error) {
+      // Nothing is answered to what is no call: the sender's address may be forged.
+      if (!(error instanceof MalformedError)) throw error;
+      this.#host.hooks.malformed?.(link.peer, error.message);
+      return;
+    }
+    this.#calls++;
+    void Promise.resolve(reply).then((ready) => this.#send(ready, remote));
+  }
+
+  #send(reply: ReplyWriter, remote: RemoteInfo): void {
+    const message = reply.wire().subarray(RECORD_MARK_SIZE);
+    const done = (): void => {
+      this.#calls--;
+    };
+    if (this.#socket === undefined || message.length > MAX_DATAGRAM) done();
+    else this.#socket.send(message, remote.port, remote.address, done);
+  }
+}
+
+class DatagramLink implements CallLink {
+  readonly peer: Peer;
+  readonly #host: TransportHost;
+
+  constructor(host: TransportHost, peer: Peer) {
+    this.#host = host;
+    this.peer = peer;
+  }
+
+  get pool(): SlabPool {
+    return this.#host.pool;
+  }
+
+  reserve(): Awaitable<void> {
+    return undefined;
+  }
+
+  bug(error: unknown, where: string): void {
+    this.#host.hooks.bug?.(error, where);
+  }
+
+  /** @throws MalformedError when this is no call at all. */
+  answer(message: Buffer): ReplyWriter | Promise<ReplyWriter> {
+    const reader = new XdrReader(message);
+    const header = readCallHeader(reader);
+    const target = this.#host.table.find(header);
+    const credential = new CredentialReader().read(header);
+    if (target instanceof RejectedCall || credential instanceof RejectedCall) {
+      return refuse(this.#host, this.peer, header, rejection(target, credential), message.length);
+    }
+    const { program, procedure } = target;
+    const call = new RpcCall(this, header.xid, credential, program, procedure.name, message.length);
+    const finish = (reply: ReplyWriter): ReplyWriter => {
+      reportFinished(this.#host, call, reply);
+      return reply;
+    };
+    const outcome = invoke(this.#host, procedure, reader, call);
+    return outcome instanceof Promise ? outcome.then(finish) : finish(outcome);
+  }
+}
