@@ -23,7 +23,11 @@ export const TreeLimits = {
   negativeFresh: 1_000,
   negatives: 20_000,
   /** Entries hashed, or prepared, before the event loop gets its turn. */
-  slice: 1_000,
+  slice: 250,
   /** Entries whose attributes are fetched ahead of a reader of a listing. */
   prefetch: 1_024,
+  /** Requests that may wait for a source that is away; beyond it the oldest is told to come again. */
+  waiting: 4_096,
+  /** Pause before work is tried again that fails as if the source were away while it answers others. */
+  unsureWait: 250,
 } as const;

@@ -14,8 +14,9 @@ import { TreeLimits } from './limits.ts';
 import { pathMax, type ByteString } from './names.ts';
 import { Listings } from './listings.ts';
 import type { TreeNode } from './node.ts';
+import { Outage } from './outage.ts';
 import { Registry } from './registry.ts';
-import type { Snapshot } from './snapshot.ts';
+import { cookieOf, type Snapshot } from './snapshot.ts';
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -60,6 +61,7 @@ export class Tree {
     ttl: TreeLimits.negativeFresh,
     perf: { now: () => performance.now() },
   });
+  readonly #outage = new Outage(TreeLimits.waiting);
   readonly #lookups = new Map<ByteString, Promise<TreeNode>>();
   readonly #listeners = new Set<(change: TreeChange) => void>();
   #space: SpaceUsage | undefined;
@@ -101,6 +103,51 @@ export class Tree {
   /** Keeps a directory's listing looked at, as long as somebody waits to hear of its changes. */
   keepFresh(directory: TreeNode): () => void {
     return this.#listings.keepFresh(directory);
+  }
+
+  // -- Outages -----------------------------------------------------------------------------------------------------------
+
+  /** To be told whenever the source's state has changed. */
+  sourceChanged(): void {
+    if (this.source.state === 'live') this.#outage.over();
+  }
+
+  /** Requests that wait for the source now. */
+  get waiting(): number {
+    return this.#outage.waiting;
+  }
+
+  /**
+   * Does work that has just failed with `down` again as soon as the source is there, for at most `timeoutMs` (Infinity: as
+   * long as it takes), and no longer than somebody waits. Fails as the work did last.
+   */
+  async resume<T>(
+    work: () => Awaitable<T>,
+    failure: unknown,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const until = performance.now() + timeoutMs;
+    let last = failure;
+    for (let attempt = 0; is(last, 'down'); attempt++) {
+      const rest = until - performance.now();
+      if (rest <= 0) break;
+      // A source that is live although the work says otherwise has just come back, or is just going.
+      const unsure = this.source.state !== 'down';
+      if (!unsure || attempt > 0) {
+        const outcome = await this.#outage.wait(
+          unsure ? Math.min(rest, TreeLimits.unsureWait) : rest,
+          signal,
+        );
+        if (outcome !== 'live' && !(unsure && outcome === 'expired')) break;
+      }
+      try {
+        return await work();
+      } catch (error) {
+        last = error;
+      }
+    }
+    throw last;
   }
 
   // -- Attributes ------------------------------------------------------------------------------------------------------
@@ -250,6 +297,11 @@ export class Tree {
     if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
     this.#registry.touch(directory, performance.now());
     return this.#listings.get(directory);
+  }
+
+  /** Where a name stands in any listing, seen or not. */
+  cookieOf(name: ByteString): number {
+    return cookieOf(this.identity.nameHash(name));
   }
 
   /** Makes the attributes of the entries from..to (exclusive) ready, and begins with those after them. Never fails. */

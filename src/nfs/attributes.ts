@@ -1,0 +1,47 @@
+/** fattr3 of a node, made once for each state of its attributes. */
+import { FileType, type FileAttributes, type NfsTime } from '@holdfast/nfs-rpc';
+import type { Attributes } from '../tree/attributes.ts';
+import type { TreeNode } from '../tree/node.ts';
+
+const types: Readonly<Record<Attributes['kind'], FileType>> = {
+  file: FileType.regular,
+  directory: FileType.directory,
+  symlink: FileType.symlink,
+  fifo: FileType.fifo,
+  socket: FileType.socket,
+  block: FileType.block,
+  character: FileType.character,
+  unknown: FileType.regular,
+};
+
+/** nfstime3 is unsigned: what lies before 1970 is shown as 1970. */
+const nfsTime = (time: NfsTime): NfsTime =>
+  time.seconds >= 0 && time.seconds <= 0xffffffff ? time : { seconds: 0, nanoseconds: 0 };
+
+const made = new WeakMap<Attributes, FileAttributes>();
+
+export function fileAttributes(node: TreeNode, attributes: Attributes): FileAttributes {
+  let result = made.get(attributes);
+  if (!result) {
+    result = {
+      type: types[attributes.kind],
+      mode: attributes.mode,
+      nlink: attributes.links,
+      uid: attributes.uid,
+      gid: attributes.gid,
+      size: attributes.size,
+      used: attributes.used,
+      rdevMajor: attributes.rdevMajor,
+      rdevMinor: attributes.rdevMinor,
+      fsidHigh: node.identity.fsid.high,
+      fsidLow: node.identity.fsid.low,
+      fileidHigh: node.idHigh,
+      fileidLow: node.idLow,
+      atime: nfsTime(attributes.atime),
+      mtime: nfsTime(attributes.mtime),
+      ctime: nfsTime(attributes.ctime),
+    };
+    made.set(attributes, result);
+  }
+  return result;
+}

@@ -1,0 +1,328 @@
+/** Exports served over NFSv3 and MOUNT v3: hands the tree's objects to the protocol layer, and nothing more. */
+import {
+  MountError,
+  MountStatus,
+  NfsError,
+  NfsStatus,
+  type Awaitable,
+  type ByteString,
+  type CallContext,
+  type DirectoryListing,
+  type ExportEntry,
+  type FileAttributes,
+  type FsInfo,
+  type FsStat,
+  type MountBackend,
+  type NfsBackend,
+  type PathConf,
+  type Peer,
+  type ReadResult,
+} from '@holdfast/nfs-rpc';
+import type { Attributes } from '../tree/attributes.ts';
+import { TreeError } from '../tree/errors.ts';
+import { handleVersion } from '../tree/handle.ts';
+import { nameFault, nameMax, pathParts } from '../tree/names.ts';
+import type { TreeNode } from '../tree/node.ts';
+import type { Snapshot } from '../tree/snapshot.ts';
+import type { Tree } from '../tree/tree.ts';
+import { fileAttributes } from './attributes.ts';
+import { toMountError, toNfsError } from './errors.ts';
+import { accessBits, mayRead, maySearch, type Squash } from './permission.ts';
+
+export interface NfsExport {
+  /** Without the leading slash. */
+  readonly name: string;
+  readonly tree: Tree;
+  readonly squash: Squash;
+  readonly allows: (address: string) => boolean;
+  /** The rule as EXPORT shows it. */
+  readonly groups: readonly string[];
+}
+
+export interface NfsGatewayHooks {
+  readonly onMount: (exportName: string, path: string, peer: Peer) => void;
+  readonly onRefused: (exportName: string, peer: Peer) => void;
+}
+
+/**
+ * How long a call waits for a source that is away before the client is told to come again, in ms. The Linux client then
+ * does so every 5 s, for ever.
+ */
+const holdTime = 20_000;
+
+/** A client that asks again while the first call still waits would give up soon on a `soft` mount: it is told at once. */
+const comeAgain = (): never => {
+  throw new NfsError(NfsStatus.JUKEBOX);
+};
+
+/** Does tree work, waits for a source that is away, and puts failures into the protocol's words. */
+function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awaitable<T> {
+  let result: Awaitable<T>;
+  try {
+    result = work();
+    if (!(result instanceof Promise)) return result;
+  } catch (error) {
+    if (!isDown(error)) throw toNfsError(error);
+    result = Promise.reject(error);
+  }
+  call.onRetransmission = comeAgain;
+  return result.catch((error: unknown) => waitOrFail(tree, call, work, error));
+}
+
+async function waitOrFail<T>(
+  tree: Tree,
+  call: CallContext,
+  work: () => Awaitable<T>,
+  error: unknown,
+): Promise<T> {
+  try {
+    if (!isDown(error)) throw error;
+    return await tree.resume(work, error, holdTime, call.signal);
+  } catch (failure) {
+    throw toNfsError(failure);
+  }
+}
+
+const isDown = (error: unknown) => error instanceof TreeError && error.code === 'down';
+
+const always = <T, R>(value: Awaitable<T>, then: (value: T) => R): Awaitable<R> =>
+  value instanceof Promise ? value.then(then) : then(value);
+
+export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
+  /** Changing a FUSE tree through the gateway is not offered: every export is read-only. */
+  readonly changes = undefined;
+  #exports: readonly NfsExport[] = [];
+  readonly #byTag = new Map<string, NfsExport>();
+  readonly #byTree = new Map<unknown, NfsExport>();
+  readonly #hooks: NfsGatewayHooks;
+  /** Verdicts of the CIDR rules, for as long as a connection lasts. */
+  #verdicts = new WeakMap<Peer, Map<NfsExport, boolean>>();
+
+  constructor(exports: readonly NfsExport[], hooks: NfsGatewayHooks) {
+    this.#hooks = hooks;
+    this.setExports(exports);
+  }
+
+  /** Replaces the exports; handles of those that stay go on. */
+  setExports(exports: readonly NfsExport[]): void {
+    this.#exports = exports;
+    this.#byTag.clear();
+    this.#byTree.clear();
+    this.#verdicts = new WeakMap();
+    for (const entry of exports) {
+      this.#byTag.set(entry.tree.identity.exportTag.toString('latin1'), entry);
+      this.#byTree.set(entry.tree.identity, entry);
+    }
+  }
+
+  // -- NFSv3 -----------------------------------------------------------------------------------------------------------
+
+  resolve(handle: Buffer, call: CallContext): Awaitable<TreeNode> {
+    const entry = handle[0] === handleVersion ? this.#byTag.get(handle.toString('latin1', 2, 8)) : undefined;
+    if (!entry) throw new NfsError(NfsStatus.BADHANDLE);
+    if (!this.#allowed(entry, call.peer)) throw new NfsError(NfsStatus.ACCES);
+    return answer(entry.tree, call, () => entry.tree.resolve(handle));
+  }
+
+  handle(node: TreeNode): Buffer {
+    return node.handle;
+  }
+
+  cachedAttributes(node: TreeNode): FileAttributes | undefined {
+    return node.attributes && !node.gone ? fileAttributes(node, node.attributes) : undefined;
+  }
+
+  getAttributes(node: TreeNode, call: CallContext): Awaitable<FileAttributes> {
+    const { tree } = this.#of(node);
+    return answer(tree, call, () =>
+      always(tree.attributes(node), (attributes) => fileAttributes(node, attributes)),
+    );
+  }
+
+  access(node: TreeNode, wanted: number, call: CallContext): Awaitable<number> {
+    const { tree, squash } = this.#of(node);
+    return answer(tree, call, () =>
+      always(tree.attributes(node), (attributes) => wanted & accessBits(attributes, call, squash)),
+    );
+  }
+
+  lookup(directory: TreeNode, name: ByteString, call: CallContext): Awaitable<TreeNode> {
+    const { tree, squash } = this.#of(directory);
+    return answer(tree, call, () =>
+      this.#permitted(
+        directory,
+        tree,
+        (attributes) => maySearch(attributes, call, squash),
+        () => tree.lookup(directory, name),
+      ),
+    );
+  }
+
+  parent(node: TreeNode): TreeNode {
+    return node.parent ?? node;
+  }
+
+  readlink(node: TreeNode, call: CallContext): Awaitable<ByteString> {
+    const { tree } = this.#of(node);
+    return answer(tree, call, () => tree.readlink(node));
+  }
+
+  read(node: TreeNode, offset: number, target: Buffer, call: CallContext): Awaitable<ReadResult> {
+    const { tree, squash } = this.#of(node);
+    return answer(tree, call, () =>
+      this.#permitted(
+        node,
+        tree,
+        (attributes) => mayRead(attributes, call, squash),
+        () => tree.read(node, offset, target),
+      ),
+    );
+  }
+
+  list(directory: TreeNode, call: CallContext): Awaitable<DirectoryListing<TreeNode>> {
+    const { tree, squash } = this.#of(directory);
+    return answer(tree, call, () =>
+      this.#permitted(
+        directory,
+        tree,
+        (attributes) => mayRead(attributes, call, squash),
+        () => always(tree.list(directory), (snapshot) => new Listing(tree, snapshot)),
+      ),
+    );
+  }
+
+  fsStat(node: TreeNode, call: CallContext): Awaitable<FsStat> {
+    const { tree } = this.#of(node);
+    return answer(tree, call, async () => {
+      const space = await tree.space();
+      return { ...space, availableFiles: space.freeFiles, invariantSeconds: 0 };
+    });
+  }
+
+  fsInfo(): FsInfo {
+    return {
+      maxFileSize: Number.MAX_SAFE_INTEGER,
+      timeDelta: { seconds: 0, nanoseconds: 1 },
+      symlinks: true,
+      hardLinks: false,
+      canSetTime: false,
+      homogeneous: true,
+    };
+  }
+
+  pathConf(): PathConf {
+    return {
+      linkMax: 1,
+      nameMax,
+      noTruncation: true,
+      chownRestricted: true,
+      caseInsensitive: false,
+      casePreserving: true,
+    };
+  }
+
+  // -- MOUNT v3 --------------------------------------------------------------------------------------------------------
+
+  exports(): readonly ExportEntry[] {
+    return this.#exports.map(({ name, groups }) => ({ path: `/${name}`, groups }));
+  }
+
+  async mount(path: ByteString, call: CallContext): Promise<Buffer> {
+    const parts = pathParts(path);
+    const entry = this.#exports.find(({ name }) => Buffer.from(name).toString('latin1') === parts[0]);
+    if (!entry) throw new MountError(MountStatus.NOENT);
+    if (!this.#allowed(entry, call.peer)) throw new MountError(MountStatus.ACCES);
+    try {
+      let node = entry.tree.root;
+      for (const part of parts.slice(1)) {
+        if (nameFault(part)) throw new TreeError(nameFault(part) === 'too-long' ? 'nametoolong' : 'noent');
+        node = await entry.tree.lookup(node, part);
+      }
+      if (node.kind !== 'directory') throw new TreeError('notdir');
+      this.#hooks.onMount(entry.name, path, call.peer);
+      return node.handle;
+    } catch (error) {
+      throw toMountError(error);
+    }
+  }
+
+  // -- Access ----------------------------------------------------------------------------------------------------------
+
+  #of(node: TreeNode): NfsExport {
+    const entry = this.#byTree.get(node.identity);
+    // An export that was taken out while a call of it was running.
+    if (!entry) throw new NfsError(NfsStatus.STALE);
+    return entry;
+  }
+
+  #allowed(entry: NfsExport, peer: Peer): boolean {
+    let verdicts = this.#verdicts.get(peer);
+    if (!verdicts) this.#verdicts.set(peer, (verdicts = new Map()));
+    let verdict = verdicts.get(entry);
+    if (verdict === undefined) {
+      verdict = entry.allows(peer.address);
+      verdicts.set(entry, verdict);
+      if (!verdict) this.#hooks.onRefused(entry.name, peer);
+    }
+    return verdict;
+  }
+
+  /** Does the work once the attributes, at hand nearly always, permit it. */
+  #permitted<T>(
+    node: TreeNode,
+    tree: Tree,
+    permits: (attributes: Attributes) => boolean,
+    work: () => Awaitable<T>,
+  ): Awaitable<T> {
+    const check = (attributes: Attributes): Awaitable<T> => {
+      if (!permits(attributes)) throw new TreeError('acces');
+      return work();
+    };
+    if (node.attributes) return check(node.attributes);
+    const attributes = tree.attributes(node);
+    return attributes instanceof Promise ? attributes.then(check) : check(attributes);
+  }
+}
+
+class Listing implements DirectoryListing<TreeNode> {
+  readonly #tree: Tree;
+  readonly #snapshot: Snapshot;
+
+  constructor(tree: Tree, snapshot: Snapshot) {
+    this.#tree = tree;
+    this.#snapshot = snapshot;
+  }
+
+  get length(): number {
+    return this.#snapshot.length;
+  }
+
+  cookieAt(index: number): number {
+    return this.#snapshot.nodes[index]!.cookie;
+  }
+
+  nameAt(index: number): ByteString {
+    return this.#snapshot.nodes[index]!.name;
+  }
+
+  fileidHighAt(index: number): number {
+    return this.#snapshot.nodes[index]!.idHigh;
+  }
+
+  fileidLowAt(index: number): number {
+    return this.#snapshot.nodes[index]!.idLow;
+  }
+
+  after(cookie: number): number {
+    return this.#snapshot.after(cookie);
+  }
+
+  load(from: number, to: number): Awaitable<void> {
+    return this.#tree.load(this.#snapshot, from, to);
+  }
+
+  nodeAt(index: number): TreeNode | undefined {
+    const node = this.#snapshot.nodes[index]!;
+    return node.attributes && !node.gone ? node : undefined;
+  }
+}

@@ -1,0 +1,187 @@
+/** The NFS side of the gateway: listeners, programs, and what they tell the log and the metrics. */
+import {
+  MOUNT_PROGRAM,
+  MOUNT_VERSION,
+  NFS_PROGRAM,
+  NFS_VERSION,
+  PORTMAP_PORT,
+  PortmapTable,
+  Protocol,
+  RpcServer,
+  mountProgram,
+  nfs3Program,
+  portmapProgram,
+  registerPrograms,
+  unregisterPrograms,
+  type CallFinished,
+  type Mapping,
+  type Peer,
+  type RpcHooks,
+} from '@holdfast/nfs-rpc';
+import type { Metrics, RequestMeter } from '../admin/index.ts';
+import type { Config, Endpoint } from '../config/index.ts';
+import { renderName, type Logger } from '../log/index.ts';
+import { NfsGateway, type NfsExport } from './backend.ts';
+
+export interface NfsServerOptions {
+  readonly config: Config['nfs'];
+  readonly exports: readonly NfsExport[];
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** Lines about one peer's mistakes are held to this many a minute; what is left out is counted. */
+const linesPerMinute = 20;
+
+/** Keeps a peer that misbehaves from filling the log. */
+class Throttle {
+  #minute = 0;
+  #lines = 0;
+  #left = 0;
+
+  /** How many lines were left out before this one; undefined when this one is left out too. */
+  admit(): number | undefined {
+    const minute = Math.floor(Date.now() / 60_000);
+    if (minute !== this.#minute) {
+      this.#minute = minute;
+      this.#lines = 0;
+    }
+    this.#lines += 1;
+    if (this.#lines > linesPerMinute) {
+      this.#left += 1;
+      return undefined;
+    }
+    const left = this.#left;
+    this.#left = 0;
+    return left;
+  }
+}
+
+export class NfsServer {
+  readonly addresses: readonly Endpoint[];
+  readonly #server: RpcServer;
+  readonly #gateway: NfsGateway;
+  readonly #unregister: (() => Promise<void>) | undefined;
+
+  private constructor(
+    server: RpcServer,
+    gateway: NfsGateway,
+    addresses: readonly Endpoint[],
+    unregister: (() => Promise<void>) | undefined,
+  ) {
+    this.#server = server;
+    this.#gateway = gateway;
+    this.addresses = addresses;
+    this.#unregister = unregister;
+  }
+
+  /** Listens; rejects when a port cannot be had. */
+  static async start({ config, exports, metrics, log }: NfsServerOptions): Promise<NfsServer> {
+    const server = new RpcServer({ hooks: hooksFor(metrics, log) });
+    const gateway = new NfsGateway(exports, {
+      onMount: (exportName, path, peer) =>
+        log.info({ client: peer.address, export: exportName, path: renderName(path) }, 'mounted'),
+      onRefused: (exportName, peer) =>
+        log.warn(
+          { client: peer.address, export: exportName },
+          'refused: no rule of the export allows this address',
+        ),
+    });
+    server.add(nfs3Program(gateway)).add(mountProgram(gateway));
+    try {
+      return await NfsServer.#listen(server, gateway, config);
+    } catch (error) {
+      await server.close({ timeoutMs: 0 });
+      throw error;
+    }
+  }
+
+  static async #listen(server: RpcServer, gateway: NfsGateway, config: Config['nfs']): Promise<NfsServer> {
+    const main = await server.listenTcp(config.listen);
+    const addresses: Endpoint[] = [{ host: config.listen.host, port: main.port }];
+    let mountPort = main.port;
+    if (config.mountListen) {
+      mountPort = (await server.listenTcp(config.mountListen)).port;
+      addresses.push({ host: config.mountListen.host, port: mountPort });
+    }
+    const services: Mapping[] = [
+      { program: NFS_PROGRAM, version: NFS_VERSION, protocol: Protocol.tcp, port: main.port },
+      { program: MOUNT_PROGRAM, version: MOUNT_VERSION, protocol: Protocol.tcp, port: mountPort },
+    ];
+    if (config.portmap === true) await servePortmap(server, config.listen.host, services);
+    if (config.portmap !== 'register') return new NfsServer(server, gateway, addresses, undefined);
+    if (!(await registerPrograms(services))) throw new Error('rpcbind refused to register NFS and MOUNT');
+    const unregister = () => unregisterPrograms(services);
+    return new NfsServer(server, gateway, addresses, unregister);
+  }
+
+  get connections(): number {
+    return this.#server.connections;
+  }
+
+  setExports(exports: readonly NfsExport[]): void {
+    this.#gateway.setExports(exports);
+  }
+
+  /** Finishes what was asked, flushes, and ends; cut off after `timeoutMs`. */
+  async close(timeoutMs: number): Promise<void> {
+    await this.#unregister?.().catch(() => undefined);
+    await this.#server.close({ timeoutMs });
+  }
+}
+
+async function servePortmap(server: RpcServer, host: string, services: readonly Mapping[]): Promise<void> {
+  const table = new PortmapTable();
+  for (const service of services) table.set(service);
+  server.add(portmapProgram(table));
+  await server.listenTcp({ host, port: PORTMAP_PORT });
+  await server.listenUdp({ host, port: PORTMAP_PORT });
+}
+
+function hooksFor(metrics: Metrics, log: Logger): RpcHooks {
+  const meters = new Map<string, RequestMeter>();
+  const malformed = new Throttle();
+  const meterOf = ({ program, procedure }: CallFinished): RequestMeter => {
+    const key = `${program} ${procedure}`;
+    let meter = meters.get(key);
+    // A program that is not served is named by its number: one meter for all of them.
+    if (!meter)
+      meters.set(key, (meter = metrics.request('nfs', /^\d/.test(program) ? 'unknown' : procedure)));
+    return meter;
+  };
+  const about = (peer: Peer) => ({ client: peer.address, port: peer.port, protocol: 'nfs' });
+  return {
+    callFinished: (call) =>
+      meterOf(call).observe(call.seconds, call.bytesIn, call.bytesOut, succeeded(call.status)),
+    connectionOpened: (peer) => log.debug(about(peer), 'connected'),
+    connectionClosed: (peer, reason) => {
+      if (reason === 'ended' || reason === 'reset' || reason === 'server closed') {
+        log.debug({ ...about(peer), reason }, 'disconnected');
+      } else log.warn({ ...about(peer), reason }, 'connection ended by the gateway');
+    },
+    connectionRefused: (peer, reason) =>
+      log.warn({ ...about(peer), limit: reason }, 'connection refused: too many connections'),
+    malformed: (peer, reason) => {
+      const omitted = malformed.admit();
+      if (omitted !== undefined) log.warn({ ...about(peer), reason, omitted }, 'malformed call');
+    },
+    retransmission: (peer, program, procedure, answered) =>
+      log.debug({ ...about(peer), program, procedure, answered }, 'retransmission of a call in progress'),
+    bug: (error, where) => log.error({ err: error, where, protocol: 'nfs' }, 'bug: unexpected error'),
+  };
+}
+
+/** Answers that tell a client what it asked, be it that a name does not exist, are no failures of the gateway. */
+const ordinary = new Set([
+  'OK',
+  'SUCCESS',
+  'NOENT',
+  'ROFS',
+  'NOTDIR',
+  'ISDIR',
+  'ACCES',
+  'EXIST',
+  'NAMETOOLONG',
+  'TOOSMALL',
+]);
+const succeeded = (status: string) => ordinary.has(status);

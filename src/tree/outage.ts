@@ -1,0 +1,61 @@
+/**
+ * Requests that wait for a source that is away. They are bounded: beyond the bound the ones that wait longest are told
+ * to come again, in the words of their protocol.
+ */
+export type WaitOutcome = 'live' | 'expired' | 'crowded' | 'abandoned';
+
+interface Waiting {
+  readonly settle: (outcome: WaitOutcome) => void;
+}
+
+export class Outage {
+  readonly #limit: number;
+  /** In order of arrival. */
+  readonly #waiting = new Set<Waiting>();
+
+  /** @param limit how many requests may wait at once. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Waits for the source, at most `timeoutMs` (Infinity: as long as it takes) and no longer than somebody waits for the
+   * answer.
+   */
+  wait(timeoutMs: number, signal?: AbortSignal): Promise<WaitOutcome> {
+    return new Promise((resolve) => {
+      if (signal?.aborted) {
+        resolve('abandoned');
+        return;
+      }
+      let timer: NodeJS.Timeout | undefined;
+      const waiting: Waiting = {
+        settle: (outcome) => {
+          if (!this.#waiting.delete(waiting)) return;
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', abandoned);
+          resolve(outcome);
+        },
+      };
+      const abandoned = () => waiting.settle('abandoned');
+      this.#waiting.add(waiting);
+      signal?.addEventListener('abort', abandoned, { once: true });
+      if (Number.isFinite(timeoutMs)) timer = setTimeout(() => waiting.settle('expired'), timeoutMs).unref();
+      if (this.#waiting.size > this.#limit) this.#oldest()?.settle('crowded');
+    });
+  }
+
+  /** The source is there again: everybody goes on. */
+  over(): void {
+    for (const waiting of [...this.#waiting]) waiting.settle('live');
+  }
+
+  #oldest(): Waiting | undefined {
+    for (const waiting of this.#waiting) return waiting;
+    return undefined;
+  }
+}
