@@ -29,6 +29,7 @@ const usage = `npm run bench -- [options]
   --seconds S         length of each sample (2)
   --servers LIST      of holdfast,peer,limit (all three)
   --source fuse|plain serve a fast FUSE tree, or a folder of the disk (fuse)
+  --tree OPTIONS      of the FUSE tree, such as readdirplus=0,keep-cache=1 (bench/README.md)
   --json              JSON with every sample on stdout instead of the table
   --install           install missing Debian packages with apt-get
   --list              name the rows and leave
@@ -45,6 +46,7 @@ function readOptions() {
       seconds: { type: 'string' },
       servers: { type: 'string', default: columns.join(',') },
       source: { type: 'string', default: 'fuse' },
+      tree: { type: 'string', default: '' },
       json: { type: 'boolean', default: false },
       install: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
@@ -120,7 +122,7 @@ function clientConfig(sandbox, protection) {
 function loadArguments(row, options, tree) {
   const seconds = `seconds=${options.seconds}`;
   if (row.mode === 'list') return [`expect=${tree.entries}`, seconds, `once=${row.cold ? 1 : 0}`];
-  const warm = row.tree === 'fast' ? 1 : 0;
+  const warm = row.tree === 'slow' ? 0 : 1;
   return [`size=${row.size}`, `flight=${row.flight ?? 1}`, seconds, `warm=${warm}`];
 }
 
@@ -181,7 +183,8 @@ async function measure(sandbox, row, options, tree, column, server) {
  */
 async function start(sandbox, row, tree, column) {
   if (column === 'limit') return undefined;
-  if (column === 'holdfast') return startHoldfast(sandbox, tree, row.protocol);
+  if (column === 'holdfast')
+    return startHoldfast(sandbox, tree, row.protocol, (row.protection ?? 'plain') !== 'plain');
   return row.protocol === 'nfs' ? startGanesha(sandbox, tree) : startSmbd(sandbox, tree);
 }
 
@@ -197,7 +200,7 @@ async function runRow(sandbox, row, options, tree) {
   /** @type {Result} */
   const result = { row, entries: tree.entries, samples: {} };
   // A tree that answers late has no bare limit: it depends on how many requests are sent at once.
-  const servers = options.servers.filter((column) => column !== 'limit' || row.tree === 'fast');
+  const servers = options.servers.filter((column) => column !== 'limit' || row.tree !== 'slow');
   /** @type {Map<Column, Server | undefined>} */
   const running = new Map();
   try {
@@ -228,11 +231,12 @@ async function runAll(options, chosen) {
   const results = [];
   const failures = [];
   for (const row of chosen) {
-    let tree = trees.get(row.tree);
+    const kind = row.tree ?? 'fast';
+    let tree = trees.get(kind);
     if (!tree) {
-      tree = await mountTree(sandbox, row.tree);
+      tree = await mountTree(sandbox, kind, options.tree.split(',').filter(Boolean));
       if (options.plain) tree = copyTree(sandbox, tree);
-      trees.set(row.tree, tree);
+      trees.set(kind, tree);
     }
     try {
       const result = await runRow(sandbox, row, options, tree);
@@ -251,7 +255,7 @@ async function main() {
   if (options.help) return void console.log(usage);
   if (options.list)
     return void console.log(rows.map((row) => `${row.name.padEnd(24)}${row.what}`).join('\n'));
-  const chosen = selectRows(options.only).filter((row) => !options.plain || row.tree === 'fast');
+  const chosen = selectRows(options.only).filter((row) => !options.plain || row.tree !== 'slow');
   checkRequirements(options, chosen);
   const before = machine();
   const { results, failures } = await runAll(options, chosen);

@@ -18,11 +18,12 @@ import { cpus, loadavg, release } from 'node:os';
 
 export const peers = { nfs: 'Ganesha', smb: 'smbd' };
 
-/** @param {number[]} values */
+/** @param {number[]} values at least one */
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  const upper = sorted[middle] ?? NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
 }
 
 /**

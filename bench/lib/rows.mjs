@@ -1,64 +1,56 @@
 /**
  * The rows of the table. A row is one kind of work, done by the same client against each server.
  *
- * @typedef {object} Row
- * @property {string} name
- * @property {'nfs' | 'smb'} protocol
+ * @typedef {object} Work
  * @property {'seq' | 'random' | 'list'} mode
- * @property {'fast' | 'slow'} tree
+ * @property {string} what
+ * @property {'slow'} [tree] the one that answers each read after 10 ms
  * @property {number} [size] bytes in each read
  * @property {number} [flight] requests in flight
  * @property {'plain' | 'signed' | 'encrypted'} [protection] SMB
  * @property {boolean} [cold] each sample has a server that was just started, and lists once
- * @property {string} what
+ *
+ * @typedef {Work & { name: string, protocol: 'nfs' | 'smb' }} Row
  */
 
 const MiB = 1 << 20;
 
-/** @type {Row[]} */
-export const rows = [
-  { name: 'nfs-read-1m', mode: 'seq', size: MiB, flight: 1, what: '1 MiB reads, 1 in flight' },
-  { name: 'nfs-read-1m-q4', mode: 'seq', size: MiB, flight: 4, what: '1 MiB reads, 4 in flight' },
-  { name: 'nfs-read-4k', mode: 'random', size: 4096, flight: 1, what: '4 KiB random, 1 in flight' },
-  { name: 'nfs-read-4k-q32', mode: 'random', size: 4096, flight: 32, what: '4 KiB random, 32 in flight' },
-  { name: 'nfs-list', mode: 'list', what: 'list + attributes, warm' },
-  { name: 'nfs-list-cold', mode: 'list', cold: true, what: 'list + attributes, server just started' },
-  { name: 'nfs-slow-1m', mode: 'seq', tree: 'slow', size: MiB, flight: 1, what: '10 ms tree, 1 MiB reads' },
-  {
-    name: 'nfs-slow-1m-q4',
+/** @type {Record<string, Work>} */
+const works = {
+  'nfs-read-1m': { mode: 'seq', size: MiB, flight: 1, what: '1 MiB reads, 1 in flight' },
+  'nfs-read-1m-q4': { mode: 'seq', size: MiB, flight: 4, what: '1 MiB reads, 4 in flight' },
+  'nfs-read-4k': { mode: 'random', size: 4096, flight: 1, what: '4 KiB random, 1 in flight' },
+  'nfs-read-4k-q32': { mode: 'random', size: 4096, flight: 32, what: '4 KiB random, 32 in flight' },
+  'nfs-list': { mode: 'list', what: 'list + attributes, warm' },
+  'nfs-list-cold': { mode: 'list', cold: true, what: 'list + attributes, server just started' },
+  'nfs-slow-1m': { mode: 'seq', tree: 'slow', size: MiB, flight: 1, what: '10 ms tree, 1 MiB, 1 in flight' },
+  'nfs-slow-1m-q4': {
     mode: 'seq',
     tree: 'slow',
     size: MiB,
     flight: 4,
-    what: '10 ms tree, 4 in flight',
+    what: '10 ms tree, 1 MiB, 4 in flight',
   },
-  { name: 'smb-read-1m', mode: 'seq', size: MiB, protection: 'plain', what: '1 MiB reads' },
-  { name: 'smb-read-1m-signed', mode: 'seq', size: MiB, protection: 'signed', what: '1 MiB reads, signed' },
-  {
-    name: 'smb-read-1m-encrypted',
+  'smb-read-1m': { mode: 'seq', size: MiB, what: '1 MiB reads' },
+  'smb-read-1m-signed': { mode: 'seq', size: MiB, protection: 'signed', what: '1 MiB reads, signed' },
+  'smb-read-1m-encrypted': {
     mode: 'seq',
     size: MiB,
     protection: 'encrypted',
     what: '1 MiB reads, encrypted',
   },
-  { name: 'smb-read-4k', mode: 'random', size: 4096, protection: 'plain', what: '4 KiB random' },
-  { name: 'smb-list', mode: 'list', protection: 'plain', what: 'list + attributes, warm' },
-  {
-    name: 'smb-list-cold',
-    mode: 'list',
-    cold: true,
-    protection: 'plain',
-    what: 'list + attributes, server just started',
-  },
-  {
-    name: 'smb-slow-1m',
-    mode: 'seq',
-    tree: 'slow',
-    size: MiB,
-    protection: 'plain',
-    what: '10 ms tree, 1 MiB reads',
-  },
-].map((row) => ({ tree: 'fast', protocol: row.name.startsWith('nfs') ? 'nfs' : 'smb', ...row }));
+  'smb-read-4k': { mode: 'random', size: 4096, what: '4 KiB random' },
+  'smb-list': { mode: 'list', what: 'list + attributes, warm' },
+  'smb-list-cold': { mode: 'list', cold: true, what: 'list + attributes, server just started' },
+  'smb-slow-1m': { mode: 'seq', tree: 'slow', size: MiB, what: '10 ms tree, 1 MiB' },
+};
+
+/** @type {Row[]} */
+export const rows = Object.entries(works).map(([name, work]) => ({
+  ...work,
+  name,
+  protocol: name.startsWith('nfs') ? 'nfs' : 'smb',
+}));
 
 /**
  * The rows that a comma-separated filter names: an exact name, or the beginning of some.

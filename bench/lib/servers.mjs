@@ -157,22 +157,25 @@ function announcedPort(log, protocol) {
  * @param {Sandbox} sandbox
  * @param {Source} source
  * @param {import('./build.mjs').Protocol} protocol
+ * @param {boolean} users whether SMB wants a user, as signing and encryption do
  * @returns {Promise<Server>}
  */
-export async function startHoldfast(sandbox, source, protocol) {
+export async function startHoldfast(sandbox, source, protocol, users) {
   const name = `holdfast-${++started}`;
-  const argv = [
-    process.execPath,
-    main,
-    'serve',
-    source.path,
-    '--name',
-    'dfs',
-    `--${protocol}`,
-    '127.0.0.1:0',
-  ];
-  if (!source.fuse) argv.push('--no-expect-fuse');
-  const service = startService(sandbox, name, inside(sandbox, argv), { grace: 5000 });
+  const folder = makeFolder(sandbox, name);
+  const config = join(folder, 'holdfast.yaml');
+  const passwordFile = join(folder, 'password');
+  writeFileSync(passwordFile, smbUser.password, { mode: 0o600 });
+  const smb = users ? { users: [{ name: smbUser.name, passwordFile }] } : { guest: true };
+  const served = { path: source.path, expectFuse: source.fuse, smb };
+  const listen = { listen: '127.0.0.1:0' };
+  // JSON is YAML.
+  writeFileSync(
+    config,
+    JSON.stringify({ exports: { dfs: served }, nfs: listen, smb: listen, admin: listen }),
+  );
+  const argv = inside(sandbox, [process.execPath, main, 'serve', '--config', config]);
+  const service = startService(sandbox, name, argv, { grace: 5000 });
   const port = await waitFor(service, 'holdfast', () =>
     announcedPort(readFileSync(service.log, 'utf8'), protocol),
   );

@@ -24,9 +24,10 @@ const fileName = (index) => `/files/file-${String(index % files).padStart(3, '0'
  * nobody has read yet.
  * @param {import('./sandbox.mjs').Sandbox} sandbox
  * @param {'fast' | 'slow'} kind
+ * @param {string[]} extra further options of the tree
  * @returns {Promise<Tree>}
  */
-export async function mountTree(sandbox, kind) {
+export async function mountTree(sandbox, kind, extra) {
   const path = makeFolder(sandbox, `tree-${kind}`);
   unmountLater(path);
   const argv = [
@@ -38,6 +39,7 @@ export async function mountTree(sandbox, kind) {
     'nlink=0',
   ];
   if (kind === 'slow') argv.push('latency-ms=10');
+  argv.push(...extra);
   const service = startService(sandbox, `tree-${kind}`, argv);
   await waitFor(service, 'tree', () =>
     readFileSync(service.log, 'utf8').includes('mounted') ? true : undefined,
