@@ -4,3 +4,4 @@ export { formatEndpoint, parseEndpoint, type Endpoint } from './endpoint.ts';
 export { loadConfig, environmentSettings, type ConfigFlags, type ConfigInput } from './load.ts';
 export { ConfigError, type Problem } from './problems.ts';
 export { UserSecret } from './secret.ts';
+export { closest } from './suggest.ts';

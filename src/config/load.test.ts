@@ -151,6 +151,13 @@ describe('loadConfig', () => {
       expect(text).not.toMatch(/hunter2|8846f7|tr0ub/i);
   });
 
+  it('reads the configuration of another machine without looking for its folders and secrets', () => {
+    const yaml = 'exports: { dfs: { path: /not/here, smb: { users: [{ name: a, passwordFile: none }] } } }';
+    writeFileSync(join(folder, 'elsewhere.yaml'), yaml);
+    const config = loadConfig({ flags: { config: 'elsewhere.yaml' }, env: {}, cwd: folder, elsewhere: true });
+    expect(config.exports[0]).toMatchObject({ path: '/not/here', smb: { guest: false, users: [] } });
+  });
+
   it('refuses in any text with ConfigError alone', () => {
     const piece = fc.oneof(
       fc.constantFrom(

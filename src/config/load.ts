@@ -27,7 +27,7 @@ export interface ConfigFlags {
   readonly smb?: string | undefined;
   readonly admin?: string | undefined;
   /** Of the export of PATH, or of all exports when there is no PATH. */
-  readonly expectFuse?: boolean | undefined;
+  readonly expectFuse?: false | undefined;
   readonly logLevel?: string | undefined;
 }
 
@@ -39,6 +39,8 @@ export interface ConfigInput {
   readonly cwd?: string;
   /** Whether ports below 1024 may be listened at. Default: whether this process is root's. */
   readonly root?: boolean;
+  /** The configuration of another machine: folders and secrets are not looked at, and SMB users are left out. */
+  readonly elsewhere?: boolean;
 }
 
 /** The settings that the environment can give. HOLDFAST_CONFIG names the file. */
@@ -63,7 +65,13 @@ const defaultExportName = 'dfs';
 
 /** Throws ConfigError, which names every problem that was found. Looks at files synchronously: for start-up. */
 export function loadConfig(input: ConfigInput = {}): Config {
-  const { flags = {}, env = process.env, cwd = process.cwd(), root = process.getuid?.() === 0 } = input;
+  const {
+    flags = {},
+    env = process.env,
+    cwd = process.cwd(),
+    root = process.getuid?.() === 0,
+    elsewhere = false,
+  } = input;
   const problems: Problem[] = misspelledVariables(env);
   const named = flags.config ?? nonEmpty(env[configVariable]);
   const file = named === undefined ? undefined : resolve(cwd, named);
@@ -91,7 +99,7 @@ export function loadConfig(input: ConfigInput = {}): Config {
     throw new ConfigError(problems);
   }
   const fromFile = (path: Path) => overriding(path) === undefined;
-  const { config, findings } = resolveSettings(parsed.data, { env, cwd, root, file, fromFile });
+  const { config, findings } = resolveSettings(parsed.data, { env, cwd, root, elsewhere, file, fromFile });
   for (const finding of findings) report(finding);
   if (problems.length > 0) throw new ConfigError(problems);
   return freeze(config);
@@ -133,8 +141,7 @@ function overridesOf(flags: ConfigFlags, env: NodeJS.ProcessEnv, raw: Record<str
     flag('PATH', ['exports', name, 'path'], flags.path);
   }
   const exports = flags.path !== undefined ? [name] : isMapping(raw.exports) ? Object.keys(raw.exports) : [];
-  const origin = flags.expectFuse === false ? '--no-expect-fuse' : '--expect-fuse';
-  for (const one of exports) flag(origin, ['exports', one, 'expectFuse'], flags.expectFuse);
+  for (const one of exports) flag('--no-expect-fuse', ['exports', one, 'expectFuse'], flags.expectFuse);
   flag('--nfs', ['nfs', 'listen'], flags.nfs);
   flag('--smb', ['smb', 'listen'], flags.smb);
   flag('--admin', ['admin', 'listen'], flags.admin);

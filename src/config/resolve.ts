@@ -14,6 +14,8 @@ export interface Surroundings {
   readonly cwd: string;
   /** Whether ports below 1024 may be used by default. */
   readonly root: boolean;
+  /** Folders and secrets are those of another machine. */
+  readonly elsewhere: boolean;
   /** Absolute path of the file that the settings came from. */
   readonly file: string | undefined;
   /** Whether the setting at this path came from the file, so that a relative path starts at the file's folder. */
@@ -123,6 +125,7 @@ class Resolver {
 
   #secret(at: Path, user: NonNullable<ExportSettings['smb']['users']>[number]): UserSecret | undefined {
     const { passwordFile, passwordEnv, ntHashFile } = user;
+    if (this.#surroundings.elsewhere) return undefined;
     if (passwordEnv !== undefined) {
       const password = this.#surroundings.env[passwordEnv];
       if (password !== undefined && password !== '') return new UserSecret('password', password);
@@ -146,7 +149,7 @@ class Resolver {
 
   /** A path inside a FUSE mount is not asked about: its daemon may be dead, or hang for ever. */
   #checkFolder(at: Path, path: string, expectFuse: boolean): void {
-    if (this.#insideFuse(path)) return;
+    if (this.#surroundings.elsewhere || this.#insideFuse(path)) return;
     const hint = expectFuse ? 'the folder on which the FUSE tree is or will be mounted' : 'a folder';
     try {
       if (!statSync(path).isDirectory()) this.#find(at, `${path} is not a folder; expected ${hint}`);

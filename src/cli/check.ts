@@ -1,0 +1,30 @@
+import { formatEndpoint, loadConfig } from '../config/index.ts';
+import { audience } from './audience.ts';
+import { ExitCode, type Command } from './command.ts';
+
+export const check: Command = {
+  name: 'check',
+  usage: 'FILE',
+  summary: 'say what is wrong with a configuration file, or what it means',
+  description: `Reads FILE as serve would, with the environment, the folders and the secrets of this machine, and starts
+nothing. One line for each problem, with its place in the file and what is allowed; then the exit code is 2.`,
+  positionals: { names: ['FILE'], required: 1 },
+  flags: [],
+  examples: [['holdfast check /etc/holdfast.yaml', 'before it is used']],
+
+  run(invocation, terminal) {
+    const [file] = invocation.positionals;
+    const config = loadConfig({ flags: { config: file }, env: terminal.env });
+    const protocols = new Set(['nfs', 'smb']);
+    terminal.out(`${file!} is valid\n`);
+    for (const entry of config.exports) terminal.out(`${audience(entry, protocols)}\n`);
+    const { nfs, smb, admin } = config;
+    const places = [
+      `NFS ${formatEndpoint(nfs.listen)}`,
+      `SMB ${formatEndpoint(smb.listen)}`,
+      `admin ${formatEndpoint(admin.listen)}`,
+    ];
+    terminal.out(`listens at ${places.join(', ')}\n`);
+    return Promise.resolve(ExitCode.done);
+  },
+};

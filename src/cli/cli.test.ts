@@ -1,0 +1,176 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { commands } from './commands.ts';
+import { main } from './index.ts';
+import { nfsLines, smbLines } from './mount-lines.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'holdfast-cli-'));
+  mkdirSync(join(folder, 'media'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function run(argv: string[], env: NodeJS.ProcessEnv = {}) {
+  let [out, err] = ['', ''];
+  const terminal = {
+    env,
+    interactive: false,
+    out: (text: string) => void (out += text),
+    err: (text: string) => void (err += text),
+  };
+  return { code: await main(argv, env, terminal), out, err };
+}
+
+describe('holdfast', () => {
+  it('says its version', async () => {
+    const { code, out } = await run(['--version']);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/)]);
+  });
+
+  it.each(['--help', '-h', 'help'])('%s names every command', async (argument) => {
+    const { code, out } = await run([argument]);
+    expect(code).toBe(0);
+    for (const { name, summary } of commands) {
+      expect(out).toContain(`  ${name} `);
+      expect(out).toContain(summary);
+    }
+  });
+
+  it('shows its help and fails when it is told nothing', async () => {
+    const { code, out, err } = await run([]);
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toContain('Usage: holdfast COMMAND');
+  });
+
+  it.each(commands.map(({ name }) => name))('%s --help names its flags', async (name) => {
+    const { code, out } = await run([name, '--help']);
+    expect(code).toBe(0);
+    expect(out).toMatch(new RegExp(`^Usage: holdfast ${name} `));
+    for (const flag of commands.find((command) => command.name === name)!.flags)
+      expect(out).toContain(`  --${flag.name}`);
+    expect(await run(['help', name])).toEqual({ code: 0, out, err: '' });
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(115);
+  });
+
+  it.each([
+    [['sevre', '/mnt/dfs'], 'holdfast: unknown command sevre; did you mean holdfast serve?'],
+    [['/mnt/dfs'], 'holdfast: unknown command /mnt/dfs; did you mean holdfast serve /mnt/dfs?'],
+    [['zzzzzz'], 'holdfast: unknown command zzzzzz; expected one of serve, demo, check, mount-options'],
+    [
+      ['--nfs', '0.0.0.0:1', 'serve'],
+      'holdfast: unknown flag --nfs: the command comes first (serve, demo, check, mount-options)',
+    ],
+    [
+      ['serve', '/mnt/dfs', '--nsf', 'x'],
+      'holdfast: unknown flag --nsf (did you mean --nfs?); see holdfast serve --help',
+    ],
+    [['serve', '-x'], 'holdfast: unknown flag -x; see holdfast serve --help'],
+    [
+      ['serve', '--expect-fuse'],
+      'holdfast: unknown flag --expect-fuse (did you mean --no-expect-fuse?); see holdfast serve --help',
+    ],
+    [['serve', '--nfs'], 'holdfast: --nfs needs a value: --nfs HOST:PORT; see holdfast serve --help'],
+    [
+      ['serve', '--nfs', '--smb', 'x:1'],
+      'holdfast: --nfs needs a value: --nfs HOST:PORT; see holdfast serve --help',
+    ],
+    [
+      ['serve', '--no-expect-fuse=yes'],
+      'holdfast: --no-expect-fuse takes no value; see holdfast serve --help',
+    ],
+    [['serve', '/a', '/b'], 'holdfast: unexpected argument "/b"; see holdfast serve --help'],
+    [['serve', '--name', 'dfs'], 'holdfast: --name needs PATH: it names its export'],
+    [['check'], 'holdfast: FILE is missing; see holdfast check --help'],
+    [['demo', '/mnt'], 'holdfast: unexpected argument "/mnt"; see holdfast demo --help'],
+    [
+      ['demo', '--nfs', 'x'],
+      expect.stringMatching(/^--nfs: nfs\.listen: "x" is not allowed here; expected HOST:PORT/),
+    ],
+    [['serve'], expect.stringMatching(/^exports: missing; expected .*PATH on the command line$/)],
+    [['serve', '/mnt/dfs', '--log-level', 'loud'], expect.stringMatching(/^--log-level: log\.level: "loud"/)],
+    [
+      ['serve', '/not/there'],
+      expect.stringMatching(/^PATH: exports\.dfs\.path: \/not\/there does not exist/),
+    ],
+  ])('refuses %j with one line and exit code 2', async (argv, line) => {
+    const { code, out, err } = await run(argv);
+    expect([code, out]).toEqual([2, '']);
+    expect(err.split('\n')).toEqual([line, '']);
+  });
+});
+
+describe('holdfast check', () => {
+  it('says what a file means', async () => {
+    const file = join(folder, 'good.yaml');
+    writeFileSync(
+      file,
+      'exports: { dfs: { path: media, nfs: { clients: [10.0.0.0/8], squash: all } } }\nnfs: { listen: "[::1]:7" }\n',
+    );
+    const { code, out, err } = await run(['check', file]);
+    expect([code, err]).toEqual([0, '']);
+    expect(out.split('\n')).toEqual([
+      `${file} is valid`,
+      `dfs (${join(folder, 'media')}) can be read, not changed, by NFS: 10.0.0.0/8, all as 65534:65534; SMB: anybody without a password from loopback and private addresses`,
+      expect.stringMatching(/^listens at NFS \[::1\]:7, SMB 0\.0\.0\.0:\d+, admin 0\.0\.0\.0:9445$/),
+      '',
+    ]);
+  });
+
+  it('says what is wrong with one', async () => {
+    const file = join(folder, 'bad.yaml');
+    writeFileSync(file, 'exports: { dfs: { path: media, pth: 1 } }\nlogs: {}\n');
+    const { code, err } = await run(['check', file]);
+    expect(code).toBe(2);
+    expect(err.split('\n')).toEqual([
+      expect.stringContaining(`${file}:1:32: exports.dfs.pth: unknown key (did you mean path?)`),
+      expect.stringContaining(`${file}:2:1: logs: unknown key (did you mean log?)`),
+      '',
+    ]);
+  });
+});
+
+describe('holdfast mount-options', () => {
+  it('works without folder and file', async () => {
+    const argv = ['mount-options', '--host', 'gw.example', '--nfs', '0.0.0.0:12049', '--smb', '0.0.0.0:1445'];
+    const { code, out } = await run(argv);
+    expect(code).toBe(0);
+    const nfs =
+      'nfsvers=3,proto=tcp,port=12049,mountport=12049,mountproto=tcp,nolock,hard,acdirmin=1,acdirmax=5,nconnect=4,ro';
+    const smb = 'guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,port=1445,ro';
+    for (const line of [
+      `mount -t nfs -o ${nfs} gw.example:/dfs /mnt/dfs`,
+      `gw.example:/dfs /mnt/dfs nfs ${nfs},_netdev,nofail 0 0`,
+      `mount -t cifs -o ${smb} //gw.example/dfs /mnt/dfs`,
+      `//gw.example/dfs /mnt/dfs cifs ${smb},_netdev,nofail 0 0`,
+      '    - acdirmax=5',
+      '    driver: smb.csi.k8s.io',
+    ])
+      expect(out.split('\n')).toContain(line);
+  });
+
+  it('takes what a file says', async () => {
+    const file = join(folder, 'mounts.yaml');
+    writeFileSync(
+      file,
+      'exports: { films: { path: /x, smb: { users: [{ name: a, passwordEnv: NOT_SET }] } } }',
+    );
+    const { code, out } = await run(['mount-options', '--host', 'fd00::1', '--at', '/mnt/my films'], {
+      HOLDFAST_CONFIG: file,
+    });
+    expect(code).toBe(0);
+    expect(out).toContain(" [fd00::1]:/films '/mnt/my films'\n");
+    expect(out).toContain(
+      '//fd00::1/films /mnt/my\\040films cifs credentials=/etc/holdfast/films.credentials,',
+    );
+    expect(out).toContain('nodeStageSecretRef');
+  });
+
+  it('names volumes as Kubernetes allows', () => {
+    const target = { name: 'My_Films.2', host: 'h', port: 1, mountpoint: '/m' };
+    expect(nfsLines(target).volume).toContain('\n  name: my-films-2-nfs\n');
+    expect(smbLines(target, true).volume).toContain('\n  name: my-films-2-smb\n');
+  });
+});

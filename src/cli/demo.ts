@@ -1,0 +1,95 @@
+import { loadConfig } from '../config/index.ts';
+import type { Gateway } from '../gateway.ts';
+import { createLogger } from '../log/index.ts';
+import { ExitCode, type Command, type Terminal } from './command.ts';
+import { configFlags, serverFlags } from './flags.ts';
+
+interface DemoTree {
+  readonly path: string;
+  readonly isFuse: boolean;
+  dispose(): Promise<void>;
+}
+
+export const demo: Command = {
+  name: 'demo',
+  usage: '[options]',
+  summary: 'serve a small FUSE tree made for the purpose, to try clients with',
+  description: `Makes a small tree like that of a debrid account in a temporary folder, with what makes such trees hard to
+share (link counts of 0, inode numbers that change, times that follow the clock), serves it, and prints the
+commands to read and mount it. Where FUSE or libfuse2 cannot be had, the tree is a plain folder instead.
+Ports are those of a start without root: NFS 12049, SMB 1445, admin 9445. Ctrl-C ends it and cleans up.`,
+  positionals: { names: [], required: 0 },
+  flags: serverFlags,
+  examples: [
+    ['holdfast demo', ''],
+    [
+      'holdfast demo --nfs 127.0.0.1:0 --admin 127.0.0.1:0',
+      'reachable from this machine only, any free ports',
+    ],
+  ],
+
+  async run(invocation, terminal) {
+    const { mountCommands, startServing, untilSignal } = await import('./serving.ts');
+    // The environment and the file of a real gateway on this machine are not the demo's.
+    const surroundings = { env: {}, root: false };
+    // What is refused is refused before anything is mounted.
+    loadConfig({ ...surroundings, flags: configFlags(invocation, '/'), elsewhere: true });
+    const stopped = untilSignal(['SIGTERM', 'SIGINT', 'SIGHUP']);
+    const tree = await makeTree(terminal);
+    try {
+      const flags = configFlags(invocation, tree.path);
+      const expectFuse = tree.isFuse ? undefined : (false as const);
+      const config = loadConfig({ ...surroundings, flags: { ...flags, expectFuse } });
+      const gateway = await startServing(config, createLogger(config.log.level));
+      try {
+        terminal.out(
+          guide(
+            gateway,
+            mountCommands(config, gateway, () => '/mnt/holdfast-demo'),
+          ),
+        );
+        await stopped;
+      } finally {
+        await gateway.close();
+      }
+    } finally {
+      await tree.dispose();
+    }
+    return ExitCode.done;
+  },
+};
+
+async function makeTree(terminal: Terminal): Promise<DemoTree> {
+  try {
+    const { FuseTree } = await import('../demo/fuse-tree.ts');
+    const tree = await FuseTree.start();
+    return { path: tree.mountpoint, isFuse: true, dispose: () => tree.dispose() };
+  } catch (error) {
+    const reason = (error as Error).message.split('\n', 1)[0]!;
+    terminal.out(`No FUSE here, so the demo serves a plain folder instead (${reason}).\n`);
+    const { makeDemoFolder } = await import('./demo-folder.ts');
+    const folder = makeDemoFolder();
+    const dispose = () => {
+      folder.remove();
+      return Promise.resolve();
+    };
+    return { path: folder.path, isFuse: false, dispose };
+  }
+}
+
+/** What to try, with the real ports. */
+function guide({ addresses }: Gateway, mounts: readonly string[]): string {
+  const portOf = (protocol: string) => addresses.find((one) => one.protocol === protocol)?.port;
+  const lines: string[] = [];
+  const [nfs, smb, admin] = ['nfs', 'smb', 'admin'].map(portOf);
+  if (nfs !== undefined) {
+    const query = `version=3&nfsport=${nfs}&mountport=${nfs}`;
+    lines.push(`nfs-ls -R 'nfs://127.0.0.1/dfs?${query}'`);
+    lines.push(`nfs-cat 'nfs://127.0.0.1/dfs/version.txt?${query}'`);
+  }
+  if (smb !== undefined) lines.push(`smbclient //127.0.0.1/dfs -p ${smb} -N -c 'recurse; ls'`);
+  if (admin !== undefined) lines.push(`curl http://127.0.0.1:${admin}/metrics`);
+  const block = (title: string, commands: readonly string[]) =>
+    `\n${title}\n${commands.map((command) => `  ${command}\n`).join('')}`;
+  return `${block('Read it without mounting:', lines)}${block('Mount it (as root):', mounts)}\nCtrl-C ends the demo.\n\n`;
+}

@@ -1,0 +1,42 @@
+/** Flags that several commands take, and how they become settings. */
+import type { ConfigFlags } from '../config/index.ts';
+import { UsageError, type Flag, type Invocation } from './command.ts';
+
+export const exportFlags: readonly Flag[] = [
+  { name: 'name', value: 'NAME', help: 'what clients mount: NFS path /NAME, SMB share NAME (default dfs)' },
+  {
+    name: 'config',
+    value: 'FILE',
+    help: 'YAML file with everything there is to set (deploy/config.example.yaml)',
+  },
+];
+
+export const listenFlags: readonly Flag[] = [
+  { name: 'nfs', value: 'HOST:PORT', help: 'listen for NFS (default 0.0.0.0:2049; 12049 when not root)' },
+  { name: 'smb', value: 'HOST:PORT', help: 'listen for SMB (default 0.0.0.0:445; 1445 when not root)' },
+];
+
+export const serverFlags: readonly Flag[] = [
+  ...listenFlags,
+  {
+    name: 'admin',
+    value: 'HOST:PORT',
+    help: 'listen for metrics and health over HTTP (default 0.0.0.0:9445)',
+  },
+  { name: 'log-level', value: 'LEVEL', help: 'fatal, error, warn, info (default), debug, trace or silent' },
+];
+
+export function configFlags(invocation: Invocation, path: string | undefined): ConfigFlags {
+  if (path === undefined && invocation.has('name'))
+    throw new UsageError('--name needs PATH: it names its export');
+  return {
+    path,
+    name: invocation.text('name'),
+    config: invocation.text('config'),
+    nfs: invocation.text('nfs'),
+    smb: invocation.text('smb'),
+    admin: invocation.text('admin'),
+    logLevel: invocation.text('log-level'),
+    expectFuse: invocation.has('no-expect-fuse') ? false : undefined,
+  };
+}

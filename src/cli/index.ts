@@ -1,0 +1,91 @@
+import { closest, ConfigError } from '../config/index.ts';
+import { ExitCode, UsageError, type Command, type Terminal } from './command.ts';
+import { commands } from './commands.ts';
+import { commandHelp, generalHelp } from './help.ts';
+import { parse } from './parse.ts';
+import { version } from './version.ts';
+
+/**
+ * The whole program. Resolves to its exit code: 0 done, 1 failed, 2 for a command line or configuration that is
+ * refused, with nothing started.
+ * @param argv the arguments after the program's name.
+ */
+export async function main(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+  terminal: Terminal = processTerminal(env),
+): Promise<number> {
+  try {
+    return await dispatch(argv, terminal);
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      terminal.err(`${error.message}\n`);
+      return ExitCode.usage;
+    }
+    if (error instanceof UsageError) {
+      terminal.err(`holdfast: ${error.message}\n`);
+      return ExitCode.usage;
+    }
+    const reason =
+      error instanceof Error && 'code' in error ? error.message : ((error as Error).stack ?? String(error));
+    terminal.err(`holdfast: ${reason}\n`);
+    return ExitCode.failed;
+  }
+}
+
+function processTerminal(env: NodeJS.ProcessEnv): Terminal {
+  // Whoever read the output may leave (`holdfast --help | head`); that is no reason to fail.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  return {
+    env,
+    interactive: process.stdout.isTTY,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+  };
+}
+
+async function dispatch(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const [first, ...rest] = argv;
+  if (first === undefined) {
+    terminal.err(generalHelp(commands));
+    return ExitCode.usage;
+  }
+  if (first === '--version' || first === '-V') {
+    terminal.out(`${version()}\n`);
+    return ExitCode.done;
+  }
+  if (first === '--help' || first === '-h' || first === 'help') {
+    const about = rest[0] === undefined ? undefined : find(rest[0]);
+    terminal.out(about ? commandHelp(about) : generalHelp(commands));
+    return ExitCode.done;
+  }
+  const command = find(first);
+  const invocation = within(command, () => parse(command, rest));
+  if (invocation.has('help')) {
+    terminal.out(commandHelp(command));
+    return ExitCode.done;
+  }
+  return await command.run(invocation, terminal);
+}
+
+/** Adds to a refused command line where to read about the command. */
+function within<T>(command: Command, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`${error.message}; see holdfast ${command.name} --help`, { cause: error });
+  }
+}
+
+function find(name: string): Command {
+  const found = commands.find((command) => command.name === name);
+  if (found) return found;
+  const names = commands.map((command) => command.name);
+  if (name.startsWith('--'))
+    throw new UsageError(`unknown flag ${name}: the command comes first (${names.join(', ')})`);
+  const guess = name.includes('/') ? `serve ${name}` : closest(name, names);
+  const hint =
+    guess === undefined ? `expected one of ${names.join(', ')}` : `did you mean holdfast ${guess}?`;
+  throw new UsageError(`unknown command ${name}; ${hint}`);
+}
