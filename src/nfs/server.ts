@@ -5,6 +5,8 @@ import {
   NFS_PROGRAM,
   NFS_VERSION,
   PORTMAP_PORT,
+  PORTMAP_PROGRAM,
+  PORTMAP_VERSION,
   PortmapTable,
   Protocol,
   RpcServer,
@@ -133,6 +135,9 @@ export class NfsServer {
 async function servePortmap(server: RpcServer, host: string, services: readonly Mapping[]): Promise<void> {
   const table = new PortmapTable();
   for (const service of services) table.set(service);
+  for (const protocol of [Protocol.tcp, Protocol.udp]) {
+    table.set({ program: PORTMAP_PROGRAM, version: PORTMAP_VERSION, protocol, port: PORTMAP_PORT });
+  }
   server.add(portmapProgram(table));
   await server.listenTcp({ host, port: PORTMAP_PORT });
   await server.listenUdp({ host, port: PORTMAP_PORT });

@@ -56,7 +56,9 @@ export class NfsClient {
     shape: Shape<A, R, F>,
     args: A,
   ): Promise<R> {
-    const codec = unionWithDefault('status', { 0: shape.ok }, shape.failed) as unknown as Codec<R & { status: number }>;
+    const codec = unionWithDefault('status', { 0: shape.ok }, shape.failed) as unknown as Codec<
+      R & { status: number }
+    >;
     const result = await this.#nfs.call(number, shape.args, args, codec);
     if (result.status !== 0) throw new NfsFailure(shape.name, result.status);
     return result;
@@ -78,14 +80,9 @@ export class NfsClient {
     return this.call(6, readShape, { file, offset, count });
   }
 
-  readdirplus(directory: Buffer, cookie = 0n, budget = 1 << 20) {
-    return this.call(17, readdirplusShape, {
-      directory,
-      cookie,
-      cookieVerifier: Buffer.alloc(8),
-      directoryCount: budget,
-      maximumCount: budget,
-    } as never);
+  readdirplus(directory: Buffer, cookie = 0, budget = 1 << 16) {
+    const counts = { directoryCount: budget, maximumCount: budget };
+    return this.call(17, readdirplusShape, { directory, cookie, verifier: Buffer.alloc(8), ...counts });
   }
 
   /** The handle at the end of a path, from the root of an export. */

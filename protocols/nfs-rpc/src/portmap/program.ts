@@ -37,6 +37,17 @@ export class PortmapTable {
     return found?.port ?? 0;
   }
 
+  /**
+   * What GETPORT answers: the port of another version when that one is not served, as rpcbind does, so that the program
+   * itself can tell which versions it has (PROG_MISMATCH).
+   */
+  portOfAny(row: Omit<Mapping, 'port'>): number {
+    const other = this.#rows.find(
+      ({ program, protocol }) => program === row.program && protocol === row.protocol,
+    );
+    return this.port(row) || (other?.port ?? 0);
+  }
+
   rows(): readonly Mapping[] {
     return this.#rows;
   }
@@ -51,7 +62,7 @@ export function portmapProgram(table: PortmapTable): RpcProgram {
     /* 3 */ {
       name: 'GETPORT',
       run: (args, call) => {
-        const port = table.port(mapping.decode(args));
+        const port = table.portOfAny(mapping.decode(args));
         const reply = call.reply(4);
         reply.uint32(port);
         return reply;
