@@ -63,19 +63,17 @@ async function serveExport(
   count: number,
   log: Logger,
 ): Promise<ServedExport> {
-  let tree: Tree | undefined;
   const source = new Source({
     path: config.path,
     expectFuse: config.expectFuse,
     exports: count,
-    onState: (state, epoch, reason) => {
-      const line = { export: config.name, path: config.path, state, epoch, reason };
-      if (state === 'live') log.info(line, 'source is live');
-      else log.warn(line, `source is ${state}`);
-      tree?.sourceChanged();
-    },
   });
-  tree = new Tree({
+  source.onState((state, epoch, reason) => {
+    const line = { export: config.name, path: config.path, state, epoch, reason };
+    if (state === 'live') log.info(line, 'source is live');
+    else log.warn(line, `source is ${state}`);
+  });
+  const tree = new Tree({
     identity: new Identity(seed, config.name),
     source,
     // Nothing but a FUSE daemon reports the clock as its files' times.

@@ -22,11 +22,8 @@ class Setup extends EventEmitter {
   private constructor(fuse: FuseTree) {
     super();
     this.fuse = fuse;
-    this.source = new Source({
-      path: fuse.mountpoint,
-      expectFuse: true,
-      onState: (state) => this.emit('state', state),
-    });
+    this.source = new Source({ path: fuse.mountpoint, expectFuse: true });
+    this.source.onState((state) => this.emit('state', state));
     this.tree = new Tree({ identity: new Identity('holdfast', 'dfs'), source: this.source, times: 'auto' });
   }
 

@@ -60,11 +60,11 @@ function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awa
   let result: Awaitable<T>;
   try {
     result = work();
-    if (!(result instanceof Promise)) return result;
   } catch (error) {
-    if (!isDown(error)) throw toNfsError(error);
-    result = Promise.reject(error);
+    call.onRetransmission = comeAgain;
+    return waitOrFail(tree, call, work, error);
   }
+  if (!(result instanceof Promise)) return result;
   call.onRetransmission = comeAgain;
   return result.catch((error: unknown) => waitOrFail(tree, call, work, error));
 }
@@ -256,8 +256,8 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   }
 
   #allowed(entry: NfsExport, peer: Peer): boolean {
-    let verdicts = this.#verdicts.get(peer);
-    if (!verdicts) this.#verdicts.set(peer, (verdicts = new Map()));
+    const verdicts = this.#verdicts.get(peer) ?? new Map<NfsExport, boolean>();
+    this.#verdicts.set(peer, verdicts);
     let verdict = verdicts.get(entry);
     if (verdict === undefined) {
       verdict = entry.allows(peer.address);

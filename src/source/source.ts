@@ -48,8 +48,9 @@ export interface SourceOptions {
   /** How many exports share the thread pool. */
   readonly exports?: number;
   readonly lanes?: Lanes;
-  readonly onState?: (state: SourceState, epoch: number, reason: string) => void;
 }
+
+export type StateListener = (state: SourceState, epoch: number, reason: string) => void;
 
 function kindOf(entry: Stats | Dirent): Kind {
   if (entry.isDirectory()) return 'directory';
@@ -69,6 +70,7 @@ export class Source {
   #root = '';
   #watch: SourceWatch | undefined;
   #files: FilePool | undefined;
+  readonly #listeners = new Set<StateListener>();
 
   constructor(options: SourceOptions) {
     this.#options = options;
@@ -88,6 +90,12 @@ export class Source {
     return this.#watch?.reason ?? 'not started';
   }
 
+  /** Tells of every change of state until the returned function is called. */
+  onState(listener: StateListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   /** Finds the canonical place of the path, looks at it once, and goes on watching it. Never rejects. */
   async start(): Promise<void> {
     const path = this.#options.path;
@@ -102,7 +110,7 @@ export class Source {
       lane: this.lanes.probe,
       onChange: (state, epoch, reason) => {
         this.#files?.newEpoch(epoch);
-        this.#options.onState?.(state, epoch, reason);
+        for (const listener of this.#listeners) listener(state, epoch, reason);
       },
     });
     this.#watch = watch;
@@ -255,7 +263,7 @@ export class Source {
 /** What the tree needs of a source. */
 export type TreeSource = Pick<
   Source,
-  'state' | 'epoch' | 'lstat' | 'readdir' | 'readlink' | 'space' | 'file' | 'forget' | 'confirm'
+  'state' | 'epoch' | 'onState' | 'lstat' | 'readdir' | 'readlink' | 'space' | 'file' | 'forget' | 'confirm'
 >;
 
 type Done<T> = (error: Error | null, value: T) => void;

@@ -14,6 +14,10 @@ class FakeSource implements TreeSource {
     ['', {}],
   ]);
 
+  onState(): () => void {
+    return () => undefined;
+  }
+
   put(path: string, entry: Partial<RawAttributes> & { content?: string; target?: string } = {}): void {
     const parent = path.slice(0, path.lastIndexOf('/'));
     if (!this.entries.has(parent)) this.put(parent);

@@ -64,6 +64,7 @@ export class Tree {
   readonly #outage = new Outage(TreeLimits.waiting);
   readonly #lookups = new Map<ByteString, Promise<TreeNode>>();
   readonly #listeners = new Set<(change: TreeChange) => void>();
+  readonly #unsubscribe: () => void;
   #space: SpaceUsage | undefined;
 
   constructor(options: TreeOptions) {
@@ -71,6 +72,9 @@ export class Tree {
     this.source = options.source;
     this.times = options.times;
     this.#registry = new Registry(options.identity, options.nodes);
+    this.#unsubscribe = options.source.onState((state) => {
+      if (state === 'live') this.#outage.over();
+    });
     this.#listings = new Listings({
       source: options.source,
       registry: this.#registry,
@@ -90,6 +94,7 @@ export class Tree {
   }
 
   close(): void {
+    this.#unsubscribe();
     this.#listings.close();
     this.#listeners.clear();
   }
@@ -106,11 +111,6 @@ export class Tree {
   }
 
   // -- Outages -----------------------------------------------------------------------------------------------------------
-
-  /** To be told whenever the source's state has changed. */
-  sourceChanged(): void {
-    if (this.source.state === 'live') this.#outage.over();
-  }
 
   /** Requests that wait for the source now. */
   get waiting(): number {
