@@ -5,12 +5,16 @@ import { join } from 'node:path';
 /** A plain folder with a tree like that of a debrid mount, in the temp folder. */
 export interface DemoFolder {
   readonly path: string;
+  /** A file to read, as a path in the folder. */
+  readonly sample: string;
   /** Removes it. Safe to call again. */
   remove(): void;
 }
 
 /** Bytes of each video; content does not matter, only that there is some. */
 const videoSize = 4 * 1024 * 1024;
+
+const releaseName = (index: number) => `Some.Film.${index}.2024.1080p.WEB.x264-GROUP`;
 
 export function makeDemoFolder(): DemoFolder {
   const path = mkdtempSync(join(tmpdir(), 'holdfast-demo-'));
@@ -19,7 +23,7 @@ export function makeDemoFolder(): DemoFolder {
   try {
     for (const name of ['__all__', '__bad__', 'torrents', 'nzbs']) mkdirSync(join(path, name));
     for (let index = 1; index <= 5; index++) {
-      const release = join(path, '__all__', `Some.Film.${index}.2024.1080p.WEB.x264-GROUP`);
+      const release = join(path, '__all__', releaseName(index));
       mkdirSync(release);
       writeFileSync(join(release, 'video.mkv'), video);
       writeFileSync(join(release, 'video.en.srt'), '1\n00:00:01,000 --> 00:00:02,000\nHello.\n');
@@ -30,5 +34,5 @@ export function makeDemoFolder(): DemoFolder {
     remove();
     throw error;
   }
-  return { path, remove };
+  return { path, sample: `/__all__/${releaseName(1)}/video.mkv`, remove };
 }

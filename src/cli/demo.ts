@@ -7,6 +7,8 @@ import { configFlags, serverFlags } from './flags.ts';
 interface DemoTree {
   readonly path: string;
   readonly isFuse: boolean;
+  /** A file to read, as a path in the tree. */
+  readonly sample: string;
   dispose(): Promise<void>;
 }
 
@@ -45,6 +47,7 @@ Ports are those of a start without root: NFS 12049, SMB 1445, admin 9445. Ctrl-C
         terminal.out(
           guide(
             gateway,
+            tree.sample,
             mountCommands(config, gateway, () => '/mnt/holdfast-demo'),
           ),
         );
@@ -61,9 +64,13 @@ Ports are those of a start without root: NFS 12049, SMB 1445, admin 9445. Ctrl-C
 
 async function makeTree(terminal: Terminal): Promise<DemoTree> {
   try {
-    const { FuseTree } = await import('../demo/fuse-tree.ts');
+    const [{ FuseTree }, { releasePath }] = await Promise.all([
+      import('../demo/fuse-tree.ts'),
+      import('../demo/fuse-protocol.ts'),
+    ]);
     const tree = await FuseTree.start();
-    return { path: tree.mountpoint, isFuse: true, dispose: () => tree.dispose() };
+    const sample = releasePath(0, tree.spec.files[0]!.name);
+    return { path: tree.mountpoint, isFuse: true, sample, dispose: () => tree.dispose() };
   } catch (error) {
     const reason = (error as Error).message.split('\n', 1)[0]!;
     terminal.out(`No FUSE here, so the demo serves a plain folder instead (${reason}).\n`);
@@ -73,19 +80,19 @@ async function makeTree(terminal: Terminal): Promise<DemoTree> {
       folder.remove();
       return Promise.resolve();
     };
-    return { path: folder.path, isFuse: false, dispose };
+    return { path: folder.path, isFuse: false, sample: folder.sample, dispose };
   }
 }
 
 /** What to try, with the real ports. */
-function guide({ addresses }: Gateway, mounts: readonly string[]): string {
+function guide({ addresses }: Gateway, sample: string, mounts: readonly string[]): string {
   const portOf = (protocol: string) => addresses.find((one) => one.protocol === protocol)?.port;
   const lines: string[] = [];
   const [nfs, smb, admin] = ['nfs', 'smb', 'admin'].map(portOf);
   if (nfs !== undefined) {
     const query = `version=3&nfsport=${nfs}&mountport=${nfs}`;
     lines.push(`nfs-ls -R 'nfs://127.0.0.1/dfs?${query}'`);
-    lines.push(`nfs-cat 'nfs://127.0.0.1/dfs/version.txt?${query}'`);
+    lines.push(`nfs-cat 'nfs://127.0.0.1/dfs${sample}?${query}' | md5sum`);
   }
   if (smb !== undefined) lines.push(`smbclient //127.0.0.1/dfs -p ${smb} -N -c 'recurse; ls'`);
   if (admin !== undefined) lines.push(`curl http://127.0.0.1:${admin}/metrics`);

@@ -11,7 +11,7 @@ export const mountOptions: Command = {
   usage: '[PATH] [options]',
   summary: 'print the mount, fstab and Kubernetes lines for clients',
   description: `Prints how Linux clients mount what serve would serve with the same arguments: the mount command, the line
-for /etc/fstab, and a PersistentVolume. Nothing is started, and nothing of this machine is looked at but its address.
+for /etc/fstab, and a PersistentVolume. Nothing is started; of this machine only the address is looked at.
 For cifs the command belongs into the host's network namespace: nsenter --net=/proc/1/ns/net -- mount ...`,
   positionals: { names: ['PATH'], required: 0 },
   flags: [

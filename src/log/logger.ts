@@ -25,9 +25,13 @@ export function createLogger(level: LogLevel, { destination }: LoggerOptions = {
       colorize: true,
       sync: true,
       ignore: 'pid,hostname',
+      singleLine: true,
       translateTime: 'SYS:HH:MM:ss.l',
     });
     return pino(options, stream);
   }
-  return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime });
+  return pino(
+    { ...options, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 1, sync: true }),
+  );
 }
