@@ -230,9 +230,9 @@ describe('NFSv3 directories', () => {
 
   it('17 READDIRPLUS: an entry that cannot be looked at has neither attributes nor handle', async () => {
     fill(3);
-    const { list } = backend;
+    const list = backend.list.bind(backend);
     backend.list = (directory) => ({
-      ...list.call(backend, directory),
+      ...list(directory),
       load: () => Promise.resolve(),
       nodeAt: () => undefined,
     });

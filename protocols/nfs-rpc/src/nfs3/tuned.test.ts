@@ -61,8 +61,8 @@ const shown = fc.record({
 });
 
 function showing(backend: MemoryBackend, changed: Partial<FileAttributes>): void {
-  const { getAttributes } = backend;
-  backend.getAttributes = (node) => ({ ...getAttributes.call(backend, node), ...changed });
+  const getAttributes = backend.getAttributes.bind(backend);
+  backend.getAttributes = (node) => ({ ...getAttributes(node), ...changed });
 }
 
 describe('procedures written by hand', () => {

@@ -9,9 +9,9 @@ import { replyMessage } from '../rpc/message.ts';
 import { listPrograms, lookUpPort, registerPrograms, unregisterPrograms } from './client.ts';
 import { PortmapTable, portmapProgram } from './program.ts';
 import { mapping, mappingList, PORTMAP_PROGRAM, PORTMAP_VERSION, Protocol } from './wire.ts';
-import type { RpcCall } from '../rpc/call.ts';
+import { type CallLink, RpcCall } from '../rpc/call.ts';
 import { SlabPool } from '../rpc/pool.ts';
-import { ReplyWriter } from '../rpc/reply.ts';
+import type { ReplyWriter } from '../rpc/reply.ts';
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -74,10 +74,13 @@ describe('portmap v2 (RFC 1833 §3)', () => {
     const table = new PortmapTable();
     const set = portmapProgram(table).versions.get(2)![1]!;
     const from = (address: string): boolean => {
-      const call = {
+      const link: CallLink = {
         peer: { transport: 'tcp', address, port: 1 },
-        reply: (size: number) => new ReplyWriter(new SlabPool(0), size),
-      } as RpcCall;
+        pool: new SlabPool(0),
+        reserve: () => undefined,
+        bug: () => undefined,
+      };
+      const call = new RpcCall(link, 1, { flavor: 'none' }, 'PORTMAP', 'SET', 0);
       const reply = set.run(new XdrReader(encodeOne(mapping, nfs)), call) as ReplyWriter;
       return reply.wire().readUInt32BE(28) === 1;
     };
