@@ -87,6 +87,11 @@ export interface ChangeEvent<N> {
   readonly action: ChangeAction;
   /** The object itself, when it is known. */
   readonly node: N | undefined;
+  /**
+   * What changed, as bits of a completion filter ([MS-SMB2] 2.2.35). Without it a change of names concerns the kind of
+   * `node` and a modification concerns attributes, size and times.
+   */
+  readonly filter?: number;
 }
 
 /** Who asks, after authentication and the share's mapping. */
@@ -171,13 +176,17 @@ export interface BlobStore<N> {
 }
 
 export interface ExtendedAttributeStore<N> {
-  list(node: N): Awaitable<readonly { readonly name: string; readonly flags: number; readonly value: Buffer }[]>;
+  list(
+    node: N,
+  ): Awaitable<readonly { readonly name: string; readonly flags: number; readonly value: Buffer }[]>;
   set(node: N, name: string, flags: number, value: Buffer): Awaitable<void>;
 }
 
 export interface StreamStore<N> {
   /** Without the unnamed stream. */
-  list(node: N): Awaitable<readonly { readonly name: string; readonly size: number; readonly allocationSize: number }[]>;
+  list(
+    node: N,
+  ): Awaitable<readonly { readonly name: string; readonly size: number; readonly allocationSize: number }[]>;
   lookup(node: N, name: string): Awaitable<N | undefined>;
   create(node: N, name: string): Awaitable<N>;
   /** The file a stream node belongs to, with the stream's name; undefined when the node is no stream. */

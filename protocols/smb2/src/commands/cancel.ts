@@ -1,0 +1,12 @@
+import type { Request } from '../session/request.ts';
+import { HeaderFlags } from '../wire/constants.ts';
+
+/** [MS-SMB2] 3.3.5.16: has no reply of its own; the request that it ends has one. */
+export function cancel(request: Request): undefined {
+  const { connection, header } = request;
+  const target =
+    (header.flags & HeaderFlags.ASYNC_COMMAND) === 0
+      ? connection.running.get(header.messageId)
+      : connection.async.get(header.asyncId);
+  if (target?.sessionOrUndefined === request.sessionOrUndefined) target?.abandon();
+}

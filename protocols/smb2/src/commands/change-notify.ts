@@ -1,0 +1,41 @@
+import { fail } from '../errors.ts';
+import { NotifyQueue } from '../session/notify.ts';
+import { outputReply } from '../session/reply.ts';
+import type { Reply } from '../session/reply.ts';
+import type { Request } from '../session/request.ts';
+import { Access, HEADER_SIZE, NotifyFilter } from '../wire/constants.ts';
+import { changeNotifyRequest, WATCH_TREE } from '../wire/query.ts';
+import { isError, Status } from '../wire/status.ts';
+
+/** [MS-SMB2] 3.3.5.19: the filter and depth of the first request on an open hold for all of them. */
+export async function changeNotify(request: Request): Promise<Reply> {
+  const { packet, server, session, open } = request;
+  const body = changeNotifyRequest.decode(packet, HEADER_SIZE);
+  if (body.outputBufferLength > server.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
+  if ((body.completionFilter & ~NotifyFilter.ALL) !== 0 || body.completionFilter === 0)
+    return fail(Status.INVALID_PARAMETER);
+  if (!open.isDirectory) return fail(Status.INVALID_PARAMETER);
+  if ((open.grantedAccess & Access.READ_DATA) === 0) return fail(Status.ACCESS_DENIED);
+  if (open.file.deletePending) return fail(Status.DELETE_PENDING);
+  if (session.notifies >= server.limits.maxNotifiesPerSession) return fail(Status.INSUFFICIENT_RESOURCES);
+  open.notify ??= new NotifyQueue(
+    open,
+    body.completionFilter,
+    (body.flags & WATCH_TREE) !== 0,
+    server.limits.maxNotifyEvents,
+  );
+  session.notifies++;
+  try {
+    request.cleanupStatus = Status.NOTIFY_CLEANUP;
+    const pending = open.notify.wait(body.outputBufferLength, request.signal);
+    if (pending instanceof Promise) {
+      request.waitsForEvents = true;
+      request.goAsync();
+    }
+    const { status, data } = await pending;
+    request.throwIfAbandoned();
+    return isError(status) || data.length === 0 ? fail(status) : outputReply(data, status);
+  } finally {
+    session.notifies--;
+  }
+}

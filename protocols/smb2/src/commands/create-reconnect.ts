@@ -1,0 +1,116 @@
+/** Durable reconnects ([MS-SMB2] 3.3.5.9.7, 3.3.5.9.12). Whatever does not match is OBJECT_NAME_NOT_FOUND. */
+import { fail, StatusError } from '../errors.ts';
+import { existingLease, grantCaching } from '../session/granting.ts';
+import type { ParsedPath } from '../session/names.ts';
+import { Open } from '../session/open.ts';
+import { resolve } from '../session/path.ts';
+import { randomId } from '../session/random-id.ts';
+import type { Request } from '../session/request.ts';
+import { Access, OplockLevel, ShareAccess } from '../wire/constants.ts';
+import { Status } from '../wire/status.ts';
+import { watchForLeases } from '../session/lease-watch.ts';
+import type { DurableReconnect, RequestContexts } from './create-contexts/request.ts';
+import { requestDurability } from './create-durable.ts';
+
+const gone = (): never => fail(Status.OBJECT_NAME_NOT_FOUND);
+
+export async function reconnect(
+  request: Request,
+  path: ParsedPath,
+  contexts: RequestContexts,
+  oplockLevel: number,
+): Promise<Open> {
+  const wanted = contexts.reconnect!;
+  const { server } = request;
+  const open = server
+    .durables(wanted.fileId.persistent)
+    .find((one) => matches(request, one, wanted, contexts));
+  if (open) {
+    checkPath(open, path, contexts);
+    open.reconnect(request.tree);
+    return open;
+  }
+  return await reopenAfterRestart(request, path, contexts, oplockLevel);
+}
+
+function matches(request: Request, open: Open, wanted: DurableReconnect, contexts: RequestContexts): boolean {
+  const { durable } = open;
+  if (!durable || open.session !== undefined || open.share !== request.tree.share) return false;
+  if (durable.version !== wanted.version) return false;
+  if (wanted.version === 2 && durable.createGuid?.equals(wanted.createGuid!) !== true) return false;
+  if (durable.userName !== request.session.identity.userName.toLowerCase()) return false;
+  const { lease } = open;
+  if ((lease === undefined) !== (contexts.lease === undefined)) return false;
+  if (!lease || !contexts.lease) return true;
+  return (
+    durable.clientGuid.equals(request.connection.clientGuid) &&
+    lease.key.equals(contexts.lease.key) &&
+    lease.version === contexts.lease.version
+  );
+}
+
+/** With a lease the name has to be right; otherwise the FileId alone decides (3.3.5.9.7). */
+function checkPath(open: Open, path: ParsedPath, contexts: RequestContexts): void {
+  if (!contexts.lease) return;
+  const given = path.names.join('\\').toLowerCase();
+  const actual = open.share.namesOf(open.node).join('\\').toLowerCase();
+  if (given !== actual) throw new StatusError(Status.INVALID_PARAMETER);
+}
+
+/**
+ * The open was made by another process. On a read-only share nothing was attached to it, so it is made again from the
+ * path, provided the persistent half of the FileId was issued for the node that is there.
+ */
+async function reopenAfterRestart(
+  request: Request,
+  path: ParsedPath,
+  contexts: RequestContexts,
+  oplockLevel: number,
+): Promise<Open> {
+  const { server, share, tree } = request;
+  const wanted = contexts.reconnect!;
+  if (!share.readOnly || path.stream !== undefined) return gone();
+  const found = await resolve(
+    share,
+    path,
+    { caseSensitive: false, openLink: false, maxHops: server.limits.maxSymlinkHops },
+    request,
+  ).catch((error: unknown) => {
+    if (error instanceof StatusError && error.status !== Status.OBJECT_PATH_NOT_FOUND) throw error;
+    return gone();
+  });
+  if (!found.node) return gone();
+  const attributes = await share.backend.attributes(found.node, request);
+  if (server.persistentIds(share).decode(wanted.fileId.persistent) !== attributes.id) return gone();
+  const file = share.fileOf(found.node);
+  const own = existingLease(request.session, contexts.lease);
+  if (own && own.file !== file) return gone();
+  const open = new Open(server, file, tree, {
+    volatileId: randomId(),
+    persistentId: wanted.fileId.persistent,
+    grantedAccess: Access.READ_ONLY,
+    shareAccess: ShareAccess.ALL,
+    options: 0,
+    isDirectory: attributes.kind === 'directory',
+    posix: contexts.posixMode !== undefined,
+  });
+  grantCaching(server, open, {
+    oplockLevel: contexts.lease ? OplockLevel.LEASE : oplockLevel,
+    lease: contexts.lease,
+  });
+  watchForLeases(open);
+  requestDurability(request, open, {
+    version: wanted.version,
+    timeoutMs: 0,
+    createGuid: wanted.createGuid,
+  });
+  if (!open.isDirectory) {
+    try {
+      open.backend = await share.backend.open(found.node, { write: false }, request);
+    } catch (error) {
+      open.dispose();
+      throw error;
+    }
+  }
+  return open;
+}

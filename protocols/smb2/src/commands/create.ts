@@ -1,0 +1,124 @@
+import { fail, StatusError } from '../errors.ts';
+import { openPipe } from '../dcerpc/index.ts';
+import { maximalAccess } from '../session/access.ts';
+import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
+import { decodeName, parsePath } from '../session/names.ts';
+import type { Open } from '../session/open.ts';
+import { PipeOpen } from '../session/pipe-open.ts';
+import { dataOffset, reply } from '../session/reply.ts';
+import type { Reply } from '../session/reply.ts';
+import type { Request } from '../session/request.ts';
+import { CreateAction, FileAttribute, HEADER_SIZE, OplockLevel } from '../wire/constants.ts';
+import { createRequest, createResponse } from '../wire/create.ts';
+import { Status } from '../wire/status.ts';
+import { area } from '../wire/struct.ts';
+import { mapGeneric } from '../security/index.ts';
+import { decodeContexts } from './create-contexts/request.ts';
+import type { RequestContexts } from './create-contexts/request.ts';
+import { encodeContexts } from './create-contexts/response.ts';
+import { checkParameters } from './create-parameters.ts';
+import { openFile } from './create-open.ts';
+import { reconnect } from './create-reconnect.ts';
+import { Oplock } from '../session/oplock.ts';
+
+/** [MS-SMB2] 3.3.5.9 */
+export async function create(request: Request): Promise<Reply> {
+  const { packet, tree, server, session } = request;
+  const body = createRequest.decode(packet, HEADER_SIZE);
+  const earliest = HEADER_SIZE + createRequest.size;
+  const name = decodeName(area(packet, body.nameOffset, body.nameLength, earliest));
+  const contexts = decodeContexts(
+    area(packet, body.contextsOffset, body.contextsLength, earliest),
+    server.limits,
+  );
+  if (session.opens.size >= server.limits.maxOpensPerSession || server.opens >= server.limits.maxOpens)
+    throw new StatusError(Status.INSUFFICIENT_RESOURCES);
+  if (!tree.share) return createPipe(request, name, body.desiredAccess);
+  const isPosix = contexts.posixMode !== undefined && request.connection.posix;
+  if (contexts.reconnect) {
+    const open = await reconnect(request, parsePath(name, isPosix), contexts, body.oplockLevel);
+    return await answer(request, open, CreateAction.OPENED, contexts);
+  }
+  checkParameters(body);
+  if (contexts.snapshot !== undefined && contexts.snapshot !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND);
+  const { open, action } = await openFile(request, {
+    path: parsePath(name, isPosix),
+    posix: isPosix,
+    body,
+    contexts,
+  });
+  try {
+    return await answer(request, open, action, contexts);
+  } catch (error) {
+    open.dispose();
+    throw error;
+  }
+}
+
+async function answer(
+  request: Request,
+  open: Open,
+  action: number,
+  contexts: RequestContexts,
+): Promise<Reply> {
+  const attributes = await open.share.backend.attributes(open.node, request);
+  const maximal = contexts.wantsMaximalAccess
+    ? await maximalAccess(open.share, open.node, request.session, attributes)
+    : 0;
+  request.openOrUndefined = open;
+  const tail = encodeContexts(open, contexts, attributes, maximal);
+  return reply(
+    createResponse,
+    {
+      oplockLevel: open.lease ? OplockLevel.LEASE : open.caching instanceof Oplock ? open.caching.level : 0,
+      flags: attributes.kind === 'symlink' ? 1 : 0,
+      createAction: action,
+      creationTime: attributes.creationTime,
+      lastAccessTime: attributes.lastAccessTime,
+      lastWriteTime: attributes.lastWriteTime,
+      changeTime: attributes.changeTime,
+      allocationSize: allocationSize(attributes),
+      endOfFile: endOfFile(attributes),
+      fileAttributes: fileAttributes(attributes),
+      fileId: open.fileId,
+      contextsOffset: tail.length === 0 ? 0 : dataOffset(createResponse.size),
+      contextsLength: tail.length,
+    },
+    tail,
+  );
+}
+
+function createPipe(request: Request, name: string, desiredAccess: number): Reply {
+  const { server, tree } = request;
+  const pipe = openPipe(name, {
+    serverName: server.settings.serverName,
+    domain: server.settings.domain,
+    comment: server.settings.comment,
+    shares: () => [
+      ...server.shares.map(({ options }) => ({
+        name: options.name,
+        comment: options.comment ?? '',
+        kind: 'disk' as const,
+      })),
+      { name: 'IPC$', comment: 'IPC Service', kind: 'ipc' as const },
+    ],
+  });
+  if (!pipe) return fail(Status.OBJECT_NAME_NOT_FOUND);
+  const open = new PipeOpen(server, tree, name, pipe, mapGeneric(desiredAccess));
+  request.openOrUndefined = open;
+  return reply(createResponse, {
+    oplockLevel: OplockLevel.NONE,
+    flags: 0,
+    createAction: CreateAction.OPENED,
+    creationTime: 0n,
+    lastAccessTime: 0n,
+    lastWriteTime: 0n,
+    changeTime: 0n,
+    allocationSize: 4096,
+    endOfFile: 0,
+    fileAttributes: FileAttribute.NORMAL,
+    fileId: open.fileId,
+    contextsOffset: 0,
+    contextsLength: 0,
+  });
+}

@@ -1,0 +1,99 @@
+import { fail, StatusError } from '../errors.ts';
+import type { Open } from '../session/open.ts';
+import { emptyReply } from '../session/reply.ts';
+import type { Reply } from '../session/reply.ts';
+import type { Request } from '../session/request.ts';
+import { Dialect, HEADER_SIZE } from '../wire/constants.ts';
+import { lockElement, LockFlags, lockRequest } from '../wire/io.ts';
+import { Status } from '../wire/status.ts';
+
+type Element = ReturnType<typeof lockElement.decode>;
+
+const { SHARED, EXCLUSIVE, UNLOCK, FAIL_IMMEDIATELY } = LockFlags;
+const END = 1n << 64n;
+const LOCK_FLAGS = [SHARED, EXCLUSIVE, SHARED | FAIL_IMMEDIATELY, EXCLUSIVE | FAIL_IMMEDIATELY];
+
+/** [MS-SMB2] 3.3.5.14 */
+export async function lock(request: Request): Promise<Reply> {
+  const { packet, server, open } = request;
+  const { lockCount, lockSequence } = lockRequest.decode(packet, HEADER_SIZE);
+  if (lockCount === 0 || lockCount > server.limits.maxLocksPerRequest) return fail(Status.INVALID_PARAMETER);
+  const elements = Array.from({ length: lockCount }, (_, index) =>
+    lockElement.decode(packet, HEADER_SIZE + lockRequest.size + index * lockElement.size),
+  );
+  if (open.isDirectory) return fail(Status.INVALID_PARAMETER);
+  if (isReplay(request, open, lockSequence)) return emptyReply();
+  const unlocks = elements[0]!.flags === UNLOCK;
+  if (unlocks) unlockAll(open, elements);
+  else await lockAll(request, open, elements);
+  if (unlocks) open.file.changed();
+  remember(request, open, lockSequence);
+  return emptyReply();
+}
+
+/** Resilient and durable opens repeat a request after a reconnect; a sequence number seen is done already. */
+function isReplay(request: Request, open: Open, lockSequence: number): boolean {
+  if (!keepsSequences(request, open)) return false;
+  const bucket = lockSequence >>> 4;
+  return bucket >= 1 && bucket <= 64 && open.lockSequences.get(bucket) === (lockSequence & 0xf);
+}
+
+function remember(request: Request, open: Open, lockSequence: number): void {
+  const bucket = lockSequence >>> 4;
+  if (keepsSequences(request, open) && bucket >= 1 && bucket <= 64)
+    open.lockSequences.set(bucket, lockSequence & 0xf);
+}
+
+const keepsSequences = (request: Request, open: Open): boolean =>
+  (request.connection.dialect ?? 0) >= Dialect.SMB_3_0 || open.durable !== undefined;
+
+function unlockAll(open: Open, elements: readonly Element[]): void {
+  for (const element of elements) {
+    if (element.flags !== UNLOCK) fail(Status.INVALID_PARAMETER);
+    checkRange(element);
+    if (!open.file.locks.remove(open, element.offset, element.length)) fail(Status.RANGE_NOT_LOCKED);
+  }
+}
+
+function checkRange({ offset, length }: Element): void {
+  if (length > 0n && offset + length - 1n >= END) fail(Status.INVALID_LOCK_RANGE);
+}
+
+/** Takes the ranges one after the other; what was taken is given back when one cannot be had. */
+async function lockAll(request: Request, open: Open, elements: readonly Element[]): Promise<void> {
+  const { limits } = request.server;
+  for (const { flags } of elements) {
+    if (!LOCK_FLAGS.includes(flags)) fail(Status.INVALID_PARAMETER);
+    // Several ranges are all or nothing at once (3.3.5.14.2).
+    if (elements.length > 1 && (flags & FAIL_IMMEDIATELY) === 0) fail(Status.INVALID_PARAMETER);
+  }
+  if (open.file.locks.countOf(open) + elements.length > limits.maxLocksPerOpen)
+    throw new StatusError(Status.INSUFFICIENT_RESOURCES);
+  const taken: Element[] = [];
+  try {
+    for (const element of elements) {
+      checkRange(element);
+      const isExclusive = (element.flags & EXCLUSIVE) !== 0;
+      while (open.file.locks.conflict(open, element.offset, element.length, isExclusive)) {
+        if ((element.flags & FAIL_IMMEDIATELY) !== 0) fail(Status.LOCK_NOT_GRANTED);
+        await waitForChange(request, open);
+      }
+      open.file.locks.add({ open, offset: element.offset, length: element.length, exclusive: isExclusive });
+      taken.push(element);
+    }
+  } catch (error) {
+    for (const { offset, length } of taken) open.file.locks.remove(open, offset, length);
+    if (taken.length > 0) open.file.changed();
+    throw error;
+  }
+  open.file.breakReadCaches(open);
+}
+
+async function waitForChange(request: Request, open: Open): Promise<void> {
+  request.waitsForEvents = true;
+  request.cleanupStatus = Status.RANGE_NOT_LOCKED;
+  request.goAsync();
+  await open.file.nextChange(request.signal);
+  request.throwIfAbandoned();
+  if (open.closed) fail(Status.RANGE_NOT_LOCKED);
+}

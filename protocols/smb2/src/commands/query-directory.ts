@@ -1,0 +1,107 @@
+import { fail } from '../errors.ts';
+import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
+import { Enumeration } from '../session/enumeration.ts';
+import type { Found } from '../session/enumeration.ts';
+import { decodeName } from '../session/names.ts';
+import type { Open } from '../session/open.ts';
+import { BODY, dataOffset } from '../session/reply.ts';
+import type { Reply } from '../session/reply.ts';
+import type { Request } from '../session/request.ts';
+import { Access, HEADER_SIZE } from '../wire/constants.ts';
+import { DirectoryEntries } from '../wire/fscc/directory-info.ts';
+import type { DirectoryEntry } from '../wire/fscc/directory-info.ts';
+import { outputBufferResponse, QueryDirectoryFlags, queryDirectoryRequest } from '../wire/query.ts';
+import { Status } from '../wire/status.ts';
+import { area } from '../wire/struct.ts';
+import { posixReply } from './create-contexts/response.ts';
+
+type Body = ReturnType<typeof queryDirectoryRequest.decode>;
+
+const LONGEST_PATTERN = 512;
+
+/** [MS-SMB2] 3.3.5.18: requests on one open follow each other, since each goes on where the last one ended. */
+export async function queryDirectory(request: Request): Promise<Reply> {
+  const { packet, server, open } = request;
+  const body = queryDirectoryRequest.decode(packet, HEADER_SIZE);
+  const name = area(packet, body.nameOffset, body.nameLength, HEADER_SIZE + queryDirectoryRequest.size);
+  if (body.nameLength > LONGEST_PATTERN) return fail(Status.OBJECT_NAME_INVALID);
+  if (body.outputBufferLength > server.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
+  if (!open.isDirectory) return fail(Status.INVALID_PARAMETER);
+  if ((open.grantedAccess & Access.READ_DATA) === 0) return fail(Status.ACCESS_DENIED);
+  const pattern = decodeName(name);
+  const previous = open.scan ?? Promise.resolve();
+  const scan = previous.then(() => answer(request, open, body, pattern));
+  open.scan = scan.then(
+    () => undefined,
+    () => undefined,
+  );
+  return await scan;
+}
+
+async function answer(request: Request, open: Open, body: Body, pattern: string): Promise<Reply> {
+  const room = Math.min(body.outputBufferLength, request.server.limits.maxTransactSize);
+  const buffer = Buffer.allocUnsafe(BODY + outputBufferResponse.size + room);
+  const entries = DirectoryEntries.of(
+    body.informationClass,
+    buffer.subarray(BODY + outputBufferResponse.size),
+  );
+  if (!entries) return fail(Status.INVALID_INFO_CLASS);
+  if (room < entries.fixedSize) return fail(Status.INFO_LENGTH_MISMATCH);
+  const scan = await enumerationFor(request, open, body, pattern);
+  const isSingle = (body.flags & QueryDirectoryFlags.RETURN_SINGLE_ENTRY) !== 0;
+  for (;;) {
+    const found = await scan.next(request);
+    if (!found) break;
+    if (!entries.add(entryOf(found))) {
+      if (entries.isEmpty) return fail(Status.INFO_LENGTH_MISMATCH);
+      break;
+    }
+    scan.position = found.nextPosition;
+    if (isSingle) break;
+  }
+  if (entries.isEmpty) return fail(scan.started ? Status.NO_MORE_FILES : Status.NO_SUCH_FILE);
+  scan.started = true;
+  outputBufferResponse.encode(
+    { outputBufferOffset: dataOffset(outputBufferResponse.size), outputBufferLength: entries.length },
+    buffer,
+    BODY,
+  );
+  return { status: Status.SUCCESS, buffer, length: outputBufferResponse.size + entries.length };
+}
+
+async function enumerationFor(
+  request: Request,
+  open: Open,
+  body: Body,
+  pattern: string,
+): Promise<Enumeration> {
+  const { flags } = body;
+  const restart = (flags & (QueryDirectoryFlags.RESTART_SCANS | QueryDirectoryFlags.REOPEN)) !== 0;
+  let scan = open.enumeration;
+  if (!scan || restart) {
+    // RESTART keeps the pattern unless a new one is given; REOPEN always takes the new one (3.3.5.18).
+    const wanted = pattern === '' && scan ? scan.pattern : pattern;
+    if (!scan && pattern === '') fail(Status.OBJECT_NAME_INVALID);
+    scan = await Enumeration.start(open, wanted, request);
+    open.enumeration = scan;
+  }
+  if ((flags & QueryDirectoryFlags.INDEX_SPECIFIED) !== 0) scan.position = body.fileIndex;
+  return scan;
+}
+
+function entryOf({ name, attributes, nextPosition }: Found): DirectoryEntry {
+  return {
+    name,
+    fileIndex: nextPosition,
+    id: attributes.id,
+    creationTime: attributes.creationTime,
+    lastAccessTime: attributes.lastAccessTime,
+    lastWriteTime: attributes.lastWriteTime,
+    changeTime: attributes.changeTime,
+    endOfFile: endOfFile(attributes),
+    allocationSize: allocationSize(attributes),
+    attributes: fileAttributes(attributes),
+    eaSize: 0,
+    posix: () => posixReply(attributes),
+  };
+}

@@ -1,0 +1,105 @@
+import type { Awaitable, OpenNode } from '../backend.ts';
+import { fail, StatusError } from '../errors.ts';
+import type { Open } from '../session/open.ts';
+import type { PipeOpen } from '../session/pipe-open.ts';
+import { BODY, dataOffset, reply } from '../session/reply.ts';
+import type { Reply } from '../session/reply.ts';
+import type { Request } from '../session/request.ts';
+import type { Node } from '../session/share.ts';
+import { Access, HEADER_SIZE } from '../wire/constants.ts';
+import { decodeRead, encodeRead, readResponse } from '../wire/io.ts';
+import { Status } from '../wire/status.ts';
+
+const FIXED = readResponse.size;
+const PAYLOAD = BODY + FIXED;
+
+/** [MS-SMB2] 3.3.5.12: the backend reads into the reply's buffer, behind room for the headers. */
+export function read(request: Request): Awaitable<Reply> {
+  const open = request.anyOpen;
+  const { length, offset, minimumCount } = decodeRead(request.packet, HEADER_SIZE);
+  if (length > request.server.limits.maxReadSize) return fail(Status.INVALID_PARAMETER);
+  if (open.kind === 'pipe') return readPipe(open, length);
+  if (open.isDirectory) return fail(Status.INVALID_DEVICE_REQUEST);
+  if ((open.grantedAccess & (Access.READ_DATA | Access.EXECUTE)) === 0) return fail(Status.ACCESS_DENIED);
+  if (offset + length > Number.MAX_SAFE_INTEGER) return fail(Status.INVALID_PARAMETER);
+  if (!open.file.locks.allows(open, offset, length, false)) return fail(Status.FILE_LOCK_CONFLICT);
+  const { reads } = request.connection;
+  const room = reads.take(length);
+  if (!room) return readFile(request, open, { offset, length, minimumCount });
+  return room.then(() => readFile(request, open, { offset, length, minimumCount }));
+}
+
+interface Range {
+  readonly offset: number;
+  readonly length: number;
+  readonly minimumCount: number;
+}
+
+function readFile(request: Request, open: Open, range: Range): Awaitable<Reply> {
+  const { server, connection } = request;
+  const buffer = server.pool.take(range.length);
+  const release = (): void => {
+    server.pool.give(buffer);
+    connection.reads.give(range.length);
+  };
+  try {
+    const backend = open.backend ?? fail(Status.ACCESS_DENIED);
+    const target = buffer.subarray(PAYLOAD, PAYLOAD + range.length);
+    const got =
+      range.length <= server.limits.readSlice
+        ? backend.read(range.offset, target, request)
+        : readSlices(request, backend, range.offset, target);
+    if (typeof got === 'number') return finish(buffer, got, range, release);
+    return got.then(
+      (count) => finish(buffer, count, range, release),
+      (error: unknown) => {
+        release();
+        throw error;
+      },
+    );
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** Piece by piece, so that a backend or an event loop that serves in order gets to other requests in between. */
+async function readSlices(
+  request: Request,
+  backend: OpenNode<Node>,
+  offset: number,
+  target: Buffer,
+): Promise<number> {
+  const { readSlice } = request.server.limits;
+  let done = 0;
+  while (done < target.length) {
+    const slice = target.subarray(done, done + readSlice);
+    const got = backend.read(offset + done, slice, request);
+    const count = typeof got === 'number' ? got : await got;
+    done += count;
+    if (count < slice.length) break;
+    if (typeof got === 'number' && done < target.length) await new Promise(setImmediate);
+    request.throwIfAbandoned();
+  }
+  return done;
+}
+
+function finish(buffer: Buffer, count: number, range: Range, release: () => void): Reply {
+  if ((count === 0 && range.length > 0) || count < range.minimumCount) {
+    release();
+    throw new StatusError(Status.END_OF_FILE);
+  }
+  encodeRead(dataOffset(FIXED), count, buffer, BODY);
+  return { status: Status.SUCCESS, buffer, length: FIXED + count, release };
+}
+
+function readPipe(open: PipeOpen, length: number): Reply {
+  const message = open.pipe.read(length);
+  if (!message) return fail(Status.PIPE_EMPTY);
+  return reply(
+    readResponse,
+    { dataOffset: dataOffset(FIXED), dataLength: message.data.length, dataRemaining: 0, flags: 0 },
+    message.data,
+    message.more ? Status.BUFFER_OVERFLOW : Status.SUCCESS,
+  );
+}

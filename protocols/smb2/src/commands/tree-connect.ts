@@ -1,0 +1,68 @@
+import { fail, MalformedError, StatusError } from '../errors.ts';
+import { randomId32 } from '../session/random-id.ts';
+import { reply } from '../session/reply.ts';
+import type { Reply } from '../session/reply.ts';
+import type { Request } from '../session/request.ts';
+import type { Session } from '../session/session.ts';
+import type { Share } from '../session/share.ts';
+import { TreeConnect } from '../session/tree.ts';
+import { Access, Dialect, HEADER_SIZE, ShareFlags, ShareType } from '../wire/constants.ts';
+import { treeConnectRequest, treeConnectResponse } from '../wire/session.ts';
+import { Status } from '../wire/status.ts';
+import { area } from '../wire/struct.ts';
+
+/** [MS-SMB2] 3.3.5.7 */
+export function treeConnect(request: Request): Reply {
+  const { session, server, packet } = request;
+  const name = shareName(packet);
+  try {
+    const share = name.toUpperCase() === 'IPC$' ? undefined : findShare(session, name);
+    if (session.trees.size >= server.limits.maxTreesPerSession)
+      throw new StatusError(Status.INSUFFICIENT_RESOURCES);
+    const tree = new TreeConnect(randomId32(session.trees), session, share);
+    session.trees.set(tree.id, tree);
+    request.treeOrUndefined = tree;
+    request.chain.tree = tree;
+    server.hooks.treeConnected?.({ ...session.event(), share: tree.name });
+    const encrypts = tree.encrypted && request.connection.cipher !== undefined;
+    return reply(treeConnectResponse, {
+      shareType: share ? ShareType.DISK : ShareType.PIPE,
+      shareFlags: (share ? 0 : ShareFlags.NO_CACHING) | (encrypts ? ShareFlags.ENCRYPT_DATA : 0),
+      capabilities: 0,
+      maximalAccess: share ? share.maximalAccess : Access.READ_ONLY | Access.WRITE_DATA,
+    });
+  } catch (error) {
+    if (error instanceof StatusError)
+      server.hooks.treeRefused?.({ ...session.event(), share: name, status: error.status });
+    throw error;
+  }
+}
+
+/** Longest path looked at: a server name and a share name ([MS-SMB2] 2.2.9). */
+const LONGEST_PATH = 2 * 1024;
+
+function shareName(packet: Buffer): string {
+  const { pathOffset, pathLength } = treeConnectRequest.decode(packet, HEADER_SIZE);
+  if (pathLength > LONGEST_PATH || pathLength % 2 !== 0) throw new MalformedError('tree connect path');
+  const path = area(packet, pathOffset, pathLength, HEADER_SIZE + treeConnectRequest.size).toString(
+    'utf16le',
+  );
+  const match = /^\\\\[^\\]+\\([^\\]+)$/.exec(path);
+  return match?.[1] ?? fail(Status.BAD_NETWORK_NAME);
+}
+
+function findShare(session: Session, name: string): Share {
+  const { connection, identity } = session;
+  const share = connection.server.share(name);
+  if (!share) return fail(Status.BAD_NETWORK_NAME);
+  const { options } = share;
+  const isGuest = identity.guest || identity.anonymous;
+  const isMember =
+    options.users === undefined ||
+    options.users.some((user) => user.toLowerCase() === identity.userName.toLowerCase());
+  const isAllowed =
+    (isGuest ? options.guest : isMember || options.guest) && (options.allow?.(connection.address) ?? true);
+  const canEncrypt = (connection.dialect ?? 0) >= Dialect.SMB_3_0 && session.sealer !== undefined;
+  if (!isAllowed || (options.encrypt === true && !canEncrypt)) return fail(Status.ACCESS_DENIED);
+  return share;
+}

@@ -1,0 +1,9 @@
+import { emptyReply } from '../session/reply.ts';
+import type { Reply } from '../session/reply.ts';
+import type { Request } from '../session/request.ts';
+
+/** [MS-SMB2] 3.3.5.8 */
+export function treeDisconnect(request: Request): Reply {
+  request.session.disconnectTree(request.tree);
+  return emptyReply();
+}

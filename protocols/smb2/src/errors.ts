@@ -1,0 +1,18 @@
+import { StatusError } from './backend.ts';
+import type { NtStatus } from './wire/status.ts';
+
+export { MalformedError } from './wire/malformed.ts';
+export { StatusError } from './backend.ts';
+
+/** A failure whose ERROR response carries data ([MS-SMB2] 2.2.2.2). */
+export class DetailedStatusError extends StatusError {
+  readonly data: Buffer;
+  constructor(status: NtStatus, data: Buffer) {
+    super(status);
+    this.data = data;
+  }
+}
+
+export const fail = (status: NtStatus): never => {
+  throw new StatusError(status);
+};

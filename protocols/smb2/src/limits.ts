@@ -1,0 +1,92 @@
+/** Every bound of the server in one place. Sizes in bytes, times in milliseconds. */
+export interface Limits {
+  /** Offered in NEGOTIATE for buffers of QUERY_*, IOCTL and CHANGE_NOTIFY. */
+  readonly maxTransactSize: number;
+  readonly maxReadSize: number;
+  readonly maxWriteSize: number;
+  /** A message on a connection without an authenticated session. */
+  readonly maxUnauthenticatedMessage: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerAddress: number;
+  /** A connection that has not authenticated by then is closed. */
+  readonly authenticationTimeoutMs: number;
+  readonly maxSessionsPerConnection: number;
+  readonly maxTreesPerSession: number;
+  readonly maxOpensPerSession: number;
+  /** Opens of the whole server, disconnected durable ones included. */
+  readonly maxOpens: number;
+  /** Credits one connection may hold ([MS-SMB2] 3.3.1.2). */
+  readonly maxCredits: number;
+  /** Requests of one connection that may wait for their reply asynchronously (3.3.4.2). */
+  readonly maxAsyncPerConnection: number;
+  readonly maxCompound: number;
+  readonly maxCreateContexts: number;
+  readonly maxLocksPerRequest: number;
+  readonly maxLocksPerOpen: number;
+  /** Reply payload that READs of one connection may hold at once; more wait their turn. */
+  readonly maxReadBytesInFlight: number;
+  /** Request payload in progress at which a connection is no longer read from. */
+  readonly maxRequestBytesInFlight: number;
+  /** Unsent bytes at which a connection is no longer read from. */
+  readonly maxUnsent: number;
+  /** A client that takes no byte for this long is dropped. */
+  readonly sendTimeoutMs: number;
+  /** READs go to the backend in pieces of this size, so that large ones do not starve small ones. */
+  readonly readSlice: number;
+  /** Buffers of sent READ replies kept for the next ones. */
+  readonly maxPooledBytes: number;
+  readonly maxNotifiesPerSession: number;
+  /** Changes kept for one CHANGE_NOTIFY handle between two requests. */
+  readonly maxNotifyEvents: number;
+  /** A request that runs for longer gets an interim reply (3.3.4.2). */
+  readonly interimAfterMs: number;
+  readonly oplockBreakTimeoutMs: number;
+  readonly durableTimeoutMs: number;
+  readonly maxDurableTimeoutMs: number;
+  readonly maxSymlinkHops: number;
+  /** Failed logons from one address before answers to it are delayed. */
+  readonly freeLogonFailures: number;
+  readonly logonDelayMs: number;
+  readonly maxLogonDelayMs: number;
+}
+
+const MiB = 2 ** 20;
+
+export const defaultLimits: Limits = {
+  maxTransactSize: 8 * MiB,
+  maxReadSize: 8 * MiB,
+  maxWriteSize: 8 * MiB,
+  maxUnauthenticatedMessage: 64 * 1024,
+  maxConnections: 4096,
+  maxConnectionsPerAddress: 512,
+  authenticationTimeoutMs: 60_000,
+  maxSessionsPerConnection: 2048,
+  maxTreesPerSession: 1024,
+  maxOpensPerSession: 65_535,
+  maxOpens: 262_144,
+  maxCredits: 8192,
+  maxAsyncPerConnection: 512,
+  maxCompound: 64,
+  maxCreateContexts: 32,
+  maxLocksPerRequest: 1024,
+  maxLocksPerOpen: 16_384,
+  maxReadBytesInFlight: 64 * MiB,
+  maxRequestBytesInFlight: 64 * MiB,
+  maxUnsent: 64 * MiB,
+  sendTimeoutMs: 60_000,
+  readSlice: MiB,
+  maxPooledBytes: 64 * MiB,
+  maxNotifiesPerSession: 4096,
+  maxNotifyEvents: 1024,
+  interimAfterMs: 1000,
+  oplockBreakTimeoutMs: 35_000,
+  durableTimeoutMs: 60_000,
+  maxDurableTimeoutMs: 300_000,
+  maxSymlinkHops: 16,
+  freeLogonFailures: 5,
+  logonDelayMs: 250,
+  maxLogonDelayMs: 5000,
+};
+
+/** Room a message needs beyond its payload: headers, fixed parts, contexts. */
+export const MESSAGE_OVERHEAD = 64 * 1024;

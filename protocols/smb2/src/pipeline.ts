@@ -1,0 +1,212 @@
+/**
+ * The way of every message: decrypt, header, session, tree, validate, signature, credits, handler, next in the
+ * compound, and back: sign, encrypt, write ([MS-SMB2] 3.3.5.2). Handlers return a reply or throw; only this sends.
+ */
+import { commands } from './commands/table.ts';
+import type { CommandRow } from './commands/table.ts';
+import { negotiateSmb1 } from './commands/negotiate.ts';
+import { UnsealError } from './crypto/index.ts';
+import { DetailedStatusError, MalformedError, StatusError } from './errors.ts';
+import { Chain, errorReply } from './session/chain.ts';
+import type { Connection } from './session/connection.ts';
+import type { AnyOpen } from './session/open.ts';
+import type { Reply } from './session/reply.ts';
+import { Request } from './session/request.ts';
+import type { Session } from './session/session.ts';
+import { Command, Dialect, HeaderFlags, HEADER_SIZE } from './wire/constants.ts';
+import { COMPRESSION_ID, decodeHeader, SMB1_ID, TRANSFORM_ID } from './wire/header.ts';
+import { Status } from './wire/status.ts';
+
+/** @throws MalformedError when the connection has to end. */
+export function receive(connection: Connection, frame: Buffer): void {
+  const protocol = frame.length < 4 ? 0 : frame.readUInt32LE(0);
+  if (protocol === SMB1_ID) {
+    negotiateSmb1(connection, frame);
+    return;
+  }
+  if (protocol === COMPRESSION_ID) throw new MalformedError('compression was not negotiated');
+  const sealed = protocol === TRANSFORM_ID ? sealingSession(connection, frame) : undefined;
+  const chain = new Chain(connection, sealed);
+  chain.requests = split(chain, sealed?.sealer ? unseal(sealed, frame) : frame);
+  for (const request of chain.requests) takeCredits(request);
+  connection.hold(frame.length);
+  run(chain, 0, frame.length);
+}
+
+/** Runs the requests of a chain one after the other; a promise on the way never holds up other chains. */
+function run(chain: Chain, from: number, bytes: number): void {
+  for (let index = from; index < chain.requests.length; index++) {
+    const request = chain.requests[index]!;
+    const row = commands[request.header.command];
+    const result = dispatch(request, row);
+    if (result instanceof Promise) {
+      chain.connection.running.set(request.header.messageId, request);
+      result
+        .then((answer) => {
+          chain.connection.running.delete(request.header.messageId);
+          if (request.asyncId !== undefined) chain.connection.async.delete(request.asyncId);
+          finish(request, row, answer);
+          run(chain, index + 1, bytes);
+        })
+        .catch((error: unknown) => chain.connection.fail(error));
+      return;
+    }
+    finish(request, row, result);
+  }
+  chain.flush();
+  chain.connection.releaseHeld(bytes);
+}
+
+function dispatch(
+  request: Request,
+  row: CommandRow | undefined,
+): Reply | undefined | Promise<Reply | undefined> {
+  let open: AnyOpen | undefined;
+  try {
+    if (!row) throw new StatusError(Status.INVALID_PARAMETER);
+    validate(request, row);
+    open = request.openOrUndefined;
+    const result = row.handle(request);
+    if (!(result instanceof Promise)) return result;
+    open?.begin();
+    return result.catch((error: unknown) => failure(request, error)).finally(() => open?.end());
+  } catch (error) {
+    return failure(request, error);
+  }
+}
+
+function finish(request: Request, row: CommandRow | undefined, answer: Reply | undefined): void {
+  const { chain, header } = request;
+  if (!answer) return;
+  if (header.command === Command.CREATE) {
+    chain.open = answer.status === Status.SUCCESS ? request.openOrUndefined : undefined;
+    chain.failure = answer.status === Status.SUCCESS ? undefined : answer.status;
+  } else if (request.openOrUndefined) chain.open = request.openOrUndefined;
+  chain.add(request, answer);
+  request.server.hooks.requestFinished?.({
+    command: row?.name ?? 'UNKNOWN',
+    status: answer.status,
+    seconds: (performance.now() - request.started) / 1000,
+    bytesIn: request.packet.length,
+    bytesOut: HEADER_SIZE + answer.length,
+    share: request.treeOrUndefined?.name,
+  });
+}
+
+function failure(request: Request, error: unknown): Reply {
+  if (request.abandoned !== undefined) return errorReply(request.abandoned);
+  if (error instanceof DetailedStatusError)
+    return errorReply(error.status, error.data, request.connection.dialect === Dialect.SMB_3_1_1);
+  if (error instanceof StatusError) return errorReply(error.status);
+  if (error instanceof MalformedError) {
+    const { address, port } = request.connection;
+    request.server.hooks.malformed?.({ address, port, reason: error.message });
+    return errorReply(Status.INVALID_PARAMETER);
+  }
+  request.server.hooks.bug?.(error, commands[request.header.command]?.name ?? 'UNKNOWN');
+  return errorReply(Status.INTERNAL_ERROR);
+}
+
+/** 3.3.5.2.1.1 */
+function sealingSession(connection: Connection, frame: Buffer): Session {
+  if (frame.length < 52) throw new MalformedError('transform header');
+  const id = frame.readUInt32LE(44) + frame.readUInt32LE(48) * 2 ** 32;
+  const session = connection.sessions.get(id);
+  if (!session?.sealer) throw new MalformedError('sealed message without a session that can seal');
+  return session;
+}
+
+function unseal(session: Session, frame: Buffer): Buffer {
+  try {
+    return session.sealer!.unseal(frame);
+  } catch (error) {
+    if (error instanceof UnsealError) throw new MalformedError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** Cuts a message at its NextCommand offsets (3.3.5.2.7). */
+function split(chain: Chain, message: Buffer): Request[] {
+  const requests: Request[] = [];
+  let at = 0;
+  for (;;) {
+    const header = decodeHeader(message, at);
+    const { nextCommand } = header;
+    const end = nextCommand === 0 ? message.length : at + nextCommand;
+    if (nextCommand !== 0 && (nextCommand % 8 !== 0 || nextCommand < HEADER_SIZE + 2 || end > message.length))
+      throw new MalformedError('NextCommand');
+    if ((header.flags & HeaderFlags.SERVER_TO_REDIR) !== 0)
+      throw new MalformedError('a response as a request');
+    if (end - at < HEADER_SIZE + 2) throw new MalformedError('request without a body');
+    requests.push(new Request(chain.connection, chain, header, message.subarray(at, end), chain.sealed));
+    if (requests.length > chain.connection.server.limits.maxCompound)
+      throw new MalformedError('compound too long');
+    if (nextCommand === 0) return requests;
+    at = end;
+  }
+}
+
+/** 3.3.5.2.3: CANCEL uses no message id of its own. */
+function takeCredits(request: Request): void {
+  const { connection, header } = request;
+  if (connection.dialect === undefined && header.command !== Command.NEGOTIATE)
+    throw new MalformedError('a request before NEGOTIATE');
+  if (header.command === Command.CANCEL) return;
+  const isMultiCredit = connection.dialect !== undefined && connection.dialect > Dialect.SMB_2_0_2;
+  connection.credits.use(header.messageId, isMultiCredit ? Math.max(1, header.creditCharge) : 1);
+}
+
+/** Finds session, tree and open, and refuses what may not reach the handler. */
+function validate(request: Request, row: CommandRow): void {
+  const { chain, header } = request;
+  const isRelated = (header.flags & HeaderFlags.RELATED_OPERATIONS) !== 0;
+  if (isRelated && chain.requests[0] === request) throw new StatusError(Status.INVALID_PARAMETER);
+  findSession(request, row, isRelated);
+  if (row.tree) findTree(request, isRelated);
+  const { packet } = request;
+  if (
+    packet.readUInt16LE(HEADER_SIZE) !== row.structureSize &&
+    !row.structureSizes?.includes(packet.readUInt16LE(HEADER_SIZE))
+  )
+    throw new StatusError(Status.INVALID_PARAMETER);
+  if (packet.length < HEADER_SIZE + (packet.readUInt16LE(HEADER_SIZE) & ~1))
+    throw new StatusError(Status.INVALID_PARAMETER);
+  if (isRelated && chain.failure !== undefined) throw new StatusError(chain.failure);
+  checkCharge(request, row);
+  if (row.fileId !== undefined) request.openOrUndefined = request.chainedOpen(HEADER_SIZE + row.fileId);
+}
+
+function findSession(request: Request, row: CommandRow, isRelated: boolean): void {
+  const { chain, header, connection } = request;
+  const session = isRelated ? chain.session : connection.sessions.get(header.sessionId);
+  request.sessionOrUndefined = session;
+  chain.session = session;
+  if (request.sealed && session !== request.sealed) throw new StatusError(Status.USER_SESSION_DELETED);
+  const isSigned = (header.flags & HeaderFlags.SIGNED) !== 0;
+  if (isSigned && !request.sealed && session?.signer && !session.signer.verify(request.packet))
+    throw new StatusError(Status.ACCESS_DENIED);
+  if (!row.session) return;
+  if (session?.state !== 'valid') throw new StatusError(Status.USER_SESSION_DELETED);
+  if (request.sealed) return;
+  if (session.encryptData) throw new StatusError(Status.ACCESS_DENIED);
+  if (session.signingRequired && !isSigned) throw new StatusError(Status.ACCESS_DENIED);
+}
+
+function findTree(request: Request, isRelated: boolean): void {
+  const { chain, header } = request;
+  const tree = isRelated ? chain.tree : request.session.trees.get(header.treeId);
+  if (!tree) throw new StatusError(Status.NETWORK_NAME_DELETED);
+  request.treeOrUndefined = tree;
+  chain.tree = tree;
+  if (tree.encrypted && !request.sealed && request.connection.cipher)
+    throw new StatusError(Status.ACCESS_DENIED);
+}
+
+/** 3.3.5.2.5: the charge has to pay for the larger of what is sent and what may come back. */
+function checkCharge(request: Request, row: CommandRow): void {
+  const { dialect } = request.connection;
+  if (!row.payload || dialect === undefined || dialect === Dialect.SMB_2_0_2) return;
+  const payload = row.payload(request.packet);
+  const needed = payload === 0 ? 1 : Math.floor((payload - 1) / 65536) + 1;
+  if (Math.max(1, request.header.creditCharge) < needed) throw new StatusError(Status.INVALID_PARAMETER);
+}

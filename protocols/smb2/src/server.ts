@@ -1,0 +1,171 @@
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { ntHash, UserStore } from './auth/index.ts';
+import type { Hooks } from './hooks.ts';
+import { defaultLimits } from './limits.ts';
+import type { Limits } from './limits.ts';
+import { receive } from './pipeline.ts';
+import { Connection } from './session/connection.ts';
+import { ServerState } from './session/server-state.ts';
+import type { Policy } from './session/server-state.ts';
+import type { ShareOptions } from './session/share.ts';
+import { Dialect } from './wire/constants.ts';
+
+/** A user by password, or by its NT hash (16 bytes: MD4 of the password in UTF-16LE). */
+export type UserOptions =
+  { readonly name: string; readonly password: string } | { readonly name: string; readonly ntHash: Buffer };
+
+export interface SmbServerOptions {
+  /** 16 bytes; the same for ever for the same server. */
+  readonly serverGuid: Buffer;
+  /** NetBIOS name, up to 15 characters. */
+  readonly serverName: string;
+  /** `WORKGROUP` unless given. */
+  readonly domain?: string;
+  readonly comment?: string;
+  readonly shares: readonly ShareOptions[];
+  readonly users?: readonly UserOptions[];
+  /** Whether messages of named users have to be signed. `auto`: when the client wants it. Guests never sign. */
+  readonly signing?: Policy;
+  /** `auto`: when the client or the share wants it. `required` refuses clients that cannot, and guests. */
+  readonly encryption?: Policy;
+  /**
+   * 32 bytes. With the same key a later process honours the durable handles that this one gave out on read-only shares.
+   */
+  readonly durableKey?: Buffer;
+  /** All five unless given. */
+  readonly dialects?: readonly Dialect[];
+  readonly hooks?: Hooks;
+  readonly limits?: Partial<Limits>;
+}
+
+/** How often requests are looked over for those that deserve an interim reply. */
+const SWEEP_MS = 250;
+
+/** An SMB2/3 server. Shares and users can change while it runs. */
+export class SmbServer {
+  readonly #state: ServerState;
+  readonly #listeners: Server[] = [];
+  readonly #perAddress = new Map<string, number>();
+  #sweep: NodeJS.Timeout | undefined;
+
+  /** @throws RangeError for a GUID, key or hash of the wrong length, and for users that are there twice. */
+  constructor(options: SmbServerOptions) {
+    const durableKey = options.durableKey ?? randomBytes(32);
+    if (options.serverGuid.length !== 16) throw new RangeError('serverGuid has 16 bytes');
+    if (durableKey.length !== 32) throw new RangeError('durableKey has 32 bytes');
+    this.#state = new ServerState(
+      {
+        serverGuid: options.serverGuid,
+        serverName: options.serverName,
+        domain: options.domain ?? 'WORKGROUP',
+        comment: options.comment ?? '',
+        signing: options.signing ?? 'auto',
+        encryption: options.encryption ?? 'auto',
+        durableKey,
+        dialects: options.dialects ?? [
+          Dialect.SMB_2_0_2,
+          Dialect.SMB_2_1,
+          Dialect.SMB_3_0,
+          Dialect.SMB_3_0_2,
+          Dialect.SMB_3_1_1,
+        ],
+      },
+      { ...defaultLimits, ...options.limits },
+      options.hooks ?? {},
+      userStore(options.users ?? []),
+    );
+    this.#state.setShares(options.shares);
+  }
+
+  /**
+   * Begins to accept connections; may be called for several addresses.
+   * @returns the address, with the port the system chose for port 0.
+   */
+  async listen(at: { readonly host: string; readonly port: number }): Promise<AddressInfo> {
+    const listener = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#accept(socket));
+    await new Promise<void>((resolve, reject) => {
+      listener.once('error', reject);
+      listener.listen(at.port, at.host, () => {
+        listener.removeListener('error', reject);
+        resolve();
+      });
+    });
+    listener.on('error', (error) => this.#state.hooks.bug?.(error, 'listening'));
+    this.#listeners.push(listener);
+    this.#sweep ??= setInterval(() => this.#sendInterims(), SWEEP_MS).unref();
+    return listener.address() as AddressInfo;
+  }
+
+  #accept(socket: Socket): void {
+    const { limits, hooks, connections } = this.#state;
+    const address = socket.remoteAddress ?? '';
+    const count = this.#perAddress.get(address) ?? 0;
+    if (connections.size >= limits.maxConnections || count >= limits.maxConnectionsPerAddress) {
+      hooks.connectionRefused?.({ address, port: socket.remotePort ?? 0, reason: 'too many connections' });
+      socket.destroy();
+      return;
+    }
+    this.#perAddress.set(address, count + 1);
+    socket.once('close', () => {
+      const left = (this.#perAddress.get(address) ?? 1) - 1;
+      if (left > 0) this.#perAddress.set(address, left);
+      else this.#perAddress.delete(address);
+    });
+    const connection = new Connection(this.#state, socket, receive);
+    connections.add(connection);
+    hooks.connected?.({ address: connection.address, port: connection.port });
+  }
+
+  #sendInterims(): void {
+    const before = performance.now() - this.#state.limits.interimAfterMs;
+    for (const connection of this.#state.connections) connection.sendInterims(before);
+  }
+
+  /**
+   * Replaces shares and users. Shares whose backend is the same object keep their opens; tree connects to others end.
+   * Sessions of users that are gone go on until they end.
+   */
+  reload(options: {
+    readonly shares?: readonly ShareOptions[];
+    readonly users?: readonly UserOptions[];
+  }): void {
+    if (options.users) this.#state.users = userStore(options.users);
+    if (options.shares) this.#state.setShares(options.shares);
+  }
+
+  /** For status pages: counts of what is open now. */
+  get statistics(): { readonly connections: number; readonly sessions: number; readonly opens: number } {
+    const { connections, sessions, opens } = this.#state;
+    return { connections: connections.size, sessions: sessions.size, opens };
+  }
+
+  /**
+   * Stops accepting and reading, finishes every request in progress, sends what is queued, then FIN. What is not
+   * finished after `timeoutMs` is cut off.
+   */
+  async close({ timeoutMs = 10_000 }: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const stopped = this.#listeners.map(
+      (listener) => new Promise<void>((resolve) => listener.close(() => resolve())),
+    );
+    const connections = [...this.#state.connections];
+    for (const connection of connections) connection.stopReading();
+    const deadline = Date.now() + timeoutMs;
+    while (Date.now() < deadline && connections.some((connection) => connection.busy))
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    const left = Math.max(1, deadline - Date.now());
+    const timer = new Promise<void>((resolve) => setTimeout(resolve, left).unref());
+    await Promise.race([Promise.all(connections.map((connection) => connection.finish())), timer]);
+    for (const connection of connections) connection.close('server stops');
+    clearInterval(this.#sweep);
+    for (const open of [...this.#state.allDurables()]) open.dispose();
+    await Promise.all(stopped);
+  }
+}
+
+function userStore(users: readonly UserOptions[]): UserStore {
+  const store = new UserStore();
+  for (const user of users) store.add(user.name, 'ntHash' in user ? user.ntHash : ntHash(user.password));
+  return store;
+}

@@ -1,0 +1,143 @@
+/** Who may do what: the security descriptors of a share that stores them, the share's own bounds otherwise. */
+import { createHash } from 'node:crypto';
+import type { NodeAttributes } from '../backend.ts';
+import { StatusError } from '../errors.ts';
+import {
+  accessCheck,
+  decodeDescriptor,
+  encodeDescriptor,
+  inherit,
+  mapGeneric,
+  synthesise,
+  WellKnownSid,
+} from '../security/index.ts';
+import type { Identity, SecurityDescriptor, Sid } from '../security/index.ts';
+import { Access, FileAttribute } from '../wire/constants.ts';
+import { Status } from '../wire/status.ts';
+import type { Session } from './session.ts';
+import type { Node, Share } from './share.ts';
+
+/** The SID of a user: a machine authority made from the server's GUID and a RID made from the name. */
+export function userSid(session: Session): Sid {
+  const { identity } = session;
+  if (identity.guest || identity.anonymous) return WellKnownSid.EVERYONE;
+  const { serverGuid } = session.connection.server.settings;
+  const machine = [0, 4, 8].map((at) => serverGuid.readUInt32LE(at)).join('-');
+  const digest = createHash('sha256').update(identity.userName.toLowerCase()).digest();
+  return `S-1-5-21-${machine}-${1000 + (digest.readUInt32LE(0) & 0x3fffffff)}`;
+}
+
+export function securityIdentity(session: Session): Identity {
+  const own = userSid(session);
+  const isKnown = own !== WellKnownSid.EVERYONE;
+  return {
+    sids: isKnown ? [own, WellKnownSid.EVERYONE, WellKnownSid.AUTHENTICATED_USERS] : [WellKnownSid.EVERYONE],
+  };
+}
+
+export async function descriptorOf(
+  share: Share,
+  node: Node,
+  attributes: NodeAttributes,
+): Promise<SecurityDescriptor> {
+  const streams = share.backend.changes?.streams;
+  const owner = streams?.owner(node)?.node ?? node;
+  const stored = await share.backend.changes?.securityDescriptors?.get(owner);
+  return stored ? decodeDescriptor(stored) : synthesise(attributes);
+}
+
+/** Gives a new object the descriptor it inherits, or the one asked for. */
+export async function storeNewDescriptor(
+  share: Share,
+  directory: Node,
+  node: Node,
+  session: Session,
+  wanted: { kind: 'file' | 'directory'; explicit: Buffer | undefined; parentAttributes: NodeAttributes },
+): Promise<void> {
+  const store = share.backend.changes?.securityDescriptors;
+  if (!store) return;
+  const parent = await descriptorOf(share, directory, wanted.parentAttributes);
+  const owner = userSid(session);
+  const explicit =
+    wanted.explicit && wanted.explicit.length > 0 ? decodeDescriptor(wanted.explicit) : undefined;
+  const descriptor = inherit(parent, wanted.kind, { owner, group: parent.group ?? owner }, explicit);
+  await store.set(node, encodeDescriptor(descriptor));
+}
+
+/** Rights that a READONLY file refuses to everybody ([MS-FSA] 2.1.5.1.2.1). */
+const WRITES_CONTENT = Access.WRITE_DATA | Access.APPEND_DATA;
+
+/**
+ * The rights an open gets.
+ * @param desired from the wire, generic and MAXIMUM_ALLOWED bits included.
+ * @throws StatusError ACCESS_DENIED or PRIVILEGE_NOT_HELD.
+ */
+export async function grantAccess(
+  share: Share,
+  node: Node,
+  session: Session,
+  attributes: NodeAttributes,
+  desired: number,
+): Promise<number> {
+  const wanted = mapGeneric(desired);
+  const isMaximal = (wanted & Access.MAXIMUM_ALLOWED) !== 0;
+  const explicit = wanted & ~Access.MAXIMUM_ALLOWED;
+  const isReadOnlyFile =
+    attributes.kind === 'file' && (attributes.dosAttributes & FileAttribute.READONLY) !== 0;
+  const bound = share.maximalAccess & (isReadOnlyFile ? ~WRITES_CONTENT : -1);
+  if ((explicit & Access.SYSTEM_SECURITY) !== 0) throw new StatusError(Status.PRIVILEGE_NOT_HELD);
+  if ((explicit & ~bound) !== 0) throw new StatusError(Status.ACCESS_DENIED);
+  if (share.backend.changes?.securityDescriptors === undefined) return isMaximal ? bound : explicit;
+  return await checkDescriptor(share, node, session, attributes, { explicit, isMaximal, bound });
+}
+
+async function checkDescriptor(
+  share: Share,
+  node: Node,
+  session: Session,
+  attributes: NodeAttributes,
+  wanted: { explicit: number; isMaximal: boolean; bound: number },
+): Promise<number> {
+  const identity = securityIdentity(session);
+  const descriptor = await descriptorOf(share, node, attributes);
+  const maximal = accessCheck(descriptor, identity, Access.MAXIMUM_ALLOWED).granted & wanted.bound;
+  const missing = wanted.explicit & ~maximal;
+  const granted = wanted.explicit | (wanted.isMaximal ? maximal : 0);
+  if (missing === 0) return granted;
+  // A directory that lets its children be deleted and listed grants that much of them ([MS-FSA] 2.1.5.1.2.1).
+  const place = share.backend.parent(share.backend.changes?.streams?.owner(node)?.node ?? node);
+  if (!place || (missing & ~(Access.DELETE | Access.READ_ATTRIBUTES)) !== 0)
+    throw new StatusError(Status.ACCESS_DENIED);
+  const caller = { caller: session.caller, signal: session.connection.server.neverAborted };
+  const above = await share.backend.attributes(place.directory, caller);
+  const fromAbove = accessCheck(
+    await descriptorOf(share, place.directory, above),
+    identity,
+    Access.MAXIMUM_ALLOWED,
+  ).granted;
+  const needed =
+    ((missing & Access.DELETE) === 0 ? 0 : Access.DELETE_CHILD) |
+    ((missing & Access.READ_ATTRIBUTES) === 0 ? 0 : Access.READ_DATA);
+  if ((needed & ~fromAbove) !== 0) throw new StatusError(Status.ACCESS_DENIED);
+  return granted;
+}
+
+/** MaximalAccess of MxAc: what an open with MAXIMUM_ALLOWED would get. */
+export async function maximalAccess(
+  share: Share,
+  node: Node,
+  session: Session,
+  attributes: NodeAttributes,
+): Promise<number> {
+  try {
+    return await grantAccess(share, node, session, attributes, Access.MAXIMUM_ALLOWED);
+  } catch (error) {
+    if (error instanceof StatusError) return 0;
+    throw error;
+  }
+}
+
+/** @throws StatusError ACCESS_DENIED unless the open has all of these rights. */
+export function requireAccess(open: { readonly grantedAccess: number }, rights: number): void {
+  if ((open.grantedAccess & rights) !== rights) throw new StatusError(Status.ACCESS_DENIED);
+}

@@ -1,0 +1,101 @@
+/** What a client may cache: the common part of oplocks and leases ([MS-SMB2] 3.3.1.10, 3.3.1.12). */
+import { StatusError } from '../errors.ts';
+import { LeaseState } from '../wire/constants.ts';
+import { Status } from '../wire/status.ts';
+import type { FileState } from './file-state.ts';
+import type { Open } from './open.ts';
+
+export abstract class Caching {
+  readonly file: FileState;
+  /** LeaseState bits the client holds; an oplock is expressed in them too. */
+  state: number;
+  /** What the client was asked to come down to, while its acknowledgement is awaited. */
+  breakingTo: number | undefined;
+  /** What later conflicts want it to come down to. */
+  #required = 0;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #timeoutMs: number;
+
+  constructor(file: FileState, state: number, timeoutMs: number) {
+    this.file = file;
+    this.state = state;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  abstract readonly kind: 'oplock' | 'lease';
+  /** Tells the client. Returns false when there is nobody to tell. */
+  protected abstract notify(to: number, ackRequired: boolean): boolean;
+  /** Whether coming down from `state` has to be acknowledged. */
+  protected abstract needsAck(): boolean;
+  /** The step that is asked for on the way to `required`. */
+  protected abstract step(required: number): number;
+  /** The client did not answer or is not there. */
+  protected abstract abandoned(to: number): void;
+
+  get breaking(): boolean {
+    return this.breakingTo !== undefined;
+  }
+
+  /**
+   * Takes away all but `to`.
+   * @returns whether an acknowledgement is awaited for it.
+   */
+  breakTo(to: number): boolean {
+    if (this.breakingTo !== undefined) {
+      this.#required &= to;
+      return true;
+    }
+    if ((this.state & ~to) === 0) return false;
+    this.#required = this.state & to;
+    return this.#send();
+  }
+
+  #send(): boolean {
+    const to = this.step(this.#required);
+    const ack = this.needsAck();
+    if (!ack) {
+      this.notify(to, false);
+      this.state = to;
+      return false;
+    }
+    this.breakingTo = to;
+    if (!this.notify(to, true)) {
+      this.#finish();
+      this.abandoned(this.#required);
+      this.file.changed();
+      return false;
+    }
+    this.#timer = setTimeout(() => {
+      this.#finish();
+      this.state = LeaseState.NONE;
+      this.file.changed();
+    }, this.#timeoutMs);
+    this.#timer.unref();
+    return true;
+  }
+
+  /** @throws StatusError when no break is under way or the client keeps too much. */
+  acknowledge(state: number): void {
+    if (this.breakingTo === undefined) throw new StatusError(Status.UNSUCCESSFUL);
+    if ((state & ~this.breakingTo) !== 0) throw new StatusError(Status.REQUEST_NOT_ACCEPTED);
+    this.#finish();
+    this.state = state;
+    if ((state & ~this.#required) !== 0) this.#send();
+    this.file.changed();
+  }
+
+  #finish(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.breakingTo = undefined;
+  }
+
+  /** Ends it without a word: the last open is gone. */
+  drop(): void {
+    this.#finish();
+    this.state = LeaseState.NONE;
+  }
+
+  /** True when both stand for the same client's cache, which needs no break against itself. */
+  abstract sameAs(open: Open): boolean;
+}

@@ -1,0 +1,100 @@
+/** One directory scan of an open ([MS-SMB2] 3.3.5.18). */
+import type { CallContext, DirectoryListing, NodeAttributes } from '../backend.ts';
+import { fromWireName, toWireName } from './names.ts';
+import type { Open } from './open.ts';
+import type { Node } from './share.ts';
+import { hasWildcards, matcher } from './wildcard.ts';
+
+export interface Found {
+  readonly name: string;
+  readonly node: Node;
+  readonly attributes: NodeAttributes;
+  /** Where a scan goes on after this entry. */
+  readonly nextPosition: number;
+}
+
+/** Entries made ready at a time: enough for a reply of 64 KiB. */
+const BATCH = 512;
+/** `.` and `..` come before the listing. */
+const DOTS = 2;
+
+export class Enumeration {
+  readonly pattern: string;
+  readonly #open: Open;
+  readonly #listing: DirectoryListing<Node>;
+  readonly #matches: (name: string) => boolean;
+  #loadedTo = 0;
+  position = 0;
+  /** An entry was given out: the end is NO_MORE_FILES from now on, not NO_SUCH_FILE. */
+  started = false;
+
+  private constructor(open: Open, pattern: string, listing: DirectoryListing<Node>) {
+    this.#open = open;
+    this.pattern = pattern;
+    this.#listing = listing;
+    this.#matches = matcher(pattern);
+  }
+
+  static async start(open: Open, pattern: string, call: CallContext): Promise<Enumeration> {
+    const { backend } = open.share;
+    if (pattern === '' || hasWildcards(pattern))
+      return new Enumeration(open, pattern, await backend.list(open.node, call));
+    return new Enumeration(open, pattern, await single(open, pattern, call));
+  }
+
+  /** The next entry that matches, or undefined at the end. Does not advance by itself. */
+  async next(call: CallContext): Promise<Found | undefined> {
+    const listing = this.#listing;
+    for (let at = this.position; at < DOTS + listing.length; at++) {
+      if (at < DOTS) {
+        const dot = at === 0 ? '.' : '..';
+        if (this.#matches(dot)) return await this.#dot(dot, at, call);
+        continue;
+      }
+      const index = at - DOTS;
+      const name = this.#nameAt(index);
+      if (!this.#matches(name)) continue;
+      if (index >= this.#loadedTo) {
+        this.#loadedTo = Math.min(listing.length, index + BATCH);
+        const loading = listing.load(index, this.#loadedTo);
+        if (loading instanceof Promise) await loading;
+      }
+      const node = listing.nodeAt(index);
+      const attributes = listing.attributesAt(index);
+      // What could not be looked at is left out, as a file that vanished meanwhile would be.
+      if (node && attributes) return { name, node, attributes, nextPosition: at + 1 };
+    }
+    return undefined;
+  }
+
+  #nameAt(index: number): string {
+    const name = this.#listing.nameAt(index);
+    return this.#open.posix ? name : toWireName(name);
+  }
+
+  async #dot(name: string, at: number, call: CallContext): Promise<Found> {
+    const { backend } = this.#open.share;
+    const { node: own } = this.#open;
+    const node = name === '.' ? own : (backend.parent(own)?.directory ?? own);
+    return { name, node, attributes: await backend.attributes(node, call), nextPosition: at + 1 };
+  }
+}
+
+/** A pattern without wildcards needs no listing. */
+async function single(open: Open, name: string, call: CallContext): Promise<DirectoryListing<Node>> {
+  const { backend, options } = open.share;
+  const isDot = name === '.' || name === '..';
+  const caseSensitive = open.posix || options.caseSensitive === true;
+  const wanted = open.posix ? name : fromWireName(name);
+  const node = isDot ? undefined : await backend.lookup(open.node, wanted, caseSensitive, call);
+  const attributes = node && (await backend.attributes(node, call));
+  const actual = (node && backend.parent(node)?.name) ?? wanted;
+  return {
+    length: node ? 1 : 0,
+    nameAt: () => actual,
+    indexOf: () => 0,
+    load: () => undefined,
+    nodeAt: () => node,
+    attributesAt: () => attributes,
+  };
+}

@@ -1,0 +1,92 @@
+/** What the server keeps about one object while anybody has it open. */
+import { Access, LeaseState, ShareAccess } from '../wire/constants.ts';
+import type { Caching } from './caching.ts';
+import { RangeLocks } from './locks.ts';
+import type { Node } from './share.ts';
+import type { Share } from './share.ts';
+import type { Open } from './open.ts';
+
+const READS = Access.READ_DATA | Access.EXECUTE;
+const WRITES = Access.WRITE_DATA | Access.APPEND_DATA;
+const SHARED_RIGHTS = READS | WRITES | Access.DELETE;
+
+/** Opens that look at attributes only take part in no share mode and break no oplock. */
+export const isStatAccess = (access: number): boolean =>
+  (access & ~(Access.READ_ATTRIBUTES | Access.WRITE_ATTRIBUTES | Access.SYNCHRONIZE)) === 0;
+
+const clashes = (access: number, share: number): boolean =>
+  ((access & READS) !== 0 && (share & ShareAccess.READ) === 0) ||
+  ((access & WRITES) !== 0 && (share & ShareAccess.WRITE) === 0) ||
+  ((access & Access.DELETE) !== 0 && (share & ShareAccess.DELETE) === 0);
+
+export class FileState {
+  readonly share: Share;
+  readonly node: Node;
+  readonly opens = new Set<Open>();
+  readonly locks = new RangeLocks();
+  /** Set by a disposition or by an open with DELETE_ON_CLOSE that was closed. */
+  deletePending = false;
+  /** Ends the watch that breaks caches; set while there is one. */
+  unwatch: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
+
+  constructor(share: Share, node: Node) {
+    this.share = share;
+    this.node = node;
+  }
+
+  /** Oplocks and leases on the file, each once. */
+  cachings(): Set<Caching> {
+    const result = new Set<Caching>();
+    for (const open of this.opens) if (open.caching) result.add(open.caching);
+    return result;
+  }
+
+  /** Whether an open with this access and share mode conflicts with those there are ([MS-FSA] 2.1.5.1.2.2). */
+  sharingConflict(access: number, shareAccess: number): boolean {
+    if ((access & SHARED_RIGHTS) === 0) return false;
+    for (const open of this.opens) {
+      if ((open.grantedAccess & SHARED_RIGHTS) === 0) continue;
+      if (clashes(access, open.shareAccess) || clashes(open.grantedAccess, shareAccess)) return true;
+    }
+    return false;
+  }
+
+  /** Takes the read caches of everybody but `open`'s own client away: the content changes. */
+  breakReadCaches(open: Open | undefined): void {
+    if (this.opens.size < 2 && open !== undefined) return;
+    for (const caching of this.cachings()) {
+      if (open && caching.sameAs(open)) continue;
+      if (caching.state !== LeaseState.NONE) caching.breakTo(LeaseState.NONE);
+    }
+  }
+
+  /** Takes the handle caches away, for a rename or a delete. Returns whether one has to be waited for. */
+  breakHandleCaches(open: Open | undefined): boolean {
+    let wait = false;
+    for (const caching of this.cachings()) {
+      if (open && caching.sameAs(open)) continue;
+      if ((caching.state & LeaseState.HANDLE) !== 0)
+        wait = caching.breakTo(caching.state & ~LeaseState.HANDLE) || wait;
+    }
+    return wait;
+  }
+
+  /** Wakes those who wait for an open, a lock or a cache to go away. */
+  changed(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+
+  nextChange(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      signal.addEventListener('abort', wake, { once: true });
+      this.#waiting.push(wake);
+    });
+  }
+}

@@ -1,0 +1,140 @@
+import type { CallContext, Caller } from '../backend.ts';
+import { StatusError } from '../errors.ts';
+import { HeaderFlags, RELATED_ID } from '../wire/constants.ts';
+import type { Header } from '../wire/header.ts';
+import { Status } from '../wire/status.ts';
+import type { NtStatus } from '../wire/status.ts';
+import type { Chain } from './chain.ts';
+import type { Connection } from './connection.ts';
+import type { AnyOpen, Open } from './open.ts';
+import type { ServerState } from './server-state.ts';
+import type { Session } from './session.ts';
+import type { Share } from './share.ts';
+import type { TreeConnect } from './tree.ts';
+
+/** One request of a message, with everything its handler needs. */
+export class Request implements CallContext {
+  readonly connection: Connection;
+  readonly chain: Chain;
+  readonly header: Header;
+  /** The request from its SMB2 header to its end: offsets from the wire are offsets into it. */
+  readonly packet: Buffer;
+  /** Arrived sealed, and will be answered so. */
+  readonly sealed: Session | undefined;
+  readonly started = performance.now();
+  sessionOrUndefined: Session | undefined;
+  treeOrUndefined: TreeConnect | undefined;
+  openOrUndefined: AnyOpen | undefined;
+  /** Credits of the final reply; an interim one has given them already. */
+  creditsGranted = false;
+  asyncId: number | undefined;
+  /** Waits for something the client or its peers do (a lock, a change), not for work in progress. */
+  waitsForEvents = false;
+  /** How it ends when its open, tree or session goes. */
+  cleanupStatus: NtStatus = Status.CANCELLED;
+  /** The status of the reply if nobody waits for the result any more. */
+  #abandoned: NtStatus | undefined;
+  #abort: AbortController | undefined;
+
+  constructor(
+    connection: Connection,
+    chain: Chain,
+    header: Header,
+    packet: Buffer,
+    sealed: Session | undefined,
+  ) {
+    this.connection = connection;
+    this.chain = chain;
+    this.header = header;
+    this.packet = packet;
+    this.sealed = sealed;
+  }
+
+  get server(): ServerState {
+    return this.connection.server;
+  }
+
+  get session(): Session {
+    return this.sessionOrUndefined ?? this.#missing(Status.USER_SESSION_DELETED);
+  }
+
+  get tree(): TreeConnect {
+    return this.treeOrUndefined ?? this.#missing(Status.NETWORK_NAME_DELETED);
+  }
+
+  get share(): Share {
+    return this.tree.share ?? this.#missing(Status.INVALID_DEVICE_REQUEST);
+  }
+
+  get anyOpen(): AnyOpen {
+    return this.openOrUndefined ?? this.#missing(Status.FILE_CLOSED);
+  }
+
+  /** The open when it is one of a file or directory. */
+  get open(): Open {
+    const open = this.anyOpen;
+    return open.kind === 'file' ? open : this.#missing(Status.INVALID_DEVICE_REQUEST);
+  }
+
+  /**
+   * Finds the open a FileId names, by both halves.
+   * @param at offset of the FileId in the packet.
+   * @throws StatusError FILE_CLOSED.
+   */
+  findOpen(at: number): AnyOpen {
+    const { packet } = this;
+    const volatileId = packet.readUInt32LE(at + 8) + packet.readUInt32LE(at + 12) * 2 ** 32;
+    const open = this.session.opens.get(volatileId);
+    if (open?.fileId.persistent !== packet.readBigUInt64LE(at) || open.tree !== this.tree)
+      return this.#missing(Status.FILE_CLOSED);
+    return open;
+  }
+
+  /**
+   * As `findOpen`; an all-ones FileId in a related request is the open of the request before ([MS-SMB2] 3.3.5.2.7.2).
+   * @throws StatusError INVALID_PARAMETER when there is none before.
+   */
+  chainedOpen(at: number): AnyOpen {
+    const isRelated = (this.header.flags & HeaderFlags.RELATED_OPERATIONS) !== 0;
+    if (!isRelated || this.packet.readBigUInt64LE(at + 8) !== RELATED_ID) return this.findOpen(at);
+    return this.chain.open ?? this.#missing(Status.INVALID_PARAMETER);
+  }
+
+  #missing(status: NtStatus): never {
+    throw new StatusError(status);
+  }
+
+  get caller(): Caller {
+    return this.session.caller;
+  }
+
+  /** Aborted by CANCEL, by the end of the session or tree, and by the loss of the connection. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#abandoned !== undefined && !this.#abort.signal.aborted) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  get abandoned(): NtStatus | undefined {
+    return this.#abandoned;
+  }
+
+  /** @throws StatusError when it was cancelled meanwhile. */
+  throwIfAbandoned(): void {
+    if (this.#abandoned !== undefined) throw new StatusError(this.#abandoned);
+  }
+
+  /** CANCEL ([MS-SMB2] 3.3.5.16) and everything that ends a request from outside. */
+  abandon(status: NtStatus = Status.CANCELLED): void {
+    this.#abandoned ??= status;
+    this.#abort?.abort();
+  }
+
+  /**
+   * Sends the interim reply ([MS-SMB2] 3.3.4.2), once, if the place in its compound chain permits it.
+   * @throws StatusError when too many requests of the connection wait already.
+   */
+  goAsync(): void {
+    this.chain.sendInterim(this);
+  }
+}

@@ -1,0 +1,80 @@
+import type { ShareBackend } from '../backend.ts';
+import { Access } from '../wire/constants.ts';
+import { FileState } from './file-state.ts';
+
+/** A backend's node, of which the server knows the identity only. */
+export type Node = object;
+
+export interface ShareOptions {
+  readonly name: string;
+  readonly comment?: string;
+  readonly backend: ShareBackend<Node>;
+  /** Whether guests may connect. */
+  readonly guest: boolean;
+  /** Names of the users who may connect; all of them unless given. */
+  readonly users?: readonly string[];
+  /** Refuses unencrypted requests (3.x) and clients that cannot encrypt. */
+  readonly encrypt?: boolean;
+  /** Whether a client at this address may connect. */
+  readonly allow?: (address: string) => boolean;
+  /** Follows symbolic links that stay inside the share instead of handing them to the client. */
+  readonly followSymlinks?: boolean;
+  /** Exact names only, for every client. */
+  readonly caseSensitive?: boolean;
+}
+
+export class Share {
+  options: ShareOptions;
+  readonly backend: ShareBackend<Node>;
+  readonly files = new Map<Node, FileState>();
+
+  constructor(options: ShareOptions) {
+    this.options = options;
+    this.backend = options.backend;
+  }
+
+  get name(): string {
+    return this.options.name;
+  }
+
+  get readOnly(): boolean {
+    return this.backend.changes === undefined;
+  }
+
+  /** Rights nobody exceeds on this share. */
+  get maximalAccess(): number {
+    return this.readOnly ? Access.READ_ONLY : Access.ALL;
+  }
+
+  fileOf(node: Node): FileState {
+    const known = this.files.get(node);
+    if (known) return known;
+    const file = new FileState(this, node);
+    this.files.set(node, file);
+    return file;
+  }
+
+  release(file: FileState): void {
+    if (file.opens.size > 0) return;
+    file.unwatch?.();
+    file.unwatch = undefined;
+    if (this.files.get(file.node) === file) this.files.delete(file.node);
+  }
+
+  /** Names from the root to the node. */
+  namesOf(node: Node): string[] {
+    const names: string[] = [];
+    let place = this.backend.parent(this.backend.changes?.streams?.owner(node)?.node ?? node);
+    while (place) {
+      names.unshift(place.name);
+      place = this.backend.parent(place.directory);
+    }
+    return names;
+  }
+
+  /** With a leading backslash; the root is a single one. */
+  pathOf(node: Node): string {
+    const stream = this.backend.changes?.streams?.owner(node);
+    return `\\${this.namesOf(node).join('\\')}${stream ? `:${stream.name}` : ''}`;
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * Serves shares in memory, for real clients and conformance suites: `node dist/testing/memory-server.js [PORT]`.
+ * `rw` for the users `user` and `second` (passwords `pass` and `pass2`) and `ro`, a read-only guest share with a few files.
+ */
+import { createHash } from 'node:crypto';
+import { MemoryShare } from '../memory/memory-share.ts';
+import { SmbServer } from '../server.ts';
+import { statusName } from '../wire/status.ts';
+
+const port = Number(process.argv[2] ?? 0);
+const verbose = process.env['SMB_VERBOSE'] !== undefined;
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+const readOnly = new MemoryShare({ readOnly: true });
+readOnly.putFile('hello.txt', Buffer.from('hello, world\n'));
+readOnly.putFile('big.bin', Buffer.alloc(32 * 2 ** 20, 'holdfast '));
+readOnly.putFile('films/Release: One (2024)/film.mkv', Buffer.alloc(3 * 2 ** 20 + 17, 'x'));
+readOnly.putFile('films/empty.txt', Buffer.alloc(0));
+
+const server = new SmbServer({
+  serverGuid: digest('memory-server').subarray(0, 16),
+  serverName: 'MEMORY',
+  durableKey: digest('durable'),
+  users: [
+    { name: 'user', password: 'pass' },
+    { name: 'second', password: 'pass2' },
+  ],
+  shares: [
+    { name: 'rw', comment: 'read and write', backend: new MemoryShare({ capacity: 2 ** 31 }), guest: false },
+    { name: 'ro', comment: 'read only', backend: readOnly, guest: true },
+  ],
+  hooks: {
+    bug: (error, context) => console.error('bug:', context, error),
+    malformed: ({ reason }) => console.error('malformed:', reason),
+    ...(verbose && {
+      requestFinished: ({ command, status, seconds }) =>
+        console.error(command, statusName(status), (seconds * 1000).toFixed(2)),
+      disconnected: ({ reason }) => console.error('disconnected:', reason),
+    }),
+  },
+});
+const address = await server.listen({ host: '127.0.0.1', port });
+console.log(address.port);
+process.once('SIGTERM', () => void server.close({ timeoutMs: 2000 }).then(() => process.exit(0)));

@@ -1,0 +1,67 @@
+/** Direct TCP framing: one zero byte, 24 bits of length, the message ([MS-SMB2] 2.1). */
+import { MalformedError } from '../wire/malformed.ts';
+
+const HEADER = 4;
+
+export class Framer {
+  readonly #deliver: (message: Buffer) => void;
+  readonly #limit: () => number;
+  readonly #header = Buffer.alloc(HEADER);
+  #headerHave = 0;
+  #message: Buffer | undefined;
+  #messageHave = 0;
+
+  /** @param limit the longest message accepted now; asked when a header arrives. */
+  constructor(deliver: (message: Buffer) => void, limit: () => number) {
+    this.#deliver = deliver;
+    this.#limit = limit;
+  }
+
+  /** @throws MalformedError for a frame that is none or too long. Delivered messages may share the chunk's memory. */
+  push(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#message) {
+        at += this.#fill(this.#message, chunk, at);
+        continue;
+      }
+      const whole = this.#headerHave === 0 && chunk.length - at >= HEADER;
+      if (whole) {
+        const length = this.#lengthOf(chunk, at);
+        at += HEADER;
+        if (chunk.length - at >= length) {
+          if (length > 0) this.#deliver(chunk.subarray(at, at + length));
+          at += length;
+        } else this.#message = Buffer.allocUnsafe(length);
+        continue;
+      }
+      this.#header[this.#headerHave++] = chunk[at++]!;
+      if (this.#headerHave === HEADER) {
+        this.#headerHave = 0;
+        const length = this.#lengthOf(this.#header, 0);
+        if (length > 0) this.#message = Buffer.allocUnsafe(length);
+      }
+    }
+  }
+
+  #lengthOf(buffer: Buffer, at: number): number {
+    const word = buffer.readUInt32BE(at);
+    // A NetBIOS keep-alive (RFC 1002 4.3.5) carries nothing.
+    if (word === 0x85000000) return 0;
+    if (word > 0xffffff) throw new MalformedError('not a direct TCP frame');
+    const most = this.#limit();
+    if (word > most) throw new MalformedError(`frame of ${word} bytes, at most ${most} allowed`);
+    return word;
+  }
+
+  #fill(message: Buffer, chunk: Buffer, at: number): number {
+    const taken = chunk.copy(message, this.#messageHave, at);
+    this.#messageHave += taken;
+    if (this.#messageHave === message.length) {
+      this.#message = undefined;
+      this.#messageHave = 0;
+      this.#deliver(message);
+    }
+    return taken;
+  }
+}
