@@ -259,6 +259,7 @@ async function main() {
   checkRequirements(options, chosen);
   const before = machine();
   const { results, failures } = await runAll(options, chosen);
+  const after = machine().load;
   if (options.json) {
     const measured = results.map((result) => ({
       ...result.row,
@@ -266,13 +267,17 @@ async function main() {
       samples: result.samples,
     }));
     console.log(
-      JSON.stringify({ machine: before, source: options.source, rows: measured, failures }, undefined, 2),
+      JSON.stringify(
+        { machine: { ...before, loadAfter: after }, source: options.source, rows: measured, failures },
+        undefined,
+        2,
+      ),
     );
   } else {
     const { processors, model, kernel, node, load } = before;
     console.log(markdown(results));
     console.log(
-      `\n${processors} × ${model}, Linux ${kernel}, Node ${node}, load ${load} before; ${options.rounds} rounds of ` +
+      `\n${processors} × ${model}, Linux ${kernel}, Node ${node}, load ${load} before and ${after} after; ${options.rounds} rounds of ` +
         `${options.seconds} s, medians; source: ${options.source}, ${releases} releases. Ratios above 1 are in Holdfast's favour.`,
     );
   }

@@ -138,18 +138,23 @@ ${folders.map((key) => `  ${key} = ${makeFolder(sandbox, join(name, key.replace(
 }
 
 /**
- * The port that a JSON log line announces for a protocol.
- * @param {string} log
- * @param {string} protocol
+ * The port that Holdfast's log announces for a protocol. All of them are announced together, so that a protocol which
+ * is missing beside another one is not served.
+ * @param {string} log JSON lines
+ * @param {import('./build.mjs').Protocol} protocol
  * @returns {number | undefined}
  */
 function announcedPort(log, protocol) {
-  for (const line of log.split('\n')) {
-    if (!line.includes('"listening"') || !line.endsWith('}')) continue;
-    const entry = JSON.parse(line);
-    if (entry.msg === 'listening' && entry.protocol === protocol) return entry.port;
+  const announced = log
+    .split('\n')
+    .filter((line) => line.includes('"listening"') && line.endsWith('}'))
+    .map((line) => JSON.parse(line))
+    .filter((entry) => entry.msg === 'listening');
+  const found = announced.find((entry) => entry.protocol === protocol);
+  if (!found && announced.some((entry) => entry.protocol === 'admin')) {
+    throw new Error(`holdfast does not serve ${protocol}`);
   }
-  return undefined;
+  return found?.port;
 }
 
 /**
