@@ -153,7 +153,8 @@ export const Access = {
 /**
  * The files behind NFSv3. `N` is the backend's own node type; the protocol layer passes it back and never looks in.
  * Every method may throw (or reject with) `NfsError`; anything else thrown is a bug and becomes SERVERFAULT.
- * Names handed in are 1..255 bytes, without NUL and `/`, and never `.` or `..`.
+ * Names handed in are 1..255 bytes, without NUL and `/`, and never `.` or `..`. Buffers handed in (handles, data to
+ * write, verifiers) are views of what was received: whoever keeps one beyond the call copies it.
  */
 export interface NfsBackend<N> {
   /**
@@ -172,7 +173,10 @@ export interface NfsBackend<N> {
   /** The directory above; the root of an export is its own parent. */
   parent(node: N): N;
   readlink(node: N, call: CallContext): Awaitable<ByteString>;
-  /** Reads up to `target.length` bytes at `offset` (0..2^53 - 1) into `target`; short only at the end of the file. */
+  /**
+   * Reads up to `target.length` bytes at `offset` (0..2^53 - 1) into `target`; short only at the end of the file.
+   * After an answer `target` belongs to someone else; after a failure it may still be written to, and is not reused.
+   */
   read(node: N, offset: number, target: Buffer, call: CallContext): Awaitable<ReadResult>;
   list(directory: N, call: CallContext): Awaitable<DirectoryListing<N>>;
   fsStat(node: N, call: CallContext): Awaitable<FsStat>;

@@ -62,3 +62,9 @@ export const MAX_MOUNTS_PER_CLIENT = 64;
 export const MAX_MOUNT_CLIENTS = 1024;
 /** Portmap: rows of the table. */
 export const MAX_PORT_MAPPINGS = 256;
+/** UDP: bytes of a reply (UDPMSGSIZE of the classic RPC library), and datagrams being answered; more are dropped. */
+export const MAX_DATAGRAM = 8_800;
+export const MAX_DATAGRAM_CALLS = 64;
+/** Client: bytes and fragments of a reply. */
+export const MAX_CLIENT_REPLY = 4 * MiB;
+export const MAX_CLIENT_FRAGMENTS = 1024;

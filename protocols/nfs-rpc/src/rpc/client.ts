@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 
+import { MAX_CLIENT_FRAGMENTS, MAX_CLIENT_REPLY } from '../limits.ts';
 import type { Codec } from '../xdr/codec.ts';
 import { MalformedError } from '../xdr/error.ts';
 import { XdrReader } from '../xdr/reader.ts';
@@ -37,13 +38,11 @@ interface Pending {
   readonly timer: NodeJS.Timeout;
 }
 
-const MAX_REPLY = 4 * 1024 * 1024;
-
 /** A small client over one TCP connection: enough to talk to rpcbind and to test a server. */
 export class RpcClient {
   readonly #options: RpcClientOptions;
   readonly #socket: Socket;
-  readonly #records = new RecordReader(MAX_REPLY, 1024);
+  readonly #records = new RecordReader(MAX_CLIENT_REPLY, MAX_CLIENT_FRAGMENTS);
   readonly #pending = new Map<number, Pending>();
   readonly #credential: { readonly flavor: number; readonly body: Buffer };
   #xid = Math.floor(Math.random() * 0x1_0000_0000);

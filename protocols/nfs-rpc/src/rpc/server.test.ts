@@ -317,6 +317,23 @@ describe('back-pressure', () => {
     }
   });
 
+  it('gives back what a lost connection held', async () => {
+    const backend = new WaitingBackend();
+    const limits = { maxTotalReplyBytes: 1 << 20, maxTotalRequestBytes: 200 };
+    const { address, server } = await start({ limits }, backend);
+    const lost = await RawConnection.open(address);
+    for (let xid = 1; xid <= 4; xid++) lost.socket.write(backend.readCall(xid, 0, 1 << 20));
+    await vi.waitFor(() => expect(backend.waiting).toHaveLength(1));
+    lost.socket.resetAndDestroy();
+    await vi.waitFor(() => expect(server.connections).toBe(0));
+    for (const { go } of backend.waiting.splice(0)) go();
+    const next = await RawConnection.open(address);
+    for (let xid = 1; xid <= 2; xid++) next.socket.write(backend.readCall(xid, 0, 1 << 19));
+    await vi.waitFor(() => expect(backend.waiting).toHaveLength(2));
+    for (const { go } of backend.waiting) go();
+    expect([xidOf(await next.reply()), xidOf(await next.reply())].sort()).toEqual([1, 2]);
+  });
+
   it('drops a peer that never reads after a bounded time and with bounded memory, and nobody else', async () => {
     const backend = new MemoryBackend();
     const file = backend.add(backend.root, 'f', FileType.regular, Buffer.alloc(1 << 20));

@@ -2,6 +2,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import type { AddressInfo } from 'node:net';
 
 import type { Awaitable } from '../backend.ts';
+import { MAX_DATAGRAM, MAX_DATAGRAM_CALLS } from '../limits.ts';
 import { MalformedError } from '../xdr/error.ts';
 import { XdrReader } from '../xdr/reader.ts';
 import { type CallLink, RpcCall } from './call.ts';
@@ -10,11 +11,6 @@ import { invoke, refuse, reportFinished, type TransportHost } from './invoke.ts'
 import type { SlabPool } from './pool.ts';
 import { CredentialReader, readCallHeader, RejectedCall, rejection } from './program.ts';
 import { RECORD_MARK_SIZE, type ReplyWriter } from './reply.ts';
-
-/** UDPMSGSIZE of the classic RPC library: no peer expects a larger datagram. */
-const MAX_DATAGRAM = 8_800;
-/** Datagrams being answered; beyond this they are dropped, as the network would. */
-const MAX_CALLS = 64;
 
 /** RPC over UDP: one datagram, one message. Meant for portmap; nothing here retransmits or remembers. */
 export class DatagramListener {
@@ -46,7 +42,7 @@ export class DatagramListener {
   }
 
   #receive(message: Buffer, remote: RemoteInfo): void {
-    if (this.#calls >= MAX_CALLS) return;
+    if (this.#calls >= MAX_DATAGRAM_CALLS) return;
     const link = new DatagramLink(this.#host, {
       transport: 'udp',
       address: remote.address,

@@ -15,32 +15,31 @@ const EDGES = [
   0, 1, 2, 3, 63, 64, 65, 255, 256, 1024, 0x10000, 0x100000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
 ];
 
-/** One call with a few of its words, bytes or its length changed. */
-export function mutate(record: Buffer, random: (below: number) => number): Buffer {
-  let bytes = Buffer.from(record);
+/** A record with a few of its words, bytes or its length changed, from offset `from` (a multiple of four) on. */
+export function mutate(record: Buffer, random: (below: number) => number, from = 0): Buffer {
+  const head = record.subarray(0, from);
+  let bytes = Buffer.from(record.subarray(from));
   for (let changes = 1 + random(4); changes > 0 && bytes.length >= 4; changes--) {
     const word = random(bytes.length >> 2) * 4;
-    switch (random(6)) {
+    const [before, after] = [bytes.subarray(0, word), bytes.subarray(word)];
+    switch (random(7)) {
       case 0:
         bytes[random(bytes.length)] = random(256);
         break;
       case 1:
       case 2:
+      case 3:
         bytes.writeUInt32BE(EDGES[random(EDGES.length)]!, word);
         break;
-      case 3:
+      case 4:
         bytes = Buffer.from(bytes.subarray(0, random(bytes.length + 1)));
         break;
-      case 4:
-        bytes = Buffer.concat([
-          bytes.subarray(0, word),
-          Buffer.alloc(4 * random(8), random(256)),
-          bytes.subarray(word),
-        ]);
+      case 5:
+        bytes = Buffer.concat([before, Buffer.alloc(4 * random(8), random(256)), after]);
         break;
       default:
-        bytes = Buffer.concat([bytes.subarray(0, word), bytes.subarray(word + 4)]);
+        bytes = Buffer.concat([before, after.subarray(4)]);
     }
   }
-  return bytes;
+  return Buffer.concat([head, bytes]);
 }
