@@ -58,10 +58,10 @@ describe('holdfast', () => {
   it.each([
     [['sevre', '/mnt/dfs'], 'holdfast: unknown command sevre; did you mean holdfast serve?'],
     [['/mnt/dfs'], 'holdfast: unknown command /mnt/dfs; did you mean holdfast serve /mnt/dfs?'],
-    [['zzzzzz'], 'holdfast: unknown command zzzzzz; expected one of serve, demo, check, mount-options'],
+    [['zzzzzz'], 'holdfast: unknown command zzzzzz; expected one of serve, run, demo, check, mount-options'],
     [
       ['--nfs', '0.0.0.0:1', 'serve'],
-      'holdfast: unknown flag --nfs: the command comes first (serve, demo, check, mount-options)',
+      'holdfast: unknown flag --nfs: the command comes first (serve, run, demo, check, mount-options)',
     ],
     [
       ['serve', '/mnt/dfs', '--nsf', 'x'],
@@ -83,6 +83,17 @@ describe('holdfast', () => {
     ],
     [['serve', '/a', '/b'], 'holdfast: unexpected argument "/b"; see holdfast serve --help'],
     [['serve', '--name', 'dfs'], 'holdfast: --name needs PATH: it names its export'],
+    [['run', '/mnt/dfs', 'decypharr'], 'holdfast: unexpected argument "decypharr"; see holdfast run --help'],
+    [['run', '/mnt/dfs'], 'holdfast: CMD is missing: it comes after --; see holdfast run --help'],
+    [['run', '/mnt/dfs', '--'], 'holdfast: CMD is missing: it comes after --; see holdfast run --help'],
+    [
+      ['run', '/mnt/dfs', '--restart', 'often', '--', 'true'],
+      'holdfast: --restart: often is not one of always, on-failure, never',
+    ],
+    [
+      ['run', '/mnt/dfs', '--stop-timeout', '1h', '--', 'true'],
+      'holdfast: --stop-timeout: 1h is not a number of seconds from 0 to 3600',
+    ],
     [['check'], 'holdfast: FILE is missing; see holdfast check --help'],
     [['demo', '/mnt'], 'holdfast: unexpected argument "/mnt"; see holdfast demo --help'],
     [

@@ -11,6 +11,8 @@ export interface Flag {
 /** What the command line of one command says. */
 export interface Invocation {
   readonly positionals: readonly string[];
+  /** What follows `--`, for a command that takes a command line there. */
+  readonly rest: readonly string[];
   /** The value of a flag that takes one. */
   text(flag: string): string | undefined;
   has(flag: string): boolean;
@@ -37,7 +39,12 @@ export interface Command {
   /** Command lines with what they do. */
   readonly examples: readonly (readonly [string, string])[];
   /** Names of what stands without dashes, and how many of them have to be there. */
-  readonly positionals: { readonly names: readonly string[]; readonly required: number };
+  readonly positionals: {
+    readonly names: readonly string[];
+    readonly required: number;
+    /** Name of the command line that has to follow `--`. */
+    readonly rest?: string;
+  };
   /** Resolves to the exit code. */
   run(invocation: Invocation, terminal: Terminal): Promise<number>;
 }

@@ -25,8 +25,11 @@ export function parse(command: Command, args: readonly string[]): Invocation {
   });
   const given = new Map<string, string>();
   const positionals: string[] = [];
+  const rest: string[] = [];
+  let destination = positionals;
   for (const token of tokens) {
-    if (token.kind === 'positional') positionals.push(token.value);
+    if (token.kind === 'option-terminator' && command.positionals.rest !== undefined) destination = rest;
+    if (token.kind === 'positional') destination.push(token.value);
     if (token.kind !== 'option') continue;
     const flag = flags.get(token.name);
     if (!flag) throw new UsageError(unknownFlag(token.rawName, token.name, flags.keys()));
@@ -34,10 +37,11 @@ export function parse(command: Command, args: readonly string[]): Invocation {
   }
   const invocation: Invocation = {
     positionals,
+    rest,
     text: (flag) => given.get(flag),
     has: (flag) => given.has(flag),
   };
-  if (!invocation.has('help')) checkPositionals(command, positionals);
+  if (!invocation.has('help')) checkPositionals(command, invocation);
   return invocation;
 }
 
@@ -56,8 +60,13 @@ function unknownFlag(written: string, name: string, known: Iterable<string>): st
   return `unknown flag ${written}${guess === undefined ? '' : ` (did you mean --${guess}?)`}`;
 }
 
-function checkPositionals({ positionals: { names, required } }: Command, given: readonly string[]): void {
+function checkPositionals(
+  { positionals: { names, required, rest: restName } }: Command,
+  { positionals: given, rest }: Invocation,
+): void {
   if (given.length < required) throw new UsageError(`${names[given.length]!} is missing`);
   const extra = given[names.length];
   if (extra !== undefined) throw new UsageError(`unexpected argument ${JSON.stringify(extra)}`);
+  if (restName !== undefined && rest.length === 0)
+    throw new UsageError(`${restName} is missing: it comes after --`);
 }

@@ -1,0 +1,106 @@
+import { loadConfig } from '../config/index.ts';
+import { createLogger } from '../log/index.ts';
+import { outputModes, processSpawner, restartPolicies, runBelowInit, supervise } from '../supervise/index.ts';
+import { UsageError, type Command, type Invocation } from './command.ts';
+import { configFlags, exportFlags, serverFlags } from './flags.ts';
+
+/**
+ * Seconds. Together less than the 30 that Kubernetes leaves between SIGTERM and SIGKILL
+ * (terminationGracePeriodSeconds).
+ */
+const drainTimeout = 20;
+const stopTimeout = 8;
+const longestTimeout = 3600;
+
+/** How long what is still open may keep this process from ending, in ms. */
+const exitTimeout = 1000;
+
+export const run: Command = {
+  name: 'run',
+  usage: '[PATH] [options] -- CMD [ARG…]',
+  summary: 'start CMD, which mounts the FUSE tree at PATH, and serve the tree as long as CMD runs',
+  description: `Starts CMD and serves PATH as serve does, from the first moment on: until CMD has mounted its tree, and while
+CMD is started again, clients wait. The exit code is that of CMD, 128 + n if signal n ended it.
+SIGTERM, SIGINT and SIGQUIT: what clients asked for is finished while CMD still serves its tree, then CMD gets the
+signal; a second one no longer waits for clients, a third one kills CMD. SIGUSR1 and SIGUSR2 go to CMD.
+As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or perl, whichever is there.`,
+  positionals: { names: ['PATH'], required: 0, rest: 'CMD' },
+  flags: [
+    ...exportFlags,
+    ...serverFlags,
+    { name: 'no-expect-fuse', help: 'PATH is a plain folder, served as it is' },
+    {
+      name: 'restart',
+      value: 'POLICY',
+      help: 'when CMD ends, start it again: always (default), on-failure or never',
+    },
+    {
+      name: 'child-output',
+      value: 'MODE',
+      help: 'inherit (default): CMD writes where Holdfast does; log: as lines of the log',
+    },
+    {
+      name: 'drain-timeout',
+      value: 'SECONDS',
+      help: `how long clients' requests may take to finish at the end (default ${drainTimeout})`,
+    },
+    {
+      name: 'stop-timeout',
+      value: 'SECONDS',
+      help: `how long CMD may take to end before it is killed (default ${stopTimeout})`,
+    },
+    { name: 'forward-hup', help: 'hand SIGHUP to CMD, which it ends unless CMD knows it' },
+  ],
+  examples: [
+    ['holdfast run /mnt/dfs -- decypharr --config /config', 'Decypharr and its tree'],
+    ['holdfast run --config /etc/holdfast.yaml --restart on-failure -- decypharr', 'what the file says'],
+  ],
+
+  async run(invocation, terminal) {
+    const settings = {
+      restart: choice(invocation, 'restart', restartPolicies),
+      drainMs: seconds(invocation, 'drain-timeout', drainTimeout) * 1000,
+      graceMs: seconds(invocation, 'stop-timeout', stopTimeout) * 1000,
+      forwardHangup: invocation.has('forward-hup'),
+    };
+    const output = choice(invocation, 'child-output', outputModes);
+    const config = loadConfig({
+      flags: configFlags(invocation, invocation.positionals[0]),
+      env: terminal.env,
+    });
+    const log = createLogger(config.log.level);
+    const below = await runBelowInit(log);
+    if (below !== undefined) return below;
+    const command = invocation.rest as [string, ...string[]];
+    const code = await supervise({
+      ...settings,
+      spawn: processSpawner({ command, output, log }),
+      // The child does not wait for the gateway's modules.
+      startGateway: async () => (await import('./serving.ts')).startServing(config, log),
+      log,
+    });
+    setTimeout(() => process.exit(code), exitTimeout).unref();
+    return code;
+  },
+};
+
+/** The first is the default. */
+function choice<const T extends string>(
+  invocation: Invocation,
+  flag: string,
+  values: readonly [T, ...T[]],
+): T {
+  const text = invocation.text(flag);
+  const found = text === undefined ? values[0] : values.find((value) => value === text);
+  if (found === undefined) throw new UsageError(`--${flag}: ${text!} is not one of ${values.join(', ')}`);
+  return found;
+}
+
+function seconds(invocation: Invocation, flag: string, fallback: number): number {
+  const text = invocation.text(flag);
+  if (text === undefined) return fallback;
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  if (!(value <= longestTimeout))
+    throw new UsageError(`--${flag}: ${text} is not a number of seconds from 0 to ${longestTimeout}`);
+  return value;
+}

@@ -1,0 +1,181 @@
+/** Keeps one child running: starts it, starts it again as its policy says, and ends it for good when asked to. */
+import { constants } from 'node:os';
+import type { Logger } from '../log/index.ts';
+import { Backoff, type BackoffOptions } from './backoff.ts';
+
+export const restartPolicies = ['always', 'on-failure', 'never'] as const;
+export type RestartPolicy = (typeof restartPolicies)[number];
+
+export interface ChildExit {
+  /** Null when a signal ended it. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface RunningChild {
+  readonly pid: number;
+  /** Never rejects. */
+  readonly exited: Promise<ChildExit>;
+  /** A signal to the child alone. */
+  signal(name: NodeJS.Signals): void;
+  /** SIGKILL to the child and to what it started, as far as that shares its process group. */
+  kill(): void;
+}
+
+/** Rejects, with an errno as its `code`, when there is nothing to run. */
+export type SpawnChild = () => Promise<RunningChild>;
+
+export interface ChildOptions {
+  readonly spawn: SpawnChild;
+  readonly restart: RestartPolicy;
+  /** From the signal that asks it to end to SIGKILL, in ms. */
+  readonly graceMs: number;
+  readonly log: Logger;
+  readonly backoff?: BackoffOptions;
+}
+
+export type ChildState = 'starting' | 'running' | 'backing off' | 'stopping' | 'ended';
+
+/** What a shell gives for a command that is not there, and for one that cannot be run. */
+const spawnFailureCodes: Readonly<Record<string, number>> = { ENOENT: 127, EACCES: 126 };
+const cannotRun = 126;
+
+/**
+ * Even SIGKILL does not end a process that waits in the kernel, as behind a FUSE tree that hangs. After this time,
+ * in ms, it is given up.
+ */
+const killTimeout = 5000;
+
+/** An exit as a shell's exit code: 128 + n for signal n. */
+export function exitCode({ code, signal }: ChildExit): number {
+  return signal === null ? (code ?? 0) : 128 + constants.signals[signal];
+}
+
+export class ChildSupervisor {
+  /** Resolves with the exit code once the child has ended and will not be started again. */
+  readonly ended: Promise<number>;
+  readonly #options: ChildOptions;
+  readonly #backoff: Backoff;
+  #resolveEnded: (code: number) => void = () => undefined;
+  #state: ChildState = 'starting';
+  #child: RunningChild | undefined;
+  #hasRun = false;
+  #stopSignal: NodeJS.Signals | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Starts the child at once. */
+  constructor(options: ChildOptions) {
+    this.#options = options;
+    this.#backoff = new Backoff(options.backoff);
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+    void this.#run();
+  }
+
+  get state(): ChildState {
+    return this.#state;
+  }
+
+  /** Passes a signal on. Returns whether there was a child to have it. */
+  signal(name: NodeJS.Signals): boolean {
+    this.#child?.signal(name);
+    return this.#child !== undefined;
+  }
+
+  /**
+   * Ends the child for good: `signal`, SIGKILL after the grace. Resolves with the exit code, 0 if no child was running.
+   * Bounded by the grace and 5 s.
+   */
+  stop(signal: NodeJS.Signals): Promise<number> {
+    this.#stopSignal ??= signal;
+    if (this.#state === 'backing off') this.#end(0);
+    else if (this.#state === 'running') this.#terminate(this.#stopSignal);
+    return this.ended;
+  }
+
+  /** Ends the child without grace. */
+  kill(): void {
+    this.#stopSignal ??= 'SIGKILL';
+    this.#child?.kill();
+  }
+
+  async #run(): Promise<void> {
+    this.#state = 'starting';
+    let child: RunningChild;
+    try {
+      child = await this.#options.spawn();
+    } catch (error) {
+      this.#failed(error as NodeJS.ErrnoException);
+      return;
+    }
+    const startedAt = performance.now();
+    this.#child = child;
+    this.#hasRun = true;
+    this.#state = 'running';
+    this.#options.log.info({ pid: child.pid }, 'child started');
+    // Asked to stop while it was being started.
+    if (this.#stopSignal !== undefined) this.#terminate(this.#stopSignal);
+    const exit = await child.exited;
+    this.#child = undefined;
+    this.#exited(child.pid, exit, performance.now() - startedAt);
+  }
+
+  #terminate(signal: NodeJS.Signals): void {
+    const { log, graceMs } = this.#options;
+    const child = this.#child!;
+    this.#state = 'stopping';
+    log.info({ pid: child.pid, signal }, 'stopping the child');
+    child.signal(signal);
+    this.#timer = setTimeout(() => {
+      log.warn({ pid: child.pid, graceMs }, 'the child did not end in time: killing it');
+      child.kill();
+      this.#timer = setTimeout(() => {
+        log.error({ pid: child.pid }, 'the child cannot be killed: giving it up');
+        this.#end(128 + constants.signals.SIGKILL);
+      }, killTimeout);
+    }, graceMs);
+  }
+
+  #exited(pid: number, exit: ChildExit, ranMs: number): void {
+    // Given up before.
+    if (this.#state === 'ended') return;
+    const restart = this.#stopSignal === undefined && this.#wantsRestart(exitCode(exit));
+    const line = { pid, ...exit, ranMs: Math.round(ranMs) };
+    if (restart) this.#restartAfter(ranMs, line, 'child ended');
+    else {
+      this.#options.log.info(line, 'child ended');
+      this.#end(exitCode(exit));
+    }
+  }
+
+  #failed(error: NodeJS.ErrnoException): void {
+    const { log } = this.#options;
+    const code = spawnFailureCodes[error.code ?? ''];
+    const line = { reason: error.message };
+    // A command that is wrong from the first will not get better; one that is just being replaced will.
+    const hopeless = code !== undefined && !this.#hasRun;
+    if (this.#stopSignal === undefined && !hopeless && this.#wantsRestart(cannotRun)) {
+      this.#restartAfter(0, line, 'child cannot be started');
+      return;
+    }
+    log.error(line, 'child cannot be started');
+    this.#end(code ?? cannotRun);
+  }
+
+  #wantsRestart(code: number): boolean {
+    const { restart } = this.#options;
+    return restart === 'always' || (restart === 'on-failure' && code !== 0);
+  }
+
+  #restartAfter(ranMs: number, line: object, what: string): void {
+    const restartInMs = this.#backoff.after(ranMs);
+    this.#options.log.warn({ ...line, restartInMs }, `${what}: starting it again`);
+    this.#state = 'backing off';
+    this.#timer = setTimeout(() => void this.#run(), restartInMs);
+  }
+
+  #end(code: number): void {
+    clearTimeout(this.#timer);
+    this.#state = 'ended';
+    this.#resolveEnded(code);
+  }
+}
