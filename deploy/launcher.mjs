@@ -12,7 +12,7 @@ writeFileSync(
   `#!/usr/bin/env node
 'use strict';
 // One thread for each place in the I/O lanes (src/source/lanes.ts) and a few for Node itself.
-process.env.UV_THREADPOOL_SIZE ??= '64';
+process.env.UV_THREADPOOL_SIZE ??= '128';
 import('./app/main.js').catch((error) => {
   console.error(error);
   process.exitCode = 1;

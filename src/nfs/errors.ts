@@ -27,6 +27,7 @@ const nfsStatus: Readonly<Record<TreeErrorCode, NfsStatus>> = {
   // The Linux client waits 5 s and asks again, for as long as it takes.
   busy: NfsStatus.JUKEBOX,
   down: NfsStatus.JUKEBOX,
+  again: NfsStatus.JUKEBOX,
   // One object that does not answer while the source does: its reader gets an error, nobody else notices.
   timeout: NfsStatus.IO,
 };

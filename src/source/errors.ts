@@ -2,6 +2,7 @@
  * What can go wrong below the protocols. Each protocol adapter maps every code to its own status in one table.
  *
  * - `down`: the source is not there (or cannot be trusted) now; never a statement about the file.
+ * - `again`: as `down`, for a read whose buffer may still be written to; it must be made again with another.
  * - `timeout`: this one call missed its deadline while the source answers others.
  * - `busy`: a bound of ours was reached; try again.
  * - `stale`: a healthy source says that an object named by a handle is gone.
@@ -29,6 +30,7 @@ export type TreeErrorCode =
   | 'stale'
   | 'busy'
   | 'timeout'
+  | 'again'
   | 'down';
 
 export class TreeError extends Error {

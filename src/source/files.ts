@@ -1,152 +1,63 @@
 /**
- * Pooled descriptors: one for each open path, shared by everybody, kept a while after the last use. NFS has no close,
+ * Pooled descriptors: for each open path one, shared by everybody, kept a while after the last use. NFS has no close,
  * and a fresh open would make the kernel drop the pages it holds of the file.
+ *
+ * Reads are buffered: a page that several consumers want is fetched once, and the kernel reads a little ahead. But
+ * buffered reads that hang fill FUSE's background queue (12 requests), and then no file of the mount can be read
+ * through the page cache. Direct reads use no such queue. So when several buffered reads are slow at once, everything
+ * new is read directly until they have come to an end.
  */
-import { close, constants, fstat, open, read, readlink, type Stats } from 'node:fs';
+import { close, constants, fstat, open, readlink, type Stats } from 'node:fs';
 import { TreeError, fromErrno } from './errors.ts';
-import type { Lanes } from './lanes.ts';
+import { SourceFile } from './file.ts';
+import type { Callback, Lanes } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { SourceWatch } from './watch.ts';
 
-interface Descriptor {
+export type ReadMode = 'buffered' | 'direct';
+
+export interface Descriptor {
   readonly fd: number;
   readonly epoch: number;
+  readonly mode: ReadMode;
   /** Reads in the kernel now; the number may only be closed, and so reused, when none is left. */
   inFlight: number;
   doomed: boolean;
   closed: boolean;
 }
 
-interface WaitingRead {
-  readonly target: Buffer;
-  readonly position: number;
-  readonly resolve: (length: number) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** O_NONBLOCK so that a FIFO cannot hold the thread, O_NOFOLLOW so that a symlink put there cannot lead away. */
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
-/** The content of one path, whatever descriptor stands behind it now. */
-export class SourceFile {
-  readonly path: string;
-  /** How many users asked to keep it. */
-  uses = 0;
-  lastUsed = 0;
-  inFlight = 0;
-  readonly #pool: FilePool;
-  #descriptor: Descriptor | undefined;
-  #opening: Promise<Descriptor> | undefined;
-  readonly #waiting: WaitingRead[] = [];
-
-  constructor(pool: FilePool, path: string) {
-    this.#pool = pool;
-    this.path = path;
-  }
-
-  get idle(): boolean {
-    return this.uses === 0 && this.inFlight === 0 && this.#waiting.length === 0 && !this.#opening;
-  }
-
-  /**
-   * Puts up to `target.length` bytes at `position` into `target`; 0 at or past the end. After a rejection the target
-   * may still be written to: never use it again.
-   */
-  read(target: Buffer, position: number): Promise<number> {
-    return this.#pool.watch.settled(this.#readOnce(target, position), () => this.#readOnce(target, position));
-  }
-
-  #readOnce(target: Buffer, position: number): Promise<number> {
-    return new Promise<number>((resolve, reject) => {
-      const waiting = { target, position, resolve, reject };
-      if (this.inFlight < SourceLimits.readsPerFile) this.#begin(waiting);
-      else if (this.#waiting.length < SourceLimits.queuePerFile) this.#waiting.push(waiting);
-      else reject(new TreeError('busy', 'too many reads wait for this file'));
-    });
-  }
-
-  #begin(waiting: WaitingRead): void {
-    this.inFlight += 1;
-    const descriptor = this.#descriptor;
-    if (descriptor && !descriptor.doomed && descriptor.epoch === this.#pool.watch.epoch) {
-      this.#submit(descriptor, waiting);
-      return;
-    }
-    this.current().then(
-      (opened) => this.#submit(opened, waiting),
-      (error: unknown) => {
-        this.#finished();
-        waiting.reject(error);
-      },
-    );
-  }
-
-  #submit(descriptor: Descriptor, { target, position, resolve, reject }: WaitingRead): void {
-    descriptor.inFlight += 1;
-    this.#pool.lanes.data
-      .run<number>((done) =>
-        read(descriptor.fd, target, 0, target.length, position, (error, length) => {
-          // Here the kernel has let go, be it long after the deadline.
-          descriptor.inFlight -= 1;
-          this.#finished();
-          if (descriptor.doomed) this.#pool.closeWhenQuiet(descriptor);
-          done(error, length);
-        }),
-      )
-      .then(resolve, (error: unknown) => {
-        const failure = fromErrno(error);
-        // A descriptor of a mount that is gone never comes back; the next read opens a new one.
-        if (failure.code === 'down' && this.#descriptor === descriptor) this.drop();
-        reject(failure);
-      });
-  }
-
-  #finished(): void {
-    this.inFlight -= 1;
-    const next = this.#waiting.shift();
-    if (next) this.#begin(next);
-  }
-
-  /** The descriptor for the present epoch, opened when there is none. */
-  current(): Promise<Descriptor> {
-    const epoch = this.#pool.watch.require();
-    const held = this.#descriptor;
-    if (held && !held.doomed && held.epoch === epoch) return Promise.resolve(held);
-    this.drop();
-    this.#opening ??= this.#pool
-      .open(this.path, epoch)
-      .then((opened) => (this.#descriptor = opened))
-      .finally(() => (this.#opening = undefined));
-    return this.#opening;
-  }
-
-  /** Lets go of the descriptor; the next read opens a new one. */
-  drop(): void {
-    const held = this.#descriptor;
-    this.#descriptor = undefined;
-    if (!held) return;
-    held.doomed = true;
-    this.#pool.closeWhenQuiet(held);
-  }
-
-  /** Descriptors of an older mount are closed as soon as that is known. */
-  dropOlderThan(epoch: number): void {
-    if (this.#descriptor && this.#descriptor.epoch !== epoch) this.drop();
-  }
+export interface FilePoolOptions {
+  /** Canonical path of the source, a byte string without a slash at its end. */
+  readonly root: string;
+  readonly watch: SourceWatch;
+  readonly lanes: Lanes;
+  readonly quarantine: Quarantine;
+  /** Whether the source is FUSE, where direct reads help and need no alignment. */
+  readonly fuse: boolean;
 }
 
 export class FilePool {
   readonly watch: SourceWatch;
-  readonly lanes: Lanes;
+  readonly quarantine: Quarantine;
+  readonly #lanes: Lanes;
   readonly #root: string;
-  /** In order of last acquisition. */
+  readonly #fuse: boolean;
+  /** In order of last use. */
   readonly #files = new Map<string, SourceFile>();
+  /** When each buffered read in the kernel began, in that order. */
+  readonly #buffered = new Set<{ readonly since: number }>();
   readonly #sweep: NodeJS.Timeout;
 
-  constructor(root: string, watch: SourceWatch, lanes: Lanes) {
+  constructor({ root, watch, lanes, quarantine, fuse }: FilePoolOptions) {
     this.#root = root;
     this.watch = watch;
-    this.lanes = lanes;
+    this.quarantine = quarantine;
+    this.#lanes = lanes;
+    this.#fuse = fuse;
     this.#sweep = setInterval(() => this.#dropIdle(), SourceLimits.idleTime / 4).unref();
   }
 
@@ -154,7 +65,31 @@ export class FilePool {
     return this.#files.size;
   }
 
-  /** The file of a path below the root, for one read or, with `uses`, for longer. */
+  /** How to read now. */
+  get mode(): ReadMode {
+    if (!this.#fuse) return 'buffered';
+    const old = performance.now() - SourceLimits.slowRead;
+    let slow = 0;
+    for (const { since } of this.#buffered) {
+      if (since > old) break;
+      slow += 1;
+      if (slow >= SourceLimits.slowBuffered) return 'direct';
+    }
+    return 'buffered';
+  }
+
+  /** Notes a buffered read that begins; the returned function its end. */
+  noteBuffered(): () => void {
+    const entry = { since: performance.now() };
+    this.#buffered.add(entry);
+    return () => this.#buffered.delete(entry);
+  }
+
+  readLane(begin: (done: Callback<number>) => void): Promise<number> {
+    return this.#lanes.data.run(begin);
+  }
+
+  /** The file of a path below the root. */
   file(path: string): SourceFile {
     let file = this.#files.get(path);
     if (file) this.#files.delete(path);
@@ -169,7 +104,7 @@ export class FilePool {
     for (const file of this.#files.values()) file.dropOlderThan(epoch);
   }
 
-  /** Lets go of the descriptor; reads in flight end on the old one, later ones open anew. */
+  /** Lets go of the descriptors of a path. */
   forget(path: string): void {
     const file = this.#files.get(path);
     if (!file) return;
@@ -183,38 +118,57 @@ export class FilePool {
     this.#files.clear();
   }
 
-  closeWhenQuiet(descriptor: Descriptor): void {
-    if (descriptor.inFlight > 0 || descriptor.closed) return;
+  closeIfDone(descriptor: Descriptor): void {
+    if (!descriptor.doomed || descriptor.inFlight > 0 || descriptor.closed) return;
     descriptor.closed = true;
     this.#close(descriptor.fd);
   }
 
-  async open(path: string, epoch: number): Promise<Descriptor> {
+  /** Opens a path under the present epoch. */
+  async open(path: string, mode: ReadMode): Promise<Descriptor> {
+    const epoch = this.watch.require();
     const full = this.#root + path;
     let fd: number;
     try {
-      const path8 = Buffer.from(full, 'latin1');
-      fd = await this.lanes.data.run<number>(
-        (done) => open(path8, openFlags, done),
-        (late) => this.#close(late),
-      );
+      fd = await this.#openFlagged(full, mode);
     } catch (error) {
       const failure = fromErrno(error);
       if (failure.code === 'noent' || failure.code === 'notdir') await this.watch.confirm(epoch);
+      if (failure.code === 'timeout') throw await this.#openMissed(path, epoch, failure);
       throw failure;
     }
-    const descriptor: Descriptor = { fd, epoch, inFlight: 0, doomed: false, closed: false };
+    const descriptor: Descriptor = { fd, epoch, mode, inFlight: 0, doomed: false, closed: false };
     try {
       await this.#check(descriptor, full);
     } catch (error) {
-      this.closeWhenQuiet(descriptor);
+      descriptor.doomed = true;
+      this.closeIfDone(descriptor);
       throw fromErrno(error);
     }
     return descriptor;
   }
 
+  #openFlagged(full: string, mode: ReadMode): Promise<number> {
+    const path = Buffer.from(full, 'latin1');
+    const flags = mode === 'direct' ? openFlags | constants.O_DIRECT : openFlags;
+    return this.#lanes.data.run<number>(
+      (done) => open(path, flags, done),
+      (late) => this.#close(late),
+    );
+  }
+
+  /** An open that hangs while the source answers is the file's own trouble; nothing was given a buffer yet. */
+  async #openMissed(path: string, epoch: number, failure: TreeError): Promise<TreeError> {
+    if (!(await this.watch.answers(epoch))) {
+      this.quarantine.postponed('content', path);
+      return new TreeError('down', failure.message, { cause: failure });
+    }
+    this.quarantine.missed('content', path);
+    return failure;
+  }
+
   #close(fd: number): void {
-    this.lanes.close
+    this.#lanes.close
       .run<undefined>((done) => close(fd, (error) => done(error ?? null, undefined)))
       .catch(() => {
         // Nothing is lost: the descriptor was only read from.
@@ -227,16 +181,16 @@ export class FilePool {
     let excess = this.#files.size - SourceLimits.idleDescriptors;
     for (const [path, file] of this.#files) {
       if (excess <= 0 && file.lastUsed > old) break;
-      if (file.inFlight > 0) continue;
       excess -= 1;
+      if (!file.idle) continue;
       file.drop();
-      if (file.idle) this.#files.delete(path);
+      this.#files.delete(path);
     }
   }
 
   /** What was opened must be a regular file of the source, reached without a symlink on the way. */
   async #check(descriptor: Descriptor, full: string): Promise<void> {
-    const metadata = this.lanes.metadata;
+    const metadata = this.#lanes.metadata;
     const stats = await metadata.run<Stats>((done) => fstat(descriptor.fd, done));
     if (this.watch.device !== undefined && stats.dev !== this.watch.device) {
       await this.watch.confirm(descriptor.epoch);

@@ -65,7 +65,7 @@ describe('Lane', () => {
 
 describe('createLanes', () => {
   it.each([1, 2, 5, 50])('gives %i exports places of their own', (exports) => {
-    const lanes = createLanes(exports, 64);
+    const lanes = createLanes({ exports, poolThreads: 64 });
     for (const lane of Object.values(lanes)) expect(lane.limit).toBeGreaterThan(0);
     const places = Object.values(lanes).reduce((sum, lane) => sum + lane.limit, 0);
     if (exports <= 5) expect(places * exports).toBeLessThanOrEqual(60);

@@ -148,17 +148,28 @@ export class Lane {
 
 export type Lanes = Readonly<Record<LaneName, Lane>>;
 
-/**
- * The lanes of one export. The pool is shared out among the exports, so that one that hangs takes no thread of another.
- */
-export function createLanes(exports: number, poolThreads: number = SourceLimits.poolThreads): Lanes {
+export interface LaneOptions {
+  /** How many exports share the pool out; one that hangs takes no thread of another. */
+  readonly exports?: number;
+  readonly poolThreads?: number;
+  /** Milliseconds, in place of those of SourceLimits. */
+  readonly deadlines?: Partial<Record<LaneName, number>>;
+}
+
+/** The lanes of one export. */
+export function createLanes({
+  exports = 1,
+  poolThreads = SourceLimits.poolThreads,
+  deadlines = {},
+}: LaneOptions = {}): Lanes {
   const share = Math.max(8, Math.floor((poolThreads - SourceLimits.spareThreads) / Math.max(1, exports)));
-  const small = Math.max(1, Math.floor(share / 15));
+  const small = Math.min(4, Math.max(1, Math.floor(share / 15)));
   const metadata = Math.max(2, Math.floor(share / 3));
+  const data = Math.max(4, share - metadata - 2 * small);
   return {
-    probe: new Lane('probe', Math.min(4, small), SourceLimits.probeDeadline),
-    close: new Lane('close', Math.min(4, small), SourceLimits.closeDeadline),
-    metadata: new Lane('metadata', metadata, SourceLimits.metadataDeadline),
-    data: new Lane('data', Math.max(4, share - metadata - 2 * small), SourceLimits.dataDeadline),
+    probe: new Lane('probe', small, deadlines.probe ?? SourceLimits.probeDeadline),
+    close: new Lane('close', small, deadlines.close ?? SourceLimits.closeDeadline),
+    metadata: new Lane('metadata', metadata, deadlines.metadata ?? SourceLimits.metadataDeadline),
+    data: new Lane('data', data, deadlines.data ?? SourceLimits.dataDeadline),
   };
 }

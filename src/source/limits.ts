@@ -1,7 +1,7 @@
 /** Bounds of everything below the tree. Times are milliseconds. */
 export const SourceLimits = {
   /** Threads of libuv's pool that the launcher asks for; the lanes share them (deploy/launcher.mjs). */
-  poolThreads: 64,
+  poolThreads: 128,
   /** Threads never given to a lane: name resolution, and what Node does for itself. */
   spareThreads: 4,
   /** Calls that may wait for a place in one lane. */
@@ -19,6 +19,17 @@ export const SourceLimits = {
   /** Descriptors kept open with no one reading: a fresh open would drop the kernel's cached pages. */
   idleDescriptors: 256,
   idleTime: 60_000,
+  /** A buffered read that takes longer is slow; when this many are at once, others go past them directly. */
+  slowRead: 1_000,
+  slowBuffered: 6,
+  /** Direct reads are split into parts of this size, bytes: twice what the kernel asks FUSE for at a time. */
+  directPart: 256 * 1024,
+  /** Lookups and listings in one directory at once: one that hangs must not take every metadata thread. */
+  metadataPerDirectory: 8,
+  /** Objects remembered for having missed their deadline, and how long they are left alone (it doubles each time). */
+  quarantined: 10_000,
+  coolDown: 30_000,
+  coolDownMax: 300_000,
   watchInterval: 500,
   /** How often the source itself is asked while it is believed to be live. */
   probeInterval: 2_000,

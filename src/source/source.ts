@@ -1,11 +1,15 @@
 /** One FUSE tree, or plain folder, reached by path. The only door to `node:fs` for file data and metadata. */
 import { lstat, readdir, readlink, realpath, statfs, type Dirent, type Stats } from 'node:fs';
 import { TreeError, fromErrno } from './errors.ts';
-import { FilePool, type SourceFile } from './files.ts';
+import type { SourceFile } from './file.ts';
+import { FilePool } from './files.ts';
+import { KeyedGate } from './gate.ts';
 import { createLanes, type Lanes } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
+import { Quarantine, type Aspect, type QuarantineEvent } from './quarantine.ts';
 import { SourceWatch, type SourceState } from './watch.ts';
 
+export type { QuarantineEvent } from './quarantine.ts';
 export type { SourceState } from './watch.ts';
 
 export type Kind = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character' | 'unknown';
@@ -71,11 +75,16 @@ export class Source {
   #watch: SourceWatch | undefined;
   #files: FilePool | undefined;
   readonly #listeners = new Set<StateListener>();
+  readonly #troubleListeners = new Set<(event: QuarantineEvent) => void>();
+  readonly #quarantine = new Quarantine((event) => {
+    for (const listener of this.#troubleListeners) listener(event);
+  });
+  readonly #gate = new KeyedGate(SourceLimits.metadataPerDirectory);
 
   constructor(options: SourceOptions) {
     this.#options = options;
     this.expectFuse = options.expectFuse;
-    this.lanes = options.lanes ?? createLanes(options.exports ?? 1);
+    this.lanes = options.lanes ?? createLanes({ exports: options.exports ?? 1 });
   }
 
   get state(): SourceState {
@@ -96,6 +105,17 @@ export class Source {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Tells of every object that goes into quarantine, or comes out. */
+  onTrouble(listener: (event: QuarantineEvent) => void): () => void {
+    this.#troubleListeners.add(listener);
+    return () => this.#troubleListeners.delete(listener);
+  }
+
+  /** Objects in quarantine now. */
+  get quarantined(): number {
+    return this.#quarantine.size;
+  }
+
   /** Finds the canonical place of the path, looks at it once, and goes on watching it. Never rejects. */
   async start(): Promise<void> {
     const path = this.#options.path;
@@ -104,17 +124,27 @@ export class Source {
       .run<string>((done) => realpath(path, 'latin1', done))
       .catch(() => Buffer.from(path, 'utf8').toString('latin1'));
     this.#root = canonical === '/' ? '' : canonical;
+    let known = 0;
     const watch = new SourceWatch({
       path: canonical,
       expectFuse: this.expectFuse,
       lane: this.lanes.probe,
       onChange: (state, epoch, reason) => {
+        if (epoch !== known) this.#quarantine.clear();
+        known = epoch;
         this.#files?.newEpoch(epoch);
         for (const listener of this.#listeners) listener(state, epoch, reason);
       },
     });
     this.#watch = watch;
-    this.#files = new FilePool(this.#root, watch, this.lanes);
+    const quarantine = this.#quarantine;
+    this.#files = new FilePool({
+      root: this.#root,
+      watch,
+      lanes: this.lanes,
+      quarantine,
+      fuse: this.expectFuse,
+    });
     await watch.start();
   }
 
@@ -126,6 +156,7 @@ export class Source {
   async lstat(path: string): Promise<RawAttributes> {
     const target = this.#place(path);
     const stats = await this.#ask(
+      'attributes',
       path,
       (done: Done<Stats>) => lstat(target, done),
       (found) => {
@@ -152,7 +183,7 @@ export class Source {
   async readdir(path: string): Promise<RawListing> {
     const target = this.#place(path);
     const epoch = this.#live().require();
-    const entries = await this.#ask(path, (done: Done<Dirent[]>) =>
+    const entries = await this.#ask('listing', path, (done: Done<Dirent[]>) =>
       readdir(target, { encoding: 'latin1', withFileTypes: true }, done),
     );
     await this.#live().confirm(epoch);
@@ -164,13 +195,14 @@ export class Source {
 
   async readlink(path: string): Promise<string> {
     const target = this.#place(path);
-    return await this.#ask(path, (done: Done<string>) => readlink(target, 'latin1', done));
+    return await this.#ask('attributes', path, (done: Done<string>) => readlink(target, 'latin1', done));
   }
 
   async space(): Promise<SpaceUsage> {
     const path = '';
     const target = this.#place(path);
     const usage = await this.#ask(
+      'attributes',
       path,
       (
         done: Done<{
@@ -220,16 +252,17 @@ export class Source {
 
   /** One call by path: an answer from something other than the source, or about its absence, is `down`. */
   #ask<T>(
+    aspect: Aspect,
     path: string,
     begin: (done: Done<T>) => void,
     genuine: (value: T) => boolean = () => true,
   ): Promise<T> {
-    const once = () => this.#askOnce(path, begin, genuine);
+    const once = () => this.#askOnce(aspect, path, begin, genuine);
     return this.#live()
       .settled(once(), once)
       .catch((error: unknown) => {
-        // The root cannot have an I/O error of its own: the daemon is going or has lost its backend.
-        if (path === '' && error instanceof TreeError && error.code === 'io') {
+        // The root cannot have trouble of its own: the daemon is going or has lost its backend.
+        if (path === '' && error instanceof TreeError && (error.code === 'io' || error.code === 'timeout')) {
           throw new TreeError('down', error.message, { cause: error });
         }
         throw error;
@@ -237,26 +270,41 @@ export class Source {
   }
 
   async #askOnce<T>(
+    aspect: Aspect,
     path: string,
     begin: (done: Done<T>) => void,
     genuine: (value: T) => boolean,
   ): Promise<T> {
     const watch = this.#live();
     const epoch = watch.require();
+    this.#quarantine.admit(aspect, path);
+    const directory = aspect === 'listing' ? path : path.slice(0, path.lastIndexOf('/') + 1);
     let value: T;
     try {
-      value = await this.lanes.metadata.run(begin);
+      value = await this.#gate.run(directory, () => this.lanes.metadata.run(begin));
+      this.#quarantine.answered(aspect, path);
     } catch (error) {
-      const failure = fromErrno(error);
-      // The root cannot have an I/O error of its own: the daemon is going or has lost its backend.
-      if (failure.code === 'io' && path === '')
-        throw new TreeError('down', failure.message, { cause: error });
-      if (failure.code === 'noent' || failure.code === 'notdir') await watch.confirm(epoch);
-      throw failure;
+      throw await this.#failed(aspect, path, epoch, fromErrno(error));
     }
     if (genuine(value)) return value;
     await watch.confirm(epoch);
     throw new TreeError('down', 'the path led to another filesystem');
+  }
+
+  /** What the failure means: of this object, or of the whole source. */
+  async #failed(aspect: Aspect, path: string, epoch: number, failure: TreeError): Promise<TreeError> {
+    const watch = this.#live();
+    if (failure.code === 'timeout') {
+      if (!(await watch.answers(epoch))) {
+        this.#quarantine.postponed(aspect, path);
+        return new TreeError('down', failure.message, { cause: failure });
+      }
+      this.#quarantine.missed(aspect, path);
+      return failure;
+    }
+    if (failure.code === 'noent' || failure.code === 'notdir') await watch.confirm(epoch);
+    if (failure.code !== 'down') this.#quarantine.answered(aspect, path);
+    return failure;
   }
 }
 

@@ -37,6 +37,8 @@ export class SourceWatch {
   #next: Promise<Mount | undefined> | undefined;
   #probing: Promise<void> | undefined;
   #probedAt = 0;
+  /** The mount whose probe has missed its deadline and has not come back. */
+  #hungProbe: Mount | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -81,9 +83,9 @@ export class SourceWatch {
     }, SourceLimits.watchInterval).unref();
   }
 
-  /** The epoch to ask under, or `down`. A stuck source may be asked: its deadlines answer. */
+  /** The epoch to ask under; throws `down` unless the source is live. */
   require(): number {
-    if (this.#state === 'down') throw new TreeError('down', `the source is down: ${this.#reason}`);
+    if (this.#state !== 'live') throw new TreeError('down', `the source is ${this.#state}: ${this.#reason}`);
     return this.#epoch;
   }
 
@@ -91,7 +93,7 @@ export class SourceWatch {
   async confirm(epoch: number): Promise<void> {
     if (this.#options.expectFuse) this.#judgeMount(await this.#freshMount());
     else await this.#probe();
-    if (this.#epoch !== epoch || this.#state === 'down') {
+    if (this.#epoch !== epoch || this.#state !== 'live') {
       throw new TreeError('down', `the source went away meanwhile: ${this.#reason}`);
     }
   }
@@ -102,7 +104,12 @@ export class SourceWatch {
    */
   async answersAfterAll(): Promise<boolean> {
     await this.look(true);
-    return this.#state !== 'down';
+    return this.#state === 'live';
+  }
+
+  /** A call missed its deadline: whether the source, and the mount that was asked, answers others. */
+  async answers(epoch: number): Promise<boolean> {
+    return (await this.answersAfterAll()) && this.#epoch === epoch;
   }
 
   /**
@@ -179,9 +186,18 @@ export class SourceWatch {
 
   async #ask(): Promise<void> {
     const asked = this.#mount;
+    // One probe that hangs is enough: another would only take a second thread. Its end is looked at.
+    if (this.#hungProbe !== undefined && this.#hungProbe === asked) return;
     this.#probedAt = performance.now();
     try {
-      const result = await this.#options.lane.run<{ type: number }>((done) => statfs(this.#path, done));
+      const result = await this.#options.lane.run<{ type: number }>(
+        (done) =>
+          statfs(this.#path, (error, value) => {
+            if (this.#hungProbe === asked) this.#hungProbe = undefined;
+            done(error, value);
+          }),
+        () => void this.look(true),
+      );
       // A mount that changed meanwhile was not the one that answered; its own look follows.
       if (asked !== this.#mount) return;
       // While the mountpoint is bare, statfs speaks of the filesystem underneath.
@@ -190,8 +206,10 @@ export class SourceWatch {
     } catch (error) {
       const failure = fromErrno(error);
       if (asked !== this.#mount) return;
-      if (failure.code === 'timeout') this.#set('stuck', 'the source does not answer');
-      else this.#set('down', failure.message);
+      if (failure.code === 'timeout') {
+        this.#hungProbe = asked;
+        this.#set('stuck', 'the source does not answer');
+      } else this.#set('down', failure.message);
     }
   }
 

@@ -10,8 +10,8 @@ export const TreeLimits = {
   readFresh: 5_000,
   /** A listing this young is served without asking. */
   listingFresh: 1_000,
-  /** A listing that is refreshed keeps its reader waiting no longer than this; then the last one answers. */
-  listingPatience: 250,
+  /** What is being asked again keeps its reader waiting no longer than this; then the last good answer serves. */
+  patience: 250,
   /** A listing is refreshed at most once in this many times what it takes. */
   listingCostFactor: 20,
   /** A directory used within this time is looked at behind its users' backs. */

@@ -5,6 +5,7 @@ import type { RawListing, TreeSource } from '../source/source.ts';
 import type { TimesPolicy } from './attributes.ts';
 import { TreeLimits } from './limits.ts';
 import type { TreeNode } from './node.ts';
+import { withPatience } from './patience.ts';
 import type { Registry } from './registry.ts';
 import { Snapshot } from './snapshot.ts';
 import type { Awaitable, ListingChange } from './tree.ts';
@@ -82,20 +83,12 @@ export class Listings {
     });
   }
 
-  async #refreshOrLast(directory: TreeNode, last: Snapshot): Promise<Snapshot> {
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<Snapshot>((resolve) => {
-      timer = setTimeout(() => resolve(last), TreeLimits.listingPatience);
-    });
+  #refreshOrLast(directory: TreeNode, last: Snapshot): Promise<Snapshot> {
     const refreshed = this.#refresh(directory).catch((error: unknown) => {
       if (isAway(error)) return last;
       throw error;
     });
-    try {
-      return await Promise.race([refreshed, patience]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return withPatience(refreshed, TreeLimits.patience, last);
   }
 
   #refresh(directory: TreeNode): Promise<Snapshot> {

@@ -15,6 +15,7 @@ import { pathMax, type ByteString } from './names.ts';
 import { Listings } from './listings.ts';
 import type { TreeNode } from './node.ts';
 import { Outage } from './outage.ts';
+import { withPatience } from './patience.ts';
 import { Registry } from './registry.ts';
 import { cookieOf, type Snapshot } from './snapshot.ts';
 
@@ -180,14 +181,13 @@ export class Tree {
 
   async #lookAgain(node: TreeNode): Promise<Attributes> {
     if (node.gone) throw new TreeError('stale', `gone: ${node.path}`);
+    const last = node.attributes ?? (node.parent ? undefined : this.#unseenRoot(node));
     try {
-      return await this.#look(node);
+      const looking = this.#look(node);
+      return await (last ? withPatience(looking, TreeLimits.patience, last) : looking);
     } catch (error) {
       // The last good copy speaks for a source that cannot.
-      if (is(error, 'down', 'timeout', 'busy')) {
-        if (node.attributes) return node.attributes;
-        if (!node.parent) return this.#unseenRoot(node);
-      }
+      if (last && is(error, 'down', 'timeout', 'busy')) return last;
       if (is(error, 'noent', 'notdir')) throw new TreeError('stale', `gone: ${node.path}`, { cause: error });
       throw error;
     }
@@ -255,6 +255,8 @@ export class Tree {
       pending = this.#find(directory, name, path).finally(() => this.#lookups.delete(path));
       this.#lookups.set(path, pending);
     }
+    // The last good answer, if it takes long: the object was there, and its reader will hear if it is not any more.
+    if (known?.attributes) return withPatience(pending, TreeLimits.patience, known);
     return pending;
   }
 

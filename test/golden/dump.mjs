@@ -25,6 +25,6 @@ async function walk(node) {
 }
 await walk(tree.root);
 const { fsid, volumeSerial } = tree.identity;
-console.log(JSON.stringify({ fsid, volumeSerial, objects: rows }, null, 1));
+console.log(JSON.stringify({ fsid, volumeSerial, objects: rows }, null, 2));
 tree.close();
 source.close();
