@@ -111,7 +111,7 @@ export class ChildSupervisor {
     this.#child = child;
     this.#hasRun = true;
     this.#state = 'running';
-    this.#options.log.info({ pid: child.pid }, 'child started');
+    this.#options.log.info({ childPid: child.pid }, 'child started');
     // Asked to stop while it was being started.
     if (this.#stopSignal !== undefined) this.#terminate(this.#stopSignal);
     const exit = await child.exited;
@@ -123,13 +123,13 @@ export class ChildSupervisor {
     const { log, graceMs } = this.#options;
     const child = this.#child!;
     this.#state = 'stopping';
-    log.info({ pid: child.pid, signal }, 'stopping the child');
+    log.info({ childPid: child.pid, signal }, 'stopping the child');
     child.signal(signal);
     this.#timer = setTimeout(() => {
-      log.warn({ pid: child.pid, graceMs }, 'the child did not end in time: killing it');
+      log.warn({ childPid: child.pid, graceMs }, 'the child did not end in time: killing it');
       child.kill();
       this.#timer = setTimeout(() => {
-        log.error({ pid: child.pid }, 'the child cannot be killed: giving it up');
+        log.error({ childPid: child.pid }, 'the child cannot be killed: giving it up');
         this.#end(128 + constants.signals.SIGKILL);
       }, killTimeout);
     }, graceMs);
@@ -139,7 +139,7 @@ export class ChildSupervisor {
     // Given up before.
     if (this.#state === 'ended') return;
     const restart = this.#stopSignal === undefined && this.#wantsRestart(exitCode(exit));
-    const line = { pid, ...exit, ranMs: Math.round(ranMs) };
+    const line = { childPid: pid, ...exit, ranMs: Math.round(ranMs) };
     if (restart) this.#restartAfter(ranMs, line, 'child ended');
     else {
       this.#options.log.info(line, 'child ended');

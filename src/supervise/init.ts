@@ -65,6 +65,9 @@ sigprocmask(SIG_SETMASK, $old);
 my $got; do { $got = wait } until $got == $pid or $got == -1;
 exit($? & 127 ? 128 + ($? & 127) : $? >> 8);`;
 
+/** Where execvp(3) looks when there is no PATH. */
+const defaultPath = '/bin:/usr/bin';
+
 /** The best first. */
 export const inits: readonly Init[] = [
   { program: 'tini', args: ['-s', '--'], subreaper: true },
@@ -84,7 +87,7 @@ export async function runBelowInit(log: Logger): Promise<number | undefined> {
   if (process.pid !== 1) return undefined;
   const { execve } = process as { execve?: Execve };
   const candidates = inits.filter(({ subreaper }) => subreaper || execve !== undefined);
-  const found = findInit(candidates, process.env.PATH ?? '');
+  const found = findInit(candidates, process.env.PATH ?? defaultPath);
   if (!found) {
     const missing = candidates.map(({ program }) => program).join(', ');
     log.warn(

@@ -23,7 +23,6 @@ const outputTimeout = 500;
 export function processSpawner({ command, output, log }: ProcessOptions): SpawnChild {
   const [program, ...args] = command;
   return async () => {
-    if (output === 'inherit') shareOutput();
     const piped = output === 'log' ? 'pipe' : 'inherit';
     const child = spawn(program, args, {
       stdio: ['inherit', piped, piped],
@@ -74,16 +73,4 @@ function logLines(stream: Readable, log: Logger, name: 'stdout' | 'stderr'): voi
   stream.on('data', (chunk: Buffer) => reader.push(chunk));
   stream.on('end', () => reader.end());
   stream.on('error', (error) => log.warn({ stream: name, reason: error.message }, 'child output lost'));
-}
-
-interface Blockable {
-  readonly _handle?: { setBlocking?(on: boolean): void };
-}
-
-/**
- * libuv makes a pipe non-blocking when it opens it, for everybody who writes to it: a child that expects its standard
- * output to wait for a slow reader would lose lines with EAGAIN. There is no public way to take that back.
- */
-function shareOutput(): void {
-  for (const stream of [process.stdout, process.stderr]) (stream as Blockable)._handle?.setBlocking?.(true);
 }
