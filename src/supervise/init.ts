@@ -34,11 +34,11 @@ const names = handledSignals.map((signal) => signal.slice('SIG'.length));
 
 /**
  * A shell waits for every child while it waits for one. A command in the background would get /dev/null as its input.
- * At a terminal SIGINT and SIGQUIT reach the command without help.
+ * At a terminal SIGINT and SIGQUIT reach the command without help, and must not end the shell.
  */
 const shellInit = `
 forward="${names.filter((name) => name !== 'INT' && name !== 'QUIT').join(' ')}"
-[ -t 0 ] || forward="$forward INT QUIT"
+if [ -t 0 ]; then trap : INT QUIT; else forward="$forward INT QUIT"; fi
 pid= early=
 for name in $forward; do trap "early=$name; [ -z \\"\\$pid\\" ] || kill -$name \\$pid" $name; done
 exec 3<&0
