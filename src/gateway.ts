@@ -3,8 +3,9 @@ import { startAdmin, Metrics, type AdminServer } from './admin/index.ts';
 import type { Config, Endpoint, ExportConfig } from './config/index.ts';
 import type { Logger } from './log/index.ts';
 import { NfsServer } from './nfs/server.ts';
+import { SmbServer } from './smb/server.ts';
 import { Source } from './source/source.ts';
-import { Identity } from './tree/identity.ts';
+import { durableKey, Identity, serverGuid } from './tree/identity.ts';
 import { Tree } from './tree/tree.ts';
 
 export interface ListeningAddress extends Endpoint {
@@ -24,17 +25,26 @@ export class Gateway {
   readonly addresses: readonly ListeningAddress[];
   readonly #exports: readonly ServedExport[];
   readonly #nfs: NfsServer;
+  readonly #smb: SmbServer;
   readonly #admin: AdminServer;
   readonly #log: Logger;
   #closing: Promise<void> | undefined;
 
-  constructor(exports: readonly ServedExport[], nfs: NfsServer, admin: AdminServer, log: Logger) {
+  constructor(
+    exports: readonly ServedExport[],
+    nfs: NfsServer,
+    smb: SmbServer,
+    admin: AdminServer,
+    log: Logger,
+  ) {
     this.#exports = exports;
     this.#nfs = nfs;
+    this.#smb = smb;
     this.#admin = admin;
     this.#log = log;
     this.addresses = [
       ...nfs.addresses.map((address) => ({ protocol: 'nfs' as const, ...address })),
+      ...smb.addresses.map((address) => ({ protocol: 'smb' as const, ...address })),
       { protocol: 'admin', host: admin.host, port: admin.port },
     ];
   }
@@ -47,7 +57,7 @@ export class Gateway {
 
   async #close(): Promise<void> {
     this.#log.info('stopping: finishing outstanding requests');
-    await this.#nfs.close(drainTimeout);
+    await Promise.all([this.#nfs.close(drainTimeout), this.#smb.close(drainTimeout)]);
     for (const { source, tree } of this.#exports) {
       tree.close();
       source.close();
@@ -94,6 +104,7 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
   );
   for (const { config: entry, source } of exports) metrics.watchSource(entry.name, source);
   let nfs: NfsServer | undefined;
+  let smb: SmbServer | undefined;
   try {
     nfs = await NfsServer.start({
       config: config.nfs,
@@ -106,6 +117,14 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
         allows: (address: string) => rules.clients.allows(address),
         groups: rules.clients.toString().split(', '),
       })),
+    });
+    smb = await SmbServer.start({
+      config: config.smb,
+      serverGuid: serverGuid(config.identity),
+      durableKey: durableKey(config.identity),
+      metrics,
+      log,
+      exports: exports.map(({ config: { name, smb: rules }, tree }) => ({ name, tree, ...rules })),
     });
     const admin = await startAdmin({
       ...config.admin.listen,
@@ -123,9 +142,9 @@ export async function startGateway(config: Config, log: Logger): Promise<Gateway
         })),
       }),
     });
-    return new Gateway(exports, nfs, admin, log);
+    return new Gateway(exports, nfs, smb, admin, log);
   } catch (error) {
-    await nfs?.close(0);
+    await Promise.all([nfs?.close(0), smb?.close(0)]);
     for (const { source, tree } of exports) {
       tree.close();
       source.close();

@@ -22,7 +22,7 @@ import {
 } from '@holdfast/nfs-rpc';
 import type { Metrics, RequestMeter } from '../admin/index.ts';
 import type { Config, Endpoint } from '../config/index.ts';
-import { renderName, type Logger } from '../log/index.ts';
+import { LineThrottle, renderName, type Logger } from '../log/index.ts';
 import { NfsGateway, type NfsExport } from './backend.ts';
 
 export interface NfsServerOptions {
@@ -30,33 +30,6 @@ export interface NfsServerOptions {
   readonly exports: readonly NfsExport[];
   readonly metrics: Metrics;
   readonly log: Logger;
-}
-
-/** Lines about one peer's mistakes are held to this many a minute; what is left out is counted. */
-const linesPerMinute = 20;
-
-/** Keeps a peer that misbehaves from filling the log. */
-class Throttle {
-  #minute = 0;
-  #lines = 0;
-  #left = 0;
-
-  /** How many lines were left out before this one; undefined when this one is left out too. */
-  admit(): number | undefined {
-    const minute = Math.floor(Date.now() / 60_000);
-    if (minute !== this.#minute) {
-      this.#minute = minute;
-      this.#lines = 0;
-    }
-    this.#lines += 1;
-    if (this.#lines > linesPerMinute) {
-      this.#left += 1;
-      return undefined;
-    }
-    const left = this.#left;
-    this.#left = 0;
-    return left;
-  }
 }
 
 export class NfsServer {
@@ -145,7 +118,8 @@ async function servePortmap(server: RpcServer, host: string, services: readonly 
 
 function hooksFor(metrics: Metrics, log: Logger): RpcHooks {
   const meters = new Map<string, RequestMeter>();
-  const malformed = new Throttle();
+  const connections = metrics.connections('nfs');
+  const malformed = new LineThrottle();
   const meterOf = ({ program, procedure }: CallFinished): RequestMeter => {
     const key = `${program} ${procedure}`;
     let meter = meters.get(key);
@@ -158,14 +132,20 @@ function hooksFor(metrics: Metrics, log: Logger): RpcHooks {
   return {
     callFinished: (call) =>
       meterOf(call).observe(call.seconds, call.bytesIn, call.bytesOut, succeeded(call.status)),
-    connectionOpened: (peer) => log.debug(about(peer), 'connected'),
+    connectionOpened: (peer) => {
+      connections.opened();
+      log.debug(about(peer), 'connected');
+    },
     connectionClosed: (peer, reason) => {
+      connections.closed();
       if (reason === 'ended' || reason === 'reset' || reason === 'server closed') {
         log.debug({ ...about(peer), reason }, 'disconnected');
       } else log.warn({ ...about(peer), reason }, 'connection ended by the gateway');
     },
-    connectionRefused: (peer, reason) =>
-      log.warn({ ...about(peer), limit: reason }, 'connection refused: too many connections'),
+    connectionRefused: (peer, reason) => {
+      connections.refused += 1;
+      log.warn({ ...about(peer), limit: reason }, 'connection refused: too many connections');
+    },
     malformed: (peer, reason) => {
       const omitted = malformed.admit();
       if (omitted !== undefined) log.warn({ ...about(peer), reason, omitted }, 'malformed call');

@@ -114,7 +114,10 @@ export interface CallContext {
  */
 export interface OpenNode<N> {
   readonly node: N;
-  /** Puts up to `target.length` bytes at `offset` into `target`; fewer only at the end of the file, 0 past it. */
+  /**
+   * Puts up to `target.length` bytes at `offset` into `target`; fewer only at the end of the file, 0 past it. After a
+   * rejection the target may still be written to, so it is not used again.
+   */
   read(offset: number, target: Buffer, call: CallContext): Awaitable<number>;
   /** Releases what this open holds. Never fails. */
   close(): void;
@@ -193,6 +196,11 @@ export interface StreamStore<N> {
   owner(stream: N): { readonly node: N; readonly name: string } | undefined;
   remove(stream: N): Awaitable<void>;
   rename(stream: N, name: string, replace: boolean): Awaitable<void>;
+}
+
+/** Thrown by `read` when it is to be tried again with another buffer: the first may still be written to. */
+export class BufferLostError extends Error {
+  override readonly name = 'BufferLostError';
 }
 
 /** An expected failure, with the status that goes on the wire ([MS-ERREF] 2.3). */

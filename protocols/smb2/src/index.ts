@@ -6,7 +6,7 @@ export type { Policy } from './session/server-state.ts';
 export type { Hooks, PeerEvent, RequestEvent, SessionEvent, TreeEvent } from './hooks.ts';
 export { defaultLimits } from './limits.ts';
 export type { Limits } from './limits.ts';
-export { StatusError } from './backend.ts';
+export { BufferLostError, StatusError } from './backend.ts';
 export type * from './backend.ts';
 export { Status, statusName } from './wire/status.ts';
 export type { NtStatus } from './wire/status.ts';

@@ -1,4 +1,4 @@
-import type { Awaitable, OpenNode } from '../backend.ts';
+import { BufferLostError, type Awaitable, type OpenNode } from '../backend.ts';
 import { fail, StatusError } from '../errors.ts';
 import type { Open } from '../session/open.ts';
 import type { PipeOpen } from '../session/pipe-open.ts';
@@ -49,11 +49,13 @@ function readFile(request: Request, open: Open, range: Range): Awaitable<Reply> 
       range.length <= server.limits.readSlice
         ? backend.read(range.offset, target, request)
         : readSlices(request, backend, range.offset, target);
-    if (typeof got === 'number') return finish(buffer, got, range, release);
+    if (typeof got === 'number') return finish(open, buffer, got, range, release);
     return got.then(
-      (count) => finish(buffer, count, range, release),
+      (count) => finish(open, buffer, count, range, release),
       (error: unknown) => {
-        release();
+        // The buffer is not given back to the pool: a late read may still write into it.
+        connection.reads.give(range.length);
+        if (error instanceof BufferLostError) return read(request);
         throw error;
       },
     );
@@ -84,11 +86,12 @@ async function readSlices(
   return done;
 }
 
-function finish(buffer: Buffer, count: number, range: Range, release: () => void): Reply {
+function finish(open: Open, buffer: Buffer, count: number, range: Range, release: () => void): Reply {
   if ((count === 0 && range.length > 0) || count < range.minimumCount) {
     release();
     throw new StatusError(Status.END_OF_FILE);
   }
+  open.position = range.offset + count;
   encodeRead(dataOffset(FIXED), count, buffer, BODY);
   return { status: Status.SUCCESS, buffer, length: FIXED + count, release };
 }

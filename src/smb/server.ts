@@ -1,0 +1,191 @@
+/** The SMB side of the gateway: the listener, the shares, and what they tell the log and the metrics. */
+import {
+  SmbServer as ProtocolServer,
+  Status,
+  statusName,
+  type Hooks,
+  type NtStatus,
+  type ShareOptions,
+  type UserOptions,
+} from '@tsmb2/server';
+import type { Metrics } from '../admin/index.ts';
+import type { ClientRule, Config, Endpoint, SmbUser } from '../config/index.ts';
+import type { Logger } from '../log/index.ts';
+import { LineThrottle } from '../log/index.ts';
+import type { Tree } from '../tree/tree.ts';
+import { TreeShare } from './share.ts';
+
+export interface SmbExport {
+  readonly name: string;
+  readonly tree: Tree;
+  readonly guest: boolean;
+  readonly users: readonly SmbUser[];
+  readonly clients: ClientRule;
+}
+
+export interface SmbServerOptions {
+  readonly config: Config['smb'];
+  readonly exports: readonly SmbExport[];
+  readonly serverGuid: Buffer;
+  /** 32 bytes with which durable handles are authenticated across restarts. */
+  readonly durableKey: Buffer;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+export class SmbServer {
+  readonly addresses: readonly Endpoint[];
+  readonly #server: ProtocolServer;
+  /** One backend for each tree: opens of a share that stays go on over a reload. */
+  readonly #backends: Map<Tree, TreeShare>;
+
+  private constructor(
+    server: ProtocolServer,
+    backends: Map<Tree, TreeShare>,
+    addresses: readonly Endpoint[],
+  ) {
+    this.#server = server;
+    this.#backends = backends;
+    this.addresses = addresses;
+  }
+
+  /** Listens; rejects when the port cannot be had. */
+  static async start(options: SmbServerOptions): Promise<SmbServer> {
+    const { config, exports, metrics, log, serverGuid, durableKey } = options;
+    const backends = new Map<Tree, TreeShare>();
+    const server = new ProtocolServer({
+      serverGuid,
+      serverName: 'HOLDFAST',
+      comment: 'Holdfast',
+      shares: sharesOf(exports, backends),
+      users: usersOf(exports),
+      signing: config.signing,
+      encryption: config.encryption,
+      durableKey,
+      hooks: hooksFor(metrics, log),
+    });
+    const { port } = await server.listen(config.listen);
+    return new SmbServer(server, backends, [{ host: config.listen.host, port }]);
+  }
+
+  setExports(exports: readonly SmbExport[]): void {
+    this.#server.reload({ shares: sharesOf(exports, this.#backends), users: usersOf(exports) });
+    for (const tree of this.#backends.keys()) {
+      if (!exports.some((entry) => entry.tree === tree)) this.#backends.delete(tree);
+    }
+  }
+
+  /** Finishes what was asked, flushes, and ends; cut off after `timeoutMs`. */
+  async close(timeoutMs: number): Promise<void> {
+    await this.#server.close({ timeoutMs });
+  }
+}
+
+function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {
+  return exports.map(({ name, tree, guest, users, clients }) => {
+    const backend = backends.get(tree) ?? new TreeShare(tree);
+    backends.set(tree, backend);
+    return {
+      name,
+      comment: 'served by Holdfast',
+      backend: backend as unknown as ShareOptions['backend'],
+      guest,
+      ...(guest ? {} : { users: users.map((user) => user.name) }),
+      allow: (address: string) => clients.allows(address),
+    };
+  });
+}
+
+/** A name that several exports list is one user; the configuration has seen to it that the secret is the same. */
+function usersOf(exports: readonly SmbExport[]): UserOptions[] {
+  const users = new Map<string, UserOptions>();
+  for (const { name, secret } of exports.flatMap((entry) => entry.users)) {
+    const value = secret.reveal();
+    const proof = secret.kind === 'password' ? { password: value } : { ntHash: Buffer.from(value, 'hex') };
+    users.set(name.toLowerCase(), { name, ...proof });
+  }
+  return [...users.values()];
+}
+
+/** Answers that tell a client what it asked, be it that a name does not exist, are no failures of the gateway. */
+const ordinary: ReadonlySet<NtStatus> = new Set<NtStatus>([
+  Status.SUCCESS,
+  Status.PENDING,
+  Status.MORE_PROCESSING_REQUIRED,
+  Status.NO_MORE_FILES,
+  Status.NO_SUCH_FILE,
+  Status.END_OF_FILE,
+  Status.BUFFER_OVERFLOW,
+  Status.OBJECT_NAME_NOT_FOUND,
+  Status.OBJECT_PATH_NOT_FOUND,
+  Status.STOPPED_ON_SYMLINK,
+  Status.NOTIFY_ENUM_DIR,
+  Status.NOTIFY_CLEANUP,
+  Status.CANCELLED,
+  Status.MEDIA_WRITE_PROTECTED,
+  Status.ACCESS_DENIED,
+  Status.NOT_SUPPORTED,
+  Status.NOT_FOUND,
+  Status.NOT_A_REPARSE_POINT,
+  Status.FS_DRIVER_REQUIRED,
+]);
+
+function hooksFor(metrics: Metrics, log: Logger): Hooks {
+  const meters = new Map<string, ReturnType<Metrics['request']>>();
+  const connections = metrics.connections('smb');
+  const malformed = new LineThrottle();
+  const refusedLogons = new LineThrottle();
+  const meterOf = (command: string) => {
+    let meter = meters.get(command);
+    if (!meter) meters.set(command, (meter = metrics.request('smb', command)));
+    return meter;
+  };
+  return {
+    connected: ({ address, port }) => {
+      connections.opened();
+      log.debug({ client: address, port, protocol: 'smb' }, 'connected');
+    },
+    disconnected: ({ address, port, reason }) => {
+      connections.closed();
+      log.debug({ client: address, port, protocol: 'smb', reason }, 'disconnected');
+    },
+    connectionRefused: ({ address, port, reason }) => {
+      connections.refused += 1;
+      log.warn({ client: address, port, protocol: 'smb', reason }, 'connection refused');
+    },
+    logonRefused: ({ address, userName, status }) => {
+      const omitted = refusedLogons.admit();
+      if (omitted === undefined) return;
+      log.warn(
+        { client: address, user: userName, status: statusName(status), omitted },
+        'refused: logon failed',
+      );
+    },
+    treeConnected: ({ address, userName, guest, share, dialect, signed, encrypted }) => {
+      if (share === 'IPC$') return;
+      const line = {
+        client: address,
+        user: userName,
+        guest,
+        export: share,
+        dialect: dialect.toString(16),
+        signed,
+        encrypted,
+      };
+      log.info(line, 'mounted');
+    },
+    treeDisconnected: ({ address, share }) => {
+      if (share !== 'IPC$') log.info({ client: address, export: share }, 'unmounted');
+    },
+    treeRefused: ({ address, userName, share, status }) =>
+      log.warn({ client: address, user: userName, export: share, status: statusName(status) }, 'refused'),
+    requestFinished: ({ command, status, seconds, bytesIn, bytesOut }) =>
+      meterOf(command).observe(seconds, bytesIn, bytesOut, ordinary.has(status)),
+    malformed: ({ address, port, reason }) => {
+      const omitted = malformed.admit();
+      if (omitted !== undefined)
+        log.warn({ client: address, port, protocol: 'smb', reason, omitted }, 'malformed message');
+    },
+    bug: (error, where) => log.error({ err: error, where, protocol: 'smb' }, 'bug: unexpected error'),
+  };
+}

@@ -1,0 +1,265 @@
+/** One export as an SMB share: hands the tree's objects to the protocol layer, read-only. */
+import type {
+  Awaitable,
+  CallContext,
+  ChangeEvent,
+  DirectoryListing,
+  NodeAttributes,
+  NodeKind,
+  OpenNode,
+  ShareBackend,
+  VolumeInfo,
+  VolumeSpace,
+} from '@tsmb2/server';
+import type { Attributes } from '../tree/attributes.ts';
+import { TreeError } from '../tree/errors.ts';
+import type { Time } from '../tree/identity.ts';
+import { nameFault } from '../tree/names.ts';
+import type { TreeNode } from '../tree/node.ts';
+import type { Snapshot } from '../tree/snapshot.ts';
+import type { Tree, TreeChange } from '../tree/tree.ts';
+import { toStatusError } from './errors.ts';
+import { fromWireName, toWireName } from './names.ts';
+
+/** Seconds between 1601 and 1970. */
+const epochDifference = 11_644_473_600n;
+
+function fileTime(time: Time): bigint {
+  return (BigInt(time.seconds) + epochDifference) * 10_000_000n + BigInt(Math.floor(time.nanoseconds / 100));
+}
+
+const attributeReadonly = 0x1;
+
+function kindOf(attributes: Attributes): NodeKind {
+  return attributes.kind === 'directory' || attributes.kind === 'symlink' ? attributes.kind : 'file';
+}
+
+const made = new WeakMap<Attributes, NodeAttributes>();
+
+function nodeAttributes(node: TreeNode, attributes: Attributes): NodeAttributes {
+  let result = made.get(attributes);
+  if (!result) {
+    result = {
+      kind: kindOf(attributes),
+      id: node.id,
+      // An attribute that shows no size to read stands for devices, sockets and pipes.
+      size: attributes.kind === 'directory' ? 0 : attributes.size,
+      allocationSize:
+        attributes.kind === 'directory'
+          ? 0
+          : Math.max(attributes.used, Math.ceil(attributes.size / 512) * 512),
+      links: attributes.kind === 'directory' ? 1 : attributes.links,
+      creationTime: fileTime(attributes.creation),
+      lastAccessTime: fileTime(attributes.atime),
+      lastWriteTime: fileTime(attributes.mtime),
+      changeTime: fileTime(attributes.ctime),
+      dosAttributes:
+        (attributes.mode & 0o222) === 0 && attributes.kind !== 'directory' ? attributeReadonly : 0,
+      mode: attributes.mode,
+      uid: attributes.uid,
+      gid: attributes.gid,
+    };
+    made.set(attributes, result);
+  }
+  return result;
+}
+
+/** Does tree work, waits for a source that is away as long as somebody waits, and puts failures into SMB's words. */
+function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awaitable<T> {
+  let result: Awaitable<T>;
+  try {
+    result = work();
+  } catch (error) {
+    return waitOrFail(tree, call, work, error);
+  }
+  if (!(result instanceof Promise)) return result;
+  return result.catch((error: unknown) => waitOrFail(tree, call, work, error));
+}
+
+async function waitOrFail<T>(
+  tree: Tree,
+  call: CallContext,
+  work: () => Awaitable<T>,
+  error: unknown,
+): Promise<T> {
+  try {
+    if (!(error instanceof TreeError) || error.code !== 'down') throw error;
+    return await tree.resume(work, error, Infinity, call.signal);
+  } catch (failure) {
+    throw toStatusError(failure);
+  }
+}
+
+const after = <T, R>(value: Awaitable<T>, then: (value: T) => R): Awaitable<R> =>
+  value instanceof Promise ? value.then(then) : then(value);
+
+export class TreeShare implements ShareBackend<TreeNode> {
+  readonly volume: VolumeInfo;
+  /** Changing a FUSE tree through the gateway is not offered: every share is read-only. */
+  readonly changes = undefined;
+  readonly #tree: Tree;
+
+  constructor(tree: Tree) {
+    this.#tree = tree;
+    this.volume = {
+      label: tree.identity.exportName,
+      serial: tree.identity.volumeSerial,
+      creationTime: fileTime(tree.root.creation),
+      filesystemName: 'NTFS',
+    };
+  }
+
+  get root(): TreeNode {
+    return this.#tree.root;
+  }
+
+  lookup(
+    directory: TreeNode,
+    name: string,
+    caseSensitive: boolean,
+    call: CallContext,
+  ): Awaitable<TreeNode | undefined> {
+    const exact = fromWireName(name);
+    if (exact === undefined || nameFault(exact)) return undefined;
+    return answer(this.#tree, call, async () => {
+      try {
+        return await this.#tree.lookup(directory, exact);
+      } catch (error) {
+        if (!(error instanceof TreeError) || error.code !== 'noent') throw error;
+        return await this.#lookupByText(directory, name, caseSensitive);
+      }
+    });
+  }
+
+  /** Names that are not UTF-8 are found by what clients were shown; others by letters of another case. */
+  async #lookupByText(
+    directory: TreeNode,
+    name: string,
+    caseSensitive: boolean,
+  ): Promise<TreeNode | undefined> {
+    if (caseSensitive && !name.includes('\ufffd')) return undefined;
+    const { nodes } = await this.#tree.list(directory);
+    const folded = name.toUpperCase();
+    const found =
+      nodes.find((node) => toWireName(node.name) === name) ??
+      (caseSensitive ? undefined : nodes.find((node) => toWireName(node.name).toUpperCase() === folded));
+    return found && (await this.#tree.lookup(directory, found.name));
+  }
+
+  parent(node: TreeNode): { directory: TreeNode; name: string } | undefined {
+    return node.parent && { directory: node.parent, name: toWireName(node.name) };
+  }
+
+  attributes(node: TreeNode, call: CallContext): Awaitable<NodeAttributes> {
+    return answer(this.#tree, call, () =>
+      after(this.#tree.attributes(node), (attributes) => nodeAttributes(node, attributes)),
+    );
+  }
+
+  cachedAttributes(node: TreeNode): NodeAttributes | undefined {
+    return node.attributes && !node.gone ? nodeAttributes(node, node.attributes) : undefined;
+  }
+
+  list(directory: TreeNode, call: CallContext): Awaitable<DirectoryListing<TreeNode>> {
+    return answer(this.#tree, call, () =>
+      after(this.#tree.list(directory), (snapshot) => new Listing(this.#tree, snapshot)),
+    );
+  }
+
+  open(node: TreeNode): Awaitable<OpenNode<TreeNode>> {
+    const tree = this.#tree;
+    node.pins += 1;
+    let open = true;
+    return {
+      node,
+      read: (offset, target, call) =>
+        answer(tree, call, async () => (await tree.read(node, offset, target)).length),
+      close: () => {
+        if (open) node.pins -= 1;
+        open = false;
+      },
+    };
+  }
+
+  readlink(node: TreeNode, call: CallContext): Awaitable<string> {
+    return answer(this.#tree, call, async () => toWireTarget(await this.#tree.readlink(node)));
+  }
+
+  space(call: CallContext): Awaitable<VolumeSpace> {
+    return answer(this.#tree, call, () => this.#tree.space());
+  }
+
+  watch(
+    directory: TreeNode,
+    recursive: boolean,
+    listener: (event: ChangeEvent<TreeNode>) => void,
+  ): () => void {
+    const unsubscribe = this.#tree.subscribe((change) => {
+      const place = change.type === 'listing' ? change.directory : change.node.parent;
+      if (!place || !(place === directory || (recursive && isBelow(place, directory)))) return;
+      for (const event of eventsOf(change)) listener(event);
+    });
+    const release = this.#tree.keepFresh(directory);
+    return () => {
+      unsubscribe();
+      release();
+    };
+  }
+}
+
+/** A link's target keeps its slashes; the rest of each part is mapped like a name. */
+const toWireTarget = (target: string) => target.split('/').map(toWireName).join('/');
+
+function isBelow(node: TreeNode, directory: TreeNode): boolean {
+  for (let at = node.parent; at; at = at.parent) if (at === directory) return true;
+  return false;
+}
+
+function* eventsOf(change: TreeChange): Generator<ChangeEvent<TreeNode>> {
+  if (change.type === 'content') {
+    const { node } = change;
+    if (node.parent) yield { directory: node.parent, name: toWireName(node.name), action: 'modified', node };
+    return;
+  }
+  const { directory } = change;
+  for (const node of change.removed)
+    yield { directory, name: toWireName(node.name), action: 'removed', node };
+  for (const node of change.added) yield { directory, name: toWireName(node.name), action: 'added', node };
+}
+
+class Listing implements DirectoryListing<TreeNode> {
+  readonly #tree: Tree;
+  readonly #snapshot: Snapshot;
+
+  constructor(tree: Tree, snapshot: Snapshot) {
+    this.#tree = tree;
+    this.#snapshot = snapshot;
+  }
+
+  get length(): number {
+    return this.#snapshot.length;
+  }
+
+  nameAt(index: number): string {
+    return toWireName(this.#snapshot.nodes[index]!.name);
+  }
+
+  indexOf(name: string): number {
+    const exact = fromWireName(name);
+    return exact === undefined ? this.length : this.#snapshot.after(this.#tree.cookieOf(exact) - 1);
+  }
+
+  load(from: number, to: number): Awaitable<void> {
+    return this.#tree.load(this.#snapshot, from, to);
+  }
+
+  nodeAt(index: number): TreeNode | undefined {
+    const node = this.#snapshot.nodes[index]!;
+    return node.attributes && !node.gone ? node : undefined;
+  }
+
+  attributesAt(index: number): NodeAttributes | undefined {
+    const node = this.nodeAt(index);
+    return node?.attributes && nodeAttributes(node, node.attributes);
+  }
+}
