@@ -62,7 +62,7 @@ export const defaultLimits: Limits = {
   authenticationTimeoutMs: 60_000,
   maxSessionsPerConnection: 2048,
   maxTreesPerSession: 1024,
-  maxOpensPerSession: 65_535,
+  maxOpensPerSession: 16_384,
   maxOpens: 262_144,
   maxCredits: 8192,
   maxAsyncPerConnection: 512,

@@ -68,6 +68,8 @@ function dispatch(
     open = request.openOrUndefined;
     const result = row.handle(request);
     if (!(result instanceof Promise)) return result;
+    // CLOSE waits for the others, and must not wait for itself.
+    if (request.header.command === Command.CLOSE) open = undefined;
     open?.begin();
     return result.catch((error: unknown) => failure(request, error)).finally(() => open?.end());
   } catch (error) {
@@ -178,7 +180,9 @@ function validate(request: Request, row: CommandRow): void {
 
 function findSession(request: Request, row: CommandRow, isRelated: boolean): void {
   const { chain, header, connection } = request;
+  if (isRelated && !chain.session) throw new StatusError(Status.INVALID_PARAMETER);
   const session = isRelated ? chain.session : connection.sessions.get(header.sessionId);
+  if (!isRelated) chain.restart();
   request.sessionOrUndefined = session;
   chain.session = session;
   if (request.sealed && session !== request.sealed) throw new StatusError(Status.USER_SESSION_DELETED);

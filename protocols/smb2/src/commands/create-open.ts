@@ -175,7 +175,8 @@ async function clearTheWay(
     await file.nextChange(request.signal);
     return false;
   }
-  if (isConflict) fail(Status.SHARING_VIOLATION);
+  // A preserved open may have given way to the break.
+  if (isConflict && file.sharingConflict(access, call.body.shareAccess)) fail(Status.SHARING_VIOLATION);
   return true;
 }
 

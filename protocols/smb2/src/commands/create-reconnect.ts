@@ -12,6 +12,8 @@ import { watchForLeases } from '../session/lease-watch.ts';
 import type { DurableReconnect, RequestContexts } from './create-contexts/request.ts';
 import { requestDurability } from './create-durable.ts';
 
+/** CreateGuid of an open that was made without one. */
+const NO_GUID = Buffer.alloc(16);
 const gone = (): never => fail(Status.OBJECT_NAME_NOT_FOUND);
 
 export async function reconnect(
@@ -36,8 +38,7 @@ export async function reconnect(
 function matches(request: Request, open: Open, wanted: DurableReconnect, contexts: RequestContexts): boolean {
   const { durable } = open;
   if (!durable || open.session !== undefined || open.share !== request.tree.share) return false;
-  if (durable.version !== wanted.version) return false;
-  if (wanted.version === 2 && durable.createGuid?.equals(wanted.createGuid!) !== true) return false;
+  if (wanted.createGuid && !wanted.createGuid.equals(durable.createGuid ?? NO_GUID)) return false;
   if (durable.userName !== request.session.identity.userName.toLowerCase()) return false;
   const { lease } = open;
   if ((lease === undefined) !== (contexts.lease === undefined)) return false;

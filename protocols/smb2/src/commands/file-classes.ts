@@ -1,4 +1,5 @@
 /** QUERY_INFO of files, one row for each information class ([MS-FSCC] 2.4). */
+import { createHash } from 'node:crypto';
 import type { Awaitable, NodeAttributes } from '../backend.ts';
 import { fail } from '../errors.ts';
 import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
@@ -161,6 +162,19 @@ function posix(open: Open, attributes: NodeAttributes, request: Request): Buffer
   ]);
 }
 
+const SHORT = /^[^. ]{1,8}(\.[^. ]{1,3})?$/;
+
+/** No short names are kept: one is made up, since some clients give up on a file without. */
+function shortName(open: Open): Buffer {
+  const name = open.share.namesOf(open.node).at(-1) ?? '';
+  if (name === '' || SHORT.test(name)) return named(name.toUpperCase());
+  const digest = createHash('sha256').update(name).digest('hex').slice(0, 3).toUpperCase();
+  const plain = name.toUpperCase().replace(/[^A-Z0-9.]/g, '');
+  const [base = '', ...rest] = plain.split('.');
+  const extension = rest.at(-1)?.slice(0, 3) ?? '';
+  return named(`${base.slice(0, 4)}${digest}~${extension === '' ? '' : `.${extension}`}`);
+}
+
 const { READ_ATTRIBUTES, READ_EA } = Access;
 
 /** By FileInformationClass. */
@@ -175,9 +189,9 @@ export const fileClasses: ReadonlyMap<number, FileClassRow> = new Map<number, Fi
   [FileClass.FULL_EA, { fixed: 8, access: READ_EA, encode: fullEa }],
   [FileClass.MODE, { fixed: 4, access: 0, encode: mode }],
   [FileClass.ALIGNMENT, { fixed: 4, access: 0, encode: alignment }],
-  [FileClass.ALL, { fixed: 100, access: READ_ATTRIBUTES, encode: all }],
-  [FileClass.ALTERNATE_NAME, { fixed: 4, access: 0, encode: () => fail(Status.OBJECT_NAME_NOT_FOUND) }],
-  [FileClass.STREAM, { fixed: 24, access: 0, encode: streams }],
+  [FileClass.ALL, { fixed: 104, access: READ_ATTRIBUTES, encode: all }],
+  [FileClass.ALTERNATE_NAME, { fixed: 8, access: 0, encode: shortName }],
+  [FileClass.STREAM, { fixed: 32, access: 0, encode: streams }],
   [FileClass.COMPRESSION, { fixed: 16, access: 0, encode: compression }],
   [FileClass.NETWORK_OPEN, { fixed: 56, access: READ_ATTRIBUTES, encode: networkOpen }],
   [FileClass.ATTRIBUTE_TAG, { fixed: 8, access: READ_ATTRIBUTES, encode: attributeTag }],

@@ -148,10 +148,10 @@ async function posix({ share }: Open, request: Request): Promise<Buffer> {
 /** By FileSystemInformationClass. */
 export const filesystemClasses: ReadonlyMap<number, FilesystemClassRow> = new Map<number, FilesystemClassRow>(
   [
-    [FsClass.VOLUME, { fixed: 18, encode: volume }],
+    [FsClass.VOLUME, { fixed: 24, encode: volume }],
     [FsClass.SIZE, { fixed: 24, encode: size }],
     [FsClass.DEVICE, { fixed: 8, encode: device }],
-    [FsClass.ATTRIBUTE, { fixed: 12, encode: attribute }],
+    [FsClass.ATTRIBUTE, { fixed: 20, encode: attribute }],
     [FsClass.CONTROL, { fixed: 48, encode: control }],
     [FsClass.FULL_SIZE, { fixed: 32, encode: fullSize }],
     [FsClass.OBJECT_ID, { fixed: 64, encode: objectId }],

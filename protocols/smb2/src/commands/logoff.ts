@@ -2,8 +2,8 @@ import { emptyReply } from '../session/reply.ts';
 import type { Reply } from '../session/reply.ts';
 import type { Request } from '../session/request.ts';
 
-/** [MS-SMB2] 3.3.5.6 */
+/** [MS-SMB2] 3.3.5.6: durable opens outlive it. */
 export function logoff(request: Request): Reply {
-  request.session.close(false);
+  request.session.close(true);
   return emptyReply();
 }

@@ -23,7 +23,7 @@ function acknowledgeOplock(request: Request): Reply {
   const { caching } = open;
   if (body.oplockLevel === OplockLevel.LEASE) return fail(Status.INVALID_PARAMETER);
   if (!(caching instanceof Oplock)) return fail(Status.INVALID_OPLOCK_PROTOCOL);
-  if (caching.breakingTo === undefined) return fail(Status.INVALID_DEVICE_STATE);
+  if (caching.breakingTo === undefined) return fail(Status.INVALID_OPLOCK_PROTOCOL);
   const state = oplockState(body.oplockLevel);
   if ((state & ~caching.breakingTo) !== 0) {
     caching.acknowledge(0);

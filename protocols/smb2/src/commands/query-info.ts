@@ -57,12 +57,12 @@ async function queryFilesystem(request: Request, open: Open, body: Body): Promis
 /** 3.3.5.20.3: a descriptor is never cut off; the error tells how long it is. */
 async function querySecurity(request: Request, open: Open, body: Body): Promise<Reply> {
   const parts = body.additionalInformation;
-  const open3 =
+  const readable =
     SecurityInformation.OWNER |
     SecurityInformation.GROUP |
     SecurityInformation.DACL |
     SecurityInformation.LABEL;
-  if ((parts & open3) !== 0 || parts === 0) requireAccess(open, Access.READ_CONTROL);
+  if ((parts & readable) !== 0) requireAccess(open, Access.READ_CONTROL);
   if ((parts & SecurityInformation.SACL) !== 0) requireAccess(open, Access.SYSTEM_SECURITY);
   const attributes = await open.share.backend.attributes(open.node, request);
   const descriptor = selectParts(await descriptorOf(open.share, open.node, attributes), parts);

@@ -42,6 +42,7 @@ async function writeFile(request: Request, open: Open, at: number, data: Buffer)
   if (data.length === 0) return;
   open.file.breakReadCaches(open);
   await changes.write(open.backend, offset, data, request);
+  open.position = offset + data.length;
 }
 
 function writePipe(open: PipeOpen, data: Buffer): void {

@@ -98,28 +98,26 @@ async function checkDescriptor(
   attributes: NodeAttributes,
   wanted: { explicit: number; isMaximal: boolean; bound: number },
 ): Promise<number> {
-  const identity = securityIdentity(session);
   const descriptor = await descriptorOf(share, node, attributes);
-  const maximal = accessCheck(descriptor, identity, Access.MAXIMUM_ALLOWED).granted & wanted.bound;
-  const missing = wanted.explicit & ~maximal;
-  const granted = wanted.explicit | (wanted.isMaximal ? maximal : 0);
-  if (missing === 0) return granted;
-  // A directory that lets its children be deleted and listed grants that much of them ([MS-FSA] 2.1.5.1.2.1).
+  const own = accessCheck(descriptor, securityIdentity(session), Access.MAXIMUM_ALLOWED).granted;
+  const needsMore = wanted.isMaximal || (wanted.explicit & ~own) !== 0;
+  const maximal = (needsMore ? own | (await grantedByParent(share, node, session)) : own) & wanted.bound;
+  if ((wanted.explicit & ~maximal) !== 0) throw new StatusError(Status.ACCESS_DENIED);
+  return wanted.explicit | (wanted.isMaximal ? maximal : 0);
+}
+
+/** A directory that lets its children be deleted or listed grants that much of them ([MS-FSA] 2.1.5.1.2.1). */
+async function grantedByParent(share: Share, node: Node, session: Session): Promise<number> {
   const place = share.backend.parent(share.backend.changes?.streams?.owner(node)?.node ?? node);
-  if (!place || (missing & ~(Access.DELETE | Access.READ_ATTRIBUTES)) !== 0)
-    throw new StatusError(Status.ACCESS_DENIED);
-  const caller = { caller: session.caller, signal: session.connection.server.neverAborted };
-  const above = await share.backend.attributes(place.directory, caller);
-  const fromAbove = accessCheck(
-    await descriptorOf(share, place.directory, above),
-    identity,
-    Access.MAXIMUM_ALLOWED,
-  ).granted;
-  const needed =
-    ((missing & Access.DELETE) === 0 ? 0 : Access.DELETE_CHILD) |
-    ((missing & Access.READ_ATTRIBUTES) === 0 ? 0 : Access.READ_DATA);
-  if ((needed & ~fromAbove) !== 0) throw new StatusError(Status.ACCESS_DENIED);
-  return granted;
+  if (!place) return 0;
+  const call = { caller: session.caller, signal: session.connection.server.neverAborted };
+  const attributes = await share.backend.attributes(place.directory, call);
+  const descriptor = await descriptorOf(share, place.directory, attributes);
+  const { granted } = accessCheck(descriptor, securityIdentity(session), Access.MAXIMUM_ALLOWED);
+  return (
+    ((granted & Access.DELETE_CHILD) === 0 ? 0 : Access.DELETE) |
+    ((granted & Access.READ_DATA) === 0 ? 0 : Access.READ_ATTRIBUTES)
+  );
 }
 
 /** MaximalAccess of MxAc: what an open with MAXIMUM_ALLOWED would get. */

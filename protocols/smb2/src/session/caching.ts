@@ -11,6 +11,8 @@ export abstract class Caching {
   state: number;
   /** What the client was asked to come down to, while its acknowledgement is awaited. */
   breakingTo: number | undefined;
+  /** An open waits for the break: it stays blocked until the last step is acknowledged. */
+  blocking = false;
   /** What later conflicts want it to come down to. */
   #required = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -27,7 +29,7 @@ export abstract class Caching {
   protected abstract notify(to: number, ackRequired: boolean): boolean;
   /** Whether coming down from `state` has to be acknowledged. */
   protected abstract needsAck(): boolean;
-  /** The step that is asked for on the way to `required`. */
+  /** What is asked for first on the way to `required`. */
   protected abstract step(required: number): number;
   /** The client did not answer or is not there. */
   protected abstract abandoned(to: number): void;
@@ -47,11 +49,10 @@ export abstract class Caching {
     }
     if ((this.state & ~to) === 0) return false;
     this.#required = this.state & to;
-    return this.#send();
+    return this.#send(this.step(this.#required));
   }
 
-  #send(): boolean {
-    const to = this.step(this.#required);
+  #send(to: number): boolean {
     const ack = this.needsAck();
     if (!ack) {
       this.notify(to, false);
@@ -67,6 +68,7 @@ export abstract class Caching {
     }
     this.#timer = setTimeout(() => {
       this.#finish();
+      this.blocking = false;
       this.state = LeaseState.NONE;
       this.file.changed();
     }, this.#timeoutMs);
@@ -80,7 +82,11 @@ export abstract class Caching {
     if ((state & ~this.breakingTo) !== 0) throw new StatusError(Status.REQUEST_NOT_ACCEPTED);
     this.#finish();
     this.state = state;
-    if ((state & ~this.#required) !== 0) this.#send();
+    // The handle goes before the rest does: RWH, RH, R, none.
+    const isHandle = (state & LeaseState.HANDLE) !== 0 && (this.#required & LeaseState.HANDLE) === 0;
+    const next = isHandle ? state & ~LeaseState.HANDLE : this.#required;
+    if ((state & ~this.#required) !== 0 && this.#send(next)) return;
+    this.blocking = false;
     this.file.changed();
   }
 
@@ -93,6 +99,7 @@ export abstract class Caching {
   /** Ends it without a word: the last open is gone. */
   drop(): void {
     this.#finish();
+    this.blocking = false;
     this.state = LeaseState.NONE;
   }
 

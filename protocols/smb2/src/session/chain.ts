@@ -34,6 +34,14 @@ export class Chain {
     this.sealed = sealed;
   }
 
+  /** An unrelated request takes nothing over, and neither do those after it from before it. */
+  restart(): void {
+    this.session = undefined;
+    this.tree = undefined;
+    this.open = undefined;
+    this.failure = undefined;
+  }
+
   add(request: Request, answer: Reply): void {
     this.#ready.push({ request, reply: answer });
   }
@@ -70,10 +78,8 @@ export class Chain {
   }
 
   #flushCompound(ready: readonly { request: Request; reply: Reply }[]): void {
-    const sizes = ready.map(({ reply: one }, index) => {
-      const size = HEADER_SIZE + one.length;
-      return index === ready.length - 1 ? size : align(size, 8);
-    });
+    // Windows and Samba pad the last one too.
+    const sizes = ready.map(({ reply: one }) => align(HEADER_SIZE + one.length, 8));
     const end = MESSAGE + sizes.reduce((sum, size) => sum + size, 0);
     const buffer = Buffer.allocUnsafe(end);
     let at = MESSAGE;

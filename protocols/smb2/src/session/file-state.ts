@@ -52,11 +52,14 @@ export class FileState {
     return false;
   }
 
-  /** Takes the read caches of everybody but `open`'s own client away: the content changes. */
+  /**
+   * Takes the read caches of everybody but `open`'s own client away: the content changes. A level II oplock does not
+   * even survive a write of its own client.
+   */
   breakReadCaches(open: Open | undefined): void {
-    if (this.opens.size < 2 && open !== undefined) return;
     for (const caching of this.cachings()) {
-      if (open && caching.sameAs(open)) continue;
+      const isShared = caching.kind === 'oplock' && caching.state === LeaseState.READ;
+      if (open && caching.sameAs(open) && !isShared) continue;
       if (caching.state !== LeaseState.NONE) caching.breakTo(LeaseState.NONE);
     }
   }

@@ -37,11 +37,14 @@ export function breakForOpen(
   let wait = false;
   for (const caching of file.cachings()) {
     if (caching === open.own) continue;
+    if (caching.breaking && caching.blocking) wait = true;
     const { state } = caching;
     let to = state & ~decisive;
     if (open.overwrites) to &= ~(HANDLE | READ);
     if ((state & ~to) === 0) continue;
-    if (caching.breakTo(to) && (caching.state & decisive) !== 0) wait = true;
+    if (!caching.breakTo(to) || (state & decisive) === 0) continue;
+    caching.blocking = true;
+    wait = true;
   }
   return wait;
 }
@@ -54,6 +57,10 @@ export function grantCaching(server: ServerState, open: Open, request: CachingRe
 
 function grantOplock(server: ServerState, open: Open, wanted: number): void {
   if (open.isDirectory || wanted === NONE) return;
+  const others = [...open.file.cachings()];
+  // An oplock cannot live beside a handle lease, nor one of an attribute-only open beside any other.
+  if (others.some(({ kind, state }) => kind === 'lease' && (state & HANDLE) !== 0)) return;
+  if (others.length > 0 && isStatAccess(open.grantedAccess)) return;
   const granted = oplockState(oplockLevel(wanted & permitted(open, undefined)));
   if (granted !== NONE)
     open.caching = new Oplock(open.file, open, granted, server.limits.oplockBreakTimeoutMs);
@@ -85,8 +92,9 @@ function grantLease(server: ServerState, open: Open, request: LeaseRequest | und
   const lease = existing ?? newLease(server, open, id, request);
   lease.opens.add(open);
   open.caching = lease;
-  // A lease is only ever extended, and not while it is being broken (3.3.5.9.8).
-  if (!lease.breaking && (lease.state & ~granted) === 0) lease.upgrade(granted);
+  // A lease is only ever extended, to all that was asked for, and not while it is being broken (3.3.5.9.8).
+  const isUpgrade = existing === undefined || existing.state === NONE || granted === request.state;
+  if (isUpgrade && !lease.breaking && (lease.state & ~granted) === 0) lease.upgrade(granted);
 }
 
 function newLease(server: ServerState, open: Open, id: string, request: LeaseRequest): Lease {

@@ -47,7 +47,6 @@ export class Lease extends Caching {
     this.epoch = (this.epoch + 1) & 0xffff;
   }
 
-  /** A handle or write lease that loses everything keeps READ for one more step. */
   protected step(required: number): number {
     return required;
   }

@@ -33,11 +33,9 @@ export class RangeLocks {
 
   /** The lock that stands in the way of a new one, if any. */
   conflict(open: Open, offset: bigint, length: bigint, exclusive: boolean): RangeLock | undefined {
+    // A shared lock may lie on an exclusive one of the same open; an exclusive one never lies on another.
     return this.#locks.find(
-      (lock) =>
-        (exclusive || lock.exclusive) &&
-        overlaps(lock, offset, length) &&
-        (exclusive || lock.open !== open || lock.exclusive),
+      (lock) => (exclusive || (lock.exclusive && lock.open !== open)) && overlaps(lock, offset, length),
     );
   }
 

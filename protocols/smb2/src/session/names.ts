@@ -88,7 +88,8 @@ function splitStream(last: string): { name: string; stream: string | undefined }
 }
 
 function checkName(name: string, posix: boolean): void {
-  if (name === '' || name === '.' || name === '..' || name.length > LONGEST_NAME) invalid();
+  if (name === '..') throw new StatusError(Status.OBJECT_PATH_SYNTAX_BAD);
+  if (name === '' || name === '.' || name.length > LONGEST_NAME) invalid();
   if (posix ? name.includes('\0') || name.includes('/') : FORBIDDEN.test(name)) invalid();
 }
 

@@ -97,7 +97,10 @@ export class Request implements CallContext {
   chainedOpen(at: number): AnyOpen {
     const isRelated = (this.header.flags & HeaderFlags.RELATED_OPERATIONS) !== 0;
     if (!isRelated || this.packet.readBigUInt64LE(at + 8) !== RELATED_ID) return this.findOpen(at);
-    return this.chain.open ?? this.#missing(Status.INVALID_PARAMETER);
+    const { open } = this.chain;
+    return open && this.session.opens.get(open.volatileId) === open
+      ? open
+      : this.#missing(Status.FILE_CLOSED);
   }
 
   #missing(status: NtStatus): never {

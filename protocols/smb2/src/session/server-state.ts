@@ -11,7 +11,7 @@ import type { Lease } from './lease.ts';
 import { LogonThrottle } from './logon-throttle.ts';
 import type { Open } from './open.ts';
 import { PersistentIds } from './persistent-id.ts';
-import { randomId } from './random-id.ts';
+import { randomId32 } from './random-id.ts';
 import type { Session } from './session.ts';
 import { Share } from './share.ts';
 import type { ShareOptions } from './share.ts';
@@ -109,10 +109,7 @@ export class ServerState {
   }
 
   newSessionId(): number {
-    for (;;) {
-      const id = randomId();
-      if (!this.sessions.has(id)) return id;
-    }
+    return randomId32(this.sessions);
   }
 
   keepDurable(open: Open): void {

@@ -1,6 +1,6 @@
 /**
  * Serves shares in memory, for real clients and conformance suites: `node dist/testing/memory-server.js [PORT]`.
- * `rw` for the users `user` and `second` (passwords `pass` and `pass2`) and `ro`, a read-only guest share with a few files.
+ * `rw` (and `rw2` to `rw5`) for the users `user` and `second` (passwords `pass` and `pass2`) and `ro`, a read-only guest share with a few files.
  */
 import { createHash } from 'node:crypto';
 import { MemoryShare } from '../memory/memory-share.ts';
@@ -26,7 +26,12 @@ const server = new SmbServer({
     { name: 'second', password: 'pass2' },
   ],
   shares: [
-    { name: 'rw', comment: 'read and write', backend: new MemoryShare({ capacity: 2 ** 31 }), guest: false },
+    ...['rw', 'rw2', 'rw3', 'rw4', 'rw5'].map((name) => ({
+      name,
+      comment: 'read and write',
+      backend: new MemoryShare({ capacity: 2 ** 30 }),
+      guest: false,
+    })),
     { name: 'ro', comment: 'read only', backend: readOnly, guest: true },
   ],
   hooks: {

@@ -1,5 +1,5 @@
 /** The create contexts of a request, each decoded once ([MS-SMB2] 2.2.13.2). */
-import { MalformedError } from '../../errors.ts';
+import { MalformedError, StatusError } from '../../errors.ts';
 import type { Limits } from '../../limits.ts';
 import {
   allocationSize,
@@ -15,6 +15,7 @@ import {
   readU64,
 } from '../../wire/create-contexts.ts';
 import type { FileId } from '../../wire/file-id.ts';
+import { Status } from '../../wire/status.ts';
 
 export interface LeaseRequest {
   readonly version: 1 | 2;
@@ -69,6 +70,7 @@ export function decodeContexts(chain: Buffer, limits: Limits): RequestContexts {
       throw new MalformedError(`create context ${name} of ${data.length} bytes`);
     return data;
   };
+  checkDurableContexts(new Set(contexts.map(({ name }) => name)));
   const mxac = of('MxAc');
   if (mxac && mxac.length !== 0 && mxac.length !== 8) throw new MalformedError('create context MxAc');
   const alsi = exactly('AlSi', allocationSize.size);
@@ -89,6 +91,18 @@ export function decodeContexts(chain: Buffer, limits: Limits): RequestContexts {
     apple: of('AAPL'),
     appInstance: appInstance && Buffer.from(appInstance.subarray(4, 20)),
   };
+}
+
+/** The versions of durable requests and reconnects do not mix (3.3.5.9.6, 3.3.5.9.7, 3.3.5.9.10, 3.3.5.9.12). */
+function checkDurableContexts(names: ReadonlySet<string>): void {
+  const excluded: readonly (readonly [string, readonly string[]])[] = [
+    ['DHnQ', ['DH2Q', 'DH2C']],
+    ['DHnC', ['DH2Q', 'DH2C']],
+    ['DH2Q', ['DH2C']],
+  ];
+  for (const [name, others] of excluded)
+    if (names.has(name) && others.some((other) => names.has(other)))
+      throw new StatusError(Status.INVALID_PARAMETER);
 }
 
 function decodeLease(data: Buffer | undefined): LeaseRequest | undefined {

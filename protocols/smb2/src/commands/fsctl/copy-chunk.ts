@@ -71,7 +71,6 @@ export async function copyChunk(
     written++;
   }
   const bytesWritten = chunks.slice(0, written).reduce((sum, { length }) => sum + length, 0);
-  if (failed !== Status.SUCCESS && written === 0) return fail(failed);
   return {
     output: copyResponse.toBuffer({
       chunksWritten: written,
@@ -102,10 +101,9 @@ function findSource(request: Request, key: Buffer): Open {
 
 function checkRights(source: Open, target: Open, needsRead: boolean): void {
   if (source.isDirectory || target.isDirectory) fail(Status.INVALID_DEVICE_REQUEST);
-  if ((source.grantedAccess & (Access.READ_DATA | Access.EXECUTE)) === 0) fail(Status.ACCESS_DENIED);
+  if ((source.grantedAccess & Access.READ_DATA) === 0) fail(Status.ACCESS_DENIED);
   if ((target.grantedAccess & (Access.WRITE_DATA | Access.APPEND_DATA)) === 0) fail(Status.ACCESS_DENIED);
-  if (needsRead && (target.grantedAccess & (Access.READ_DATA | Access.EXECUTE)) === 0)
-    fail(Status.ACCESS_DENIED);
+  if (needsRead && (target.grantedAccess & Access.READ_DATA) === 0) fail(Status.ACCESS_DENIED);
 }
 
 async function copyOne(request: Request, source: Open, target: Open, chunk: Chunk): Promise<NtStatus> {

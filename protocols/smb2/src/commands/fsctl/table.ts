@@ -7,7 +7,9 @@ import type { NtStatus } from '../../wire/status.ts';
 import { copyChunk, requestResumeKey } from './copy-chunk.ts';
 import { networkInterfaces, validateNegotiate } from './negotiation.ts';
 import { pipeTransceive } from './pipe.ts';
+import { getCompression, objectId, setCompression } from './object.ts';
 import { getReparsePoint } from './reparse.ts';
+import { queryAllocatedRanges, setSparse, setZeroData } from './sparse.ts';
 
 export interface FsctlResult {
   readonly output: Buffer;
@@ -38,6 +40,11 @@ export const Fsctl = {
   VALIDATE_NEGOTIATE_INFO: 0x00140204,
   GET_REPARSE_POINT: 0x000900a8,
   CREATE_OR_GET_OBJECT_ID: 0x000900c0,
+  GET_COMPRESSION: 0x0009003c,
+  SET_COMPRESSION: 0x0009c040,
+  SET_SPARSE: 0x000900c4,
+  SET_ZERO_DATA: 0x000980c8,
+  QUERY_ALLOCATED_RANGES: 0x000940cf,
 } as const;
 
 export const fsctls: ReadonlyMap<number, FsctlRow> = new Map<number, FsctlRow>([
@@ -56,5 +63,10 @@ export const fsctls: ReadonlyMap<number, FsctlRow> = new Map<number, FsctlRow>([
   [Fsctl.QUERY_NETWORK_INTERFACE_INFO, { open: false, handle: networkInterfaces }],
   [Fsctl.VALIDATE_NEGOTIATE_INFO, { open: false, handle: validateNegotiate }],
   [Fsctl.GET_REPARSE_POINT, { handle: getReparsePoint }],
-  [Fsctl.CREATE_OR_GET_OBJECT_ID, { handle: refuse(Status.NOT_SUPPORTED) }],
+  [Fsctl.CREATE_OR_GET_OBJECT_ID, { handle: objectId }],
+  [Fsctl.GET_COMPRESSION, { handle: getCompression }],
+  [Fsctl.SET_COMPRESSION, { handle: setCompression }],
+  [Fsctl.SET_SPARSE, { handle: setSparse }],
+  [Fsctl.SET_ZERO_DATA, { handle: setZeroData }],
+  [Fsctl.QUERY_ALLOCATED_RANGES, { handle: queryAllocatedRanges }],
 ]);
