@@ -88,7 +88,7 @@ function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>)
     return {
       name,
       comment: 'served by Holdfast',
-      backend: backend as unknown as ShareOptions['backend'],
+      backend: backend,
       guest,
       ...(guest ? {} : { users: users.map((user) => user.name) }),
       allow: (address: string) => clients.allows(address),
