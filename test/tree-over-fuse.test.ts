@@ -3,11 +3,12 @@ import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once, EventEmitter } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TreeError } from '../src/source/errors.ts';
-import { Source } from '../src/source/source.ts';
+import { createLanes } from '../src/source/lanes.ts';
+import { Source, type QuarantineEvent } from '../src/source/source.ts';
 import { Identity } from '../src/tree/identity.ts';
 import type { TreeNode } from '../src/tree/node.ts';
 import { Tree } from '../src/tree/tree.ts';
-import { FuseTree, type FuseTreeOptions } from './kit/fuse.ts';
+import { FuseTree, releasePath, type FuseTreeOptions } from './kit/fuse.ts';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -22,7 +23,8 @@ class Setup extends EventEmitter {
   private constructor(fuse: FuseTree) {
     super();
     this.fuse = fuse;
-    this.source = new Source({ path: fuse.mountpoint, expectFuse: true });
+    const deadlines = { data: 700, metadata: 700, probe: 300 };
+    this.source = new Source({ path: fuse.mountpoint, expectFuse: true, lanes: createLanes({ deadlines }) });
     this.source.onState((state) => this.emit('state', state));
     this.tree = new Tree({ identity: new Identity('holdfast', 'dfs'), source: this.source, times: 'auto' });
   }
@@ -167,5 +169,56 @@ describe('a FUSE tree', () => {
     expect(await code(setup.tree.list(setup.tree.root))).toBe('down');
     await setup.fuse.heal();
     expect((await setup.tree.list(setup.tree.root)).length).toBeGreaterThan(0);
+  });
+
+  it('with one file that hangs gives its readers an error, then at once, and leaves its siblings alone', async () => {
+    const setup = await Setup.start();
+    const events: QuarantineEvent[] = [];
+    setup.source.onTrouble((event) => events.push(event));
+    const bad = await setup.at(releasePath(0, 'video.mkv'));
+    const good = await setup.at(releasePath(1, 'video.mkv'));
+    await setup.fuse.hang(bad.path, 'read');
+    const outcomes = Array.from({ length: 60 }, (_, i) => code(setup.bytes(bad, i * 65_536, 65_536)));
+    await setup.fuse.whenHeld(4);
+    expect((await setup.bytes(good, 1 << 20)).length).toBe(4096);
+    expect((await setup.tree.list(good.parent!)).length).toBe(2);
+    expect(new Set(await Promise.all(outcomes))).toEqual(new Set(['timeout']));
+    expect(events).toMatchObject([{ path: bad.path, aspect: 'content', released: false, strikes: 1 }]);
+    // In its cool-down it is not asked again.
+    expect(await code(setup.bytes(bad))).toBe('timeout');
+    expect(await setup.fuse.held()).toBeLessThanOrEqual(4);
+    expect(setup.source.state).toBe('live');
+    await setup.fuse.heal();
+  });
+
+  it('with one lookup that hangs still finds what lies in other directories', async () => {
+    const setup = await Setup.start({ entryTimeoutSeconds: 0 });
+    const bad = await setup.at(releasePath(0));
+    const good = await setup.at(releasePath(1));
+    await setup.tree.list(bad);
+    await setup.fuse.hang(releasePath(0, 'video.mkv'), 'lookup');
+    const stuck = code(setup.tree.lookup(bad, 'video.mkv'));
+    await setup.fuse.whenHeld(1);
+    expect((await setup.tree.lookup(good, 'video.mkv')).kind).toBe('file');
+    expect(await stuck).toBe('timeout');
+    expect(setup.source.quarantined).toBe(1);
+    await setup.fuse.heal();
+  });
+
+  it('that hangs altogether is stuck, keeps answering what it knows, and goes on when it wakes', async () => {
+    const setup = await Setup.start();
+    const file = await setup.firstFile();
+    const all = await setup.at('/__all__');
+    const listing = await setup.tree.list(all);
+    const attributes = await setup.tree.attributes(file);
+    await setup.fuse.hang();
+    await setup.state('stuck');
+    expect(await setup.tree.attributes(file)).toBe(attributes);
+    expect(await setup.tree.list(all)).toBe(listing);
+    expect(await code(setup.bytes(file))).toBe('down');
+    const resumed = setup.tree.resume(() => setup.bytes(file), new TreeError('down'), 30_000);
+    await setup.fuse.heal();
+    expect((await resumed).length).toBe(4096);
+    expect(setup.source).toMatchObject({ state: 'live', quarantined: 0 });
   });
 });

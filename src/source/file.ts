@@ -13,6 +13,7 @@ interface WantedRead {
 
 /** A read that holds one of the file's places until the kernel lets go of it, or its descriptor is given up. */
 interface Flight {
+  readonly since: number;
   descriptor: Descriptor | undefined;
   holdsPlace: boolean;
 }
@@ -26,6 +27,8 @@ export class SourceFile {
   readonly #flights = new Set<Flight>();
   #places = 0;
   #waiting: WantedRead[] = [];
+  /** Whether the last read came back quickly: until one has, and while one does not, buffered reads are a risk. */
+  #prompt = false;
 
   constructor(pool: FilePool, path: string) {
     this.#pool = pool;
@@ -66,10 +69,10 @@ export class SourceFile {
   }
 
   #begin(wanted: WantedRead): void {
-    const flight: Flight = { descriptor: undefined, holdsPlace: true };
+    const mode = this.#pool.modeFor(this.#isPrompt());
+    const flight: Flight = { since: performance.now(), descriptor: undefined, holdsPlace: true };
     this.#flights.add(flight);
     this.#places += 1;
-    const mode = this.#pool.mode;
     const held = this.#descriptors.get(mode);
     if (held && held.epoch === this.#pool.watch.epoch && this.#pool.watch.state === 'live') {
       this.#submit(flight, held, wanted);
@@ -82,6 +85,12 @@ export class SourceFile {
         wanted.reject(error);
       },
     );
+  }
+
+  #isPrompt(): boolean {
+    if (!this.#prompt) return false;
+    for (const { since } of this.#flights) return performance.now() - since < SourceLimits.slowRead;
+    return true;
   }
 
   #submit(flight: Flight, descriptor: Descriptor, { target, position, resolve, reject }: WantedRead): void {
@@ -102,6 +111,7 @@ export class SourceFile {
         : this.#readPart(descriptor, target, position, letGo);
     done.then(
       (length) => {
+        this.#prompt = performance.now() - flight.since < SourceLimits.slowRead;
         this.#pool.quarantine.answered('content', this.path);
         resolve(length);
       },

@@ -2,10 +2,11 @@
  * Pooled descriptors: for each open path one, shared by everybody, kept a while after the last use. NFS has no close,
  * and a fresh open would make the kernel drop the pages it holds of the file.
  *
- * Reads are buffered: a page that several consumers want is fetched once, and the kernel reads a little ahead. But
- * buffered reads that hang fill FUSE's background queue (12 requests), and then no file of the mount can be read
- * through the page cache. Direct reads use no such queue. So when several buffered reads are slow at once, everything
- * new is read directly until they have come to an end.
+ * Reads are buffered where that is safe: a page that several consumers want is fetched once, and the kernel reads a
+ * little ahead. But buffered reads that hang, with what the kernel reads ahead of them, fill FUSE's background queue (12
+ * requests), and then no file of the mount can be read through the page cache. Direct reads use no such queue. So the
+ * first reads of a file are direct, until one has come back quickly, and again as soon as one does not; and while
+ * several buffered reads are slow, everything is read directly.
  */
 import { close, constants, fstat, open, readlink, type Stats } from 'node:fs';
 import { TreeError, fromErrno } from './errors.ts';
@@ -51,6 +52,8 @@ export class FilePool {
   /** When each buffered read in the kernel began, in that order. */
   readonly #buffered = new Set<{ readonly since: number }>();
   readonly #sweep: NodeJS.Timeout;
+  /** A source that refuses O_DIRECT. */
+  #buffersOnly = false;
 
   constructor({ root, watch, lanes, quarantine, fuse }: FilePoolOptions) {
     this.#root = root;
@@ -65,9 +68,10 @@ export class FilePool {
     return this.#files.size;
   }
 
-  /** How to read now. */
-  get mode(): ReadMode {
-    if (!this.#fuse) return 'buffered';
+  /** How to read now, from a file that has lately answered quickly or not. */
+  modeFor(prompt: boolean): ReadMode {
+    if (!this.#fuse || this.#buffersOnly) return 'buffered';
+    if (!prompt) return 'direct';
     const old = performance.now() - SourceLimits.slowRead;
     let slow = 0;
     for (const { since } of this.#buffered) {
@@ -135,6 +139,10 @@ export class FilePool {
       const failure = fromErrno(error);
       if (failure.code === 'noent' || failure.code === 'notdir') await this.watch.confirm(epoch);
       if (failure.code === 'timeout') throw await this.#openMissed(path, epoch, failure);
+      if (failure.code === 'inval' && mode === 'direct') {
+        this.#buffersOnly = true;
+        return this.open(path, 'buffered');
+      }
       throw failure;
     }
     const descriptor: Descriptor = { fd, epoch, mode, inFlight: 0, doomed: false, closed: false };

@@ -21,7 +21,7 @@ export const SourceLimits = {
   idleTime: 60_000,
   /** A buffered read that takes longer is slow; when this many are at once, others go past them directly. */
   slowRead: 1_000,
-  slowBuffered: 6,
+  slowBuffered: 3,
   /** Direct reads are split into parts of this size, bytes: twice what the kernel asks FUSE for at a time. */
   directPart: 256 * 1024,
   /** Lookups and listings in one directory at once: one that hangs must not take every metadata thread. */

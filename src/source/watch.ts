@@ -1,12 +1,12 @@
 /**
- * Is the source there? Judged from /proc/self/mountinfo, which cannot hang, and from a bounded statfs, which may.
+ * Is the source there? Judged from /proc/self/mountinfo, which cannot hang, and from a bounded lookup and statfs, which may.
  *
  * Only a live source may say "no such file". Whoever got such an answer asks `confirm` before believing it: the
  * mount must still be the one under which the question was asked.
  */
-import { readFile, statfs } from 'node:fs';
+import { lstat, readFile, statfs } from 'node:fs';
 import { TreeError, fromErrno } from './errors.ts';
-import type { Lane } from './lanes.ts';
+import type { Callback, Lane } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 import { coveringMount, isFuse, type Mount } from './mountinfo.ts';
 
@@ -37,6 +37,7 @@ export class SourceWatch {
   #next: Promise<Mount | undefined> | undefined;
   #probing: Promise<void> | undefined;
   #probedAt = 0;
+  #probes = 0;
   /** The mount whose probe has missed its deadline and has not come back. */
   #hungProbe: Mount | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -192,7 +193,7 @@ export class SourceWatch {
     try {
       const result = await this.#options.lane.run<{ type: number }>(
         (done) =>
-          statfs(this.#path, (error, value) => {
+          this.#probeOnce((error, value) => {
             if (this.#hungProbe === asked) this.#hungProbe = undefined;
             done(error, value);
           }),
@@ -211,6 +212,19 @@ export class SourceWatch {
         this.#set('stuck', 'the source does not answer');
       } else this.#set('down', failure.message);
     }
+  }
+
+  /**
+   * Looks up a name that cannot be cached, as it was never asked for, and only then the type: some daemons answer
+   * statfs while nothing else moves.
+   */
+  #probeOnce(done: Callback<{ type: number }>): void {
+    this.#probes += 1;
+    const path = Buffer.from(`${this.#options.path}/.holdfast-probe-${this.#probes}`, 'latin1');
+    lstat(path, (error) => {
+      if (error && error.code !== 'ENOENT') done(error, { type: 0 });
+      else statfs(this.#path, done);
+    });
   }
 
   #set(state: SourceState, reason: string): void {
