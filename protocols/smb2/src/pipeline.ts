@@ -96,10 +96,14 @@ function finish(request: Request, row: CommandRow | undefined, answer: Reply | u
 }
 
 function failure(request: Request, error: unknown): Reply {
-  if (request.abandoned !== undefined) return errorReply(request.abandoned);
   if (error instanceof DetailedStatusError)
     return errorReply(error.status, error.data, request.connection.dialect === Dialect.SMB_3_1_1);
-  if (error instanceof StatusError) return errorReply(error.status);
+  if (error instanceof StatusError) {
+    // A backend that was told to stop says CANCELLED, whatever the reason.
+    const isStopped = error.status === Status.CANCELLED && request.abandoned !== undefined;
+    return errorReply(isStopped ? request.abandoned : error.status);
+  }
+  if (request.abandoned !== undefined) return errorReply(request.abandoned);
   if (error instanceof MalformedError) {
     const { address, port } = request.connection;
     request.server.hooks.malformed?.({ address, port, reason: error.message });

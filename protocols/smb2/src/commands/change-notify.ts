@@ -20,8 +20,11 @@ export async function changeNotify(request: Request): Promise<Reply> {
   if (session.notifies >= server.limits.maxNotifiesPerSession) return fail(Status.INSUFFICIENT_RESOURCES);
   open.notify ??= new NotifyQueue(
     open,
-    body.completionFilter,
-    (body.flags & WATCH_TREE) !== 0,
+    {
+      filter: body.completionFilter,
+      recursive: (body.flags & WATCH_TREE) !== 0,
+      outputSize: body.outputBufferLength,
+    },
     server.limits.maxNotifyEvents,
   );
   session.notifies++;

@@ -126,7 +126,7 @@ async function openExisting(
     if (!(await clearTheWay(request, call, file, overwrites ? granted : access, overwrites)))
       return undefined;
     // Nothing may come between the last check and this.
-    const open = register(request, call, file, access, attributes);
+    const open = register(request, call, file, access, attributes, overwrites);
     return await complete(request, call, open, overwrites ? attributes : undefined, isNewStream);
   } finally {
     share.release(file);
@@ -186,6 +186,7 @@ function register(
   file: FileState,
   access: number,
   attributes: NodeAttributes,
+  overwrites: boolean,
 ): Open {
   const { server, tree, share } = request;
   const open = new Open(server, file, tree, {
@@ -197,7 +198,11 @@ function register(
     isDirectory: attributes.kind === 'directory',
     posix: call.posix,
   });
-  grantCaching(server, open, { oplockLevel: call.body.oplockLevel, lease: call.contexts.lease });
+  grantCaching(server, open, {
+    oplockLevel: call.body.oplockLevel,
+    lease: call.contexts.lease,
+    overwrites,
+  });
   watchForLeases(open);
   requestDurability(request, open, call.contexts.durable);
   return open;
@@ -265,7 +270,7 @@ async function createNew(request: Request, call: CreateCall, found: Resolved): P
   const access =
     (wanted & Access.MAXIMUM_ALLOWED) === 0 ? wanted : Access.ALL | (wanted & ~Access.MAXIMUM_ALLOWED);
   if ((wanted & Access.SYSTEM_SECURITY) !== 0) return fail(Status.PRIVILEGE_NOT_HELD);
-  const open = register(request, call, share.fileOf(node), access, attributes);
+  const open = register(request, call, share.fileOf(node), access, attributes, false);
   return await complete(request, call, open, undefined, true);
 }
 

@@ -98,6 +98,7 @@ async function reopenAfterRestart(
   grantCaching(server, open, {
     oplockLevel: contexts.lease ? OplockLevel.LEASE : oplockLevel,
     lease: contexts.lease,
+    overwrites: false,
   });
   watchForLeases(open);
   requestDurability(request, open, {

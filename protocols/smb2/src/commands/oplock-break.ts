@@ -39,5 +39,5 @@ function acknowledgeLease(request: Request): Reply {
   const lease = request.server.leases.get(leaseId(request.connection.clientGuid, body.leaseKey));
   if (!lease) throw new StatusError(Status.OBJECT_NAME_NOT_FOUND);
   lease.acknowledge(body.leaseState);
-  return reply(leaseBreakAck, { flags: 0, leaseKey: lease.key, leaseState: lease.state, duration: 0n });
+  return reply(leaseBreakAck, { flags: 0, leaseKey: lease.key, leaseState: body.leaseState, duration: 0n });
 }

@@ -30,7 +30,10 @@ export async function rename(request: Request, open: Open, data: Buffer): Promis
   const { share, file, node } = open;
   const changes = share.backend.changes ?? fail(Status.MEDIA_WRITE_PROTECTED);
   const target = decodeTarget(data);
-  if (target.name.startsWith(':')) return await renameStream(open, target);
+  if (target.name.startsWith(':')) {
+    await renameStream(open, target);
+    return;
+  }
   if (changes.streams?.owner(node)) return fail(Status.INVALID_PARAMETER);
   if (node === share.backend.root) return fail(Status.INVALID_PARAMETER);
   for (const other of file.opens)

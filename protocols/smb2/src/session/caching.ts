@@ -27,6 +27,11 @@ export abstract class Caching {
   abstract readonly kind: 'oplock' | 'lease';
   /** Tells the client. Returns false when there is nobody to tell. */
   protected abstract notify(to: number, ackRequired: boolean): boolean;
+  /** A new series of breaks starts. */
+  protected begin(): void {
+    // Only leases count them.
+  }
+
   /** Whether coming down from `state` has to be acknowledged. */
   protected abstract needsAck(): boolean;
   /** What is asked for first on the way to `required`. */
@@ -49,6 +54,7 @@ export abstract class Caching {
     }
     if ((this.state & ~to) === 0) return false;
     this.#required = this.state & to;
+    this.begin();
     return this.#send(this.step(this.#required));
   }
 

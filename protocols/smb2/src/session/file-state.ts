@@ -10,9 +10,14 @@ const READS = Access.READ_DATA | Access.EXECUTE;
 const WRITES = Access.WRITE_DATA | Access.APPEND_DATA;
 const SHARED_RIGHTS = READS | WRITES | Access.DELETE;
 
+const STAT_RIGHTS = Access.READ_ATTRIBUTES | Access.WRITE_ATTRIBUTES | Access.SYNCHRONIZE;
+
 /** Opens that look at attributes only take part in no share mode and break no oplock. */
-export const isStatAccess = (access: number): boolean =>
-  (access & ~(Access.READ_ATTRIBUTES | Access.WRITE_ATTRIBUTES | Access.SYNCHRONIZE)) === 0;
+export const isStatAccess = (access: number): boolean => (access & ~STAT_RIGHTS) === 0;
+
+/** Leases, unlike oplocks, also put up with a reader of the descriptor. */
+export const isLeaseStatAccess = (access: number): boolean =>
+  (access & ~(STAT_RIGHTS | Access.READ_CONTROL)) === 0;
 
 const clashes = (access: number, share: number): boolean =>
   ((access & READS) !== 0 && (share & ShareAccess.READ) === 0) ||

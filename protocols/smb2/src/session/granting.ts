@@ -3,7 +3,7 @@ import type { LeaseRequest } from '../commands/create-contexts/request.ts';
 import { StatusError } from '../errors.ts';
 import { Dialect, LeaseState, OplockLevel } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
-import { isStatAccess } from './file-state.ts';
+import { isLeaseStatAccess, isStatAccess } from './file-state.ts';
 import type { FileState } from './file-state.ts';
 import { isLeaseState, Lease, leaseId } from './lease.ts';
 import type { Open } from './open.ts';
@@ -16,6 +16,8 @@ const { READ, WRITE, HANDLE, NONE } = LeaseState;
 export interface CachingRequest {
   readonly oplockLevel: number;
   readonly lease: LeaseRequest | undefined;
+  /** The open replaced the content, whatever its rights are. */
+  readonly overwrites: boolean;
 }
 
 /** The lease a client already holds with this key. */
@@ -32,11 +34,12 @@ export function breakForOpen(
   file: FileState,
   open: { access: number; own: Lease | undefined; isConflict: boolean; overwrites: boolean },
 ): boolean {
-  if (isStatAccess(open.access) && !open.isConflict && !open.overwrites) return false;
   const decisive = open.isConflict ? HANDLE : WRITE;
   let wait = false;
   for (const caching of file.cachings()) {
     if (caching === open.own) continue;
+    const isStat = caching.kind === 'lease' ? isLeaseStatAccess(open.access) : isStatAccess(open.access);
+    if (isStat && !open.isConflict && !open.overwrites) continue;
     if (caching.breaking && caching.blocking) wait = true;
     const { state } = caching;
     let to = state & ~decisive;
@@ -52,15 +55,15 @@ export function breakForOpen(
 /** Grants the most that the other opens of the file permit. */
 export function grantCaching(server: ServerState, open: Open, request: CachingRequest): void {
   if (request.oplockLevel === OplockLevel.LEASE) grantLease(server, open, request.lease);
-  else grantOplock(server, open, oplockState(request.oplockLevel));
+  else grantOplock(server, open, oplockState(request.oplockLevel), request.overwrites);
 }
 
-function grantOplock(server: ServerState, open: Open, wanted: number): void {
+function grantOplock(server: ServerState, open: Open, wanted: number, overwrites: boolean): void {
   if (open.isDirectory || wanted === NONE) return;
   const others = [...open.file.cachings()];
   // An oplock cannot live beside a handle lease, nor one of an attribute-only open beside any other.
   if (others.some(({ kind, state }) => kind === 'lease' && (state & HANDLE) !== 0)) return;
-  if (others.length > 0 && isStatAccess(open.grantedAccess)) return;
+  if (others.length > 0 && isStatAccess(open.grantedAccess) && !overwrites) return;
   const granted = oplockState(oplockLevel(wanted & permitted(open, undefined)));
   if (granted !== NONE)
     open.caching = new Oplock(open.file, open, granted, server.limits.oplockBreakTimeoutMs);

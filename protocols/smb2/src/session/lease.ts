@@ -51,12 +51,15 @@ export class Lease extends Caching {
     return required;
   }
 
+  protected override begin(): void {
+    this.epoch = (this.epoch + 1) & 0xffff;
+  }
+
   protected needsAck(): boolean {
     return (this.state & (WRITE | HANDLE)) !== 0;
   }
 
   protected notify(to: number, ackRequired: boolean): boolean {
-    this.epoch = (this.epoch + 1) & 0xffff;
     const body = reply(leaseBreakNotification, {
       newEpoch: this.version === 2 ? this.epoch : 0,
       flags: ackRequired ? ACK_REQUIRED : 0,

@@ -19,6 +19,8 @@ interface Waiting {
   readonly finish: (result: NotifyResult) => void;
 }
 
+/** Changes that follow each other closely, as the halves of a rename, go into one reply. */
+const GATHER_MS = 30;
 const NAMES = NotifyFilter.FILE_NAME | NotifyFilter.DIR_NAME;
 const MODIFIED =
   NotifyFilter.ATTRIBUTES |
@@ -31,19 +33,26 @@ export class NotifyQueue {
   readonly #open: Open;
   readonly #most: number;
   readonly #filter: number;
+  /** The first request's buffer bounds all results of the open. */
+  readonly #largest: number;
   readonly #unwatch: () => void;
   readonly #waiting: Waiting[] = [];
   #events: NotifyEntry[] = [];
   /** Changes were dropped: the client has to list the directory anew. */
   #overflowed = false;
   #ended: NtStatus | undefined;
-  #scheduled = false;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(open: Open, filter: number, recursive: boolean, most: number) {
+  constructor(
+    open: Open,
+    request: { readonly filter: number; readonly recursive: boolean; readonly outputSize: number },
+    most: number,
+  ) {
     this.#open = open;
     this.#most = most;
-    this.#filter = filter;
-    this.#unwatch = open.share.backend.watch(open.node, recursive, (event) => this.#record(event));
+    this.#filter = request.filter;
+    this.#largest = request.outputSize;
+    this.#unwatch = open.share.backend.watch(open.node, request.recursive, (event) => this.#record(event));
   }
 
   #record(event: ChangeEvent<Node>): void {
@@ -52,13 +61,12 @@ export class NotifyQueue {
       this.#overflowed = true;
       this.#events = [];
     } else if (!this.#overflowed) this.#events.push({ action: event.action, name: this.#nameOf(event) });
-    // Changes that belong together, as the two halves of a rename, come in one go.
-    if (this.#scheduled || this.#waiting.length === 0) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
+    if (this.#timer || this.#waiting.length === 0) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       this.#deliver();
-    });
+    }, GATHER_MS);
+    this.#timer.unref();
   }
 
   #filterOf(event: ChangeEvent<Node>): number {
@@ -91,7 +99,7 @@ export class NotifyQueue {
   }
 
   #take(most: number): NotifyResult {
-    const data = this.#overflowed ? undefined : encodeNotify(this.#events, most);
+    const data = this.#overflowed ? undefined : encodeNotify(this.#events, Math.min(most, this.#largest));
     this.#events = [];
     this.#overflowed = false;
     return data
@@ -131,6 +139,7 @@ export class NotifyQueue {
   #finish(status: NtStatus): void {
     if (this.#ended !== undefined) return;
     this.#ended = status;
+    clearTimeout(this.#timer);
     this.#unwatch();
     for (const { finish } of this.#waiting.splice(0)) finish({ status, data: Buffer.alloc(0) });
   }

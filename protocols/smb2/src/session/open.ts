@@ -157,7 +157,10 @@ export class Open {
     file.locks.removeAll(this);
     file.opens.delete(this);
     this.backend?.close();
-    if (this.deleteOnClose) file.deletePending = true;
+    if (this.deleteOnClose) {
+      file.deletePending = true;
+      this.#server.notifyDeleted(file);
+    }
     const removal = file.opens.size === 0 && file.deletePending ? this.#remove() : undefined;
     const finish = (): void => {
       file.share.release(file);
@@ -185,7 +188,7 @@ export class Open {
     this.#server.notifyDeleted(this.file);
     try {
       const isStream = changes.streams?.owner(this.node) !== undefined;
-      const removed = isStream ? changes.streams!.remove(this.node) : changes.remove(this.node, call);
+      const removed = isStream ? changes.streams.remove(this.node) : changes.remove(this.node, call);
       if (removed instanceof Promise)
         return removed.catch((error: unknown) => this.#server.reportUnlessExpected(error, 'delete on close'));
     } catch (error) {

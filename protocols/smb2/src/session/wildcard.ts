@@ -5,10 +5,10 @@ export const hasWildcards = (pattern: string): boolean => /[*?<>"]/.test(pattern
 /** Case-insensitive. A name is matched in time proportional to its length times that of the pattern. */
 export function matcher(pattern: string): (name: string) => boolean {
   if (pattern === '*' || pattern === '' || pattern === '<.<') return () => true;
-  const tokens = [...pattern.toUpperCase()].filter(
+  const tokens = Array.from(pattern.toUpperCase()).filter(
     (token, index, all) => token !== '*' || all[index - 1] !== '*',
   );
-  return (name) => matches(tokens, [...name.toUpperCase()]);
+  return (name) => matches(tokens, Array.from(name.toUpperCase()));
 }
 
 /** Follows all ways through the pattern at once: `at[i]` says that the first i tokens can match what was read. */

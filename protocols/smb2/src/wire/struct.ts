@@ -102,7 +102,7 @@ export class Structure<F extends Fields> {
     this.section = section;
     let at = 0;
     this.#fields = Object.entries(fields).map(([key, field]) => {
-      const entry = { name: key, at, field: field as Field<unknown> };
+      const entry = { name: key, at, field: field };
       at += field.size;
       return entry;
     });
