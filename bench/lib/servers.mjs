@@ -179,7 +179,8 @@ export async function startHoldfast(sandbox, source, protocol, users) {
     config,
     JSON.stringify({ exports: { dfs: served }, nfs: listen, smb: listen, admin: listen }),
   );
-  const argv = inside(sandbox, [process.execPath, main, 'serve', '--config', config]);
+  const flags = process.env.HOLDFAST_NODE_FLAGS?.split(' ') ?? [];
+  const argv = inside(sandbox, [process.execPath, ...flags, main, 'serve', '--config', config]);
   const service = startService(sandbox, name, argv, { grace: 5000 });
   const port = await waitFor(service, 'holdfast', () =>
     announcedPort(readFileSync(service.log, 'utf8'), protocol),
