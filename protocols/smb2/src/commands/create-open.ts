@@ -12,7 +12,14 @@ import type { Resolved } from '../session/path.ts';
 import { randomId } from '../session/random-id.ts';
 import type { Request } from '../session/request.ts';
 import type { Node } from '../session/share.ts';
-import { Access, CreateAction, CreateOption, Disposition, FileAttribute } from '../wire/constants.ts';
+import {
+  Access,
+  CreateAction,
+  CreateOption,
+  Disposition,
+  FileAttribute,
+  ShareAccess,
+} from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
 import { watchForLeases } from '../session/lease-watch.ts';
 import { requestDurability } from './create-durable.ts';
@@ -169,6 +176,7 @@ async function clearTheWay(
   if (own && own.file.opens.size > 0) checkLeaseKey(own, file);
   if (file.deletePending) fail(Status.DELETE_PENDING);
   const isConflict = file.sharingConflict(access, call.body.shareAccess);
+  if ((access & Access.DELETE) !== 0 && streamForbidsDelete(file)) fail(Status.SHARING_VIOLATION);
   const wait = breakForOpen(file, { access, own, isConflict, overwrites });
   if (wait) {
     request.goAsync();
@@ -178,6 +186,17 @@ async function clearTheWay(
   // A preserved open may have given way to the break.
   if (isConflict && file.sharingConflict(access, call.body.shareAccess)) fail(Status.SHARING_VIOLATION);
   return true;
+}
+
+/** An open stream that does not share DELETE protects its file ([MS-FSA] 2.1.5.1.2.2). */
+function streamForbidsDelete(file: FileState): boolean {
+  const { backend, files } = file.share;
+  const streams = backend.changes?.streams;
+  if (!streams || streams.owner(file.node)) return false;
+  for (const other of files.values())
+    if (other.opens.size > 0 && streams.owner(other.node)?.node === file.node)
+      for (const open of other.opens) if ((open.shareAccess & ShareAccess.DELETE) === 0) return true;
+  return false;
 }
 
 function register(

@@ -17,7 +17,7 @@ import { decodeContexts } from './create-contexts/request.ts';
 import type { RequestContexts } from './create-contexts/request.ts';
 import { encodeContexts } from './create-contexts/response.ts';
 import { checkParameters } from './create-parameters.ts';
-import { openFile } from './create-open.ts';
+import { findReplay, openReplayable, replayKey } from './create-replay.ts';
 import { reconnect } from './create-reconnect.ts';
 import { Oplock } from '../session/oplock.ts';
 
@@ -41,12 +41,11 @@ export async function create(request: Request): Promise<Reply> {
   }
   checkParameters(body);
   if (contexts.snapshot !== undefined && contexts.snapshot !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND);
-  const { open, action } = await openFile(request, {
-    path: parsePath(name, isPosix),
-    posix: isPosix,
-    body,
-    contexts,
-  });
+  const call = { path: parsePath(name, isPosix), posix: isPosix, body, contexts };
+  const key = replayKey(request, contexts.durable);
+  const replayed = key === undefined ? undefined : findReplay(request, key, contexts);
+  if (replayed) return await answer(request, replayed, replayed.createAction, contexts);
+  const { open, action } = await openReplayable(request, call, key);
   try {
     return await answer(request, open, action, contexts);
   } catch (error) {

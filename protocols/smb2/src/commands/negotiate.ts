@@ -81,7 +81,9 @@ export function negotiate(request: Request): Reply {
 function capabilitiesFor(connection: Connection, dialect: Dialect): number {
   if (dialect === Dialect.SMB_2_0_2) return 0;
   let capabilities = Capability.LEASING | Capability.LARGE_MTU;
-  if (dialect >= Dialect.SMB_3_0) capabilities |= Capability.DIRECTORY_LEASING;
+  // Offered to those that ask for it only (3.3.5.4): some clients trip over it.
+  if (dialect >= Dialect.SMB_3_0)
+    capabilities |= connection.clientCapabilities & Capability.DIRECTORY_LEASING;
   // With 3.1.1 the cipher is in a context of its own (3.3.5.4).
   if (dialect >= Dialect.SMB_3_0 && dialect < Dialect.SMB_3_1_1 && connection.cipher)
     capabilities |= Capability.ENCRYPTION;

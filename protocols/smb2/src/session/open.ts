@@ -59,7 +59,9 @@ export class Open {
   notify: NotifyQueue | undefined;
   /** Lock sequence numbers seen, by index ([MS-SMB2] 3.3.5.14). */
   readonly lockSequences = new Map<number, number>();
-  channelSequence = 0;
+  /** Under which a replayed CREATE finds it ([MS-SMB2] 3.3.5.9.10), and what that is answered. */
+  replayKey: string | undefined;
+  createAction = 0;
   closed = false;
   #scavenger: NodeJS.Timeout | undefined;
   #running = 0;
@@ -149,6 +151,7 @@ export class Open {
     this.closed = true;
     clearTimeout(this.#scavenger);
     this.#server.dropDurable(this);
+    if (this.replayKey !== undefined) this.#server.creates.delete(this.replayKey);
     this.#server.opens--;
     this.session?.opens.delete(this.volatileId);
     this.notify?.end();

@@ -43,6 +43,8 @@ export class ServerState {
   readonly connections = new Set<Connection>();
   readonly sessions = new Map<number, Session>();
   readonly leases = new Map<string, Lease>();
+  /** CREATEs that can be replayed, by client and CreateGuid; `pending` until they have an open. */
+  readonly creates = new Map<string, Open | 'pending'>();
   /** Opens of everybody, preserved ones included. */
   opens = 0;
   readonly nobody: Caller = { userName: '', guest: true, address: '' };

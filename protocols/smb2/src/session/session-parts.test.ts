@@ -96,8 +96,8 @@ describe('wildcards', () => {
 });
 
 describe('byte-range locks', () => {
-  const one = {} as Open;
-  const two = {} as Open;
+  const opens: readonly unknown[] = [{}, {}];
+  const [one, two] = opens as [Open, Open];
 
   it('conflict as shared and exclusive locks do', () => {
     const locks = new RangeLocks();

@@ -101,7 +101,7 @@ function findSource(request: Request, key: Buffer): Open {
 
 function checkRights(source: Open, target: Open, needsRead: boolean): void {
   if (source.isDirectory || target.isDirectory) fail(Status.INVALID_DEVICE_REQUEST);
-  if ((source.grantedAccess & Access.READ_DATA) === 0) fail(Status.ACCESS_DENIED);
+  if ((source.grantedAccess & (Access.READ_DATA | Access.EXECUTE)) === 0) fail(Status.ACCESS_DENIED);
   if ((target.grantedAccess & (Access.WRITE_DATA | Access.APPEND_DATA)) === 0) fail(Status.ACCESS_DENIED);
   if (needsRead && (target.grantedAccess & Access.READ_DATA) === 0) fail(Status.ACCESS_DENIED);
 }
