@@ -140,8 +140,14 @@ async function openExisting(
   }
 }
 
-function checkExisting({ body }: CreateCall, attributes: NodeAttributes): void {
+function checkExisting({ body, path }: CreateCall, attributes: NodeAttributes): void {
   const isDirectory = attributes.kind === 'directory';
+  if (isDirectory && path.isContent === true)
+    fail(
+      (body.options & CreateOption.DIRECTORY_FILE) === 0
+        ? Status.FILE_IS_A_DIRECTORY
+        : Status.NOT_A_DIRECTORY,
+    );
   if (body.disposition === Disposition.CREATE) fail(Status.OBJECT_NAME_COLLISION);
   if (isDirectory && (body.options & CreateOption.NON_DIRECTORY_FILE) !== 0) fail(Status.FILE_IS_A_DIRECTORY);
   if (!isDirectory && (body.options & CreateOption.DIRECTORY_FILE) !== 0) fail(Status.NOT_A_DIRECTORY);

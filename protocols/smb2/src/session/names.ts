@@ -45,6 +45,8 @@ export interface ParsedPath {
   readonly names: readonly string[];
   /** Alternate data stream; undefined for the file itself. */
   readonly stream: string | undefined;
+  /** The name ends in `::$DATA`: meant is the content of a file, which a directory has not. */
+  readonly isContent?: boolean;
 }
 
 const LONGEST_NAME = 255;
@@ -68,14 +70,17 @@ export function parsePath(path: string, posix: boolean): ParsedPath {
   if (path.startsWith('\\')) throw new StatusError(Status.INVALID_PARAMETER);
   const names = path.split('\\');
   let stream: string | undefined;
+  let isContent = false;
   if (!posix) {
     const last = names.pop()!;
     const split = splitStream(last);
     stream = split.stream;
+    isContent = stream === undefined && split.name !== last;
     if (split.name !== '' || names.length > 0 || stream === undefined) names.push(split.name);
   }
   for (const name of names) checkName(name, posix);
-  return { names: posix ? names : names.map(fromWireName).map(checkMapped), stream };
+  const mapped = posix ? names : names.map(fromWireName).map(checkMapped);
+  return { names: mapped, stream, ...(isContent && { isContent }) };
 }
 
 function splitStream(last: string): { name: string; stream: string | undefined } {
