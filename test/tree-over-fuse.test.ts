@@ -23,7 +23,7 @@ class Setup extends EventEmitter {
   private constructor(fuse: FuseTree) {
     super();
     this.fuse = fuse;
-    const deadlines = { data: 700, metadata: 700, probe: 300 };
+    const deadlines = { data: 2_000, metadata: 2_000, probe: 1_000 };
     this.source = new Source({ path: fuse.mountpoint, expectFuse: true, lanes: createLanes({ deadlines }) });
     this.source.onState((state) => this.emit('state', state));
     this.tree = new Tree({ identity: new Identity('holdfast', 'dfs'), source: this.source, times: 'auto' });

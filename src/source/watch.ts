@@ -4,7 +4,8 @@
  * Only a live source may say "no such file". Whoever got such an answer asks `confirm` before believing it: the
  * mount must still be the one under which the question was asked.
  */
-import { lstat, readFile, statfs } from 'node:fs';
+import { lstat, statfs } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { TreeError, fromErrno } from './errors.ts';
 import type { Callback, Lane } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
@@ -135,7 +136,14 @@ export class SourceWatch {
 
   /** One look now: the mount table, then the probe. */
   async look(probe = false): Promise<void> {
-    if (this.#options.expectFuse) this.#judgeMount(await this.#freshMount());
+    if (this.#options.expectFuse) {
+      try {
+        this.#judgeMount(await this.#freshMount());
+      } catch (error) {
+        this.#set('down', fromErrno(error).message);
+        return;
+      }
+    }
     const mounted = !this.#options.expectFuse || this.#mount !== undefined;
     const due =
       probe || this.#state !== 'live' || performance.now() - this.#probedAt >= SourceLimits.probeInterval;
@@ -157,14 +165,15 @@ export class SourceWatch {
     return this.#next;
   }
 
+  /** Not in a lane: procfs does not hang, and a queue before it would only delay the truth. */
   async #readMount(): Promise<Mount | undefined> {
-    const read =
-      this.#options.readMounts ??
-      (() =>
-        this.#options.lane.run<string>((done) =>
-          readFile('/proc/self/mountinfo', { encoding: 'latin1' }, done),
-        ));
-    const mount = coveringMount(await read(), this.#options.path);
+    let table: string;
+    try {
+      table = await (this.#options.readMounts ?? (() => readFile('/proc/self/mountinfo', 'latin1')))();
+    } catch (error) {
+      throw new TreeError('down', 'the mount table cannot be read', { cause: error });
+    }
+    const mount = coveringMount(table, this.#options.path);
     return mount && isFuse(mount.type) ? mount : undefined;
   }
 
