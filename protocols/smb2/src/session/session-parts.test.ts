@@ -60,7 +60,7 @@ describe('names', () => {
   it('split into components and streams', () => {
     expect(parsePath('', false)).toEqual({ names: [], stream: undefined });
     expect(parsePath('a\\b:s:$DATA', false)).toEqual({ names: ['a', 'b'], stream: 's' });
-    expect(parsePath('a::$DATA', false)).toEqual({ names: ['a'], stream: undefined });
+    expect(parsePath('a::$DATA', false)).toEqual({ names: ['a'], stream: undefined, isContent: true });
     expect(parsePath('a:b', true)).toEqual({ names: ['a:b'], stream: undefined });
   });
 
