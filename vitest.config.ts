@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+// Tests that use the source in their own process hang calls on purpose; workers inherit this before they start.
+process.env['UV_THREADPOOL_SIZE'] ??= '128';
+
 const source = (path: string) => new URL(path, import.meta.url).pathname;
 const alias = {
   '@holdfast/nfs-rpc': source('protocols/nfs-rpc/src/index.ts'),
