@@ -1,0 +1,188 @@
+/** One gateway, one FUSE daemon and one kernel client, each in a process of its own, and what the client's consumers saw. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { contentSeed, FuseTree, MIB, releasePath, type FuseTreeOptions } from '../kit/fuse.ts';
+import { Gateway } from '../kit/gateway.ts';
+import { KernelClient } from '../kit/uml.ts';
+import {
+  Consumer,
+  consumerProgram,
+  type ListOptions,
+  type LoopOptions,
+  type ReadOptions,
+  type Seen,
+} from './consumer.ts';
+
+export type Protocol = 'nfs' | 'smb';
+
+export const ports = { nfs: 12_049, smb: 14_450, admin: 19_445 } as const;
+/** What the fixture's releases hold here. */
+export const video = { name: 'video.mkv', size: 32 * MIB } as const;
+export const subtitles = { name: 'video.en.srt', size: 48_321 } as const;
+/** A film's, several times over. */
+export const rate = 8 * MIB;
+
+/** What `holdfast mount-options` recommends. */
+const recommended: Readonly<Record<Protocol, string>> = {
+  nfs: 'hard,acdirmin=1,acdirmax=5,nconnect=4',
+  smb: 'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5',
+};
+
+export interface LabOptions {
+  readonly tree?: FuseTreeOptions;
+  /** Mount options instead of the recommended ones, by protocol. */
+  readonly mountOptions?: Partial<Record<Protocol, string>>;
+}
+
+export class Lab {
+  readonly protocol: Protocol;
+  readonly fuse: FuseTree;
+  readonly client: KernelClient;
+  /** In order of their ends. */
+  readonly seen: Seen[] = [];
+  #gateway: Gateway | undefined;
+  #running = 0;
+
+  private constructor(protocol: Protocol, fuse: FuseTree, client: KernelClient) {
+    this.protocol = protocol;
+    this.fuse = fuse;
+    this.client = client;
+  }
+
+  /** Everything up, and mounted in the guest at {@link mountpoint}. */
+  static async start(protocol: Protocol, options: LabOptions = {}): Promise<Lab> {
+    const tree = { releases: 40, files: [video, subtitles], latency: { read: 2 }, ...options.tree };
+    const [fuse, client] = await Promise.all([FuseTree.start(tree), KernelClient.start()]);
+    const lab = new Lab(protocol, fuse, client);
+    try {
+      copyFileSync(consumerProgram(), join(client.folder, 'consumer'));
+      await lab.serve();
+      await lab.#mount(options.mountOptions?.[protocol] ?? recommended[protocol]);
+    } catch (error) {
+      await lab.dispose();
+      throw error;
+    }
+    return lab;
+  }
+
+  readonly mountpoint = '/mnt/dfs';
+
+  get gateway(): Gateway {
+    if (!this.#gateway) throw new Error('no gateway runs');
+    return this.#gateway;
+  }
+
+  /** Starts a gateway: the first one, or the next with the same configuration. */
+  async serve(): Promise<void> {
+    const listen = [
+      '--nfs',
+      `0.0.0.0:${ports.nfs}`,
+      '--smb',
+      `0.0.0.0:${ports.smb}`,
+      '--admin',
+      `0.0.0.0:${ports.admin}`,
+    ];
+    this.#gateway = await Gateway.start({
+      args: ['serve', this.fuse.mountpoint, '--name', 'dfs', ...listen],
+      protocols: [this.protocol],
+      netns: this.client.netns,
+    });
+  }
+
+  async #mount(options: string): Promise<void> {
+    const { client, mountpoint } = this;
+    if (this.protocol === 'nfs')
+      await client.mountNfs({ port: ports.nfs, export: '/dfs', mountpoint, options });
+    else await client.mountCifs({ port: ports.smb, share: 'dfs', mountpoint, options });
+  }
+
+  /** Decypharr's way: `umount`, and detached lazily while somebody holds a file. */
+  async unmountFuse(): Promise<void> {
+    await this.fuse.unmount().catch(() => this.fuse.unmount({ lazy: true }));
+  }
+
+  /** Reads a file of the tree and checks it. */
+  read(path: string, options: ReadOptions & LoopOptions = {}): Consumer {
+    return this.#consume('read', path, { seed: contentSeed(path), ...options });
+  }
+
+  /** Reads the video of a release, at the pace of a player that is in a hurry. */
+  play(release: number, options: ReadOptions & LoopOptions = {}): Consumer {
+    return this.read(releasePath(release, video.name), { size: video.size, rate, ...options });
+  }
+
+  /** Lists a folder of the tree, and looks at two of its entries. */
+  list(path: string, options: ListOptions & LoopOptions = {}): Consumer {
+    return this.#consume('list', path, options);
+  }
+
+  /** Lists a folder of the tree once and tells the names. */
+  names(path: string, options: ListOptions & LoopOptions = {}): Consumer {
+    return this.#consume('names', path, options);
+  }
+
+  #consume(what: string, path: string, options: object): Consumer {
+    const words = Object.entries(options).map(([key, value]) => ` ${key}='${String(value)}'`);
+    this.#running += 1;
+    return new Consumer(
+      this.client.spawn(`/host/consumer ${what} '${this.mountpoint}${path}'${words.join('')}`),
+      (seen) => {
+        this.#running -= 1;
+        this.seen.push(seen);
+      },
+    );
+  }
+
+  /** How many consumers have not come to their end. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** How many READs the client has sent on this mount. */
+  async readsSent(): Promise<number> {
+    const script =
+      this.protocol === 'nfs'
+        ? `awk '$1 == "READ:" { print $2 }' /proc/self/mountstats`
+        : `awk '$1 == "Reads:" { sum += $2 } END { print sum }' /proc/fs/cifs/Stats`;
+    return Number(await this.client.output(script));
+  }
+
+  async metrics(): Promise<string> {
+    return await this.client.output(`wget -q -O - http://10.99.0.1:${ports.admin}/metrics`);
+  }
+
+  /** Loses packets between the gateway and the client: all, those that reset a connection, or none any more. */
+  lose(packets: 'all' | 'resets' | 'none'): void {
+    const rules = {
+      all: ['add rule inet faults out oifname uml0 drop'],
+      resets: ['add rule inet faults out oifname uml0 tcp flags & rst == rst drop'],
+      none: [],
+    };
+    const base = [
+      'add table inet faults',
+      'delete table inet faults',
+      'add table inet faults',
+      'add chain inet faults out { type filter hook output priority 0; }',
+    ];
+    const [command, ...enter] = this.client.enter;
+    execFileSync(command, [...enter, 'nft', '-f', '-'], {
+      input: [...base, ...rules[packets], ''].join('\n'),
+    });
+  }
+
+  /** The logs of gateway and guest, for a failure's message. */
+  logs(): string {
+    return [this.#gateway?.dump() ?? '', this.client.console()].join('\n');
+  }
+
+  async dispose(): Promise<void> {
+    await this.client.dispose();
+    await this.#gateway?.kill();
+    await this.fuse.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+}

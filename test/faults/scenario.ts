@@ -1,0 +1,123 @@
+/** What a fault scenario is, how it is run, and how its row of the table comes about. */
+import { afterAll, it } from 'vitest';
+import { MIB } from '../kit/fuse.ts';
+import type { Seen } from './consumer.ts';
+import { Lab, type LabOptions, type Protocol } from './lab.ts';
+import { addRow, writeReport, type Row } from './report.ts';
+
+/** `full` takes as long as the fault does in life, `slice` as long as somebody waits for `npm test`. */
+export type Extent = 'full' | 'slice';
+
+export interface Stage {
+  readonly lab: Lab;
+  readonly protocol: Protocol;
+  readonly extent: Extent;
+  /** One value for the full suite, one for the slice. */
+  readonly pick: <T>(full: T, slice: T) => T;
+  /** A remark for the table. */
+  readonly note: (text: string) => void;
+}
+
+export interface Scenario {
+  readonly fault: string;
+  /** Default: both. */
+  readonly protocols?: readonly Protocol[];
+  /** Runs in the slice as well. */
+  readonly slice?: boolean;
+  readonly lab?: LabOptions;
+  /** Fails when a consumer saw what it should not have. */
+  run(stage: Stage): Promise<void>;
+}
+
+const limits: Readonly<Record<Extent, number>> = { full: 15 * 60_000, slice: 120_000 };
+
+/** Fails unless nothing that these consumers saw was wrong, missing, double or an error. */
+export function unharmed(...all: readonly Seen[]): void {
+  for (const seen of all) {
+    const trouble = [
+      ...seen.errors.map(
+        ({ call, path, error, at, afterMs }) => `${call} ${path}: ${error} at ${at} after ${afterMs} ms`,
+      ),
+      ...(seen.wrongAt < 0 ? [] : [`wrong bytes at ${seen.wrongAt}`]),
+      ...(seen.doubled === 0 ? [] : [`${seen.doubled} entries twice`]),
+    ];
+    if (trouble.length > 0) throw new Error(trouble.slice(0, 5).join('; '));
+  }
+}
+
+/** Fails if a call of a consumer took longer. */
+export function prompt(ms: number, ...all: readonly Seen[]): void {
+  for (const { longestMs, longestAtMs } of all) {
+    if (longestMs > ms) throw new Error(`a pause of ${longestMs} ms (at ${longestAtMs} ms), more than ${ms}`);
+  }
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+
+function summary(lab: Lab | undefined, notes: readonly string[], failure: unknown): string {
+  const seen = lab?.seen ?? [];
+  const readers = seen.filter(({ bytes }) => bytes > 0);
+  const listers = seen.filter(({ entriesMax }) => entriesMax >= 0);
+  const right = readers.every(({ wrongAt }) => wrongAt < 0);
+  const parts: string[] = [];
+  if (failure !== undefined) parts.push(`FAILED: ${(failure as Error).message.split('\n')[0]!}`);
+  if (readers.length > 0) {
+    const amount = Math.round(sum(readers.map(({ bytes }) => bytes)) / MIB);
+    parts.push(`${readers.length} readers, ${amount} MiB${right ? ', every byte right' : ''}`);
+  }
+  if (listers.length > 0) parts.push(`${sum(listers.map(({ loops }) => loops))} listings`);
+  const errors = sum(seen.map(({ errorCount }) => errorCount));
+  parts.push(errors === 0 ? 'no error' : `${errors} errors`, ...notes);
+  if (lab && lab.running > 0) parts.push(`${lab.running} consumers still waiting`);
+  return parts.join('; ');
+}
+
+async function play(scenario: Scenario, protocol: Protocol, extent: Extent): Promise<void> {
+  const notes: string[] = [];
+  let lab: Lab | undefined;
+  let failure: unknown;
+  try {
+    lab = await Lab.start(protocol, scenario.lab);
+    const pick = <T>(full: T, slice: T) => (extent === 'full' ? full : slice);
+    await scenario.run({ lab, protocol, extent, pick, note: (text) => notes.push(text) });
+    const bugs = lab.gateway.errors();
+    if (bugs.length > 0) throw new Error(`the gateway logged an error: ${JSON.stringify(bugs[0])}`);
+  } catch (error) {
+    failure = error ?? new Error('unknown');
+  }
+  const longest = Math.max(-1, ...(lab?.seen ?? []).map(({ longestMs }) => longestMs));
+  const row: Row = {
+    fault: scenario.fault,
+    protocol,
+    saw: summary(lab, notes, failure),
+    longestMs: longest < 0 ? undefined : longest,
+    passed: failure === undefined,
+  };
+  addRow(row);
+  const log = failure === undefined ? '' : lab?.logs();
+  await lab?.dispose();
+  if (failure !== undefined) {
+    const { message } = failure as Error;
+    throw new Error(`over ${protocol}: ${message}\n${log ?? ''}`, { cause: failure });
+  }
+}
+
+/** Makes one test of each scenario, for all protocols beside each other, and the table at the end. */
+export function playAll(
+  scenarios: readonly Scenario[],
+  protocols: readonly Protocol[],
+  extent: Extent,
+): void {
+  for (const scenario of scenarios) {
+    if (extent === 'slice' && !scenario.slice) continue;
+    const wanted = protocols.filter((protocol) => scenario.protocols?.includes(protocol) ?? true);
+    if (wanted.length === 0) continue;
+    const run = async () => {
+      const outcomes = await Promise.allSettled(wanted.map((protocol) => play(scenario, protocol, extent)));
+      const failures = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
+      if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('\n\n'));
+    };
+    it(`${scenario.fault} (${wanted.join(', ')})`, run, limits[extent]);
+  }
+  afterAll(writeReport);
+}

@@ -1,0 +1,89 @@
+/** The tree changes behind everybody's back, or only says that it does. */
+import { contentDigest, contentSeed, MIB, releaseName, releasePath } from '../../kit/fuse.ts';
+import { video, type Protocol } from '../lab.ts';
+import { unharmed, type Scenario, type Stage } from '../scenario.ts';
+import { last } from '../time.ts';
+
+const path = releasePath(3, video.name);
+
+async function replacedWhileOpen({ lab, note }: Stage): Promise<void> {
+  const other = contentSeed(path, 1);
+  const size = video.size + 5 * MIB;
+  const reader = lab.read(path, { other, rate: 4 * MIB, mark: 'middle', at: 8 * MIB });
+  await reader.marked('middle');
+  await lab.fuse.replace(path, { size, version: 1 });
+  const begun = performance.now();
+  const file = `${lab.mountpoint}${path}`;
+  await lab.client.output(`until [ "$(stat -c %s ${file})" = ${size} ]; do sleep 0.1; done`, 30_000);
+  const tookMs = performance.now() - begun;
+  const fresh = await lab.read(path, { seed: other, size }).done();
+  const old = await reader.done();
+  unharmed(fresh, old);
+  const changed = Math.round((old.otherPages * 4096) / MIB);
+  note(`a fresh open had the new file after ${(tookMs / 1000).toFixed(1)} s`);
+  note(
+    changed === 0
+      ? 'the open one went on as it was'
+      : `the open one went on, ${changed} MiB of it the new one's`,
+  );
+}
+
+/** Asks for attributes anew all the time. */
+const restless: Readonly<Record<Protocol, string>> = {
+  nfs: 'hard,actimeo=1',
+  smb: 'guest,username=guest,hard,vers=3.1.1,actimeo=1',
+};
+
+/** The file says "now" at every look, in the end because it was written. */
+async function clock({ lab, note }: Stage): Promise<void> {
+  const digest = async () => (await lab.client.output(`sha256sum < ${lab.mountpoint}${path}`)).split(' ')[0]!;
+  const before = contentDigest(contentSeed(path), video.size);
+  if ((await digest()) !== before) throw new Error('wrong bytes');
+  const sent = await lab.readsSent();
+  for (let pass = 0; pass < 5; pass++) {
+    await last(1_500);
+    if ((await digest()) !== before) throw new Error('wrong bytes');
+  }
+  const again = (await lab.readsSent()) - sent;
+  note(`${again} more READs in five more passes over a cached file`);
+  const size = video.size + MIB;
+  await lab.fuse.replace(path, { size, version: 1 });
+  const begun = performance.now();
+  const after = contentDigest(contentSeed(path, 1), size);
+  while ((await digest()) !== after) {
+    if (performance.now() - begun > 20_000) throw new Error('the real change was not seen within 20 s');
+  }
+  note(`a real change was seen after ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+  if (again > 0) throw new Error(`${again} READs for what the client already had`);
+}
+
+/** By which the folder must be seen as it is: acdirmax and the gateway's own look, or a notification. */
+const seenWithin: Readonly<Record<Protocol, number>> = { nfs: 7_000, smb: 2_500 };
+
+async function comesAndGoes({ lab, protocol, note }: Stage): Promise<void> {
+  const folder = `${lab.mountpoint}/__all__`;
+  const until = async (condition: string) => {
+    const begun = performance.now();
+    await lab.client.output(`until { ls ${folder} > /tmp/now; ${condition}; }; do sleep 0.1; done`);
+    return performance.now() - begun;
+  };
+  await lab.client.output(`ls ${folder}`);
+  const added = releasePath(77, video.name);
+  await lab.fuse.add({ type: 'file', path: added, size: MIB });
+  const came = await until(`grep -q ${releaseName(77)} /tmp/now`);
+  unharmed(await lab.read(added, { size: MIB }).done());
+  await lab.fuse.remove(releasePath(5));
+  const went = await until(`! grep -q ${releaseName(5)} /tmp/now`);
+  note(`added: seen after ${(came / 1000).toFixed(1)} s; removed: after ${(went / 1000).toFixed(1)} s`);
+  if (Math.max(came, went) > seenWithin[protocol]) throw new Error(`later than ${seenWithin[protocol]} ms`);
+}
+
+export const changes: readonly Scenario[] = [
+  { fault: 'a file is replaced while open', run: replacedWhileOpen },
+  {
+    fault: 'mtime follows the clock; then a real change',
+    lab: { mountOptions: restless, tree: { nowPaths: [path], latency: {} } },
+    run: clock,
+  },
+  { fault: 'a release is added, another removed', slice: true, run: comesAndGoes },
+];

@@ -1,0 +1,175 @@
+/** Who serves the tree goes away and comes again: the gateway, the FUSE daemon, or both. */
+import { releaseName } from '../../kit/fuse.ts';
+import { rate, type Lab } from '../lab.ts';
+import { prompt, unharmed, type Scenario, type Stage } from '../scenario.ts';
+import { last } from '../time.ts';
+
+/** The client asks again 5 s after "come again", and its connection may take 3 s to be tried anew. */
+const slack = 10_000;
+
+/** Three readers in the middle of their files, with the file's next bytes asked for. */
+async function readersUnderWay(lab: Lab) {
+  const readers = [1, 2, 3].map((release) => lab.play(release, { mark: 'middle', at: rate / 2 }));
+  await Promise.all(readers.map((reader) => reader.marked('middle')));
+  return readers;
+}
+
+async function killGateway({ lab }: Stage): Promise<void> {
+  const readers = await readersUnderWay(lab);
+  await lab.gateway.kill();
+  await lab.serve();
+  const seen = await Promise.all(readers.map((reader) => reader.done()));
+  unharmed(...seen);
+  prompt(slack, ...seen);
+}
+
+async function drainGateway({ lab }: Stage): Promise<void> {
+  const readers = await readersUnderWay(lab);
+  const code = await lab.gateway.stop(30_000);
+  await lab.serve();
+  if (code !== 0) throw new Error(`the gateway ended with ${String(code)}`);
+  const seen = await Promise.all(readers.map((reader) => reader.done()));
+  unharmed(...seen);
+  prompt(slack, ...seen);
+}
+
+async function killFuse({ lab }: Stage): Promise<void> {
+  const readers = await readersUnderWay(lab);
+  await lab.fuse.kill();
+  await lab.fuse.mount();
+  const seen = await Promise.all(readers.map((reader) => reader.done()));
+  unharmed(...seen);
+  prompt(slack, ...seen);
+}
+
+/** Readers, listers and newcomers live through `outage`, which ends with the source back. */
+async function liveThrough({ lab }: Stage, outageMs: number, outage: () => Promise<void>): Promise<void> {
+  const loop = 'enough';
+  const expected = lab.fuse.spec.releases;
+  const listers = [
+    lab.list('/__all__', { expected, loop, pause: 100, mark: 'listed', at: 1 }),
+    lab.list('/__all__', { expected, loop, pause: 200, drop: 1 }),
+    lab.list('', { expected: 6, loop, pause: 100 }),
+  ];
+  await listers[0]!.marked('listed');
+  const readers = await readersUnderWay(lab);
+  const looping = lab.play(4, { loop, mark: 'middle', at: rate / 2 });
+  await looping.marked('middle');
+  await outage();
+  const newcomer = lab.play(30, { rate: 4 * rate });
+  const seen = await Promise.all([...readers, newcomer].map((reader) => reader.done(slack + 60_000)));
+  lab.client.flag(loop);
+  seen.push(...(await Promise.all([...listers, looping].map((one) => one.done(slack + 60_000)))));
+  unharmed(...seen);
+  prompt(outageMs + slack, ...seen);
+}
+
+async function unmounted(stage: Stage): Promise<void> {
+  const { lab, note } = stage;
+  const ms = stage.pick(60_000, 8_000);
+  await liveThrough(stage, ms, async () => {
+    await lab.unmountFuse();
+    // Nobody has looked at this release before: it can only wait.
+    const stranger = lab.play(20, { rate: 4 * rate });
+    await last(ms);
+    await lab.fuse.mount();
+    const seen = await stranger.done(slack + 60_000);
+    unharmed(seen);
+    note(`a reader that came meanwhile had its first byte after ${(seen.firstMs / 1000).toFixed(1)} s`);
+  });
+}
+
+async function bothTogether(stage: Stage): Promise<void> {
+  const { lab } = stage;
+  await liveThrough(stage, 0, async () => {
+    await Promise.all([lab.gateway.kill(), lab.fuse.kill()]);
+    await lab.fuse.mount();
+    await lab.serve();
+  });
+}
+
+async function mountLate(stage: Stage): Promise<void> {
+  const { lab } = stage;
+  const ms = stage.pick(60_000, 8_000);
+  await liveThrough(stage, ms, async () => {
+    await Promise.all([lab.gateway.kill(), lab.fuse.kill()]);
+    await lab.fuse.detach();
+    await lab.serve();
+    await last(ms);
+    await lab.fuse.mount();
+  });
+}
+
+/** A listing that stands in the middle of its folder while `restart` happens. */
+async function midListing(
+  { lab, protocol }: Stage,
+  restart: () => Promise<void>,
+  mayFail: boolean,
+): Promise<void> {
+  const { releases } = lab.fuse.spec;
+  const at = Math.floor(releases / 4);
+  const lister = lab.names('/__all__', { chunk: 4096, mark: 'middle', at, wait: 'again' });
+  await lister.marked('middle', 120_000);
+  await restart();
+  lab.client.flag('again');
+  const seen = await lister.done(120_000);
+  if (mayFail && protocol === 'smb' && seen.errorCount > 0) return;
+  unharmed(seen);
+  const wanted = Array.from({ length: releases }, (_, i) => releaseName(i)).sort();
+  const lost = wanted.filter((name, i) => seen.names[i] !== name);
+  if (lost.length > 0 || seen.names.length !== releases) {
+    throw new Error(
+      `${seen.names.length} of ${releases} entries; the first that differs: ${String(lost[0])}`,
+    );
+  }
+}
+
+const small = { files: [{ name: 'a', size: 10 }], latency: {} };
+
+export const restarts: readonly Scenario[] = [
+  { fault: 'gateway killed in the middle of reads, and started', slice: true, run: killGateway },
+  { fault: 'gateway drained in the middle of reads, and started', slice: true, run: drainGateway },
+  { fault: 'FUSE daemon killed in the middle of reads, and mounted', slice: true, run: killFuse },
+  { fault: 'clean unmount under readers and listers', slice: true, run: unmounted },
+  { fault: 'both killed and started', run: bothTogether },
+  { fault: 'both killed, gateway started long before the mount', run: mountLate },
+  {
+    fault: 'gateway killed in the middle of a listing of 10,000',
+    lab: { tree: { releases: 10_000, ...small } },
+    run: (stage) =>
+      midListing(
+        stage,
+        async () => {
+          await stage.lab.gateway.kill();
+          await stage.lab.serve();
+        },
+        true,
+      ),
+  },
+  {
+    fault: 'gateway drained in the middle of a listing of 10,000',
+    lab: { tree: { releases: 10_000, ...small } },
+    run: (stage) =>
+      midListing(
+        stage,
+        async () => {
+          await stage.lab.gateway.stop();
+          await stage.lab.serve();
+        },
+        false,
+      ),
+  },
+  {
+    fault: 'FUSE daemon killed in the middle of a listing of 10,000',
+    lab: { tree: { releases: 10_000, ...small } },
+    run: (stage) =>
+      midListing(
+        stage,
+        async () => {
+          await stage.lab.fuse.kill();
+          await stage.lab.fuse.mount();
+        },
+        false,
+      ),
+  },
+];
