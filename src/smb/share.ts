@@ -168,16 +168,11 @@ export class TreeShare implements ShareBackend<TreeNode> {
 
   open(node: TreeNode): Awaitable<OpenNode<TreeNode>> {
     const tree = this.#tree;
-    node.pins += 1;
-    let open = true;
     return {
       node,
       read: (offset, target, call) =>
         answer(tree, call, async () => (await tree.read(node, offset, target)).length),
-      close: () => {
-        if (open) node.pins -= 1;
-        open = false;
-      },
+      close: tree.pin(node),
     };
   }
 

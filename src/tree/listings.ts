@@ -27,6 +27,7 @@ export class Listings {
   readonly #inUse = new Map<TreeNode, number>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #distrusted = Number.NEGATIVE_INFINITY;
 
   constructor(options: ListingsOptions) {
     this.#options = options;
@@ -50,9 +51,15 @@ export class Listings {
     };
   }
 
+  /** A listing read before this moment (performance.now()) is to be read again. */
+  distrustBefore(moment: number): void {
+    this.#distrusted = moment;
+  }
+
   isFresh(directory: TreeNode, now: number): boolean {
     const state = directory.directory;
-    return state !== undefined && now - state.listedAt < freshFor(state.cost);
+    if (!state || state.listedAt < this.#distrusted) return false;
+    return now - state.listedAt < freshFor(state.cost);
   }
 
   /** The listing as of about a second ago; when reading it takes long, the last one meanwhile. */

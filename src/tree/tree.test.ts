@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { RawAttributes, RawListing, SpaceUsage, TreeSource } from '../source/source.ts';
+import type { RawAttributes, RawListing, SpaceUsage, StateListener, TreeSource } from '../source/source.ts';
 import { TreeError } from './errors.ts';
 import { Identity } from './identity.ts';
 import { SipHash, type StringHash } from './siphash.ts';
@@ -14,8 +14,16 @@ class FakeSource implements TreeSource {
     ['', {}],
   ]);
 
-  onState(): () => void {
+  #listener: StateListener | undefined;
+
+  onState(listener: StateListener): () => void {
+    this.#listener = listener;
     return () => undefined;
+  }
+
+  become(state: FakeSource['state']): void {
+    this.state = state;
+    this.#listener?.(state, this.epoch, '');
   }
 
   put(path: string, entry: Partial<RawAttributes> & { content?: string; target?: string } = {}): void {
@@ -90,7 +98,10 @@ class FakeSource implements TreeSource {
 const identity = new Identity('holdfast', 'dfs');
 const trees: Tree[] = [];
 
-function treeOf(source: FakeSource, options: { identity?: Identity; nodes?: number } = {}): Tree {
+function treeOf(
+  source: FakeSource,
+  options: { identity?: Identity; nodes?: number; failAfter?: number } = {},
+): Tree {
   const tree = new Tree({ identity, source, times: 'auto', ...options });
   trees.push(tree);
   return tree;
@@ -335,6 +346,68 @@ describe('content', () => {
     expect(await code(tree.read(await at(tree, '/link'), 0, target))).toBe('inval');
     expect(await code(tree.read(await at(tree, '/pipe'), 0, target))).toBe('inval');
     expect(await tree.readlink(await at(tree, '/link'))).toBe('x');
+  });
+});
+
+describe('an outage', () => {
+  it('keeps work waiting until the source is back, and then lets it go on', async () => {
+    const tree = treeOf(source);
+    const file = await at(tree, '/__all__/Release.A/a.mkv');
+    source.become('down');
+    const target = Buffer.alloc(5);
+    const work = () => tree.read(file, 0, target);
+    const failure = await work().catch((error: unknown) => error);
+    const resumed = tree.resume(work, failure, Infinity);
+    await later(100_000);
+    expect(tree.waiting).toBe(1);
+    source.become('live');
+    expect(await resumed).toEqual({ length: 5, eof: true });
+    expect(target.toString()).toBe('hello');
+  });
+
+  it('is an error for those who asked for no more patience than that', async () => {
+    const tree = treeOf(source);
+    source.become('down');
+    const waiting = code(
+      tree.resume(() => Promise.reject(new TreeError('down')), new TreeError('down'), 20_000),
+    );
+    await later(20_000);
+    expect(await waiting).toBe('down');
+  });
+
+  it('is an I/O error after the configured time', async () => {
+    const tree = treeOf(source, { failAfter: 5_000 });
+    source.become('down');
+    const work = () => Promise.reject(new TreeError('down'));
+    const waiting = code(tree.resume(work, new TreeError('down'), Infinity));
+    await later(5_001);
+    expect(await waiting).toBe('io');
+    expect(await code(tree.resume(work, new TreeError('down'), Infinity))).toBe('io');
+  });
+
+  it('is followed by a look at what somebody holds open: it may have come back changed', async () => {
+    const tree = treeOf(source);
+    const file = await at(tree, '/__all__/Release.A/a.mkv');
+    const release = tree.pin(file);
+    const changes: TreeChange[] = [];
+    tree.subscribe((change) => changes.push(change));
+    source.become('down');
+    source.put('/__all__/Release.A/a.mkv', { content: 'another' });
+    source.become('live');
+    await later(0);
+    expect(changes).toContainEqual({ type: 'content', node: file });
+    expect(file.attributes?.size).toBe(7);
+    release();
+  });
+
+  it('makes what was learnt before it be asked for again', async () => {
+    const tree = treeOf(source);
+    const all = await at(tree, '/__all__');
+    await tree.list(all);
+    source.become('down');
+    source.put('/__all__/Release.C');
+    source.become('live');
+    expect((await tree.list(all)).nodes.map((node) => node.name)).toContain('Release.C');
   });
 });
 

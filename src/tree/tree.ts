@@ -6,7 +6,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { TreeError, type TreeErrorCode } from './errors.ts';
-import type { RawAttributes, SpaceUsage, TreeSource } from '../source/source.ts';
+import type { RawAttributes, SourceState, SpaceUsage, TreeSource } from '../source/source.ts';
 import type { Attributes, TimesPolicy } from './attributes.ts';
 import { decodeHandle, pieceMatches, type DecodedHandle } from './handle.ts';
 import type { Identity } from './identity.ts';
@@ -39,6 +39,8 @@ export interface TreeOptions {
   readonly identity: Identity;
   readonly source: TreeSource;
   readonly times: TimesPolicy;
+  /** Milliseconds after which a source that is away makes requests fail; Infinity, the default: they wait. */
+  readonly failAfter?: number;
   /** Replaced in tests: bound of remembered objects. */
   readonly nodes?: number;
 }
@@ -63,6 +65,12 @@ export class Tree {
     perf: { now: () => performance.now() },
   });
   readonly #outage = new Outage(TreeLimits.waiting);
+  readonly #failAfter: number;
+  /** Since when the source is away; undefined while it is live. */
+  #awaySince: number | undefined;
+  /** Since when it is live: what was learnt before is asked for again. */
+  #liveSince = Number.NEGATIVE_INFINITY;
+  readonly #pinned = new Set<TreeNode>();
   readonly #lookups = new Map<ByteString, Promise<TreeNode>>();
   readonly #listeners = new Set<(change: TreeChange) => void>();
   readonly #unsubscribe: () => void;
@@ -73,9 +81,9 @@ export class Tree {
     this.source = options.source;
     this.times = options.times;
     this.#registry = new Registry(options.identity, options.nodes);
-    this.#unsubscribe = options.source.onState((state) => {
-      if (state === 'live') this.#outage.over();
-    });
+    this.#failAfter = options.failAfter ?? Infinity;
+    this.#awaySince = options.source.state === 'live' ? undefined : performance.now();
+    this.#unsubscribe = options.source.onState((state) => this.#onState(state));
     this.#listings = new Listings({
       source: options.source,
       registry: this.#registry,
@@ -113,6 +121,32 @@ export class Tree {
 
   // -- Outages -----------------------------------------------------------------------------------------------------------
 
+  #onState(state: SourceState): void {
+    if (state !== 'live') {
+      this.#awaySince ??= performance.now();
+      return;
+    }
+    this.#awaySince = undefined;
+    this.#liveSince = performance.now();
+    this.#listings.distrustBefore(this.#liveSince);
+    // What somebody holds open may have come back as something else: leases and caches depend on hearing of it.
+    for (const node of this.#pinned) this.#look(node).catch(() => undefined);
+    this.#outage.over();
+  }
+
+  /** Keeps the reference to an object the same, and watches it over outages, until the returned function is called. */
+  pin(node: TreeNode): () => void {
+    node.pins += 1;
+    this.#pinned.add(node);
+    let pinned = true;
+    return () => {
+      if (!pinned) return;
+      pinned = false;
+      node.pins -= 1;
+      if (node.pins === 0) this.#pinned.delete(node);
+    };
+  }
+
   /** Requests that wait for the source now. */
   get waiting(): number {
     return this.#outage.waiting;
@@ -131,7 +165,10 @@ export class Tree {
     const until = performance.now() + timeoutMs;
     let last = failure;
     for (let attempt = 0; is(last, 'down'); attempt++) {
-      const rest = until - performance.now();
+      const now = performance.now();
+      const patience = this.#awaySince === undefined ? Infinity : this.#awaySince + this.#failAfter - now;
+      if (patience <= 0) throw new TreeError('io', 'the source has been away for too long', { cause: last });
+      const rest = Math.min(until - now, patience);
       if (rest <= 0) break;
       // A source that is live although the work says otherwise has just come back, or is just going.
       const unsure = this.source.state !== 'down';
@@ -140,7 +177,8 @@ export class Tree {
           unsure ? Math.min(rest, TreeLimits.unsureWait) : rest,
           signal,
         );
-        if (outcome !== 'live' && !(unsure && outcome === 'expired')) break;
+        const again = outcome === 'live' || (outcome === 'expired' && (unsure || patience < until - now));
+        if (!again) break;
       }
       try {
         return await work();
@@ -165,7 +203,7 @@ export class Tree {
 
   /** A directory's times follow its listing, so that is looked at as well. */
   #directoryAttributes(node: TreeNode, now: number): Awaitable<Attributes> {
-    const fresh = node.attributes && !node.gone && now - node.attributesAt < TreeLimits.entryFresh;
+    const fresh = node.attributes && !node.gone && this.#isFresh(node, now, TreeLimits.entryFresh);
     if (fresh && this.#listings.isFresh(node, now)) return node.attributes!;
     return this.#bothOf(node, fresh ? node.attributes : undefined);
   }
@@ -246,7 +284,7 @@ export class Tree {
     this.#registry.touch(directory, now);
     const known = directory.children?.get(name);
     const fresh = known?.kind === 'directory' ? TreeLimits.entryFresh : TreeLimits.attributesFresh;
-    if (known?.attributes && now - known.attributesAt < fresh && this.#timesKnown(known)) return known;
+    if (known?.attributes && this.#isFresh(known, now, fresh) && this.#timesKnown(known)) return known;
     const path = `${directory.path}/${name}`;
     if (path.length >= pathMax) throw new TreeError('nametoolong');
     if (!known && this.#negatives.has(path) && this.source.state === 'live') throw new TreeError('noent');
@@ -258,6 +296,11 @@ export class Tree {
     // The last good answer, if it takes long: the object was there, and its reader will hear if it is not any more.
     if (known?.attributes) return withPatience(pending, TreeLimits.patience, known);
     return pending;
+  }
+
+  /** Whether the last look is young enough, and was at the source that is there now. */
+  #isFresh(node: TreeNode, now: number, limit: number): boolean {
+    return now - node.attributesAt < limit && node.attributesAt >= this.#liveSince;
   }
 
   #timesKnown(node: TreeNode): boolean {
@@ -323,7 +366,7 @@ export class Tree {
     let looks: Promise<unknown>[] | undefined;
     for (let i = from; i < to; i++) {
       const node = snapshot.nodes[i]!;
-      if (node.gone || (node.attributes && now - node.attributesAt < TreeLimits.entryFresh)) continue;
+      if (node.gone || (node.attributes && this.#isFresh(node, now, TreeLimits.entryFresh))) continue;
       (looks ??= []).push(this.#look(node).catch(() => undefined));
     }
     return looks && Promise.all(looks).then(() => undefined);
