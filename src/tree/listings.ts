@@ -58,7 +58,7 @@ export class Listings {
 
   isFresh(directory: TreeNode, now: number): boolean {
     const state = directory.directory;
-    if (!state || state.listedAt < this.#distrusted) return false;
+    if (!state || state.listedAt <= this.#distrusted) return false;
     return now - state.listedAt < freshFor(state.cost);
   }
 

@@ -300,7 +300,7 @@ export class Tree {
 
   /** Whether the last look is young enough, and was at the source that is there now. */
   #isFresh(node: TreeNode, now: number, limit: number): boolean {
-    return now - node.attributesAt < limit && node.attributesAt >= this.#liveSince;
+    return now - node.attributesAt < limit && node.attributesAt > this.#liveSince;
   }
 
   #timesKnown(node: TreeNode): boolean {
