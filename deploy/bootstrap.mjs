@@ -25,6 +25,7 @@ const TEST_PACKAGES = [
   'libnfs-utils',
   'smbclient',
   'samba-testsuite',
+  'python3-impacket',
   'rpcbind',
   'nfs-common',
   // The peers, and a second opinion on every packet.

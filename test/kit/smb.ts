@@ -1,0 +1,68 @@
+/** smbclient and rpcclient, independent of the machine's own smb.conf. */
+import { execFile } from 'node:child_process';
+
+const TIMEOUT_MS = 60_000;
+const OUTPUT_LIMIT = 16 * 1024 * 1024;
+
+/** Debian's own interpreter: another one on the PATH does not have Debian's modules. */
+export const PYTHON = '/usr/bin/python3';
+
+export interface Outcome {
+  /** Exit code; -1 when it was killed after 60 s. */
+  readonly code: number;
+  readonly stdout: string;
+  /** stdout and stderr, in that order: Samba's tools say what fails now on one, now on the other. */
+  readonly text: string;
+}
+
+/** Runs to the end; never rejects because of what the program answers. */
+export function outcome(file: string, args: readonly string[], cwd?: string): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const options = { timeout: TIMEOUT_MS, maxBuffer: OUTPUT_LIMIT, ...(cwd === undefined ? {} : { cwd }) };
+    execFile(file, args, options, (error, stdout, stderr) => {
+      const code = error ? (typeof error.code === 'number' ? error.code : -1) : 0;
+      resolve({ code, stdout, text: stdout + stderr });
+    });
+  });
+}
+
+export interface SmbTarget {
+  readonly port: number;
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** `name%password`; default: none, which is a guest. */
+  readonly user?: string;
+}
+
+export interface SmbClientOptions extends SmbTarget {
+  readonly share: string;
+  /** smbclient's commands, separated by `;`. */
+  readonly command: string;
+  readonly options?: readonly string[];
+  /** Where `mget` and `tar` write. */
+  readonly folder?: string;
+}
+
+const common = ({ port, user }: SmbTarget): string[] => [
+  '--configfile=/dev/null',
+  '--debug-stdout',
+  `--port=${port}`,
+  ...(user === undefined ? ['--no-pass'] : [`--user=${user}`]),
+];
+
+export function smbclient(options: SmbClientOptions): Promise<Outcome> {
+  const { share, command, options: more = [], host = '127.0.0.1', folder } = options;
+  return outcome('smbclient', [...common(options), ...more, `//${host}/${share}`, '-c', command], folder);
+}
+
+/** `smbclient -L`. */
+export function listShares(target: SmbTarget): Promise<Outcome> {
+  return outcome('smbclient', [...common(target), '--grepable', '-L', target.host ?? '127.0.0.1']);
+}
+
+export function rpcclient(
+  options: SmbTarget & { command: string; options?: readonly string[] },
+): Promise<Outcome> {
+  const { host = '127.0.0.1', command, options: more = [] } = options;
+  return outcome('rpcclient', [...common(options), ...more, host, '-c', command]);
+}
