@@ -180,6 +180,7 @@ function validate(request: Request, row: CommandRow): void {
   if (isRelated && chain.failure !== undefined) throw new StatusError(chain.failure);
   checkCharge(request, row);
   if (row.fileId !== undefined) request.openOrUndefined = request.chainedOpen(HEADER_SIZE + row.fileId);
+  if (row.fileId !== undefined) request.checkChannelSequence(row.changes === true);
 }
 
 function findSession(request: Request, row: CommandRow, isRelated: boolean): void {

@@ -16,8 +16,7 @@ const UNKNOWN_OPTIONS = 0xff000000;
 const UNSUPPORTED_OPTIONS =
   CreateOption.CREATE_TREE_CONNECTION |
   CreateOption.OPEN_BY_FILE_ID |
-  CreateOption.RESERVE_OPFILTER |
-  CreateOption.OPEN_REMOTE_INSTANCE;
+  CreateOption.RESERVE_OPFILTER;
 
 const check = (holds: boolean, status: NtStatus): void => {
   if (!holds) throw new StatusError(status);
@@ -30,8 +29,8 @@ export function checkParameters(body: CreateBody): void {
   check(body.disposition <= Disposition.OVERWRITE_IF, Status.INVALID_PARAMETER);
   check((body.options & UNKNOWN_OPTIONS) === 0, Status.INVALID_PARAMETER);
   check((body.shareAccess & ~ShareAccess.ALL) === 0, Status.INVALID_PARAMETER);
-  check((body.fileAttributes & ~KNOWN_ATTRIBUTES) === 0, Status.INVALID_PARAMETER);
   check(body.desiredAccess !== 0 && (body.desiredAccess & RESERVED_ACCESS) === 0, Status.ACCESS_DENIED);
+  check((body.fileAttributes & ~KNOWN_ATTRIBUTES) === 0, Status.INVALID_PARAMETER);
   check(
     !(has(CreateOption.DIRECTORY_FILE) && has(CreateOption.NON_DIRECTORY_FILE)),
     Status.INVALID_PARAMETER,

@@ -1,11 +1,11 @@
 /** QUERY_INFO of files, one row for each information class ([MS-FSCC] 2.4). */
-import { createHash } from 'node:crypto';
 import type { Awaitable, NodeAttributes } from '../backend.ts';
 import { fail } from '../errors.ts';
 import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
 import { toWireName } from '../session/names.ts';
 import type { Open } from '../session/open.ts';
 import type { Request } from '../session/request.ts';
+import { shortName } from '../session/short-name.ts';
 import { Access, Dialect } from '../wire/constants.ts';
 import { IO_REPARSE_TAG_SYMLINK } from '../wire/error-response.ts';
 import { encodeExtendedAttributes, extendedAttributeSize } from '../wire/fscc/ea.ts';
@@ -162,18 +162,9 @@ function posix(open: Open, attributes: NodeAttributes, request: Request): Buffer
   ]);
 }
 
-const SHORT = /^[^. ]{1,8}(\.[^. ]{1,3})?$/;
-
-/** No short names are kept: one is made up, since some clients give up on a file without. */
-function shortName(open: Open): Buffer {
-  const name = open.share.namesOf(open.node).at(-1) ?? '';
-  if (name === '' || SHORT.test(name)) return named(name.toUpperCase());
-  const digest = createHash('sha256').update(name).digest('hex').slice(0, 3).toUpperCase();
-  const plain = name.toUpperCase().replace(/[^A-Z0-9.]/g, '');
-  const [base = '', ...rest] = plain.split('.');
-  const extension = rest.at(-1)?.slice(0, 3) ?? '';
-  return named(`${base.slice(0, 4)}${digest}~${extension === '' ? '' : `.${extension}`}`);
-}
+/** Some clients give up on a file without. */
+const alternateName = (open: Open): Buffer =>
+  named(shortName(open.share.namesOf(open.node).at(-1) ?? ''));
 
 const { READ_ATTRIBUTES, READ_EA } = Access;
 
@@ -190,7 +181,7 @@ export const fileClasses: ReadonlyMap<number, FileClassRow> = new Map<number, Fi
   [FileClass.MODE, { fixed: 4, access: 0, encode: mode }],
   [FileClass.ALIGNMENT, { fixed: 4, access: 0, encode: alignment }],
   [FileClass.ALL, { fixed: 104, access: READ_ATTRIBUTES, encode: all }],
-  [FileClass.ALTERNATE_NAME, { fixed: 8, access: 0, encode: shortName }],
+  [FileClass.ALTERNATE_NAME, { fixed: 8, access: 0, encode: alternateName }],
   [FileClass.STREAM, { fixed: 32, access: 0, encode: streams }],
   [FileClass.COMPRESSION, { fixed: 16, access: 0, encode: compression }],
   [FileClass.NETWORK_OPEN, { fixed: 56, access: READ_ATTRIBUTES, encode: networkOpen }],

@@ -85,7 +85,7 @@ async function checkDirectory(request: Request, open: Open, directory: Node): Pr
   const state = share.files.get(directory);
   if (state?.deletePending === true) return fail(Status.DELETE_PENDING);
   // A rename opens the target's directory without sharing DELETE ([MS-FSA] 2.1.5.15.11).
-  for (const other of state?.opens ?? [])
+  for (const other of open.isDirectory ? [] : (state?.opens ?? []))
     if ((other.grantedAccess & Access.DELETE) !== 0) return fail(Status.SHARING_VIOLATION);
   const attributes = await share.backend.attributes(directory, request);
   const right = open.isDirectory ? Access.APPEND_DATA : Access.WRITE_DATA;

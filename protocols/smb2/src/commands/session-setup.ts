@@ -128,7 +128,12 @@ function establish(session: Session, result: AuthDone, clientSecurityMode: numbe
       ((clientSecurityMode | connection.clientSecurityMode) & SecurityMode.SIGNING_REQUIRED) !== 0;
     session.signingRequired = settings.signing === 'required' || isWanted;
   }
-  session.encryptData = settings.encryption === 'required' && session.sealer !== undefined;
+  session.encryptData = settings.encryption === 'required';
+  if (session.encryptData && !session.sealer) {
+    // Guests have no key to seal with.
+    session.close(false);
+    throw new StatusError(Status.ACCESS_DENIED);
+  }
   session.state = 'valid';
   connection.server.hooks.sessionOpened?.(session.event());
 }

@@ -34,6 +34,8 @@ export interface CommandRow {
   readonly tree: boolean;
   /** Offset of the FileId in the body, when the request acts on an open. */
   readonly fileId?: number;
+  /** Not done for a request that a channel failure has overtaken ([MS-SMB2] 3.3.5.2.10). */
+  readonly changes?: true;
   /** Bytes the credit charge has to pay for ([MS-SMB2] 3.3.5.2.5). */
   readonly payload?: (packet: Buffer) => number;
   /** Undefined: no reply. */
@@ -63,7 +65,7 @@ export const commands: readonly CommandRow[] = [
   { name: 'CLOSE', structureSize: 24, ...inTree, fileId: 8, handle: close },
   { name: 'FLUSH', structureSize: 24, ...inTree, fileId: 8, handle: flush },
   { name: 'READ', structureSize: 49, ...inTree, fileId: 16, payload: u32(4), handle: read },
-  { name: 'WRITE', structureSize: 49, ...inTree, fileId: 16, payload: u32(4), handle: write },
+  { name: 'WRITE', structureSize: 49, ...inTree, fileId: 16, changes: true, payload: u32(4), handle: write },
   { name: 'LOCK', structureSize: 48, ...inTree, fileId: 8, handle: lock },
   { name: 'IOCTL', structureSize: 57, ...inTree, payload: larger(u32(28), u32(44)), handle: ioctl },
   { name: 'CANCEL', structureSize: 4, ...outside, handle: cancel },
@@ -85,6 +87,6 @@ export const commands: readonly CommandRow[] = [
     payload: larger(u32(4), u32(12)),
     handle: queryInfo,
   },
-  { name: 'SET_INFO', structureSize: 33, ...inTree, fileId: 16, payload: u32(4), handle: setInfo },
+  { name: 'SET_INFO', structureSize: 33, ...inTree, fileId: 16, changes: true, payload: u32(4), handle: setInfo },
   { name: 'OPLOCK_BREAK', structureSize: 24, structureSizes: [36], ...inTree, handle: oplockBreak },
 ];

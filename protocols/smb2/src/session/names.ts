@@ -68,7 +68,8 @@ export function decodeName(bytes: Buffer): string {
 export function parsePath(path: string, posix: boolean): ParsedPath {
   if (path === '') return { names: [], stream: undefined };
   if (path.startsWith('\\')) throw new StatusError(Status.INVALID_PARAMETER);
-  const names = path.split('\\');
+  // Clients that pass a POSIX path on are understood, as smbd does.
+  const names = path.split(posix ? '\\' : /[\\/]/);
   let stream: string | undefined;
   let isContent = false;
   if (!posix) {

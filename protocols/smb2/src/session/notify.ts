@@ -19,8 +19,6 @@ interface Waiting {
   readonly finish: (result: NotifyResult) => void;
 }
 
-/** Changes that follow each other closely, as the halves of a rename, go into one reply. */
-const GATHER_MS = 30;
 const NAMES = NotifyFilter.FILE_NAME | NotifyFilter.DIR_NAME;
 const MODIFIED =
   NotifyFilter.ATTRIBUTES |
@@ -41,7 +39,7 @@ export class NotifyQueue {
   /** Changes were dropped: the client has to list the directory anew. */
   #overflowed = false;
   #ended: NtStatus | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #scheduled = false;
 
   constructor(
     open: Open,
@@ -61,12 +59,13 @@ export class NotifyQueue {
       this.#overflowed = true;
       this.#events = [];
     } else if (!this.#overflowed) this.#events.push({ action: event.action, name: this.#nameOf(event) });
-    if (this.#timer || this.#waiting.length === 0) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+    // What is told in one go, as the halves of a rename, goes into one reply.
+    if (this.#scheduled || this.#waiting.length === 0) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
       this.#deliver();
-    }, GATHER_MS);
-    this.#timer.unref();
+    });
   }
 
   #filterOf(event: ChangeEvent<Node>): number {
@@ -139,7 +138,6 @@ export class NotifyQueue {
   #finish(status: NtStatus): void {
     if (this.#ended !== undefined) return;
     this.#ended = status;
-    clearTimeout(this.#timer);
     this.#unwatch();
     for (const { finish } of this.#waiting.splice(0)) finish({ status, data: Buffer.alloc(0) });
   }

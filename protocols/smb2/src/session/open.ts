@@ -59,6 +59,8 @@ export class Open {
   notify: NotifyQueue | undefined;
   /** Lock sequence numbers seen, by index ([MS-SMB2] 3.3.5.14). */
   readonly lockSequences = new Map<number, number>();
+  /** Highest ChannelSequence seen ([MS-SMB2] 3.3.5.2.10). */
+  channelSequence = 0;
   /** Under which a replayed CREATE finds it ([MS-SMB2] 3.3.5.9.10), and what that is answered. */
   replayKey: string | undefined;
   createAction = 0;

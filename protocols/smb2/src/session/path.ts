@@ -5,6 +5,7 @@ import { encodeSymlinkError } from '../wire/error-response.ts';
 import type { ParsedPath } from './names.ts';
 import { Status } from '../wire/status.ts';
 import type { Node, Share } from './share.ts';
+import { isMadeShortName, shortName } from './short-name.ts';
 
 export interface Resolved {
   /** The directory that holds the last name; undefined for the root. */
@@ -42,7 +43,8 @@ export async function resolve(
     const name = names[index]!;
     const isLast = index === names.length - 1;
     const found = backend.lookup(at, name, caseSensitive, call);
-    const node = found instanceof Promise ? await found : found;
+    let node = found instanceof Promise ? await found : found;
+    if (!node && !caseSensitive && isMadeShortName(name)) node = await byShortName(share, at, name, call);
     if (!node) {
       if (!isLast) throw new StatusError(Status.OBJECT_PATH_NOT_FOUND);
       return { directory: at, name, node: undefined };
@@ -65,6 +67,21 @@ export async function resolve(
     at = node;
   }
   return { directory, name: names.at(-1) ?? '', node: at };
+}
+
+/** A client that was told a short name may come back with it. */
+async function byShortName(
+  share: Share,
+  directory: Node,
+  name: string,
+  call: CallContext,
+): Promise<Node | undefined> {
+  const listing = await share.backend.list(directory, call);
+  for (let index = 0; index < listing.length; index++) {
+    const long = listing.nameAt(index);
+    if (shortName(long) === name.toUpperCase()) return await share.backend.lookup(directory, long, true, call);
+  }
+  return undefined;
 }
 
 async function kindOf(share: Share, node: Node, call: CallContext): Promise<NodeAttributes['kind']> {

@@ -1,6 +1,6 @@
 import type { CallContext, Caller } from '../backend.ts';
 import { StatusError } from '../errors.ts';
-import { HeaderFlags, RELATED_ID } from '../wire/constants.ts';
+import { Dialect, HeaderFlags, RELATED_ID } from '../wire/constants.ts';
 import type { Header } from '../wire/header.ts';
 import { Status } from '../wire/status.ts';
 import type { NtStatus } from '../wire/status.ts';
@@ -101,6 +101,19 @@ export class Request implements CallContext {
     return open && this.session.opens.get(open.volatileId) === open
       ? open
       : this.#missing(Status.FILE_CLOSED);
+  }
+
+  /**
+   * A client raises the sequence when a channel fails; what it sent before must not change anything any more
+   * ([MS-SMB2] 3.3.5.2.10).
+   * @throws StatusError FILE_NOT_AVAILABLE.
+   */
+  checkChannelSequence(changes: boolean): void {
+    const open = this.openOrUndefined;
+    if (open?.kind !== 'file' || (this.connection.dialect ?? 0) < Dialect.SMB_3_0) return;
+    const ahead = (this.header.channelSequence - open.channelSequence) & 0xffff;
+    if (ahead <= 0x7fff) open.channelSequence = this.header.channelSequence;
+    else if (changes) this.#missing(Status.FILE_NOT_AVAILABLE);
   }
 
   #missing(status: NtStatus): never {

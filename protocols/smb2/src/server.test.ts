@@ -1,0 +1,232 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { MemoryShare } from './memory/memory-share.ts';
+import { SmbServer } from './server.ts';
+import { RawClient } from './testing/raw-client.ts';
+import { HeaderFlags, HEADER_SIZE } from './wire/constants.ts';
+import { createResponse } from './wire/create.ts';
+import { setNextCommand } from './wire/header.ts';
+import { readRequest } from './wire/io.ts';
+import { changeNotifyRequest } from './wire/query.ts';
+import { emptyBody } from './wire/session.ts';
+import { Status } from './wire/status.ts';
+
+const CREATE = 5;
+const READ = 8;
+const CANCEL = 12;
+const ECHO = 13;
+const CHANGE_NOTIFY = 15;
+const echo = emptyBody.toBuffer({});
+
+let server: SmbServer;
+let port: number;
+let stuck: (() => void)[];
+let malformed: string[];
+let bugs: unknown[];
+const clients: RawClient[] = [];
+
+beforeEach(async () => {
+  stuck = [];
+  malformed = [];
+  bugs = [];
+  const backend: MemoryShare = new MemoryShare({
+    readOnly: true,
+    delay: (operation, node) =>
+      operation === 'read' && backend.parent(node)?.name === 'stuck.bin'
+        ? new Promise<void>((resolve) => stuck.push(resolve))
+        : undefined,
+  });
+  backend.putFile('hello.txt', 'hello, world');
+  backend.putFile('stuck.bin', Buffer.alloc(100_000));
+  server = new SmbServer({
+    serverGuid: Buffer.alloc(16, 1),
+    serverName: 'TEST',
+    shares: [{ name: 'share', backend, guest: true }],
+    limits: { interimAfterMs: 300 },
+    hooks: { malformed: ({ reason }) => malformed.push(reason), bug: (error) => bugs.push(error) },
+  });
+  ({ port } = await server.listen({ host: '127.0.0.1', port: 0 }));
+});
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  for (const release of stuck) release();
+  await server.close({ timeoutMs: 500 });
+  expect(bugs).toEqual([]);
+});
+
+async function client(enter = true): Promise<RawClient> {
+  const one = await RawClient.connect(port);
+  clients.push(one);
+  if (enter) await one.enter('share');
+  return one;
+}
+
+async function open(one: RawClient, path: string): Promise<{ persistent: bigint; volatile: bigint }> {
+  const reply = await one.request(CREATE, one.createBody(path));
+  expect(reply?.status).toBe(Status.SUCCESS);
+  return createResponse.decode(reply!.packet, HEADER_SIZE).fileId;
+}
+
+const readBody = (fileId: { persistent: bigint; volatile: bigint }, length: number): Buffer =>
+  readRequest.toBuffer(
+    {
+      padding: 80,
+      flags: 0,
+      length,
+      offset: 0,
+      fileId,
+      minimumCount: 0,
+      channel: 0,
+      remainingBytes: 0,
+      channelInfoOffset: 0,
+      channelInfoLength: 0,
+    },
+    Buffer.alloc(1),
+  );
+
+describe('a guest', () => {
+  it('opens and reads', async () => {
+    const one = await client();
+    const reply = await one.request(READ, readBody(await open(one, 'hello.txt'), 100));
+    expect(reply?.packet.subarray(80).toString()).toBe('hello, world');
+  });
+
+  it('may not use a FileId of which one half is wrong', async () => {
+    const one = await client();
+    const id = await open(one, 'hello.txt');
+    const wrong = { ...id, persistent: id.persistent ^ 1n };
+    expect((await one.request(READ, readBody(wrong, 1)))?.status).toBe(Status.FILE_CLOSED);
+    const other = await client();
+    expect((await other.request(READ, readBody(id, 1)))?.status).toBe(Status.FILE_CLOSED);
+  });
+
+  it('gets ECHO answered while a read hangs, and an interim reply for the read', async () => {
+    const one = await client();
+    const id = await open(one, 'stuck.bin');
+    one.sendMessage(one.message(READ, readBody(id, 10)));
+    expect(await one.request(ECHO, echo)).toMatchObject({ command: ECHO, status: Status.SUCCESS });
+    expect(await one.next()).toMatchObject({ command: READ, status: Status.PENDING });
+    stuck.splice(0).forEach((release) => release());
+    expect(await one.next()).toMatchObject({ command: READ, status: Status.SUCCESS, creditRequest: 0 });
+  });
+
+  it('cancels a CHANGE_NOTIFY', async () => {
+    const one = await client();
+    const fileId = await open(one, '');
+    const body = changeNotifyRequest.toBuffer({
+      flags: 1,
+      outputBufferLength: 4096,
+      fileId,
+      completionFilter: 3,
+    });
+    const pending = await one.request(CHANGE_NOTIFY, body);
+    expect(pending).toMatchObject({ status: Status.PENDING });
+    const cancel = one.message(CANCEL, echo, { messageId: 0, flags: HeaderFlags.ASYNC_COMMAND });
+    cancel.writeUInt32LE(pending!.asyncId % 2 ** 32, 32);
+    cancel.writeUInt32LE(Math.floor(pending!.asyncId / 2 ** 32), 36);
+    one.sendMessage(cancel);
+    expect(await one.next()).toMatchObject({ command: CHANGE_NOTIFY, status: Status.CANCELLED });
+  });
+
+  it('gets the failure of a CREATE for everything related to it', async () => {
+    const one = await client();
+    const create = one.message(CREATE, Buffer.concat([one.createBody('no such'), Buffer.alloc(2)]));
+    setNextCommand(create, 0, create.length);
+    const id = { persistent: 0xffffffffffffffffn, volatile: 0xffffffffffffffffn };
+    const read = one.message(READ, readBody(id, 1), { flags: HeaderFlags.RELATED_OPERATIONS });
+    expect(create.length % 8).toBe(0);
+    one.sendMessage(Buffer.concat([create, read]));
+    const reply = await one.next();
+    expect(reply).toMatchObject({ status: Status.OBJECT_NAME_NOT_FOUND });
+    const second = reply!.packet.subarray(reply!.nextCommand);
+    expect(second.readUInt32LE(8)).toBe(Status.OBJECT_NAME_NOT_FOUND);
+  });
+
+  it('is drained, not cut off, when the server stops', async () => {
+    const one = await client();
+    const id = await open(one, 'stuck.bin');
+    one.sendMessage(one.message(READ, readBody(id, 10)));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const closing = server.close({ timeoutMs: 5000 });
+    setTimeout(() => stuck.splice(0).forEach((release) => release()), 100);
+    expect(await one.next()).toMatchObject({ command: READ, status: Status.SUCCESS });
+    expect(await one.next()).toBeUndefined();
+    await closing;
+  });
+});
+
+describe('the connection ends with', () => {
+  const cases: [string, (one: RawClient) => void][] = [
+    ['a request before NEGOTIATE', (one) => one.sendMessage(one.message(ECHO, echo))],
+    ['a frame of another type', (one) => one.sendRaw(Buffer.from([0x81, 0, 0, 10]))],
+    ['a frame longer than allowed', (one) => one.sendRaw(Buffer.from([0, 0x80, 0, 0]))],
+    ['something that is not SMB', (one) => one.sendMessage(Buffer.alloc(100, 0x41))],
+    [
+      'an SMB1 dialect list without SMB2',
+      (one) => one.sendMessage(Buffer.from('ff534d4272' + '00'.repeat(40), 'hex')),
+    ],
+    [
+      'a sealed message without a session',
+      (one) => one.sendMessage(Buffer.from('fd534d42' + '00'.repeat(100), 'hex')),
+    ],
+  ];
+  it.each(cases)('%s', async (_name, act) => {
+    const one = await client(false);
+    act(one);
+    expect(await one.next()).toBeUndefined();
+    expect(malformed).toHaveLength(1);
+  });
+
+  it('a message id used twice or outside the window', async () => {
+    for (const messageId of [0, 100_000]) {
+      const one = await client();
+      one.sendMessage(one.message(ECHO, echo, { messageId }));
+      expect(await one.next()).toBeUndefined();
+    }
+  });
+
+  it('a NextCommand that is not aligned, too short or outside', async () => {
+    for (const distance of [4, 8, 65, 72_000]) {
+      const one = await client();
+      const message = one.message(ECHO, Buffer.concat([echo, Buffer.alloc(4)]));
+      setNextCommand(message, 0, distance);
+      one.sendMessage(message);
+      expect(await one.next()).toBeUndefined();
+    }
+  });
+});
+
+describe('an error and nothing else', () => {
+  it('is what a wrong StructureSize, a lying offset and too small a charge get', async () => {
+    const one = await client();
+    const wrongSize = one.createBody('hello.txt');
+    wrongSize.writeUInt16LE(58, 0);
+    expect((await one.request(CREATE, wrongSize))?.status).toBe(Status.INVALID_PARAMETER);
+    const outside = one.createBody('hello.txt');
+    outside.writeUInt16LE(0xffff, 44);
+    expect((await one.request(CREATE, outside))?.status).toBe(Status.INVALID_PARAMETER);
+    const id = await open(one, 'hello.txt');
+    expect((await one.request(READ, readBody(id, 65_537)))?.status).toBe(Status.INVALID_PARAMETER);
+    expect(await one.request(ECHO, echo)).toMatchObject({ status: Status.SUCCESS });
+  });
+
+  it('never takes the server down, whatever the bytes', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 20 }),
+        fc.uint8Array({ maxLength: 120 }),
+        async (command, body) => {
+          const one = await client();
+          one.sendMessage(one.message(command, Buffer.concat([Buffer.from(body), Buffer.alloc(2)])));
+          one.sendMessage(one.message(ECHO, echo));
+          await one.next();
+          one.close();
+        },
+      ),
+      { numRuns: 60 },
+    );
+    const after = await client();
+    expect(await after.request(ECHO, echo)).toMatchObject({ status: Status.SUCCESS });
+  });
+});
