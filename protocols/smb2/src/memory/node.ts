@@ -111,6 +111,12 @@ export class MemoryNode {
     return roundToCluster(sparse ? this.content.heldBytes : this.content.size);
   }
 
+  /** What `setAttributes` changes, for comparison. */
+  settable(): string {
+    const { creationTime, lastAccessTime, lastWriteTime, dosAttributes, mode } = this;
+    return [creationTime, lastAccessTime, lastWriteTime, dosAttributes, mode].join();
+  }
+
   attributes(): NodeAttributes {
     const file = this.file;
     return {

@@ -116,12 +116,14 @@ export class MemoryTree {
 
   setAttributes(node: MemoryNode, wanted: SetAttributes): void {
     const file = node.file;
+    const before = file.settable();
     file.creationTime = wanted.creationTime ?? file.creationTime;
     file.lastAccessTime = wanted.lastAccessTime ?? file.lastAccessTime;
     file.lastWriteTime = wanted.lastWriteTime ?? file.lastWriteTime;
     file.dosAttributes = wanted.dosAttributes ?? file.dosAttributes;
     file.mode = wanted.mode === undefined ? file.mode : wanted.mode & 0o7777;
-    file.changeTime = wanted.changeTime ?? this.now();
+    if (wanted.changeTime !== undefined) file.changeTime = wanted.changeTime;
+    else if (file.settable() !== before) file.changeTime = this.now();
     let filter = 0;
     if (wanted.creationTime !== undefined) filter |= NotifyFilter.CREATION;
     if (wanted.lastAccessTime !== undefined) filter |= NotifyFilter.LAST_ACCESS;

@@ -61,10 +61,11 @@ describe('names', () => {
     expect(parsePath('', false)).toEqual({ names: [], stream: undefined });
     expect(parsePath('a\\b:s:$DATA', false)).toEqual({ names: ['a', 'b'], stream: 's' });
     expect(parsePath('a::$DATA', false)).toEqual({ names: ['a'], stream: undefined, isContent: true });
+    expect(parsePath('a/b', false)).toEqual({ names: ['a', 'b'], stream: undefined });
     expect(parsePath('a:b', true)).toEqual({ names: ['a:b'], stream: undefined });
   });
 
-  it.each(['\\a', 'a\\\\b', 'a\\..\\b', '..', '.', 'a/b', 'a*', 'a:b:c', 'a:b:$DATA:d', 'a\0b', '\uf026'])(
+  it.each(['\\a', 'a\\\\b', 'a\\..\\b', '..', '.', 'a//b', '/a', 'a*', 'a:b:c', 'a:b:$DATA:d', 'a\0b', '\uf026'])(
     'refuse %j',
     (path) => expect(() => parsePath(path, false)).toThrow(StatusError),
   );
