@@ -17,8 +17,12 @@ import { Command, Dialect, HeaderFlags, HEADER_SIZE } from './wire/constants.ts'
 import { COMPRESSION_ID, decodeHeader, SMB1_ID, TRANSFORM_ID } from './wire/header.ts';
 import { Status } from './wire/status.ts';
 
+const SMALL = 1024;
+
 /** @throws MalformedError when the connection has to end. */
-export function receive(connection: Connection, frame: Buffer): void {
+export function receive(connection: Connection, received: Buffer): void {
+  // A request that waits for long must not keep the whole chunk alive that it came in.
+  const frame = received.length <= SMALL ? Buffer.from(received) : received;
   const protocol = frame.length < 4 ? 0 : frame.readUInt32LE(0);
   if (protocol === SMB1_ID) {
     negotiateSmb1(connection, frame);

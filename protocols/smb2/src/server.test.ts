@@ -5,6 +5,9 @@ import { SmbServer } from './server.ts';
 import { RawClient } from './testing/raw-client.ts';
 import { HeaderFlags, HEADER_SIZE } from './wire/constants.ts';
 import { createResponse } from './wire/create.ts';
+import { durableReconnectV1, leaseV1 } from './wire/create-contexts.ts';
+import type { CreateContext } from './wire/create-contexts.ts';
+import type { FileId } from './wire/file-id.ts';
 import { setNextCommand } from './wire/header.ts';
 import { readRequest } from './wire/io.ts';
 import { changeNotifyRequest } from './wire/query.ts';
@@ -19,6 +22,7 @@ const CHANGE_NOTIFY = 15;
 const echo = emptyBody.toBuffer({});
 
 let server: SmbServer;
+let share: MemoryShare;
 let port: number;
 let stuck: (() => void)[];
 let malformed: string[];
@@ -38,15 +42,21 @@ beforeEach(async () => {
   });
   backend.putFile('hello.txt', 'hello, world');
   backend.putFile('stuck.bin', Buffer.alloc(100_000));
+  share = backend;
+  await start(Buffer.alloc(32, 9));
+});
+
+async function start(durableKey: Buffer): Promise<void> {
   server = new SmbServer({
     serverGuid: Buffer.alloc(16, 1),
     serverName: 'TEST',
-    shares: [{ name: 'share', backend, guest: true }],
+    shares: [{ name: 'share', backend: share, guest: true }],
+    durableKey,
     limits: { interimAfterMs: 300 },
     hooks: { malformed: ({ reason }) => malformed.push(reason), bug: (error) => bugs.push(error) },
   });
   ({ port } = await server.listen({ host: '127.0.0.1', port: 0 }));
-});
+}
 
 afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
@@ -131,7 +141,7 @@ describe('a guest', () => {
 
   it('gets the failure of a CREATE for everything related to it', async () => {
     const one = await client();
-    const create = one.message(CREATE, Buffer.concat([one.createBody('no such'), Buffer.alloc(2)]));
+    const create = one.message(CREATE, one.createBody('no such'));
     setNextCommand(create, 0, create.length);
     const id = { persistent: 0xffffffffffffffffn, volatile: 0xffffffffffffffffn };
     const read = one.message(READ, readBody(id, 1), { flags: HeaderFlags.RELATED_OPERATIONS });
@@ -153,6 +163,65 @@ describe('a guest', () => {
     expect(await one.next()).toMatchObject({ command: READ, status: Status.SUCCESS });
     expect(await one.next()).toBeUndefined();
     await closing;
+  });
+});
+
+describe('a durable handle of a read-only share', () => {
+  const lease = leaseV1.toBuffer({ key: Buffer.alloc(16, 3), state: 3, flags: 0, duration: 0n });
+  const reconnect = (fileId: FileId): CreateContext[] => [
+    { name: 'DHnC', data: durableReconnectV1.toBuffer({ fileId }) },
+    { name: 'RqLs', data: lease },
+  ];
+  const durable: CreateContext[] = [
+    { name: 'DHnQ', data: Buffer.alloc(16) },
+    { name: 'RqLs', data: lease },
+  ];
+
+  async function openDurable(one: RawClient): Promise<FileId> {
+    const reply = await one.request(CREATE, one.createBody('hello.txt', durable));
+    expect(reply?.status).toBe(Status.SUCCESS);
+    expect(reply!.packet.includes('DHnQ')).toBe(true);
+    return createResponse.decode(reply!.packet, HEADER_SIZE).fileId;
+  }
+
+  it('is found again after the loss of the connection', async () => {
+    const one = await client();
+    const id = await openDurable(one);
+    one.close();
+    const two = await client();
+    const reply = await two.request(CREATE, two.createBody('hello.txt', reconnect(id)));
+    expect(createResponse.decode(reply!.packet, HEADER_SIZE).fileId).toEqual(id);
+    expect((await two.request(READ, readBody(id, 5)))?.status).toBe(Status.SUCCESS);
+  });
+
+  it('is made again by a new process with the same key', async () => {
+    const id = await openDurable(await client());
+    await server.close({ timeoutMs: 100 });
+    await start(Buffer.alloc(32, 9));
+    const two = await client();
+    const reply = await two.request(CREATE, two.createBody('hello.txt', reconnect(id)));
+    expect(reply?.status).toBe(Status.SUCCESS);
+    const again = createResponse.decode(reply!.packet, HEADER_SIZE).fileId;
+    expect(again.persistent).toBe(id.persistent);
+    expect(again.volatile).not.toBe(id.volatile);
+    expect((await two.request(READ, readBody(again, 5)))?.status).toBe(Status.SUCCESS);
+  });
+
+  it('is refused with another key, for another file and for a file that is gone', async () => {
+    const id = await openDurable(await client());
+    await server.close({ timeoutMs: 100 });
+    await start(Buffer.alloc(32, 9));
+    const two = await client();
+    for (const path of ['stuck.bin', 'gone.txt', 'no\\such\\directory'])
+      expect(await two.request(CREATE, two.createBody(path, reconnect(id)))).toMatchObject({
+        status: Status.OBJECT_NAME_NOT_FOUND,
+      });
+    await server.close({ timeoutMs: 100 });
+    await start(Buffer.alloc(32, 10));
+    const three = await client();
+    expect(await three.request(CREATE, three.createBody('hello.txt', reconnect(id)))).toMatchObject({
+      status: Status.OBJECT_NAME_NOT_FOUND,
+    });
   });
 });
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { ntHash, UserStore } from './auth/index.ts';
+import { mayConnect } from './commands/tree-connect.ts';
 import type { Hooks } from './hooks.ts';
 import { defaultLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
@@ -84,7 +85,7 @@ export class SmbServer {
    * @returns the address, with the port the system chose for port 0.
    */
   async listen(at: { readonly host: string; readonly port: number }): Promise<AddressInfo> {
-    const listener = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#accept(socket));
+    const listener = createServer();
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject);
       listener.listen(at.port, at.host, () => {
@@ -92,6 +93,12 @@ export class SmbServer {
         resolve();
       });
     });
+    return this.attach(listener);
+  }
+
+  /** Takes the connections of a server that listens already, such as one handed over by a predecessor. */
+  attach(listener: Server): AddressInfo {
+    listener.on('connection', (socket) => this.#accept(socket));
     listener.on('error', (error) => this.#state.hooks.bug?.(error, 'listening'));
     this.#listeners.push(listener);
     this.#sweep ??= setInterval(() => this.#sendInterims(), SWEEP_MS).unref();
@@ -113,6 +120,7 @@ export class SmbServer {
       if (left > 0) this.#perAddress.set(address, left);
       else this.#perAddress.delete(address);
     });
+    socket.setKeepAlive(true);
     const connection = new Connection(this.#state, socket, receive);
     connections.add(connection);
     hooks.connected?.({ address: connection.address, port: connection.port });
@@ -124,15 +132,19 @@ export class SmbServer {
   }
 
   /**
-   * Replaces shares and users. Shares whose backend is the same object keep their opens; tree connects to others end.
-   * Sessions of users that are gone go on until they end.
+   * Replaces shares and users. Shares whose backend is the same object keep their opens; tree connects to others end, and
+   * those of clients that could not make them any more. Sessions of users that are gone go on until they end.
    */
   reload(options: {
     readonly shares?: readonly ShareOptions[];
     readonly users?: readonly UserOptions[];
   }): void {
     if (options.users) this.#state.users = userStore(options.users);
-    if (options.shares) this.#state.setShares(options.shares);
+    if (!options.shares) return;
+    this.#state.setShares(options.shares);
+    for (const session of this.#state.sessions.values())
+      for (const tree of [...session.trees.values()])
+        if (tree.share && !mayConnect(session, tree.share)) session.disconnectTree(tree);
   }
 
   /** For status pages: counts of what is open now. */
@@ -149,19 +161,25 @@ export class SmbServer {
     const stopped = this.#listeners.map(
       (listener) => new Promise<void>((resolve) => listener.close(() => resolve())),
     );
-    const connections = [...this.#state.connections];
-    for (const connection of connections) connection.stopReading();
-    const deadline = Date.now() + timeoutMs;
-    while (Date.now() < deadline && connections.some((connection) => connection.busy))
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    const left = Math.max(1, deadline - Date.now());
-    const timer = new Promise<void>((resolve) => setTimeout(resolve, left).unref());
-    await Promise.race([Promise.all(connections.map((connection) => connection.finish())), timer]);
-    for (const connection of connections) connection.close('server stops');
+    const deadline = performance.now() + timeoutMs;
+    await Promise.all([...this.#state.connections].map((connection) => drain(connection, deadline)));
     clearInterval(this.#sweep);
     for (const open of [...this.#state.allDurables()]) open.dispose();
     await Promise.all(stopped);
   }
+}
+
+/** A client that waits for nothing must not wait for others: each connection ends as soon as it is done. */
+async function drain(connection: Connection, deadline: number): Promise<void> {
+  connection.stopReading();
+  while (performance.now() < deadline && connection.busy)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  let timer: NodeJS.Timeout | undefined;
+  const left = Math.max(1, deadline - performance.now());
+  const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, left)));
+  await Promise.race([connection.finish(), timeout]);
+  clearTimeout(timer);
+  connection.close('server stops');
 }
 
 function userStore(users: readonly UserOptions[]): UserStore {

@@ -14,9 +14,7 @@ const RESERVED_ACCESS = 0x0ce0fe00;
 const KNOWN_ATTRIBUTES = 0x00007fb7;
 const UNKNOWN_OPTIONS = 0xff000000;
 const UNSUPPORTED_OPTIONS =
-  CreateOption.CREATE_TREE_CONNECTION |
-  CreateOption.OPEN_BY_FILE_ID |
-  CreateOption.RESERVE_OPFILTER;
+  CreateOption.CREATE_TREE_CONNECTION | CreateOption.OPEN_BY_FILE_ID | CreateOption.RESERVE_OPFILTER;
 
 const check = (holds: boolean, status: NtStatus): void => {
   if (!holds) throw new StatusError(status);

@@ -85,7 +85,10 @@ async function reopenAfterRestart(
   if (server.persistentIds(share).decode(wanted.fileId.persistent) !== attributes.id) return gone();
   const file = share.fileOf(found.node);
   const own = existingLease(request.session, contexts.lease);
-  if (own && own.file !== file) return gone();
+  if (own && own.file !== file) {
+    share.release(file);
+    return gone();
+  }
   const open = new Open(server, file, tree, {
     volatileId: randomId(),
     persistentId: wanted.fileId.persistent,

@@ -163,8 +163,7 @@ function posix(open: Open, attributes: NodeAttributes, request: Request): Buffer
 }
 
 /** Some clients give up on a file without. */
-const alternateName = (open: Open): Buffer =>
-  named(shortName(open.share.namesOf(open.node).at(-1) ?? ''));
+const alternateName = (open: Open): Buffer => named(shortName(open.share.namesOf(open.node).at(-1) ?? ''));
 
 const { READ_ATTRIBUTES, READ_EA } = Access;
 

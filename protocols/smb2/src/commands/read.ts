@@ -21,12 +21,18 @@ export function read(request: Request): Awaitable<Reply> {
   if (open.kind === 'pipe') return readPipe(open, length);
   if (open.isDirectory) return fail(Status.INVALID_DEVICE_REQUEST);
   if ((open.grantedAccess & (Access.READ_DATA | Access.EXECUTE)) === 0) return fail(Status.ACCESS_DENIED);
-  if (offset + length > Number.MAX_SAFE_INTEGER) return fail(Status.INVALID_PARAMETER);
+  if (offset + length > Number.MAX_SAFE_INTEGER) return failFarOut(request.packet, length);
   if (!open.file.locks.allows(open, offset, length, false)) return fail(Status.FILE_LOCK_CONFLICT);
   const { reads } = request.connection;
   const room = reads.take(length);
   if (!room) return readFile(request, open, { offset, length, minimumCount });
   return room.then(() => readFile(request, open, { offset, length, minimumCount }));
+}
+
+/** No file is that long; beyond 2^63 - 1 there is not even an offset ([MS-FSA] 2.1.5.2). */
+function failFarOut(packet: Buffer, length: number): never {
+  const end = packet.readBigUInt64LE(HEADER_SIZE + 8) + BigInt(length);
+  return fail(end < 1n << 63n ? Status.END_OF_FILE : Status.INVALID_PARAMETER);
 }
 
 interface Range {

@@ -87,6 +87,14 @@ export const commands: readonly CommandRow[] = [
     payload: larger(u32(4), u32(12)),
     handle: queryInfo,
   },
-  { name: 'SET_INFO', structureSize: 33, ...inTree, fileId: 16, changes: true, payload: u32(4), handle: setInfo },
+  {
+    name: 'SET_INFO',
+    structureSize: 33,
+    ...inTree,
+    fileId: 16,
+    changes: true,
+    payload: u32(4),
+    handle: setInfo,
+  },
   { name: 'OPLOCK_BREAK', structureSize: 24, structureSizes: [36], ...inTree, handle: oplockBreak },
 ];

@@ -52,10 +52,14 @@ function shareName(packet: Buffer): string {
 }
 
 function findShare(session: Session, name: string): Share {
-  const { connection, identity } = session;
-  const share = connection.server.share(name);
+  const share = session.connection.server.share(name);
   if (!share) return fail(Status.BAD_NETWORK_NAME);
-  const { options } = share;
+  return mayConnect(session, share) ? share : fail(Status.ACCESS_DENIED);
+}
+
+/** Whether the rules of the share allow this user, from this address, by these means. */
+export function mayConnect(session: Session, { options }: Share): boolean {
+  const { connection, identity } = session;
   const isGuest = identity.guest || identity.anonymous;
   const isMember =
     options.users === undefined ||
@@ -63,6 +67,5 @@ function findShare(session: Session, name: string): Share {
   const isAllowed =
     (isGuest ? options.guest : isMember || options.guest) && (options.allow?.(connection.address) ?? true);
   const canEncrypt = (connection.dialect ?? 0) >= Dialect.SMB_3_0 && session.sealer !== undefined;
-  if (!isAllowed || (options.encrypt === true && !canEncrypt)) return fail(Status.ACCESS_DENIED);
-  return share;
+  return isAllowed && (options.encrypt !== true || canEncrypt);
 }

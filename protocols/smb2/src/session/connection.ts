@@ -16,6 +16,8 @@ import type { ServerState } from './server-state.ts';
 import type { Session } from './session.ts';
 
 const MESSAGE = FRAME_HEADER + TRANSFORM_HEADER;
+/** How long the peer may take to answer our FIN with its own. */
+const LINGER_MS = 1000;
 
 /** A transport connection ([MS-SMB2] 3.3.1.7). */
 export class Connection {
@@ -204,7 +206,10 @@ export class Connection {
     this.#regulate();
   }
 
-  /** Sends what is queued, then FIN. */
+  /**
+   * Sends what is queued, then FIN, and waits a second for the peer's. What still comes is taken off the socket unseen: closing
+   * over unread bytes would send a reset, which may overtake the answers.
+   */
   finish(): Promise<void> {
     return new Promise((resolve) => {
       if (this.closed || this.#socket.destroyed) {
@@ -212,7 +217,9 @@ export class Connection {
         return;
       }
       this.#socket.once('close', () => resolve());
-      this.#socket.end(() => this.close('server stops'));
+      this.#socket.removeAllListeners('data');
+      this.#socket.end(() => setTimeout(() => this.close('server stops'), LINGER_MS).unref());
+      this.#socket.resume();
     });
   }
 

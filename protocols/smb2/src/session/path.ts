@@ -79,7 +79,8 @@ async function byShortName(
   const listing = await share.backend.list(directory, call);
   for (let index = 0; index < listing.length; index++) {
     const long = listing.nameAt(index);
-    if (shortName(long) === name.toUpperCase()) return await share.backend.lookup(directory, long, true, call);
+    if (shortName(long) === name.toUpperCase())
+      return await share.backend.lookup(directory, long, true, call);
   }
   return undefined;
 }

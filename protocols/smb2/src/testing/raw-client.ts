@@ -5,9 +5,12 @@ import { Framer } from '../transport/framer.ts';
 import { createRequest } from '../wire/create.ts';
 import { decodeHeader, encodeHeader } from '../wire/header.ts';
 import type { Header } from '../wire/header.ts';
-import { HEADER_SIZE } from '../wire/constants.ts';
+import { HEADER_SIZE, OplockLevel } from '../wire/constants.ts';
+import { encodeCreateContexts } from '../wire/create-contexts.ts';
+import type { CreateContext } from '../wire/create-contexts.ts';
 import { negotiateRequest } from '../wire/negotiate.ts';
 import { sessionSetupRequest, treeConnectRequest } from '../wire/session.ts';
+import { align } from '../wire/struct.ts';
 
 export interface RawReply extends Header {
   readonly status: number;
@@ -153,12 +156,16 @@ export class RawClient {
   }
 
   /** Body of a CREATE that opens for reading. */
-  createBody(path: string): Buffer {
-    const name = Buffer.from(path, 'utf16le');
+  createBody(path: string, contexts: readonly CreateContext[] = []): Buffer {
+    const text = Buffer.from(path, 'utf16le');
+    const chain = encodeCreateContexts(contexts);
+    const name = Buffer.alloc(align(text.length, 8));
+    text.copy(name);
+    const contextsOffset = HEADER_SIZE + createRequest.size + name.length;
     return createRequest.toBuffer(
       {
         securityFlags: 0,
-        oplockLevel: 0,
+        oplockLevel: contexts.some((context) => context.name === 'RqLs') ? OplockLevel.LEASE : 0,
         impersonationLevel: 2,
         smbCreateFlags: 0n,
         desiredAccess: 0x00120089,
@@ -167,11 +174,11 @@ export class RawClient {
         disposition: 1,
         options: 0,
         nameOffset: HEADER_SIZE + createRequest.size,
-        nameLength: name.length,
-        contextsOffset: 0,
-        contextsLength: 0,
+        nameLength: text.length,
+        contextsOffset: chain.length === 0 ? 0 : contextsOffset,
+        contextsLength: chain.length,
       },
-      name.length === 0 ? Buffer.alloc(1) : name,
+      name.length + chain.length === 0 ? Buffer.alloc(1) : Buffer.concat([name, chain]),
     );
   }
 
