@@ -21,6 +21,9 @@ export interface Attributes {
   readonly creation: Time;
 }
 
+/** See ObservedTimes.saved. */
+export type SavedTimes = readonly [number, number | null];
+
 /** How far the times of a source are believed. */
 export type TimesPolicy = 'auto' | 'source';
 
@@ -78,6 +81,18 @@ export class ObservedTimes {
 
   get mtime(): Time {
     return fromMs(this.#mtimeMs);
+  }
+
+  /** What another process needs to go on with the same times: [mtime, time of the last change or null], ms since 1970. */
+  get saved(): SavedTimes {
+    return [this.#mtimeMs, this.#changedAt ?? null];
+  }
+
+  /** Goes on with times that an earlier process had settled on. */
+  resume([mtimeMs, changedAt]: SavedTimes): void {
+    this.#mtimeMs = mtimeMs;
+    this.#settled = true;
+    this.#changedAt = changedAt ?? undefined;
   }
 
   /** Takes in one more look at a file; true when it was really modified since the last one. */

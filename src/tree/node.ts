@@ -1,10 +1,22 @@
 /** One object of an export, found by path. The same object is the same reference for as long as it is remembered. */
 import type { Kind, RawAttributes } from '../source/source.ts';
-import { ObservedTimes, normalise, type Attributes, type TimesPolicy } from './attributes.ts';
+import {
+  ObservedTimes,
+  normalise,
+  type Attributes,
+  type SavedTimes,
+  type TimesPolicy,
+} from './attributes.ts';
 import { encodeHandle } from './handle.ts';
 import type { HashHalves, Identity, Time } from './identity.ts';
 import type { ByteString } from './names.ts';
 import type { Snapshot } from './snapshot.ts';
+
+export interface SavedNode {
+  /** mode, uid, gid, size, used, rdev. */
+  readonly raw: readonly [number, number, number, number, number, number];
+  readonly times: SavedTimes;
+}
 
 /** What is known of a directory's contents. */
 export interface DirectoryState {
@@ -96,6 +108,24 @@ export class TreeNode {
     if (known && !changed && digest === this.listingDigest) return;
     if (known) this.listingChangedAt = wallClock;
     this.listingDigest = digest;
+    this.#renew(policy);
+  }
+
+  /** What another process needs to answer for this object while the source is away; undefined if it was never seen. */
+  get saved(): SavedNode | undefined {
+    if (!this.#raw || !this.#times) return undefined;
+    const { mode, uid, gid, size, used, rdev } = this.#raw;
+    return { raw: [mode, uid, gid, size, used, rdev], times: this.#times.saved };
+  }
+
+  /** Takes in what an earlier process had saved. It answers while the source is away, and is asked for again after. */
+  resume({ raw: [mode, uid, gid, size, used, rdev], times }: SavedNode, policy: TimesPolicy): void {
+    if (this.#raw) return;
+    const [mtimeMs] = times;
+    const stat = { mtimeMs, ctimeMs: mtimeMs, atimeMs: mtimeMs, links: 1 };
+    this.#raw = { kind: this.kind, mode, uid, gid, size, used, rdev, ...stat };
+    this.#times = new ObservedTimes(this.#raw, this.creation, mtimeMs, policy);
+    this.#times.resume(times);
     this.#renew(policy);
   }
 

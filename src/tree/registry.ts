@@ -66,6 +66,11 @@ export class Registry {
     this.#directories.set(directory, now);
   }
 
+  /** Directories whose listings are remembered, most recently used first. */
+  listedDirectories(): TreeNode[] {
+    return [...this.#directories.keys()].filter((node) => node.directory && !node.gone).reverse();
+  }
+
   /** Forgets an object that is gone, and all below it. */
   remove(node: TreeNode): void {
     node.gone = true;

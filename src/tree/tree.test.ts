@@ -411,6 +411,63 @@ describe('an outage', () => {
   });
 });
 
+describe('metadata of an earlier process', () => {
+  const lines = async (tree: Tree) => {
+    const all: string[] = [];
+    for await (const line of tree.warmLines()) all.push(line);
+    return all;
+  };
+
+  async function earlier(): Promise<Tree> {
+    const tree = treeOf(source);
+    await tree.attributes(tree.root);
+    const file = await at(tree, '/__all__/Release.A/a.mkv');
+    await tree.list(file.parent!);
+    const all = await at(tree, '/__all__');
+    await tree.load(await tree.list(all), 0, 2);
+    return tree;
+  }
+
+  it('answers for what was seen while the source is not there yet', async () => {
+    const first = await earlier();
+    const saved = await lines(first);
+    const file = await at(first, '/__all__/Release.A/a.mkv');
+    source.become('down');
+    const second = treeOf(source);
+    expect(second.resumeWarm(saved)).toBeGreaterThan(3);
+    const again = await at(second, '/__all__/Release.A/a.mkv');
+    expect(await second.attributes(again)).toEqual(file.attributes);
+    const names = (await second.list(await at(second, '/__all__'))).nodes.map((node) => node.name);
+    expect(names.sort()).toEqual(['Release.A', 'Release.B']);
+    expect(await code(at(second, '/__all__/Release.C'))).toBe('down');
+    const target = Buffer.alloc(5);
+    expect(await code(second.read(again, 0, target))).toBe('down');
+  });
+
+  it('is asked for again as soon as the source is there', async () => {
+    const saved = await lines(await earlier());
+    source.remove('/__all__/Release.A');
+    const second = treeOf(source);
+    second.resumeWarm(saved);
+    expect(await code(at(second, '/__all__/Release.A/a.mkv'))).not.toBe('resolved');
+    expect((await second.list(await at(second, '/__all__'))).length).toBe(1);
+  });
+
+  it('of another version, export or form is refused, whatever it holds', async () => {
+    const saved = await lines(await earlier());
+    const tree = () => treeOf(source);
+    expect(() => tree().resumeWarm([])).toThrow();
+    expect(() => tree().resumeWarm(['{"holdfast":"metadata","version":99,"export":"dfs"}'])).toThrow(
+      /version/,
+    );
+    expect(() => tree().resumeWarm([saved[0]!.replace('dfs', 'other'), ...saved.slice(1)])).toThrow(/export/);
+    for (const bad of ['{', 'null', '{"path":1}', '{"path":"","changedAt":null,"entries":[["..",0]]}']) {
+      expect(() => tree().resumeWarm([saved[0]!, bad])).toThrow();
+    }
+    expect(() => tree().resumeWarm([...saved.slice(0, -1), saved.at(-1)!.slice(0, 40)])).toThrow();
+  });
+});
+
 describe('handles', () => {
   it('work in another process that has seen nothing', async () => {
     source.put('/a/b/c/d/e/f/g/deep', { content: 'x' });

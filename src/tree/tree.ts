@@ -18,6 +18,7 @@ import { Outage } from './outage.ts';
 import { withPatience } from './patience.ts';
 import { Registry } from './registry.ts';
 import { cookieOf, type Snapshot } from './snapshot.ts';
+import { resumeWarm, warmLines } from './warm.ts';
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -417,6 +418,18 @@ export class Tree {
       if (this.#space && is(error, 'down', 'timeout', 'busy')) return this.#space;
       throw error;
     }
+  }
+
+  // -- Over restarts ------------------------------------------------------------------------------------------------------
+
+  /** The last good metadata, for an earlier answer after a restart: see warm.ts. */
+  warmLines(): AsyncGenerator<string> {
+    return warmLines(this.#registry, this.identity.exportName);
+  }
+
+  /** Takes in such lines before anybody is served. Returns how many objects are known; throws for lines that are not ours. */
+  resumeWarm(lines: readonly string[]): number {
+    return resumeWarm(this.#registry, this.identity.exportName, lines, this.times);
   }
 
   // -- Handles ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,49 @@
+/** Files of the state directory: replaced as a whole or not at all, never needed, never trusted blindly. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** A larger file is not read: nothing this program wrote. */
+const largest = 256 * 1024 * 1024;
+
+export class StateStore {
+  readonly #folder: string;
+
+  /** Makes the folder where it is missing. Throws the system's error. */
+  constructor(folder: string) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.#folder = folder;
+  }
+
+  /** The lines that were last written whole; undefined when there are none. Only for start-up: it blocks. */
+  readLines(name: string): string[] | undefined {
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(join(this.#folder, name));
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      throw error;
+    }
+    if (bytes.length > largest) throw new Error(`${name} is larger than ${largest} bytes`);
+    return bytes.toString('utf8').split('\n');
+  }
+
+  /** Writes the lines to a new file, makes sure that they are on the disk, and only then lets it take the old one's place. */
+  async writeLines(name: string, lines: AsyncIterable<string>): Promise<void> {
+    const path = join(this.#folder, name);
+    const temporary = `${path}.${process.pid}.new`;
+    try {
+      const file = await open(temporary, 'w', 0o600);
+      try {
+        for await (const line of lines) await file.writeFile(`${line}\n`);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+  }
+}
