@@ -147,6 +147,11 @@ export class Metrics {
     this.#sources.set(exportName, source);
   }
 
+  /** The export is gone, unless another source has taken its name since. */
+  forgetSource(exportName: string, source: WatchedSource): void {
+    if (this.#sources.get(exportName) === source) this.#sources.delete(exportName);
+  }
+
   /** A fact that does not change, such as the version, as labels of a gauge that is 1. */
   addInfo(labels: Readonly<Record<string, string>>): void {
     const registers = [this.#registry];

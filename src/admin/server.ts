@@ -20,6 +20,8 @@ export interface AdminOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /** Makes the server listen, in place of listen(2) at `host` and `port`. Rejects when it cannot. */
+  readonly listen?: (server: Server) => Promise<unknown>;
   readonly metrics: Metrics;
   readonly state: () => AdminState;
   readonly log: Logger;
@@ -109,7 +111,7 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   server.maxHeadersCount = limits.headers;
   server.setTimeout(limits.idleTimeout);
   server.on('request', handler(options));
-  await listen(server, host, port);
+  await (options.listen ? options.listen(server) : listen(server, host, port));
   server.on('error', (error) => log.error({ err: error }, 'the admin server has a problem'));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('not a TCP server');

@@ -36,7 +36,7 @@ class Call<T = unknown> {
 
 export class Lane {
   readonly name: LaneName;
-  readonly limit: number;
+  limit: number;
   readonly deadline: number;
   /** Calls now in the pool, hung ones included. */
   inFlight = 0;
@@ -75,6 +75,12 @@ export class Lane {
       if (this.inFlight < this.limit) this.#start(call);
       else this.#queue.push(call);
     });
+  }
+
+  /** Calls that already run are let finish. */
+  resize(limit: number): void {
+    this.limit = limit;
+    this.#startNext();
   }
 
   #start(call: Call): void {
@@ -156,20 +162,32 @@ export interface LaneOptions {
   readonly deadlines?: Partial<Record<LaneName, number>>;
 }
 
+/** Places in the lanes of one of so many exports. */
+function laneLimits(exports: number, poolThreads: number): Record<LaneName, number> {
+  const share = Math.max(8, Math.floor((poolThreads - SourceLimits.spareThreads) / Math.max(1, exports)));
+  const small = Math.min(4, Math.max(1, Math.floor(share / 15)));
+  const metadata = Math.max(2, Math.floor(share / 3));
+  const data = Math.max(4, share - metadata - 2 * small);
+  return { probe: small, close: small, metadata, data };
+}
+
 /** The lanes of one export. */
 export function createLanes({
   exports = 1,
   poolThreads = SourceLimits.poolThreads,
   deadlines = {},
 }: LaneOptions = {}): Lanes {
-  const share = Math.max(8, Math.floor((poolThreads - SourceLimits.spareThreads) / Math.max(1, exports)));
-  const small = Math.min(4, Math.max(1, Math.floor(share / 15)));
-  const metadata = Math.max(2, Math.floor(share / 3));
-  const data = Math.max(4, share - metadata - 2 * small);
+  const limits = laneLimits(exports, poolThreads);
   return {
-    probe: new Lane('probe', small, deadlines.probe ?? SourceLimits.probeDeadline),
-    close: new Lane('close', small, deadlines.close ?? SourceLimits.closeDeadline),
-    metadata: new Lane('metadata', metadata, deadlines.metadata ?? SourceLimits.metadataDeadline),
-    data: new Lane('data', data, deadlines.data ?? SourceLimits.dataDeadline),
+    probe: new Lane('probe', limits.probe, deadlines.probe ?? SourceLimits.probeDeadline),
+    close: new Lane('close', limits.close, deadlines.close ?? SourceLimits.closeDeadline),
+    metadata: new Lane('metadata', limits.metadata, deadlines.metadata ?? SourceLimits.metadataDeadline),
+    data: new Lane('data', limits.data, deadlines.data ?? SourceLimits.dataDeadline),
   };
+}
+
+/** Gives lanes the share of the pool that is theirs now that there are so many exports. */
+export function reshareLanes(lanes: Lanes, exports: number): void {
+  const limits = laneLimits(exports, SourceLimits.poolThreads);
+  for (const lane of Object.values(lanes)) lane.resize(limits[lane.name]);
 }

@@ -23,7 +23,9 @@ export class DatagramListener {
   }
 
   listen(options: { readonly host?: string; readonly port: number }): Promise<AddressInfo> {
-    const socket = createSocket(options.host?.includes(':') === true ? 'udp6' : 'udp4');
+    // A gateway that takes over binds while its predecessor still answers; the later socket gets the datagrams.
+    const type = options.host?.includes(':') === true ? 'udp6' : 'udp4';
+    const socket = createSocket({ type, reuseAddr: true });
     this.#socket = socket;
     socket.on('message', (message, remote) => this.#receive(message, remote));
     return new Promise((resolve, reject) => {
