@@ -30,13 +30,24 @@ const recommended: Readonly<Record<Protocol, string>> = {
 };
 
 export interface LabOptions {
+  /** Protocols to mount by besides the first. */
+  readonly also?: readonly Protocol[];
   readonly tree?: FuseTreeOptions;
   /** Mount options instead of the recommended ones, by protocol. */
   readonly mountOptions?: Partial<Record<Protocol, string>>;
 }
 
+const mountpointOf = (protocol: Protocol) => `/mnt/${protocol}`;
+
+/** Which mount a consumer uses, where there are several. */
+export interface Through {
+  readonly through?: Protocol;
+}
+
 export class Lab {
+  /** The one that is meant where none is named. */
   readonly protocol: Protocol;
+  readonly #protocols: readonly Protocol[];
   readonly fuse: FuseTree;
   readonly client: KernelClient;
   /** In order of their ends. */
@@ -44,8 +55,9 @@ export class Lab {
   #gateway: Gateway | undefined;
   #running = 0;
 
-  private constructor(protocol: Protocol, fuse: FuseTree, client: KernelClient) {
-    this.protocol = protocol;
+  private constructor(protocols: readonly Protocol[], fuse: FuseTree, client: KernelClient) {
+    this.#protocols = protocols;
+    this.protocol = protocols[0]!;
     this.fuse = fuse;
     this.client = client;
   }
@@ -54,11 +66,12 @@ export class Lab {
   static async start(protocol: Protocol, options: LabOptions = {}): Promise<Lab> {
     const tree = { releases: 40, files: [video, subtitles], latency: { read: 2 }, ...options.tree };
     const [fuse, client] = await Promise.all([FuseTree.start(tree), KernelClient.start()]);
-    const lab = new Lab(protocol, fuse, client);
+    const lab = new Lab([protocol, ...(options.also ?? [])], fuse, client);
     try {
       copyFileSync(consumerProgram(), join(client.folder, 'consumer'));
       await lab.serve();
-      await lab.#mount(options.mountOptions?.[protocol] ?? recommended[protocol]);
+      for (const one of lab.#protocols)
+        await lab.#mount(one, options.mountOptions?.[one] ?? recommended[one]);
     } catch (error) {
       await lab.dispose();
       throw error;
@@ -66,7 +79,9 @@ export class Lab {
     return lab;
   }
 
-  readonly mountpoint = '/mnt/dfs';
+  get mountpoint(): string {
+    return mountpointOf(this.protocol);
+  }
 
   get gateway(): Gateway {
     if (!this.#gateway) throw new Error('no gateway runs');
@@ -85,15 +100,15 @@ export class Lab {
     ];
     this.#gateway = await Gateway.start({
       args: ['serve', this.fuse.mountpoint, '--name', 'dfs', ...listen],
-      protocols: [this.protocol],
+      protocols: this.#protocols,
       netns: this.client.netns,
     });
   }
 
-  async #mount(options: string): Promise<void> {
-    const { client, mountpoint } = this;
-    if (this.protocol === 'nfs')
-      await client.mountNfs({ port: ports.nfs, export: '/dfs', mountpoint, options });
+  async #mount(protocol: Protocol, options: string): Promise<void> {
+    const { client } = this;
+    const mountpoint = mountpointOf(protocol);
+    if (protocol === 'nfs') await client.mountNfs({ port: ports.nfs, export: '/dfs', mountpoint, options });
     else await client.mountCifs({ port: ports.smb, share: 'dfs', mountpoint, options });
   }
 
@@ -103,35 +118,33 @@ export class Lab {
   }
 
   /** Reads a file of the tree and checks it. */
-  read(path: string, options: ReadOptions & LoopOptions = {}): Consumer {
+  read(path: string, options: ReadOptions & LoopOptions & Through = {}): Consumer {
     return this.#consume('read', path, { seed: contentSeed(path), ...options });
   }
 
   /** Reads the video of a release, at the pace of a player that is in a hurry. */
-  play(release: number, options: ReadOptions & LoopOptions = {}): Consumer {
+  play(release: number, options: ReadOptions & LoopOptions & Through = {}): Consumer {
     return this.read(releasePath(release, video.name), { size: video.size, rate, ...options });
   }
 
   /** Lists a folder of the tree, and looks at two of its entries. */
-  list(path: string, options: ListOptions & LoopOptions = {}): Consumer {
+  list(path: string, options: ListOptions & LoopOptions & Through = {}): Consumer {
     return this.#consume('list', path, options);
   }
 
   /** Lists a folder of the tree once and tells the names. */
-  names(path: string, options: ListOptions & LoopOptions = {}): Consumer {
+  names(path: string, options: ListOptions & LoopOptions & Through = {}): Consumer {
     return this.#consume('names', path, options);
   }
 
-  #consume(what: string, path: string, options: object): Consumer {
+  #consume(what: string, path: string, { through = this.protocol, ...options }: Through): Consumer {
     const words = Object.entries(options).map(([key, value]) => ` ${key}='${String(value)}'`);
     this.#running += 1;
-    return new Consumer(
-      this.client.spawn(`/host/consumer ${what} '${this.mountpoint}${path}'${words.join('')}`),
-      (seen) => {
-        this.#running -= 1;
-        this.seen.push(seen);
-      },
-    );
+    const command = `/host/consumer ${what} '${mountpointOf(through)}${path}'${words.join('')}`;
+    return new Consumer(this.client.spawn(command), (seen) => {
+      this.#running -= 1;
+      this.seen.push(seen);
+    });
   }
 
   /** How many consumers have not come to their end. */
