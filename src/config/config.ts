@@ -34,6 +34,8 @@ export interface ExportConfig {
   readonly smb: ExportSmb;
   readonly nfs: ExportNfs;
   readonly times: 'auto' | 'source';
+  /** Milliseconds after which a source that is away makes requests fail; Infinity: they wait. */
+  readonly failAfter: number;
 }
 
 export interface Config {

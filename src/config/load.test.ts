@@ -56,6 +56,7 @@ describe('loadConfig', () => {
       expectFuse: true,
       readOnly: true,
       times: 'auto',
+      failAfter: Infinity,
       nfs: { squash: 'root', uid: 65534, gid: 65534 },
       smb: { guest: true, users: [] },
     });
@@ -209,7 +210,7 @@ describe('a refused configuration has one line for each problem', () => {
       'unknown key',
       'exports:\n  dfs:\n    path: media\n    expectFuze: false\n',
       [
-        'file:4:5: exports.dfs.expectFuze: unknown key (did you mean expectFuse?); expected one of path, expectFuse, readOnly, clients, smb, nfs, times',
+        'file:4:5: exports.dfs.expectFuze: unknown key (did you mean expectFuse?); expected one of path, expectFuse, readOnly, clients, smb, nfs, times, failAfter',
       ],
     ],
     [

@@ -99,6 +99,7 @@ class Resolver {
       expectFuse,
       readOnly,
       times,
+      failAfter: (settings.failAfter ?? Infinity) * 1000,
       smb: this.#smb([...at, 'smb'], settings),
       nfs: {
         clients: new ClientRule(nfs.clients ?? settings.clients),

@@ -102,6 +102,8 @@ const nfsAccess = z.strictObject(
   { error: 'a mapping with clients, squash, uid, gid' },
 );
 
+const seconds = 'a number of seconds above 0';
+
 const exportSettings = z.strictObject(
   {
     path: filePath('the folder where the FUSE tree is mounted').describe(
@@ -127,6 +129,11 @@ const exportSettings = z.strictObject(
       .describe(
         'auto: modification times that follow the clock are pinned. source: as the source reports them.',
       ),
+    failAfter: z
+      .number({ error: seconds })
+      .positive(seconds)
+      .optional()
+      .describe('Seconds after which a source that is away makes requests fail. Without it they wait.'),
   },
   { error: 'a mapping with path' },
 );
