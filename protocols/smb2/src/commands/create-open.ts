@@ -195,15 +195,8 @@ async function clearTheWay(
 }
 
 /** An open stream that does not share DELETE protects its file ([MS-FSA] 2.1.5.1.2.2). */
-function streamForbidsDelete(file: FileState): boolean {
-  const { backend, files } = file.share;
-  const streams = backend.changes?.streams;
-  if (!streams || streams.owner(file.node)) return false;
-  for (const other of files.values())
-    if (other.opens.size > 0 && streams.owner(other.node)?.node === file.node)
-      for (const open of other.opens) if ((open.shareAccess & ShareAccess.DELETE) === 0) return true;
-  return false;
-}
+const streamForbidsDelete = (file: FileState): boolean =>
+  file.openStreams().some((open) => (open.shareAccess & ShareAccess.DELETE) === 0);
 
 function register(
   request: Request,

@@ -7,7 +7,7 @@ import { dataOffset, reply } from '../session/reply.ts';
 import type { Reply } from '../session/reply.ts';
 import type { Request } from '../session/request.ts';
 import { Session } from '../session/session.ts';
-import { Dialect, HEADER_SIZE, SecurityMode, SessionFlags } from '../wire/constants.ts';
+import { Dialect, HEADER_SIZE, HeaderFlags, SecurityMode, SessionFlags } from '../wire/constants.ts';
 import { SESSION_FLAG_BINDING, sessionSetupRequest, sessionSetupResponse } from '../wire/session.ts';
 import { Status } from '../wire/status.ts';
 import type { NtStatus } from '../wire/status.ts';
@@ -26,7 +26,7 @@ export async function sessionSetup(request: Request): Promise<Reply> {
     HEADER_SIZE + sessionSetupRequest.size,
   );
   // Binding needs SMB2_GLOBAL_CAP_MULTI_CHANNEL, which is not offered (3.3.5.5 step 2).
-  if ((body.flags & SESSION_FLAG_BINDING) !== 0) throw new StatusError(Status.REQUEST_NOT_ACCEPTED);
+  if ((body.flags & SESSION_FLAG_BINDING) !== 0) return refuseBinding(request);
   if (server.settings.encryption === 'required' && connection.cipher === undefined)
     throw new StatusError(Status.ACCESS_DENIED);
   const session = header.sessionId === 0 ? begin(request) : continued(request);
@@ -58,6 +58,24 @@ export async function sessionSetup(request: Request): Promise<Reply> {
   return answer(sessionFlags(session), result.reply, Status.SUCCESS);
 }
 
+/**
+ * A session of another connection: what is answered is signed with its key, provided the client has shown that it
+ * knows that key. Returns whether there is such a session.
+ */
+function recogniseForeign(request: Request): boolean {
+  const { header, server, packet } = request;
+  const session = server.sessions.get(header.sessionId);
+  if (session?.state !== 'valid') return false;
+  const isSigned = (header.flags & HeaderFlags.SIGNED) !== 0;
+  if (isSigned && session.signer?.verify(packet) === true) request.sessionOrUndefined = session;
+  return true;
+}
+
+function refuseBinding(request: Request): never {
+  const isKnown = recogniseForeign(request);
+  throw new StatusError(isKnown ? Status.REQUEST_NOT_ACCEPTED : Status.USER_SESSION_DELETED);
+}
+
 function begin(request: Request): Session {
   const { connection, server } = request;
   if (connection.sessions.size >= server.limits.maxSessionsPerConnection)
@@ -72,8 +90,9 @@ function begin(request: Request): Session {
 
 function continued(request: Request): Session {
   const session = request.connection.sessions.get(request.header.sessionId);
-  if (!session) throw new StatusError(Status.USER_SESSION_DELETED);
-  return session;
+  if (session) return session;
+  recogniseForeign(request);
+  throw new StatusError(Status.USER_SESSION_DELETED);
 }
 
 /** The pre-authentication hash covers each SESSION_SETUP of a session being set up; its reply is added when sent. */

@@ -128,7 +128,8 @@ export class Chain {
   #signs(request: Request, status: NtStatus): boolean {
     const session = request.sessionOrUndefined;
     if (this.sealed || !session?.signer || status === Status.PENDING) return false;
-    if (request.header.command === Command.SESSION_SETUP) return status === Status.SUCCESS;
+    // The last reply of a SESSION_SETUP proves the new key; other ones are like those of any command.
+    if (request.header.command === Command.SESSION_SETUP && status === Status.SUCCESS) return true;
     return session.signingRequired || (request.header.flags & HeaderFlags.SIGNED) !== 0;
   }
 

@@ -80,6 +80,25 @@ export class FileState {
     return wait;
   }
 
+  /** Open streams of this file; a file that is to be deleted waits for them. */
+  openStreams(): Open[] {
+    const streams = this.share.backend.changes?.streams;
+    if (!streams) return [];
+    const result: Open[] = [];
+    for (const other of this.share.files.values())
+      if (other.opens.size > 0 && streams.owner(other.node)?.node === this.node) result.push(...other.opens);
+    return result;
+  }
+
+  /** After a close: this file, or the file this is a stream of, if it has to be deleted now. */
+  deletionDue(): FileState | undefined {
+    if (this.opens.size > 0) return undefined;
+    if (this.deletePending) return this.openStreams().length === 0 ? this : undefined;
+    const owner = this.share.backend.changes?.streams?.owner(this.node);
+    const base = owner && this.share.files.get(owner.node);
+    return base?.deletePending === true && base.opens.size === 0 ? base.deletionDue() : undefined;
+  }
+
   /** Wakes those who wait for an open, a lock or a cache to go away. */
   changed(): void {
     const waiting = this.#waiting;

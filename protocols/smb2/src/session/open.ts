@@ -166,9 +166,11 @@ export class Open {
       file.deletePending = true;
       this.#server.notifyDeleted(file);
     }
-    const removal = file.opens.size === 0 && file.deletePending ? this.#remove() : undefined;
+    const doomed = file.deletionDue();
+    const removal = doomed ? this.#remove(doomed) : undefined;
     const finish = (): void => {
       file.share.release(file);
+      if (doomed) file.share.release(doomed);
       file.changed();
     };
     if (removal instanceof Promise) return removal.finally(finish);
@@ -186,14 +188,13 @@ export class Open {
     caching?.drop();
   }
 
-  #remove(): void | Promise<void> {
+  #remove({ node }: FileState): void | Promise<void> {
     const { changes } = this.share.backend;
     if (!changes) return;
     const call = { caller: this.#server.nobody, signal: this.#server.neverAborted };
-    this.#server.notifyDeleted(this.file);
     try {
-      const isStream = changes.streams?.owner(this.node) !== undefined;
-      const removed = isStream ? changes.streams.remove(this.node) : changes.remove(this.node, call);
+      const isStream = changes.streams?.owner(node) !== undefined;
+      const removed = isStream ? changes.streams.remove(node) : changes.remove(node, call);
       if (removed instanceof Promise)
         return removed.catch((error: unknown) => this.#server.reportUnlessExpected(error, 'delete on close'));
     } catch (error) {

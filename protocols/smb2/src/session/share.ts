@@ -55,7 +55,7 @@ export class Share {
   }
 
   release(file: FileState): void {
-    if (file.opens.size > 0) return;
+    if (file.opens.size > 0 || (file.deletePending && file.openStreams().length > 0)) return;
     file.unwatch?.();
     file.unwatch = undefined;
     if (this.files.get(file.node) === file) this.files.delete(file.node);
