@@ -7,7 +7,7 @@ import type { Reply } from '../session/reply.ts';
 import type { Request } from '../session/request.ts';
 import type { Node } from '../session/share.ts';
 import { Access, HEADER_SIZE } from '../wire/constants.ts';
-import { decodeRead, encodeRead, readResponse } from '../wire/io.ts';
+import { decodeRead, encodeRead, isWithinOffsets, readResponse } from '../wire/io.ts';
 import { Status } from '../wire/status.ts';
 
 const FIXED = readResponse.size;
@@ -21,7 +21,7 @@ export function read(request: Request): Awaitable<Reply> {
   if (open.kind === 'pipe') return readPipe(open, length);
   if (open.isDirectory) return fail(Status.INVALID_DEVICE_REQUEST);
   if ((open.grantedAccess & (Access.READ_DATA | Access.EXECUTE)) === 0) return fail(Status.ACCESS_DENIED);
-  if (offset + length > Number.MAX_SAFE_INTEGER) return failFarOut(request.packet, length);
+  if (offset + length > Number.MAX_SAFE_INTEGER) checkFarOut(request.packet, length);
   if (!open.file.locks.allows(open, offset, length, false)) return fail(Status.FILE_LOCK_CONFLICT);
   const { reads } = request.connection;
   const room = reads.take(length);
@@ -30,9 +30,9 @@ export function read(request: Request): Awaitable<Reply> {
 }
 
 /** No file is that long; beyond 2^63 - 1 there is not even an offset ([MS-FSA] 2.1.5.2). */
-function failFarOut(packet: Buffer, length: number): never {
-  const end = packet.readBigUInt64LE(HEADER_SIZE + 8) + BigInt(length);
-  return fail(end < 1n << 63n ? Status.END_OF_FILE : Status.INVALID_PARAMETER);
+function checkFarOut(packet: Buffer, length: number): void {
+  if (!isWithinOffsets(packet, HEADER_SIZE, length)) fail(Status.INVALID_PARAMETER);
+  if (length > 0) fail(Status.END_OF_FILE);
 }
 
 interface Range {

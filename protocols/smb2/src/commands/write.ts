@@ -6,11 +6,11 @@ import { reply } from '../session/reply.ts';
 import type { Reply } from '../session/reply.ts';
 import type { Request } from '../session/request.ts';
 import { Access, HEADER_SIZE } from '../wire/constants.ts';
-import { writeRequest, writeResponse } from '../wire/io.ts';
+import { isWithinOffsets, writeRequest, writeResponse } from '../wire/io.ts';
 import { Status } from '../wire/status.ts';
 import { area } from '../wire/struct.ts';
 
-/** Offset of a write that goes to the end of the file ([MS-FSA] 2.1.5.3). */
+/** Offset of a write to the end of the file ([MS-FSA] 2.1.5.3), for who may do nothing but append. */
 const APPEND = 2 ** 64;
 
 /** [MS-SMB2] 3.3.5.13 */
@@ -33,16 +33,22 @@ export async function write(request: Request): Promise<Reply> {
 async function writeFile(request: Request, open: Open, at: number, data: Buffer): Promise<void> {
   const { changes } = open.share.backend;
   if (open.isDirectory) return fail(Status.INVALID_DEVICE_REQUEST);
-  const appends = (open.grantedAccess & Access.APPEND_DATA) !== 0;
-  if ((open.grantedAccess & Access.WRITE_DATA) === 0 && !appends) return fail(Status.ACCESS_DENIED);
+  const writes = (open.grantedAccess & Access.WRITE_DATA) !== 0;
+  if (!writes && (open.grantedAccess & Access.APPEND_DATA) === 0) return fail(Status.ACCESS_DENIED);
   if (!changes || !open.backend) return fail(Status.MEDIA_WRITE_PROTECTED);
-  const offset = at === APPEND ? (await open.share.backend.attributes(open.node, request)).size : at;
-  if (offset + data.length > Number.MAX_SAFE_INTEGER) return fail(Status.INVALID_PARAMETER);
+  const appends = at === APPEND && !writes;
+  const offset = appends ? (await open.share.backend.attributes(open.node, request)).size : at;
+  if (offset + data.length > Number.MAX_SAFE_INTEGER) checkFarOut(request.packet, data.length);
   if (!open.file.locks.allows(open, offset, data.length, true)) return fail(Status.FILE_LOCK_CONFLICT);
   if (data.length === 0) return;
   open.file.breakReadCaches(open);
   await changes.write(open.backend, offset, data, request);
   open.position = offset + data.length;
+}
+
+/** Nothing can be written anywhere up to 2^63 - 1, more only where numbers are exact ([MS-FSA] 2.1.5.3). */
+function checkFarOut(packet: Buffer, length: number): void {
+  if (length > 0 || !isWithinOffsets(packet, HEADER_SIZE, length)) fail(Status.INVALID_PARAMETER);
 }
 
 function writePipe(open: PipeOpen, data: Buffer): void {

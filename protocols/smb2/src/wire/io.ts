@@ -69,6 +69,10 @@ export function decodeRead(packet: Buffer, body: number): ReadRange {
   };
 }
 
+/** Whether a READ or WRITE ends at 2^63 - 1 at most, which a number cannot tell. */
+export const isWithinOffsets = (packet: Buffer, body: number, length: number): boolean =>
+  packet.readBigUInt64LE(body + 8) + BigInt(length) < 1n << 63n;
+
 export function encodeRead(dataOffset: number, length: number, target: Buffer, at: number): void {
   target.writeUInt16LE(17, at);
   target.writeUInt16LE(dataOffset, at + 2);
