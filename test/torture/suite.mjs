@@ -83,8 +83,10 @@ export function parseSubunit(output) {
 function torture(name, port, settings) {
   const args = [
     ...[`//127.0.0.1/rw`, '-p', String(port), '-U', 'user%pass', '--configfile=/dev/null'],
-    ...['--option=torture:user2=second', '--option=torture:password2=pass2'],
+    ...['--option=torture:user2name=second', '--option=torture:user2password=pass2'],
     ...['--option=torture:user2domain=WORKGROUP', '--option=torture:share2=rw2'],
+    // What the tests of single controls work on.
+    ...['--option=torture:filename=testfile', '--option=torture:offset=0'],
     ...settings.options.map((option) => `--option=${option}`),
     name,
   ];
