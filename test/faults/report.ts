@@ -7,18 +7,20 @@ export interface Row {
   readonly saw: string;
   /** The longest that one call of a consumer took. */
   readonly longestMs: number | undefined;
-  readonly passed: boolean;
 }
 
 const rows: Row[] = [];
 
+/** Adds a row; the file has it at once, for whoever watches a long run. */
 export function addRow(row: Row): void {
   rows.push(row);
+  const file = process.env['FAULTS_REPORT'];
+  if (file !== undefined && file !== '') writeFileSync(file, table());
 }
 
 const seconds = (ms: number | undefined) => (ms === undefined ? '' : `${(ms / 1000).toFixed(1)} s`);
 
-export function table(): string {
+function table(): string {
   const cells = [
     ['fault', 'protocol', 'what the consumer saw', 'longest pause'],
     ['---', '---', '---', '---'],
@@ -27,9 +29,6 @@ export function table(): string {
   return cells.map((row) => `| ${row.join(' | ')} |\n`).join('');
 }
 
-export function writeReport(): void {
-  if (rows.length === 0) return;
-  process.stdout.write(`\n${table()}\n`);
-  const file = process.env['FAULTS_REPORT'];
-  if (file !== undefined && file !== '') writeFileSync(file, table());
+export function printTable(): void {
+  if (rows.length > 0) process.stdout.write(`\n${table()}\n`);
 }

@@ -1,4 +1,5 @@
 /** Who serves the tree goes away and comes again: the gateway, the FUSE daemon, or both. */
+import { execFileSync } from 'node:child_process';
 import { releaseName } from '../../kit/fuse.ts';
 import { rate, type Lab } from '../lab.ts';
 import { prompt, unharmed, type Scenario, type Stage } from '../scenario.ts';
@@ -79,6 +80,29 @@ async function unmounted(stage: Stage): Promise<void> {
   });
 }
 
+/** The daemon goes on serving what is open at the detached mount, while another serves the path. */
+async function unmountedLazily({ lab }: Stage): Promise<void> {
+  const readers = await readersUnderWay(lab);
+  await lab.fuse.unmount({ lazy: true });
+  await lab.fuse.mount();
+  const seen = await Promise.all(readers.map((reader) => reader.done()));
+  unharmed(...seen);
+  prompt(slack, ...seen);
+}
+
+async function somethingElse(stage: Stage): Promise<void> {
+  const { lab } = stage;
+  const { mountpoint } = lab.fuse;
+  const ms = stage.pick(20_000, 4_000);
+  await liveThrough(stage, ms, async () => {
+    await lab.unmountFuse();
+    execFileSync('mount', ['-t', 'tmpfs', 'something-else', mountpoint]);
+    await last(ms);
+    execFileSync('umount', [mountpoint]);
+    await lab.fuse.mount();
+  });
+}
+
 async function bothTogether(stage: Stage): Promise<void> {
   const { lab } = stage;
   await liveThrough(stage, 0, async () => {
@@ -131,6 +155,8 @@ export const restarts: readonly Scenario[] = [
   { fault: 'gateway drained in the middle of reads, and started', slice: true, run: drainGateway },
   { fault: 'FUSE daemon killed in the middle of reads, and mounted', slice: true, run: killFuse },
   { fault: 'clean unmount under readers and listers', slice: true, run: unmounted },
+  { fault: 'lazy unmount while files are read, and mounted anew', run: unmountedLazily },
+  { fault: 'another filesystem in its place', run: somethingElse },
   { fault: 'both killed and started', run: bothTogether },
   { fault: 'both killed, gateway started long before the mount', run: mountLate },
   {
