@@ -28,8 +28,6 @@ export function checkParameters(body: CreateBody): void {
   check((body.options & UNKNOWN_OPTIONS) === 0, Status.INVALID_PARAMETER);
   check((body.shareAccess & ~ShareAccess.ALL) === 0, Status.INVALID_PARAMETER);
   check(body.desiredAccess !== 0 && (body.desiredAccess & RESERVED_ACCESS) === 0, Status.ACCESS_DENIED);
-  // As Windows: there is nothing to wait for.
-  check(body.desiredAccess !== Access.SYNCHRONIZE, Status.ACCESS_DENIED);
   check((body.fileAttributes & ~KNOWN_ATTRIBUTES) === 0, Status.INVALID_PARAMETER);
   check(
     !(has(CreateOption.DIRECTORY_FILE) && has(CreateOption.NON_DIRECTORY_FILE)),
