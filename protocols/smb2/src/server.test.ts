@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
+import type { Limits } from './limits.ts';
 import { MemoryShare } from './memory/memory-share.ts';
 import { SmbServer } from './server.ts';
 import { RawClient } from './testing/raw-client.ts';
@@ -26,12 +27,14 @@ let share: MemoryShare;
 let port: number;
 let stuck: (() => void)[];
 let malformed: string[];
+let disconnected: string[];
 let bugs: unknown[];
 const clients: RawClient[] = [];
 
 beforeEach(async () => {
   stuck = [];
   malformed = [];
+  disconnected = [];
   bugs = [];
   const backend: MemoryShare = new MemoryShare({
     readOnly: true,
@@ -46,14 +49,18 @@ beforeEach(async () => {
   await start(Buffer.alloc(32, 9));
 });
 
-async function start(durableKey: Buffer): Promise<void> {
+async function start(durableKey: Buffer, limits: Partial<Limits> = {}): Promise<void> {
   server = new SmbServer({
     serverGuid: Buffer.alloc(16, 1),
     serverName: 'TEST',
     shares: [{ name: 'share', backend: share, guest: true }],
     durableKey,
-    limits: { interimAfterMs: 300 },
-    hooks: { malformed: ({ reason }) => malformed.push(reason), bug: (error) => bugs.push(error) },
+    limits: { interimAfterMs: 300, ...limits },
+    hooks: {
+      malformed: ({ reason }) => malformed.push(reason),
+      disconnected: ({ reason }) => disconnected.push(reason),
+      bug: (error) => bugs.push(error),
+    },
   });
   ({ port } = await server.listen({ host: '127.0.0.1', port: 0 }));
 }
@@ -163,6 +170,37 @@ describe('a guest', () => {
     expect(await one.next()).toMatchObject({ command: READ, status: Status.SUCCESS });
     expect(await one.next()).toBeUndefined();
     await closing;
+  });
+});
+
+describe('a client that stops reading', () => {
+  it('is dropped, and holds no more than its share of memory until then', async () => {
+    share.putFile('big.bin', Buffer.alloc(1_000_000));
+    await server.close({ timeoutMs: 100 });
+    await start(Buffer.alloc(32, 9), {
+      sendTimeoutMs: 200,
+      maxReadBytesInFlight: 4_000_000,
+      maxUnsent: 1_000_000,
+    });
+    const slow = await client();
+    const id = await open(slow, 'big.bin');
+    slow.pause();
+    for (let index = 0; index < 50; index++) {
+      const read = slow.message(READ, readBody(id, 60_000));
+      slow.sendMessage(read);
+    }
+    // What the kernels' buffers take comes on top.
+    const many = Buffer.concat(
+      Array.from({ length: 60 }, () => slow.framed(slow.message(READ, readBody(id, 65_536)))),
+    );
+    slow.sendRaw(many);
+    const brisk = await client();
+    expect(await brisk.request(ECHO, echo)).toMatchObject({ status: Status.SUCCESS });
+    const isDropped = (): boolean => disconnected.some((reason) => reason === 'the client stopped reading');
+    for (let tries = 0; tries < 100 && !isDropped(); tries++)
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(isDropped()).toBe(true);
+    expect(await brisk.request(ECHO, echo)).toMatchObject({ status: Status.SUCCESS });
   });
 });
 

@@ -77,10 +77,19 @@ export class RawClient {
     this.#socket.write(bytes);
   }
 
-  sendMessage(message: Buffer): void {
+  framed(message: Buffer): Buffer {
     const frame = Buffer.alloc(4);
     frame.writeUInt32BE(message.length);
-    this.sendRaw(Buffer.concat([frame, message]));
+    return Buffer.concat([frame, message]);
+  }
+
+  sendMessage(message: Buffer): void {
+    this.sendRaw(this.framed(message));
+  }
+
+  /** Takes no byte any more. */
+  pause(): void {
+    this.#socket.pause();
   }
 
   /** A request with the next message id, 64 credits asked for. */

@@ -1,6 +1,8 @@
 /** The sending side of a connection: whole frames, bounded, dropped when the client stops reading. */
 import type { Socket } from 'node:net';
 
+const SLOWEST_BYTES_PER_MS = 256;
+
 export class Outbox {
   readonly #socket: Socket;
   readonly #timeoutMs: number;
@@ -28,15 +30,19 @@ export class Outbox {
     if (this.#timer === undefined && this.#socket.writableLength > 0) this.#watch();
   }
 
-  /** Progress is judged by the bytes the kernel has taken, so that a slow but living client is kept. */
+  /**
+   * Progress is a frame that the kernel has taken whole, so a slow but living client is kept: a large frame has the
+   * time it takes at the slowest rate that is put up with.
+   */
   #watch(): void {
+    const patience = this.#timeoutMs + this.#socket.writableLength / SLOWEST_BYTES_PER_MS;
     this.#sent = this.#socket.bytesWritten - this.#socket.writableLength;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (this.#socket.destroyed || this.#socket.writableLength === 0) return;
       if (this.#socket.bytesWritten - this.#socket.writableLength === this.#sent) this.#stalled();
       else this.#watch();
-    }, this.#timeoutMs);
+    }, patience);
     this.#timer.unref();
   }
 
