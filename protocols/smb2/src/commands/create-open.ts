@@ -209,7 +209,7 @@ function register(
   const { server, tree, share } = request;
   const open = new Open(server, file, tree, {
     volatileId: randomId(),
-    persistentId: server.newPersistentId(share, attributes.id),
+    persistentId: server.newPersistentId(share, file.node, attributes.id),
     grantedAccess: access,
     shareAccess: call.body.shareAccess,
     options: call.body.options,

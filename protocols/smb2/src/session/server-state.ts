@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { UserStore } from '../auth/index.ts';
 import type { Caller } from '../backend.ts';
 import { StatusError } from '../errors.ts';
@@ -11,10 +10,10 @@ import type { Lease } from './lease.ts';
 import { LogonThrottle } from './logon-throttle.ts';
 import type { Open } from './open.ts';
 import { PersistentIds } from './persistent-id.ts';
-import { randomId32 } from './random-id.ts';
+import { randomId32, randomId64 } from './random-id.ts';
 import type { Session } from './session.ts';
 import { Share } from './share.ts';
-import type { ShareOptions } from './share.ts';
+import type { Node, ShareOptions } from './share.ts';
 
 export type Policy = 'required' | 'auto' | 'off';
 
@@ -51,6 +50,8 @@ export class ServerState {
   readonly neverAborted: AbortSignal = new AbortController().signal;
   #shares = new Map<string, Share>();
   readonly #durables = new Map<bigint, Set<Open>>();
+  /** Enciphering takes longer than everything else about an open. */
+  readonly #persistentOf = new WeakMap<Node, bigint>();
   readonly #persistentIds = new Map<string, PersistentIds>();
 
   constructor(settings: ServerSettings, limits: Limits, hooks: Hooks, users: UserStore) {
@@ -102,12 +103,13 @@ export class ServerState {
   }
 
   /** A read-only share's is a function of the node; elsewhere state is attached to it, so it is random. */
-  newPersistentId(share: Share, nodeId: bigint): bigint {
-    if (share.readOnly) return this.persistentIds(share).encode(nodeId);
-    for (;;) {
-      const id = randomBytes(8).readBigUInt64LE();
-      if (id !== 0n && !this.#durables.has(id)) return id;
-    }
+  newPersistentId(share: Share, node: Node, nodeId: bigint): bigint {
+    if (!share.readOnly) return randomId64(this.#durables);
+    const known = this.#persistentOf.get(node);
+    if (known !== undefined) return known;
+    const id = this.persistentIds(share).encode(nodeId);
+    this.#persistentOf.set(node, id);
+    return id;
   }
 
   newSessionId(): number {
