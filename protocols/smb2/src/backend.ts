@@ -171,6 +171,21 @@ export interface ShareChanges<N> {
   readonly extendedAttributes?: ExtendedAttributeStore<N>;
   /** Alternate data streams: each is a node of its own below its file, with kind `file`. */
   readonly streams?: StreamStore<N>;
+  /** Holes of files that are marked sparse; without it zeros are written and all of a file counts as allocated. */
+  readonly holes?: HoleStore<N>;
+}
+
+/** A range of bytes of a file. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface HoleStore<N> {
+  /** What of `range` is allocated, in order and without what lies behind the end of the file. */
+  allocated(node: N, range: ByteRange): Awaitable<readonly ByteRange[]>;
+  /** Makes `range` read as zeros and gives back the space it took, as far as that is possible. */
+  punch(node: N, range: ByteRange): Awaitable<void>;
 }
 
 export interface BlobStore<N> {

@@ -34,6 +34,10 @@ export function memoryChanges(tree: MemoryTree, gate: Gate): ShareChanges<Memory
     securityDescriptors: new MemoryDescriptors(tree),
     extendedAttributes: new MemoryExtendedAttributes(tree),
     streams: new MemoryStreams(tree),
+    holes: {
+      allocated: (node, range) => node.content.allocated(range),
+      punch: (node, range) => tree.changeContent(node, () => node.content.punch(range)),
+    },
   };
 }
 

@@ -59,6 +59,34 @@ describe('SparseContent', () => {
     expect(budget.free).toBe(2 * CHUNK);
   });
 
+  it('tells what is allocated and gives back what is punched out', () => {
+    const budget = new Budget(8 * CHUNK);
+    const content = new SparseContent(budget);
+    content.write(0, Buffer.alloc(2 * CHUNK, 1));
+    content.write(4 * CHUNK, Buffer.alloc(10, 2));
+    const all = { offset: 0, length: 2 ** 50 };
+    expect(content.allocated(all)).toEqual([
+      { offset: 0, length: 2 * CHUNK },
+      { offset: 4 * CHUNK, length: 10 },
+    ]);
+    expect(content.allocated({ offset: CHUNK + 1, length: CHUNK })).toEqual([
+      { offset: CHUNK + 1, length: CHUNK - 1 },
+    ]);
+    content.punch({ offset: 10, length: 4 * CHUNK - 5 });
+    expect(content.allocated(all)).toEqual([
+      { offset: 0, length: CHUNK },
+      { offset: 4 * CHUNK, length: 10 },
+    ]);
+    const target = Buffer.alloc(CHUNK);
+    content.read(0, target);
+    expect(target.equals(Buffer.concat([Buffer.alloc(10, 1), Buffer.alloc(CHUNK - 10)]))).toBe(true);
+    content.read(4 * CHUNK, target);
+    expect([...target.subarray(0, 10)]).toEqual([0, 0, 0, 0, 0, 2, 2, 2, 2, 2]);
+    content.punch(all);
+    expect(content.size).toBe(4 * CHUNK + 10);
+    expect(budget.free).toBe(8 * CHUNK);
+  });
+
   it('writes nothing when the budget does not reach', () => {
     const content = new SparseContent(new Budget(CHUNK));
     content.write(0, Buffer.alloc(10, 1));

@@ -1,5 +1,5 @@
 /** File content in chunks that exist only where something was written, charged to one budget for the whole share. */
-import { StatusError } from '../backend.ts';
+import { type ByteRange, StatusError } from '../backend.ts';
 import { Status } from '../wire/status.ts';
 
 const CHUNK = 64 * 1024;
@@ -97,6 +97,32 @@ export class SparseContent {
       this.chunks.get(last)?.fill(0, size % CHUNK);
     }
     this.length = size;
+  }
+
+  /** What of `range` takes memory, by whole chunks. */
+  allocated({ offset, length }: ByteRange): ByteRange[] {
+    const end = Math.min(offset + length, this.length);
+    const found: { offset: number; length: number }[] = [];
+    for (const number of [...this.chunks.keys()].sort((a, b) => a - b)) {
+      const from = Math.max(offset, number * CHUNK);
+      const to = Math.min(end, (number + 1) * CHUNK);
+      if (from >= to) continue;
+      const last = found.at(-1);
+      if (last && last.offset + last.length === from) last.length += to - from;
+      else found.push({ offset: from, length: to - from });
+    }
+    return found;
+  }
+
+  /** Zeros; chunks that hold nothing else any more are given back. */
+  punch({ offset, length }: ByteRange): void {
+    const end = Math.min(offset + length, this.length);
+    for (const [number, chunk] of [...this.chunks]) {
+      const start = number * CHUNK;
+      if (offset <= start && end >= Math.min(start + CHUNK, this.length)) this.drop(number);
+      else if (offset < start + chunk.length && end > start)
+        chunk.fill(0, Math.max(0, offset - start), Math.min(chunk.length, end - start));
+    }
   }
 
   private reserve(offset: number, length: number): void {

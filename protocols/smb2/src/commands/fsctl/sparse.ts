@@ -1,4 +1,5 @@
-/** Sparse files ([MS-FSCC] 2.3.69, 2.3.71, 2.3.35): holes are not kept, so that all of a file counts as allocated. */
+/** Sparse files ([MS-FSCC] 2.3.69, 2.3.71, 2.3.35). */
+import type { ByteRange } from '../../backend.ts';
 import { fail } from '../../errors.ts';
 import type { Open } from '../../session/open.ts';
 import type { Request } from '../../session/request.ts';
@@ -47,9 +48,14 @@ export async function setZeroData(request: Request, input: Buffer): Promise<Fsct
   const { from, beyond } = zeroData.decode(input);
   if (from > beyond || beyond > Number.MAX_SAFE_INTEGER) return fail(Status.INVALID_PARAMETER);
   if (!open.file.locks.allows(open, from, beyond - from, true)) return fail(Status.FILE_LOCK_CONFLICT);
-  const { size } = await open.share.backend.attributes(open.node, request);
+  const { size, dosAttributes } = await open.share.backend.attributes(open.node, request);
   const end = Math.min(beyond, size);
+  if (end <= from) return { output: NOTHING };
   open.file.breakReadCaches(open);
+  if (changes.holes && (dosAttributes & FileAttribute.SPARSE_FILE) !== 0) {
+    await changes.holes.punch(open.node, { offset: from, length: end - from });
+    return { output: NOTHING };
+  }
   for (let at = from; at < end && open.backend; at += ZEROS.length) {
     request.throwIfAbandoned();
     await changes.write(open.backend, at, ZEROS.subarray(0, Math.min(ZEROS.length, end - at)), request);
@@ -67,9 +73,26 @@ export async function queryAllocatedRanges(
   requireAny(open, Access.READ_DATA);
   const { offset, length } = range.decode(input);
   if (offset + length > 2 ** 63 - 1 || offset >= 2 ** 63) return fail(Status.INVALID_PARAMETER);
-  const { size } = await open.share.backend.attributes(open.node, request);
+  const ranges = await allocatedRanges(request, open, { offset, length });
+  if (ranges.length > 0 && maxOutput < range.size) return fail(Status.BUFFER_TOO_SMALL);
+  const fitting = ranges.slice(0, Math.floor(maxOutput / range.size));
+  return {
+    output: Buffer.concat(fitting.map((one) => range.toBuffer(one))),
+    status: fitting.length < ranges.length ? Status.BUFFER_OVERFLOW : Status.SUCCESS,
+  };
+}
+
+/** All of a file, unless it is sparse and the backend knows its holes. */
+async function allocatedRanges(
+  request: Request,
+  open: Open,
+  { offset, length }: ByteRange,
+): Promise<readonly ByteRange[]> {
+  const { backend } = open.share;
+  const { size, dosAttributes } = await backend.attributes(open.node, request);
   const end = Math.min(size, offset + length);
-  if (end <= offset) return { output: NOTHING };
-  if (maxOutput < range.size) return fail(Status.BUFFER_TOO_SMALL);
-  return { output: range.toBuffer({ offset, length: end - offset }) };
+  if (end <= offset) return [];
+  const asked = { offset, length: end - offset };
+  const isSparse = (dosAttributes & FileAttribute.SPARSE_FILE) !== 0;
+  return (isSparse ? await backend.changes?.holes?.allocated(open.node, asked) : undefined) ?? [asked];
 }
