@@ -50,8 +50,6 @@ export class ServerState {
   readonly neverAborted: AbortSignal = new AbortController().signal;
   #shares = new Map<string, Share>();
   readonly #durables = new Map<bigint, Set<Open>>();
-  /** Enciphering takes longer than everything else about an open. */
-  readonly #persistentOf = new WeakMap<Node, bigint>();
   readonly #persistentIds = new Map<string, PersistentIds>();
 
   constructor(settings: ServerSettings, limits: Limits, hooks: Hooks, users: UserStore) {
@@ -105,10 +103,10 @@ export class ServerState {
   /** A read-only share's is a function of the node; elsewhere state is attached to it, so it is random. */
   newPersistentId(share: Share, node: Node, nodeId: bigint): bigint {
     if (!share.readOnly) return randomId64(this.#durables);
-    const known = this.#persistentOf.get(node);
+    const known = share.persistentIds.get(node);
     if (known !== undefined) return known;
     const id = this.persistentIds(share).encode(nodeId);
-    this.#persistentOf.set(node, id);
+    share.persistentIds.set(node, id);
     return id;
   }
 

@@ -27,6 +27,8 @@ export class Share {
   options: ShareOptions;
   readonly backend: ShareBackend<Node>;
   readonly files = new Map<Node, FileState>();
+  /** Persistent halves of FileIds; enciphering one takes longer than everything else about an open. */
+  readonly persistentIds = new WeakMap<Node, bigint>();
 
   constructor(options: ShareOptions) {
     this.options = options;
