@@ -13,6 +13,7 @@ const limits = {
   requestTimeout: 10_000,
   keepAliveTimeout: 5_000,
   idleTimeout: 15_000,
+  closeTimeout: 1_000,
   connections: 64,
 } as const;
 
@@ -128,9 +129,14 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
+/** What is being answered is finished, but not waited for when its reader is slow. */
 function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
+    const timer = setTimeout(() => server.closeAllConnections(), limits.closeTimeout);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
   });
 }

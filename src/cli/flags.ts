@@ -26,6 +26,12 @@ export const serverFlags: readonly Flag[] = [
   { name: 'log-level', value: 'LEVEL', help: 'fatal, error, warn, info (default), debug, trace or silent' },
 ];
 
+export const pidFileFlag: Flag = {
+  name: 'pid-file',
+  value: 'FILE',
+  help: 'keep the process id there while serving, that of a successor after it',
+};
+
 export function configFlags(invocation: Invocation, path: string | undefined): ConfigFlags {
   if (path === undefined && invocation.has('name'))
     throw new UsageError('--name needs PATH: it names its export');

@@ -1,4 +1,5 @@
 import { loadConfig } from '../config/index.ts';
+import type { Gateway } from '../gateway.ts';
 import { createLogger } from '../log/index.ts';
 import { outputModes, processSpawner, restartPolicies, runBelowInit, supervise } from '../supervise/index.ts';
 import { UsageError, type Command, type Invocation } from './command.ts';
@@ -12,9 +13,6 @@ const drainTimeout = 20;
 const stopTimeout = 8;
 const longestTimeout = 3600;
 
-/** How long what is still open may keep this process from ending, in ms. */
-const exitTimeout = 1000;
-
 export const run: Command = {
   name: 'run',
   usage: '[PATH] [options] -- CMD [ARG…]',
@@ -22,7 +20,10 @@ export const run: Command = {
   description: `Starts CMD and serves PATH as serve does, from the first moment on: until CMD has mounted its tree, and while
 CMD is started again, clients wait. The exit code is that of CMD, 128 + n if signal n ended it.
 SIGTERM, SIGINT and SIGQUIT: what clients asked for is finished while CMD still serves its tree, then CMD gets the
-signal; a second one no longer waits for clients, a third one kills CMD. SIGUSR1 and SIGUSR2 go to CMD.
+signal; a second one no longer waits for clients, a third one kills CMD.
+SIGHUP reads the configuration again: exports, who may read them, and the log level change; clients stay
+connected. SIGUSR1 and SIGUSR2 go to CMD: a gateway that is to be replaced without a gap runs as serve, with
+CMD beside it, since a running CMD cannot be handed to another parent.
 As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or perl, whichever is there.`,
   positionals: { names: ['PATH'], required: 0, rest: 'CMD' },
   flags: [
@@ -49,7 +50,7 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
       value: 'SECONDS',
       help: `how long CMD may take to end before it is killed (default ${stopTimeout})`,
     },
-    { name: 'forward-hup', help: 'hand SIGHUP to CMD, which it ends unless CMD knows it' },
+    { name: 'forward-hup', help: 'hand SIGHUP to CMD as well, which it ends unless CMD knows it' },
   ],
   examples: [
     ['holdfast run /mnt/dfs -- decypharr --config /config', 'Decypharr and its tree'],
@@ -64,22 +65,29 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
       forwardHangup: invocation.has('forward-hup'),
     };
     const output = choice(invocation, 'child-output', outputModes);
-    const config = loadConfig({
-      flags: configFlags(invocation, invocation.positionals[0]),
-      env: terminal.env,
-    });
+    const read = () =>
+      loadConfig({ flags: configFlags(invocation, invocation.positionals[0]), env: terminal.env });
+    const config = read();
     const log = createLogger(config.log.level);
     const below = await runBelowInit(log);
     if (below !== undefined) return below;
     const command = invocation.rest as [string, ...string[]];
+    let gateway: Gateway | undefined;
+    // The child does not wait for the gateway's modules.
+    const startGateway = async () => {
+      const { reload, startServing } = await import('./serving.ts');
+      const started = await startServing(config, log);
+      gateway = started;
+      process.on('SIGHUP', () => void reload(started, read, log));
+      return { close: () => started.close({ timeoutMs: settings.drainMs }) };
+    };
     const code = await supervise({
       ...settings,
       spawn: processSpawner({ command, output, log }),
-      // The child does not wait for the gateway's modules.
-      startGateway: async () => (await import('./serving.ts')).startServing(config, log),
+      startGateway,
       log,
     });
-    setTimeout(() => process.exit(code), exitTimeout).unref();
+    (await import('./serving.ts')).endSoon(code, gateway, log);
     return code;
   },
 };

@@ -1,13 +1,14 @@
-/** What `serve` and `demo` have in common: start, tell, wait, stop. */
-import type { Config, ExportConfig } from '../config/index.ts';
+/** What the commands that serve have in common: start, tell, read the configuration again, wait, end. */
+import { ConfigError, type Config, type ExportConfig } from '../config/index.ts';
 import { startGateway, type Gateway } from '../gateway.ts';
 import type { Logger } from '../log/index.ts';
+import type { Listeners } from '../takeover/listeners.ts';
 import { audience } from './audience.ts';
 import { nfsLines, reachableHost, smbLines } from './mount-lines.ts';
 
 /** Starts the gateway and logs where it listens and who can read what. */
-export async function startServing(config: Config, log: Logger): Promise<Gateway> {
-  const gateway = await startGateway(config, log);
+export async function startServing(config: Config, log: Logger, listeners?: Listeners): Promise<Gateway> {
+  const gateway = await startGateway(config, log, listeners);
   for (const { protocol, host, port } of gateway.addresses) log.info({ protocol, host, port }, 'listening');
   const protocols = new Set(gateway.addresses.map(({ protocol }) => protocol));
   for (const one of config.exports) log.info({ export: one.name }, audience(one, protocols));
@@ -36,6 +37,38 @@ export function mountCommands(
       return [lines.command];
     }),
   );
+}
+
+/** Reads the configuration again and serves what it says; one that is refused changes nothing. Never rejects. */
+export async function reload(
+  gateway: Promise<Gateway> | Gateway,
+  read: () => Config,
+  log: Logger,
+): Promise<void> {
+  try {
+    await (await gateway).reload(read());
+  } catch (error) {
+    const about =
+      error instanceof ConfigError ? { reason: error.message.replaceAll('\n', '; ') } : { err: error };
+    log.error(about, 'the configuration is refused: the one before stays in force');
+  }
+}
+
+/** How long what is still open may keep a process from ending, in ms. */
+const exitTimeout = 1000;
+
+/**
+ * Ends the process, which has nothing more to do, with this code in about a second, if it does not end by itself. At its
+ * end libuv waits for its threads, for ever when a call hangs in the kernel. Such a process gets SIGKILL, which is exit
+ * code 137 to a shell.
+ */
+export function endSoon(code: number, gateway: Gateway | undefined, log: Logger): void {
+  setTimeout(() => {
+    const calls = gateway?.callsInKernel ?? 0;
+    if (calls === 0) process.exit(code);
+    log.warn({ calls, exitCode: 137 }, 'calls to the source hang: ending by SIGKILL');
+    process.kill(process.pid, 'SIGKILL');
+  }, exitTimeout).unref();
 }
 
 /** Resolves with the first of the signals. A second one ends the process at once, as by default. */

@@ -1,4 +1,5 @@
 /** The NFS side of the gateway: listeners, programs, and what they tell the log and the metrics. */
+import { createServer, type AddressInfo } from 'node:net';
 import {
   MOUNT_PROGRAM,
   MOUNT_VERSION,
@@ -23,10 +24,12 @@ import {
 import type { Metrics, RequestMeter } from '../admin/index.ts';
 import type { Config, Endpoint } from '../config/index.ts';
 import { LineThrottle, renderName, type Logger } from '../log/index.ts';
+import type { Listeners } from '../takeover/listeners.ts';
 import { NfsGateway, type NfsExport } from './backend.ts';
 
 export interface NfsServerOptions {
   readonly config: Config['nfs'];
+  readonly listeners: Listeners;
   readonly exports: readonly NfsExport[];
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -51,7 +54,7 @@ export class NfsServer {
   }
 
   /** Listens; rejects when a port cannot be had. */
-  static async start({ config, exports, metrics, log }: NfsServerOptions): Promise<NfsServer> {
+  static async start({ config, listeners, exports, metrics, log }: NfsServerOptions): Promise<NfsServer> {
     const server = new RpcServer({ hooks: hooksFor(metrics, log) });
     const gateway = new NfsGateway(exports, {
       onMount: (exportName, path, peer) =>
@@ -64,26 +67,37 @@ export class NfsServer {
     });
     server.add(nfs3Program(gateway)).add(mountProgram(gateway));
     try {
-      return await NfsServer.#listen(server, gateway, config);
+      return await NfsServer.#listen(server, gateway, config, listeners);
     } catch (error) {
       await server.close({ timeoutMs: 0 });
       throw error;
     }
   }
 
-  static async #listen(server: RpcServer, gateway: NfsGateway, config: Config['nfs']): Promise<NfsServer> {
-    const main = await server.listenTcp(config.listen);
+  static async #listen(
+    server: RpcServer,
+    gateway: NfsGateway,
+    config: Config['nfs'],
+    listeners: Listeners,
+  ): Promise<NfsServer> {
+    const listen = (name: string, at: Endpoint) => listenTcp(server, listeners, name, at);
+    const main = await listen('nfs', config.listen);
     const addresses: Endpoint[] = [{ host: config.listen.host, port: main.port }];
     let mountPort = main.port;
     if (config.mountListen) {
-      mountPort = (await server.listenTcp(config.mountListen)).port;
+      mountPort = (await listen('mount', config.mountListen)).port;
       addresses.push({ host: config.mountListen.host, port: mountPort });
     }
     const services: Mapping[] = [
       { program: NFS_PROGRAM, version: NFS_VERSION, protocol: Protocol.tcp, port: main.port },
       { program: MOUNT_PROGRAM, version: MOUNT_VERSION, protocol: Protocol.tcp, port: mountPort },
     ];
-    if (config.portmap === true) await servePortmap(server, config.listen.host, services);
+    if (config.portmap === true) {
+      const at = { host: config.listen.host, port: PORTMAP_PORT };
+      servePortmap(server, services);
+      await listen('portmap', at);
+      await server.listenUdp(at);
+    }
     if (config.portmap !== 'register') return new NfsServer(server, gateway, addresses, undefined);
     if (!(await registerPrograms(services))) throw new Error('rpcbind refused to register NFS and MOUNT');
     const unregister = () => unregisterPrograms(services);
@@ -98,22 +112,34 @@ export class NfsServer {
     this.#gateway.setExports(exports);
   }
 
-  /** Finishes what was asked, flushes, and ends; cut off after `timeoutMs`. */
-  async close(timeoutMs: number): Promise<void> {
-    await this.#unregister?.().catch(() => undefined);
+  /**
+   * Finishes what was asked, flushes, and ends; cut off after `timeoutMs`.
+   * @param handedOver another process serves the same programs, so that they stay registered.
+   */
+  async close(timeoutMs: number, { handedOver = false } = {}): Promise<void> {
+    if (!handedOver) await this.#unregister?.().catch(() => undefined);
     await this.#server.close({ timeoutMs });
   }
 }
 
-async function servePortmap(server: RpcServer, host: string, services: readonly Mapping[]): Promise<void> {
+async function listenTcp(
+  server: RpcServer,
+  listeners: Listeners,
+  name: string,
+  at: Endpoint,
+): Promise<AddressInfo> {
+  const listener = createServer({ allowHalfOpen: true, noDelay: true });
+  await listeners.listen(listener, name, at);
+  return server.attach(listener);
+}
+
+function servePortmap(server: RpcServer, services: readonly Mapping[]): void {
   const table = new PortmapTable();
   for (const service of services) table.set(service);
   for (const protocol of [Protocol.tcp, Protocol.udp]) {
     table.set({ program: PORTMAP_PROGRAM, version: PORTMAP_VERSION, protocol, port: PORTMAP_PORT });
   }
   server.add(portmapProgram(table));
-  await server.listenTcp({ host, port: PORTMAP_PORT });
-  await server.listenUdp({ host, port: PORTMAP_PORT });
 }
 
 function hooksFor(metrics: Metrics, log: Logger): RpcHooks {

@@ -1,4 +1,5 @@
 /** The SMB side of the gateway: the listener, the shares, and what they tell the log and the metrics. */
+import { createServer } from 'node:net';
 import {
   SmbServer as ProtocolServer,
   Status,
@@ -12,6 +13,7 @@ import type { Metrics } from '../admin/index.ts';
 import type { ClientRule, Config, Endpoint, SmbUser } from '../config/index.ts';
 import type { Logger } from '../log/index.ts';
 import { LineThrottle } from '../log/index.ts';
+import type { Listeners } from '../takeover/listeners.ts';
 import type { Tree } from '../tree/tree.ts';
 import { TreeShare } from './share.ts';
 
@@ -25,6 +27,7 @@ export interface SmbExport {
 
 export interface SmbServerOptions {
   readonly config: Config['smb'];
+  readonly listeners: Listeners;
   readonly exports: readonly SmbExport[];
   readonly serverGuid: Buffer;
   /** 32 bytes with which durable handles are authenticated across restarts. */
@@ -51,7 +54,7 @@ export class SmbServer {
 
   /** Listens; rejects when the port cannot be had. */
   static async start(options: SmbServerOptions): Promise<SmbServer> {
-    const { config, exports, metrics, log, serverGuid, durableKey } = options;
+    const { config, listeners, exports, metrics, log, serverGuid, durableKey } = options;
     const backends = new Map<Tree, TreeShare>();
     const server = new ProtocolServer({
       serverGuid,
@@ -64,7 +67,9 @@ export class SmbServer {
       durableKey,
       hooks: hooksFor(metrics, log),
     });
-    const { port } = await server.listen(config.listen);
+    const listener = createServer();
+    await listeners.listen(listener, 'smb', config.listen);
+    const { port } = server.attach(listener);
     return new SmbServer(server, backends, [{ host: config.listen.host, port }]);
   }
 

@@ -1,0 +1,51 @@
+/** Listening sockets by name, so that a successor of this process can go on with the very same ones. */
+import type { AddressInfo, ListenOptions, Server } from 'node:net';
+import { formatEndpoint, type Endpoint } from '../config/index.ts';
+
+/** Descriptors that listen already, by name and address. */
+export type InheritedSockets = ReadonlyMap<string, number>;
+
+export class Listeners {
+  readonly #inherited: InheritedSockets;
+  readonly #open = new Map<string, Server>();
+
+  constructor(inherited: InheritedSockets = new Map()) {
+    this.#inherited = inherited;
+  }
+
+  /**
+   * Makes the server listen: at the inherited socket with this name and configured address, or else at a new one. Rejects
+   * with the error of listen(2). Connections may come from the next turn of the event loop on.
+   */
+  async listen(server: Server, name: string, at: Endpoint): Promise<AddressInfo> {
+    const key = `${name} ${formatEndpoint(at)}`;
+    const fd = this.#inherited.get(key);
+    const options: ListenOptions & { fd?: number } = fd === undefined ? { ...at } : { fd };
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(options, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    this.#open.set(key, server);
+    server.once('close', () => this.#open.delete(key));
+    return server.address() as AddressInfo;
+  }
+
+  /** The descriptors to pass on. They stay this process's own as well. */
+  get sockets(): InheritedSockets {
+    return new Map([...this.#open].map(([key, server]) => [key, descriptorOf(server)]));
+  }
+}
+
+/**
+ * Node.js documents how to listen at a descriptor, not how to learn the one of a server; its own tests of `listen({ fd })`
+ * look here.
+ */
+function descriptorOf(server: Server): number {
+  const { _handle: handle } = server as unknown as { _handle?: { fd?: unknown } | null };
+  if (typeof handle?.fd !== 'number' || handle.fd < 0)
+    throw new Error('this Node.js does not tell the descriptor of a listening socket');
+  return handle.fd;
+}
