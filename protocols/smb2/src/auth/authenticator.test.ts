@@ -68,7 +68,7 @@ function negotiateMessage(flags = CLIENT_FLAGS): Buffer {
 function authenticateMessage(challenge: Buffer, client: Client): { message: Buffer; key: Buffer } {
   const { userName = 'media', password = PASSWORD, flags = CLIENT_FLAGS, withMic = false } = client;
   const targetInfo = challenge.subarray(challenge.readUInt32LE(44));
-  const pairs = decodeAvPairs(targetInfo);
+  const pairs = decodeAvPairs(targetInfo).avPairs;
   if (withMic) pairs.set(AvId.FLAGS, Buffer.from('02000000', 'hex'));
   for (const [id, value] of client.avPairs ?? []) pairs.set(id, value);
   const blob = Buffer.concat([

@@ -149,7 +149,10 @@ export class NtlmServer {
     if (!known && this.#options.allowGuest && this.#options.mapUnknownToGuest) {
       return this.#result(authenticate, { guest: true });
     }
-    if (!known || !isProven) throw refused('unknown user or wrong password');
+    if (!known || !isProven) {
+      if (!response.isEnded) throw malformed('the AV_PAIRs of the response do not end');
+      throw refused('unknown user or wrong password');
+    }
 
     const sessionKey = this.#sessionKey(hmacMd5(key, response.proof), authenticate);
     this.#checkTarget(response);

@@ -129,10 +129,15 @@ test('a list of AV pairs cut short gives those that are whole', () => {
     [AvId.NB_DOMAIN_NAME, utf16('Domain')],
     [AvId.FLAGS, hex('02000000')],
   ]);
-  expect([...decodeAvPairs(list).keys()]).toEqual([2, 6]);
-  expect([...decodeAvPairs(list.subarray(0, -5)).keys()]).toEqual([2]);
+  expect(decodeAvPairs(list).isEnded).toBe(true);
+  expect([...decodeAvPairs(list).avPairs.keys()]).toEqual([2, 6]);
+  expect(decodeAvPairs(list.subarray(0, -5)).isEnded).toBe(false);
+  expect([...decodeAvPairs(list.subarray(0, -5)).avPairs.keys()]).toEqual([2]);
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => decodeAvPairs(Buffer.from(bytes)).size <= 16),
+    fc.property(
+      fc.uint8Array({ maxLength: 64 }),
+      (bytes) => decodeAvPairs(Buffer.from(bytes)).avPairs.size <= 16,
+    ),
   );
 });
 

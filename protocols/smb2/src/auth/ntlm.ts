@@ -150,16 +150,17 @@ export function encodeAvPairs(pairs: readonly (readonly [id: number, value: Buff
  * The AV_PAIRs at the start of `bytes`, first of each id. A pair that does not fit ends the list: some clients cut it
  * short (Samba bug 14932), and the list is the client's own word, covered by its proof.
  */
-export function decodeAvPairs(bytes: Buffer): Map<number, Buffer> {
-  const pairs = new Map<number, Buffer>();
+export function decodeAvPairs(bytes: Buffer): Pick<NtlmV2Response, 'avPairs' | 'isEnded'> {
+  const avPairs = new Map<number, Buffer>();
   for (let at = 0; at + 4 <= bytes.length;) {
     const id = bytes.readUInt16LE(at);
     const end = at + 4 + bytes.readUInt16LE(at + 2);
-    if (id === AvId.EOL || end > bytes.length) break;
-    if (!pairs.has(id)) pairs.set(id, bytes.subarray(at + 4, end));
+    if (id === AvId.EOL) return { avPairs, isEnded: true };
+    if (end > bytes.length) break;
+    if (!avPairs.has(id)) avPairs.set(id, bytes.subarray(at + 4, end));
     at = end;
   }
-  return pairs;
+  return { avPairs, isEnded: false };
 }
 
 export interface NtlmV2Response {
@@ -168,11 +169,13 @@ export interface NtlmV2Response {
   /** NTLMv2_CLIENT_CHALLENGE and what follows it: what the proof is computed over, after the server's challenge. */
   readonly blob: Buffer;
   readonly avPairs: Map<number, Buffer>;
+  /** Whether MsvAvEOL ends the list, as it has to. */
+  readonly isEnded: boolean;
 }
 
 /** An NTLMv2_RESPONSE ([MS-NLMP] 2.2.2.8), or undefined for any other kind, NTLMv1's 24 bytes above all. */
 export function decodeNtlmV2Response(response: Buffer): NtlmV2Response | undefined {
   const blob = response.subarray(16);
   if (blob.length < 28 || blob[0] !== 1 || blob[1] !== 1) return undefined;
-  return { proof: response.subarray(0, 16), blob, avPairs: decodeAvPairs(blob.subarray(28)) };
+  return { proof: response.subarray(0, 16), blob, ...decodeAvPairs(blob.subarray(28)) };
 }
