@@ -38,7 +38,8 @@ RUN node dist/main.js --version
 
 # Decypharr's image is Alpine, its /app the volume of its configuration. Its entrypoint chooses the user and goes on as CMD.
 FROM ${DECYPHARR_IMAGE} AS decypharr
-RUN apk add --no-cache nodejs tini && mkdir -p /mnt/dfs
+# The user that mounts there is chosen when the container starts.
+RUN apk add --no-cache nodejs tini && mkdir -p /mnt/dfs && chmod 0777 /mnt/dfs
 COPY --from=program /app /opt/holdfast
 EXPOSE 445 2049 9445
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15s \
