@@ -30,6 +30,8 @@ export interface SmbTarget {
   readonly port: number;
   /** Default 127.0.0.1. */
   readonly host?: string;
+  /** What starts the client, say in another network namespace: `client.enter`. */
+  readonly enter?: readonly string[];
   /** `name%password`; default: none, which is a guest. */
   readonly user?: string;
 }
@@ -43,6 +45,11 @@ export interface SmbClientOptions extends SmbTarget {
   readonly folder?: string;
 }
 
+function start(target: SmbTarget, program: string, args: readonly string[], cwd?: string): Promise<Outcome> {
+  const command = [...(target.enter ?? []), program, ...common(target), ...args];
+  return outcome(command[0]!, command.slice(1), cwd);
+}
+
 const common = ({ port, user }: SmbTarget): string[] => [
   '--configfile=/dev/null',
   '--debug-stdout',
@@ -52,17 +59,17 @@ const common = ({ port, user }: SmbTarget): string[] => [
 
 export function smbclient(options: SmbClientOptions): Promise<Outcome> {
   const { share, command, options: more = [], host = '127.0.0.1', folder } = options;
-  return outcome('smbclient', [...common(options), ...more, `//${host}/${share}`, '-c', command], folder);
+  return start(options, 'smbclient', [...more, `//${host}/${share}`, '-c', command], folder);
 }
 
 /** `smbclient -L`. */
 export function listShares(target: SmbTarget): Promise<Outcome> {
-  return outcome('smbclient', [...common(target), '--grepable', '-L', target.host ?? '127.0.0.1']);
+  return start(target, 'smbclient', ['--grepable', '-L', target.host ?? '127.0.0.1']);
 }
 
 export function rpcclient(
   options: SmbTarget & { command: string; options?: readonly string[] },
 ): Promise<Outcome> {
   const { host = '127.0.0.1', command, options: more = [] } = options;
-  return outcome('rpcclient', [...common(options), ...more, host, '-c', command]);
+  return start(options, 'rpcclient', [...more, host, '-c', command]);
 }
