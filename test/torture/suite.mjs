@@ -25,6 +25,12 @@ export function listTests() {
 /** `smb2.lock.valid-request.valid-request` belongs to `lock`. */
 export const groupOf = (name) => name.split('.')[1];
 
+/** Servers that are set up in another way than all others, by the beginning of the test's name. */
+const ENVIRONMENTS = { 'smb2.session-require-signing.': { SMB_SIGNING: 'required' } };
+
+const environmentOf = (name) =>
+  Object.entries(ENVIRONMENTS).find(([prefix]) => name.startsWith(prefix))?.[1] ?? {};
+
 const running = new Set();
 
 /** Ends every child that is still there. */
@@ -58,8 +64,8 @@ function collect(stream) {
 }
 
 /** Starts the in-memory backend's server; its port, and what it complained about so far. */
-async function startServer(script) {
-  const child = start(process.execPath, [script, '0']);
+async function startServer(script, environment) {
+  const child = start(process.execPath, [script, '0'], { env: { ...process.env, ...environment } });
   const complaints = collect(child.stderr);
   const closed = once(child, 'close').then(() => {
     throw new Error(`${script} ended before it listened: ${complaints()}`);
@@ -100,7 +106,7 @@ function torture(name, port, settings) {
  */
 export async function runTest(name, settings) {
   const folder = mkdtempSync(join(tmpdir(), 'torture-'));
-  const server = await startServer(settings.server);
+  const server = await startServer(settings.server, environmentOf(name));
   const began = process.hrtime.bigint();
   try {
     const child = torture(name, server.port, { ...settings, folder });

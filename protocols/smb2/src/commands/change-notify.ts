@@ -3,17 +3,19 @@ import { NotifyQueue } from '../session/notify.ts';
 import { outputReply } from '../session/reply.ts';
 import type { Reply } from '../session/reply.ts';
 import type { Request } from '../session/request.ts';
-import { Access, HEADER_SIZE, NotifyFilter } from '../wire/constants.ts';
+import { Access, HEADER_SIZE } from '../wire/constants.ts';
 import { changeNotifyRequest, WATCH_TREE } from '../wire/query.ts';
 import { isError, Status } from '../wire/status.ts';
 
-/** [MS-SMB2] 3.3.5.19: the filter and depth of the first request on an open hold for all of them. */
+/**
+ * [MS-SMB2] 3.3.5.19: the filter and depth of the first request on an open hold for all of them. Bits of the filter that
+ * mean nothing wait for nothing.
+ */
 export async function changeNotify(request: Request): Promise<Reply> {
   const { packet, server, session, open } = request;
   const body = changeNotifyRequest.decode(packet, HEADER_SIZE);
   if (body.outputBufferLength > server.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
-  if ((body.completionFilter & ~NotifyFilter.ALL) !== 0 || body.completionFilter === 0)
-    return fail(Status.INVALID_PARAMETER);
+  if (body.completionFilter === 0) return fail(Status.INVALID_PARAMETER);
   if (!open.isDirectory) return fail(Status.INVALID_PARAMETER);
   if ((open.grantedAccess & Access.READ_DATA) === 0) return fail(Status.ACCESS_DENIED);
   if (open.file.deletePending) return fail(Status.DELETE_PENDING);

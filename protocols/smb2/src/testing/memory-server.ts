@@ -1,6 +1,8 @@
 /**
  * Serves shares in memory, for real clients and conformance suites: `node dist/testing/memory-server.js [PORT]`.
- * `rw` (and `rw2` to `rw5`) for the users `user` and `second` (passwords `pass` and `pass2`) and `ro`, a read-only guest share with a few files.
+ * `rw` (and `rw2` to `rw5`) for the users `user` and `second` (passwords `pass` and `pass2`) and `ro`, a read-only guest share with a few
+ * files.
+ * SMB_SIGNING=required makes signing so; SMB_VERBOSE names each request.
  */
 import { createHash } from 'node:crypto';
 import { MemoryShare } from '../memory/memory-share.ts';
@@ -25,6 +27,7 @@ const server = new SmbServer({
     { name: 'user', password: 'pass' },
     { name: 'second', password: 'pass2' },
   ],
+  signing: process.env['SMB_SIGNING'] === 'required' ? 'required' : 'auto',
   shares: [
     ...['rw', 'rw2', 'rw3', 'rw4', 'rw5'].map((name) => ({
       name,
