@@ -172,6 +172,10 @@ describe('the Linux kernel client, over SMB', () => {
   });
 });
 
+it('gives the kernel nothing to complain of', async () => {
+  expect(await client.output("dmesg | grep -E 'CIFS: VFS|NFS: server|fileid' || true")).toBe('');
+});
+
 describe('every way to mount', () => {
   const path = releasePath(17, 'video.mkv');
   const user = "username=media,password='pass word',nosharesock";
