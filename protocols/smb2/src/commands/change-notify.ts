@@ -32,6 +32,8 @@ export async function changeNotify(request: Request): Promise<Reply> {
   session.notifies++;
   try {
     request.cleanupStatus = Status.NOTIFY_CLEANUP;
+    // What has to wait cannot be answered in the middle of a compound (3.3.4.2, as Windows).
+    if (!open.notify.isReady && request.chain.requests.at(-1) !== request) return fail(Status.INTERNAL_ERROR);
     const pending = open.notify.wait(body.outputBufferLength, request.signal);
     if (pending instanceof Promise) {
       request.waitsForEvents = true;

@@ -25,8 +25,10 @@ export class MemoryDescriptors implements BlobStore<MemoryNode> {
 
   set(node: MemoryNode, value: Buffer): void {
     if (value.length > MAX_DESCRIPTOR_BYTES) fail(Status.INSUFFICIENT_RESOURCES);
+    // The first one belongs to the making of the object, which is told by itself.
+    const isFirst = node.file.securityDescriptor === undefined;
     node.file.securityDescriptor = Buffer.from(value);
-    this.tree.changeMetadata(node, NotifyFilter.SECURITY);
+    if (!isFirst) this.tree.changeMetadata(node, NotifyFilter.SECURITY);
   }
 }
 

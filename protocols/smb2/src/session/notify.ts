@@ -106,10 +106,16 @@ export class NotifyQueue {
       : { status: Status.NOTIFY_ENUM_DIR, data: Buffer.alloc(0) };
   }
 
+  /** Whether the next request has its answer already. */
+  get isReady(): boolean {
+    if (this.#ended !== undefined) return true;
+    return this.#waiting.length === 0 && (this.#events.length > 0 || this.#overflowed);
+  }
+
   /** Waits for a change. Results go to requests in their order. */
   wait(most: number, signal: AbortSignal): NotifyResult | Promise<NotifyResult> {
     if (this.#ended !== undefined) return { status: this.#ended, data: Buffer.alloc(0) };
-    if (this.#waiting.length === 0 && (this.#events.length > 0 || this.#overflowed)) return this.#take(most);
+    if (this.isReady) return this.#take(most);
     return new Promise((resolve) => {
       const waiting: Waiting = { most, finish: resolve };
       this.#waiting.push(waiting);
