@@ -32,6 +32,25 @@ export const pidFileFlag: Flag = {
   help: 'keep the process id there while serving, that of a successor after it',
 };
 
+/** @param fallback seconds. */
+export const drainFlag = (fallback: number): Flag => ({
+  name: 'drain-timeout',
+  value: 'SECONDS',
+  help: `how long clients' requests may take to finish at the end (default ${fallback})`,
+});
+
+const longestTimeout = 3600;
+
+/** The value of a flag that is a time in seconds. */
+export function seconds(invocation: Invocation, flag: string, fallback: number): number {
+  const text = invocation.text(flag);
+  if (text === undefined) return fallback;
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  if (!(value <= longestTimeout))
+    throw new UsageError(`--${flag}: ${text} is not a number of seconds from 0 to ${longestTimeout}`);
+  return value;
+}
+
 export function configFlags(invocation: Invocation, path: string | undefined): ConfigFlags {
   if (path === undefined && invocation.has('name'))
     throw new UsageError('--name needs PATH: it names its export');

@@ -3,7 +3,7 @@ import type { Gateway } from '../gateway.ts';
 import { createLogger } from '../log/index.ts';
 import { outputModes, processSpawner, restartPolicies, runBelowInit, supervise } from '../supervise/index.ts';
 import { UsageError, type Command, type Invocation } from './command.ts';
-import { configFlags, exportFlags, serverFlags } from './flags.ts';
+import { configFlags, drainFlag, exportFlags, seconds, serverFlags } from './flags.ts';
 
 /**
  * Seconds. Together less than the 30 that Kubernetes leaves between SIGTERM and SIGKILL
@@ -11,7 +11,6 @@ import { configFlags, exportFlags, serverFlags } from './flags.ts';
  */
 const drainTimeout = 20;
 const stopTimeout = 8;
-const longestTimeout = 3600;
 
 export const run: Command = {
   name: 'run',
@@ -40,11 +39,7 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
       value: 'MODE',
       help: 'inherit (default): CMD writes where Holdfast does; log: as lines of the log',
     },
-    {
-      name: 'drain-timeout',
-      value: 'SECONDS',
-      help: `how long clients' requests may take to finish at the end (default ${drainTimeout})`,
-    },
+    drainFlag(drainTimeout),
     {
       name: 'stop-timeout',
       value: 'SECONDS',
@@ -102,13 +97,4 @@ function choice<const T extends string>(
   const found = text === undefined ? values[0] : values.find((value) => value === text);
   if (found === undefined) throw new UsageError(`--${flag}: ${text!} is not one of ${values.join(', ')}`);
   return found;
-}
-
-function seconds(invocation: Invocation, flag: string, fallback: number): number {
-  const text = invocation.text(flag);
-  if (text === undefined) return fallback;
-  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
-  if (!(value <= longestTimeout))
-    throw new UsageError(`--${flag}: ${text} is not a number of seconds from 0 to ${longestTimeout}`);
-  return value;
 }

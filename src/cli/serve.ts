@@ -2,7 +2,10 @@ import { loadConfig } from '../config/index.ts';
 import { createLogger } from '../log/index.ts';
 import { takeInheritance } from '../takeover/inheritance.ts';
 import { ExitCode, type Command } from './command.ts';
-import { configFlags, exportFlags, pidFileFlag, serverFlags } from './flags.ts';
+import { configFlags, drainFlag, exportFlags, pidFileFlag, seconds, serverFlags } from './flags.ts';
+
+/** Seconds: less than the 30 that Kubernetes leaves between SIGTERM and SIGKILL (terminationGracePeriodSeconds). */
+const drainTimeout = 25;
 
 export const serve: Command = {
   name: 'serve',
@@ -11,8 +14,9 @@ export const serve: Command = {
   description: `Waits for or finds the FUSE mount at PATH and serves it read-only: over NFSv3 (MOUNT is answered on the same
 port, so that no portmapper is needed) and over SMB as a guest share, to loopback and private addresses.
 While nothing is mounted there, clients wait; they never see the empty folder underneath.
-SIGTERM or SIGINT finishes what was asked, for up to 25 s, then ends; a second one ends at once. The exit
-code is 0, or 137 (by SIGKILL) if a call to the tree still hangs then, which no other end would get past.
+SIGTERM or SIGINT finishes what was asked, then ends; a second one ends at once. The exit code is 0, or 137
+(by SIGKILL) if a call to the tree still hangs then. The kernel keeps such a process as a zombie without
+sockets until the tree answers or is gone; another one may serve in its place meanwhile.
 SIGHUP reads the configuration again: exports, who may read them, and the log level change; clients stay
 connected.
 SIGUSR2 starts this command line anew, from the program on disk, with the sockets that listen. Once the new
@@ -22,6 +26,7 @@ process serves, this one finishes and ends; if that takes longer than 30 s or fa
     ...exportFlags,
     ...serverFlags,
     { name: 'no-expect-fuse', help: 'PATH is a plain folder, served as it is' },
+    drainFlag(drainTimeout),
     pidFileFlag,
   ],
   examples: [
@@ -35,6 +40,7 @@ process serves, this one finishes and ends; if that takes longer than 30 s or fa
     const inheritance = takeInheritance(terminal.env);
     const read = () =>
       loadConfig({ flags: configFlags(invocation, invocation.positionals[0]), env: terminal.env });
+    const timeoutMs = seconds(invocation, 'drain-timeout', drainTimeout) * 1000;
     const config = read();
     const log = createLogger(config.log.level);
     const { Listeners, removePidFile, Takeover, writePidFile } = await import('../takeover/index.ts');
@@ -58,7 +64,7 @@ process serves, this one finishes and ends; if that takes longer than 30 s or fa
     const signal = await Promise.race([stopped, takeover.done]);
     if (signal !== undefined) log.info({ signal }, 'asked to stop');
     takeover.cancel();
-    await gateway.close({ handedOver: signal === undefined });
+    await gateway.close({ timeoutMs, handedOver: signal === undefined });
     if (pidFile !== undefined) removePidFile(pidFile);
     endSoon(ExitCode.done, gateway, log);
     return ExitCode.done;

@@ -60,7 +60,8 @@ const exitTimeout = 1000;
 /**
  * Ends the process, which has nothing more to do, with this code in about a second, if it does not end by itself. At its
  * end libuv waits for its threads, for ever when a call hangs in the kernel. Such a process gets SIGKILL, which is exit
- * code 137 to a shell.
+ * code 137 to a shell. Even that does not end a call that a FUSE daemon has taken up, so the process stays a zombie until
+ * the daemon answers or ends; but what it held, sockets above all, was closed before.
  */
 export function endSoon(code: number, gateway: Gateway | undefined, log: Logger): void {
   setTimeout(() => {
