@@ -27,6 +27,7 @@ static long long size = -1, chunk = 256 * 1024, rate, mark_at, limit = -1, expec
 
 static long long bytes, other_pages, wrong_at = -1, loops, entries_min = -1, entries_max = -1, doubled;
 static double longest, longest_at, first_ms = -1, begun;
+static const char *longest_call = "";
 static char errors[4096];
 static int error_count;
 
@@ -59,12 +60,13 @@ static void tell(const char *name) {
   close(tty);
 }
 
-/* Times the call that began at `start`. */
-static void timed(double start) {
+/* Times what began at `start`. */
+static void timed(const char *call, double start) {
   double took = now() - start;
   if (took <= longest) return;
   longest = took;
   longest_at = start - begun;
+  longest_call = call;
 }
 
 static void failed(const char *call, const char *path, int error, long long at) {
@@ -131,14 +133,14 @@ static void check(long long offset, const unsigned char *got, size_t length) {
 static int read_once(const char *path, unsigned char *buffer) {
   double start = now(), pass = start;
   int file = open(path, O_RDONLY);
-  timed(start);
+  timed("open", start);
   if (file < 0) return failed("open", path, errno, 0), 0;
   long long offset = from, end = limit >= 0 ? from + limit : INT64_MAX;
   int good = lseek(file, from, SEEK_SET) == from;
   while (offset < end) {
     start = now();
     ssize_t got = read(file, buffer, end - offset < chunk ? end - offset : chunk);
-    timed(start);
+    timed("read", start);
     if (got < 0) good = 0, failed("read", path, errno, offset);
     if (got <= 0) break;
     if (first_ms < 0) first_ms = now() - begun;
@@ -170,12 +172,20 @@ static int list_once(const char *path, int print) {
   static size_t room;
   size_t count = 0;
   char buffer[32768], child[4096];
-  double start = now(), pass = start;
+  double start = now(), pass = start, slow = 0;
+  const char *slowest = "";
+#define STEP(call)                                                                                                     \
+  do {                                                                                                                 \
+    if (print) timed(call, start);                                                                                     \
+    if (now() - start > slow) slow = now() - start, slowest = call;                                                    \
+    start = now();                                                                                                     \
+  } while (0)
   int folder = open(path, O_RDONLY | O_DIRECTORY), good = 1;
-  if (folder < 0) return timed(start), failed("opendir", path, errno, 0), 0;
+  STEP("opendir");
+  if (folder < 0) return timed("opendir", pass), failed("opendir", path, errno, 0), 0;
   for (;;) {
     long got = syscall(SYS_getdents64, folder, buffer, chunk < (long)sizeof buffer ? chunk : (long)sizeof buffer);
-    if (print) timed(start);
+    STEP("readdir");
     if (got < 0) good = 0, failed("readdir", path, errno, count);
     if (got <= 0) break;
     for (long at = 0; at < got;) {
@@ -185,7 +195,7 @@ static int list_once(const char *path, int print) {
       if (count == room) names = realloc(names, (room = room * 2 + 1024) * sizeof *names);
       names[count++] = strdup(entry->name);
     }
-    if (mark && (long long)count >= mark_at) {
+    if (print && mark && (long long)count >= mark_at) {
       tell(mark);
       mark = NULL;
       if (wait_flag) await(wait_flag);
@@ -196,9 +206,15 @@ static int list_once(const char *path, int print) {
   for (int last = 0; last < 2 && good && count > 0; last++) {
     struct stat status;
     snprintf(child, sizeof child, "%s/%s", path, names[last ? count - 1 : 0]);
-    if (lstat(child, &status) < 0) good = 0, failed("stat", child, errno, 0);
+    int looked = lstat(child, &status), error = errno;
+    STEP("stat");
+    if (looked < 0) good = 0, failed("stat", child, error, 0);
   }
-  if (!print) timed(pass);
+  if (!print) timed(slowest, pass);
+  if (!print && mark && good) {
+    tell(mark);
+    mark = NULL;
+  }
   if (good) {
     if (entries_min < 0 || (long long)count < entries_min) entries_min = count;
     if ((long long)count > entries_max) entries_max = count;
@@ -253,9 +269,9 @@ int main(int argc, char **argv) {
     sleep_ms(good ? pause_ms : retry_ms);
   }
   printf("{\"bytes\":%lld,\"otherPages\":%lld,\"wrongAt\":%lld,\"loops\":%lld,\"entriesMin\":%lld,\"entriesMax\":%lld,"
-         "\"doubled\":%lld,\"longestMs\":%.1f,\"longestAtMs\":%.0f,\"firstMs\":%.1f,\"tookMs\":%.1f,\"errorCount\":%d,"
+         "\"doubled\":%lld,\"longestMs\":%.1f,\"longestCall\":\"%s\",\"longestAtMs\":%.0f,\"firstMs\":%.1f,\"tookMs\":%.1f,\"errorCount\":%d,"
          "\"errors\":[%s]}\n",
-         bytes, other_pages, wrong_at, loops, entries_min, entries_max, doubled, longest, longest_at, first_ms,
+         bytes, other_pages, wrong_at, loops, entries_min, entries_max, doubled, longest, longest_call, longest_at, first_ms,
          now() - begun, error_count, errors);
   return 0;
 }

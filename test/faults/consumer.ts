@@ -49,6 +49,8 @@ export interface Seen {
   /** A reader's longest open or read, a lister's longest listing with a look at two entries. */
   readonly longestMs: number;
   readonly longestAtMs: number;
+  /** What of it took longest. */
+  readonly longestCall: string;
   /** Until the first byte, or -1. */
   readonly firstMs: number;
   readonly tookMs: number;
@@ -83,7 +85,7 @@ export interface ListOptions {
 }
 
 export interface LoopOptions {
-  /** Marks this when `at` bytes or entries have come. */
+  /** Marks this when `at` bytes or, in `names`, entries have come; `list` when it has been through once. */
   readonly mark?: string;
   readonly at?: number;
   /** Goes on behind the mark only once this flag is there. */

@@ -53,6 +53,8 @@ export class Lab {
   /** In order of their ends. */
   readonly seen: Seen[] = [];
   #gateway: Gateway | undefined;
+  /** The process that serves, once it is another than the gateway's first; the end of the client's network ends it. */
+  #successor: number | undefined;
   #running = 0;
 
   private constructor(protocols: readonly Protocol[], fuse: FuseTree, client: KernelClient) {
@@ -98,11 +100,22 @@ export class Lab {
       '--admin',
       `0.0.0.0:${ports.admin}`,
     ];
+    this.#successor = undefined;
     this.#gateway = await Gateway.start({
       args: ['serve', this.fuse.mountpoint, '--name', 'dfs', ...listen],
       protocols: this.#protocols,
       netns: this.client.netns,
     });
+  }
+
+  /** Has the gateway start its successor and give it the sockets; resolves when the old process has ended. */
+  async takeOver(): Promise<void> {
+    const { gateway } = this;
+    const serving = this.#successor ?? gateway.pid;
+    process.kill(serving, 'SIGUSR2');
+    const line = await gateway.whenLogged(({ pid, successor }) => pid === serving && successor !== undefined);
+    await gateway.whenLogged(({ pid, msg }) => pid === serving && msg === 'stopped', 40_000);
+    this.#successor = Number(line['successor']);
   }
 
   async #mount(protocol: Protocol, options: string): Promise<void> {

@@ -47,8 +47,9 @@ export function unharmed(...all: readonly Seen[]): void {
 
 /** Fails if a call of a consumer took longer. */
 export function prompt(ms: number, ...all: readonly Seen[]): void {
-  for (const { longestMs, longestAtMs } of all) {
-    if (longestMs > ms) throw new Error(`a pause of ${longestMs} ms (at ${longestAtMs} ms), more than ${ms}`);
+  for (const { longestMs, longestAtMs, longestCall } of all) {
+    if (longestMs > ms)
+      throw new Error(`a pause of ${longestMs} ms in ${longestCall} (at ${longestAtMs} ms), more than ${ms}`);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Another gateway with the same configuration takes over the address. */
 import { MIB, releasePath } from '../../kit/fuse.ts';
+import type { Seen } from '../consumer.ts';
 import { rate } from '../lab.ts';
 import { prompt, unharmed, type Scenario, type Stage } from '../scenario.ts';
 
@@ -24,7 +25,30 @@ async function takeOver(stage: Stage, lost: 'resets' | 'none', withinMs: number)
   prompt(withinMs, ...seen);
 }
 
+/** Upgrades: each process gives its sockets to the next while clients read, list, come and go. */
+async function successors(stage: Stage): Promise<void> {
+  const { lab } = stage;
+  const expected = lab.fuse.spec.releases;
+  const listers = [
+    lab.list('/__all__', { expected, loop, pause: 50 }),
+    lab.list('/__all__', { expected, loop, pause: 100, drop: 1 }),
+  ];
+  const looping = [1, 2, 3].map((release) => lab.play(release, { loop, mark: 'middle', at: rate / 2 }));
+  await Promise.all(looping.map((reader) => reader.marked('middle')));
+  const newcomers: Seen[] = [];
+  for (let generation = 1; generation <= stage.pick(5, 2); generation++) {
+    const newcomer = lab.play(10 + generation, { rate: 4 * rate });
+    await lab.takeOver();
+    newcomers.push(await newcomer.done());
+  }
+  lab.client.flag(loop);
+  const seen = await Promise.all([...looping, ...listers].map((one) => one.done()));
+  unharmed(...seen, ...newcomers);
+  prompt(5_000, ...seen, ...newcomers);
+}
+
 export const failover: readonly Scenario[] = [
+  { fault: 'takeover by a successor under load', run: successors },
   {
     fault: 'failover to a second gateway, connections reset',
     slice: true,

@@ -13,8 +13,8 @@ async function bystanders(lab: Lab) {
   const expected = lab.fuse.spec.releases;
   const others = [
     lab.play(11, { loop, mark: 'going', at: 1 }),
-    lab.list('/__all__', { expected, loop, pause: 100, mark: 'going', at: 1 }),
-    lab.list(releasePath(12), { expected: 2, loop, pause: 50, drop: 1, mark: 'going', at: 1 }),
+    lab.list('/__all__', { expected, loop, pause: 100, mark: 'going' }),
+    lab.list(releasePath(12), { expected: 2, loop, pause: 50, drop: 1, mark: 'going' }),
   ];
   await Promise.all(others.map((one) => one.marked('going')));
   return async () => {
@@ -90,7 +90,7 @@ async function wholeMount(stage: Stage): Promise<void> {
   const { lab, note } = stage;
   const ms = stage.pick(300_000, 20_000);
   const expected = lab.fuse.spec.releases;
-  const lister = lab.list('/__all__', { expected, loop, pause: 200, mark: 'listed', at: 1 });
+  const lister = lab.list('/__all__', { expected, loop, pause: 200, mark: 'listed' });
   const cold = lab.list('/__all__', { expected, loop, pause: 500, drop: 1 });
   const reader = lab.play(1, { mark: 'middle', at: 4 * MIB });
   await Promise.all([lister.marked('listed'), reader.marked('middle')]);
@@ -156,7 +156,7 @@ async function softOutage(stage: Stage): Promise<void> {
   const { lab } = stage;
   const ms = stage.pick(60_000, 12_000);
   const expected = lab.fuse.spec.releases;
-  const lister = lab.list('/__all__', { expected, loop, pause: 200, drop: 1, mark: 'listed', at: 1 });
+  const lister = lab.list('/__all__', { expected, loop, pause: 200, drop: 1, mark: 'listed' });
   const reader = lab.play(1, { mark: 'middle', at: 4 * MIB });
   await Promise.all([lister.marked('listed'), reader.marked('middle')]);
   await lab.fuse.kill();
@@ -174,7 +174,7 @@ export const hangs: readonly Scenario[] = [
   { fault: 'reads of one file hang', slice: true, run: oneFile },
   { fault: 'the lookup of one file hangs', run: oneLookup },
   { fault: 'the listing of one release hangs', run: oneListing },
-  { fault: 'the whole mount hangs', run: wholeMount },
+  { fault: 'the whole mount hangs', slice: true, run: wholeMount },
   { fault: 'sixty readers hang on two files of one release', slice: true, run: sixtyReaders },
   {
     fault: 'soft,timeo=10,retrans=2: the FUSE daemon is away',
