@@ -14,9 +14,16 @@ const USERS_PORT = 1446;
 const NFS_PORT = 12_049;
 const mount = '/mnt/c';
 const nfsMount = '/mnt/n';
+/** Names that SMB cannot carry as they are. */
+const odd = ['a "b": c?*.mkv', '<d> | e', 'dot.', 'space ', 'Ünï ✓ 😀.mkv'].map((name) => ({
+  type: 'file' as const,
+  path: `/__bad__/${name}`,
+  size: 5000,
+}));
 /** The names alone: busybox's ls asks for the attributes of each. */
 const names = `find ${mount}/__all__ -mindepth 1 -maxdepth 1`;
-const recommended = 'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5';
+// Debian's own kernels have UTF-8 by default; this one has ISO 8859-1.
+const recommended = 'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,iocharset=utf8';
 /** The mounter that this project takes over brings this line: not a letter of it may have to change. */
 const inherited = 'guest,uid=0,gid=0,file_mode=0755,dir_mode=0755,vers=3.0';
 /** What mount.cifs, which the guest system lacks, hands to the kernel for `guest`. */
@@ -54,7 +61,7 @@ beforeAll(async () => {
   [fuse, client] = await Promise.all([
     FuseTree.start({
       releases: RELEASES,
-      extra: [{ type: 'symlink', path: '/latest', target: '__all__' }],
+      extra: [{ type: 'symlink', path: '/latest', target: '__all__' }, ...odd],
     }),
     KernelClient.start(),
   ]);
@@ -122,6 +129,17 @@ describe('the Linux kernel client, over SMB', () => {
     expect(await client.output(`cmp ${mount}/VERSION.TXT ${mount}/version.txt && echo same`)).toBe('same\n');
     const release = releasePath(3).replace('/__all__', '/__ALL__').replace('Some', 'some');
     expect(await client.output(`stat -c %s ${mount}${release}/Video.mkv`)).toBe(`${VIDEO}\n`);
+  });
+
+  it('opens what it lists, whatever the name', async () => {
+    const each = (where: string) => `cd ${where}/__bad__; for f in *; do echo "$f"; sha256sum < "$f"; done`;
+    const text = await client.output(each(mount));
+    expect(text).toBe(await client.output(each(nfsMount)));
+    for (const { path, size } of odd) {
+      expect(text).toContain(
+        `${path.slice('/__bad__/'.length)}\n${contentDigest(contentSeed(path), size)}  -\n`,
+      );
+    }
   });
 
   it('reads a symlink, and knows how much the filesystem holds', async () => {
