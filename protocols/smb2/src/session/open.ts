@@ -163,6 +163,8 @@ export class Open {
     file.opens.delete(this);
     this.backend?.close();
     if (this.deleteOnClose) {
+      // Whoever kept it open for later only can let it go now.
+      file.breakHandleCaches(undefined);
       file.deletePending = true;
       this.#server.notifyDeleted(file);
     }
