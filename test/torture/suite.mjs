@@ -28,6 +28,9 @@ export const groupOf = (name) => name.split('.')[1];
 /** Servers that are set up in another way than all others, by the beginning of the test's name. */
 const ENVIRONMENTS = { 'smb2.session-require-signing.': { SMB_SIGNING: 'required' } };
 
+/** Seconds for tests that wait a lot by themselves. */
+const LONG = { 'smb2.notify.mask.mask': 240 };
+
 const environmentOf = (name) =>
   Object.entries(ENVIRONMENTS).find(([prefix]) => name.startsWith(prefix))?.[1] ?? {};
 
@@ -113,16 +116,17 @@ export async function runTest(name, settings) {
     const stdout = collect(child.stdout);
     const stderr = collect(child.stderr);
     let expired = false;
+    const limit = Math.max(settings.seconds, LONG[name] ?? 0);
     const timer = setTimeout(() => {
       expired = true;
       killGroup(child);
-    }, settings.seconds * 1000);
+    }, limit * 1000);
     const [code, signal] = await once(child, 'close');
     clearTimeout(timer);
     const output = stdout();
     const parsed = parseSubunit(output);
     const dead = signal !== null || (code !== 0 && parsed.status === 'pass');
-    if (expired) Object.assign(parsed, { status: 'timeout', reason: `not done after ${settings.seconds} s` });
+    if (expired) Object.assign(parsed, { status: 'timeout', reason: `not done after ${limit} s` });
     else if (dead)
       Object.assign(parsed, { status: 'fail', reason: `smbtorture ended with ${signal ?? code}` });
     const seconds = Number((process.hrtime.bigint() - began) / 1_000_000n) / 1000;
