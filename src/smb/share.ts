@@ -19,7 +19,7 @@ import type { TreeNode } from '../tree/node.ts';
 import type { Snapshot } from '../tree/snapshot.ts';
 import type { Tree, TreeChange } from '../tree/tree.ts';
 import { toStatusError } from './errors.ts';
-import { fromWireName, toWireName } from './names.ts';
+import { bytesOf, textOf } from './names.ts';
 
 /** Seconds between 1601 and 1970. */
 const epochDifference = 11_644_473_600n;
@@ -119,7 +119,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
     caseSensitive: boolean,
     call: CallContext,
   ): Awaitable<TreeNode | undefined> {
-    const exact = fromWireName(name);
+    const exact = bytesOf(name);
     if (exact === undefined || nameFault(exact)) return undefined;
     return answer(this.#tree, call, async () => {
       try {
@@ -141,13 +141,13 @@ export class TreeShare implements ShareBackend<TreeNode> {
     const { nodes } = await this.#tree.list(directory);
     const folded = name.toUpperCase();
     const found =
-      nodes.find((node) => toWireName(node.name) === name) ??
-      (caseSensitive ? undefined : nodes.find((node) => toWireName(node.name).toUpperCase() === folded));
+      nodes.find((node) => textOf(node.name) === name) ??
+      (caseSensitive ? undefined : nodes.find((node) => textOf(node.name).toUpperCase() === folded));
     return found && (await this.#tree.lookup(directory, found.name));
   }
 
   parent(node: TreeNode): { directory: TreeNode; name: string } | undefined {
-    return node.parent && { directory: node.parent, name: toWireName(node.name) };
+    return node.parent && { directory: node.parent, name: textOf(node.name) };
   }
 
   attributes(node: TreeNode, call: CallContext): Awaitable<NodeAttributes> {
@@ -177,7 +177,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
   }
 
   readlink(node: TreeNode, call: CallContext): Awaitable<string> {
-    return answer(this.#tree, call, async () => toWireTarget(await this.#tree.readlink(node)));
+    return answer(this.#tree, call, async () => textOf(await this.#tree.readlink(node)));
   }
 
   space(call: CallContext): Awaitable<VolumeSpace> {
@@ -202,9 +202,6 @@ export class TreeShare implements ShareBackend<TreeNode> {
   }
 }
 
-/** A link's target keeps its slashes; the rest of each part is mapped like a name. */
-const toWireTarget = (target: string) => target.split('/').map(toWireName).join('/');
-
 function isBelow(node: TreeNode, directory: TreeNode): boolean {
   for (let at = node.parent; at; at = at.parent) if (at === directory) return true;
   return false;
@@ -213,13 +210,12 @@ function isBelow(node: TreeNode, directory: TreeNode): boolean {
 function* eventsOf(change: TreeChange): Generator<ChangeEvent<TreeNode>> {
   if (change.type === 'content') {
     const { node } = change;
-    if (node.parent) yield { directory: node.parent, name: toWireName(node.name), action: 'modified', node };
+    if (node.parent) yield { directory: node.parent, name: textOf(node.name), action: 'modified', node };
     return;
   }
   const { directory } = change;
-  for (const node of change.removed)
-    yield { directory, name: toWireName(node.name), action: 'removed', node };
-  for (const node of change.added) yield { directory, name: toWireName(node.name), action: 'added', node };
+  for (const node of change.removed) yield { directory, name: textOf(node.name), action: 'removed', node };
+  for (const node of change.added) yield { directory, name: textOf(node.name), action: 'added', node };
 }
 
 class Listing implements DirectoryListing<TreeNode> {
@@ -236,11 +232,11 @@ class Listing implements DirectoryListing<TreeNode> {
   }
 
   nameAt(index: number): string {
-    return toWireName(this.#snapshot.nodes[index]!.name);
+    return textOf(this.#snapshot.nodes[index]!.name);
   }
 
   indexOf(name: string): number {
-    const exact = fromWireName(name);
+    const exact = bytesOf(name);
     return exact === undefined ? this.length : this.#snapshot.after(this.#tree.cookieOf(exact) - 1);
   }
 

@@ -230,6 +230,8 @@ export interface MountBackend {
   exports(): readonly ExportEntry[];
   /** The handle for a path such as `/dfs` or `/dfs/__all__/Some.Release`, for this caller. */
   mount(path: ByteString, call: CallContext): Awaitable<Buffer>;
+  /** A client said that it does not use this path any more; `*`: none that it had mounted. */
+  unmounted?(path: ByteString, call: CallContext): void;
 }
 
 /** An expected failure of an NFSv3 procedure, with the status that goes on the wire. */

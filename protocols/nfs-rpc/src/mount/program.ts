@@ -22,8 +22,8 @@ export function mountProgram(backend: MountBackend): RpcProgram {
     /* 0 */ nullProcedure,
     /* 1 */ mnt(backend, mounts),
     /* 2 */ { name: 'DUMP', run: (_args, call) => dump(mounts, call) },
-    /* 3 */ { name: 'UMNT', run: (args, call) => unmount(mounts, directoryPath.decode(args), call) },
-    /* 4 */ { name: 'UMNTALL', run: (_args, call) => unmountAll(mounts, call) },
+    /* 3 */ { name: 'UMNT', run: (args, call) => unmount(backend, mounts, directoryPath.decode(args), call) },
+    /* 4 */ { name: 'UMNTALL', run: (_args, call) => unmountAll(backend, mounts, call) },
     /* 5 */ { name: 'EXPORT', run: (_args, call) => exports(backend, call) },
   ];
   return { number: MOUNT_PROGRAM, name: 'MOUNT', versions: new Map([[MOUNT_VERSION, rows]]) };
@@ -70,13 +70,15 @@ function dump(mounts: MountList, call: RpcCall): ReplyWriter {
 }
 
 /** §5.2.3 `void MOUNTPROC3_UMNT(dirpath)` */
-function unmount(mounts: MountList, path: string, call: RpcCall): ReplyWriter {
+function unmount(backend: MountBackend, mounts: MountList, path: string, call: RpcCall): ReplyWriter {
+  backend.unmounted?.(path, call);
   mounts.remove(call.peer.address, path);
   return call.reply(0);
 }
 
 /** §5.2.4 `void MOUNTPROC3_UMNTALL(void)` */
-function unmountAll(mounts: MountList, call: RpcCall): ReplyWriter {
+function unmountAll(backend: MountBackend, mounts: MountList, call: RpcCall): ReplyWriter {
+  backend.unmounted?.('*', call);
   mounts.removeAll(call.peer.address);
   return call.reply(0);
 }

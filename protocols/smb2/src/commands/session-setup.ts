@@ -40,8 +40,8 @@ export async function sessionSetup(request: Request): Promise<Reply> {
       domain: server.settings.domain,
       allowGuest: server.allowsGuests,
       allowAnonymous: server.allowsGuests,
-      // With no users at all every name is a guest's.
-      mapUnknownToGuest: server.users.size === 0,
+      // Names that nobody has are guests' where there are guests, as with smbd's `map to guest = bad user`.
+      mapUnknownToGuest: server.allowsGuests,
     });
     result = session.exchange.step(token);
   } catch (error) {
@@ -112,7 +112,7 @@ async function refuse(request: Request, session: Session, error: unknown): Promi
   server.hooks.logonRefused?.({
     address: connection.address,
     port: connection.port,
-    userName: '',
+    userName: error.userName ?? '',
     status,
   });
   const delay = server.throttle.delay(connection.address);

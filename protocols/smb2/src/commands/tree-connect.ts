@@ -6,7 +6,7 @@ import type { Request } from '../session/request.ts';
 import type { Session } from '../session/session.ts';
 import type { Share } from '../session/share.ts';
 import { TreeConnect } from '../session/tree.ts';
-import { Access, Dialect, HEADER_SIZE, ShareFlags, ShareType } from '../wire/constants.ts';
+import { Access, Dialect, HEADER_SIZE, HeaderFlags, ShareFlags, ShareType } from '../wire/constants.ts';
 import { treeConnectRequest, treeConnectResponse } from '../wire/session.ts';
 import { Status } from '../wire/status.ts';
 import { area } from '../wire/struct.ts';
@@ -23,7 +23,10 @@ export function treeConnect(request: Request): Reply {
     session.trees.set(tree.id, tree);
     request.treeOrUndefined = tree;
     request.chain.tree = tree;
-    server.hooks.treeConnected?.({ ...session.event(), share: tree.name });
+    const event = { ...session.event(), share: tree.name };
+    const signed = event.signed || (request.header.flags & HeaderFlags.SIGNED) !== 0;
+    const encrypted = event.encrypted || request.sealed !== undefined;
+    server.hooks.treeConnected?.({ ...event, signed, encrypted });
     const encrypts = tree.encrypted && request.connection.cipher !== undefined;
     return reply(treeConnectResponse, {
       shareType: share ? ShareType.DISK : ShareType.PIPE,

@@ -271,6 +271,8 @@ export const srvsvc: RpcInterface = {
     [8, connectionEnum],
     [12, sessionEnum],
     [15, shareEnum],
+    // NetrShareEnumSticky, [MS-SRVS] 3.1.4.9: all shares here are sticky.
+    [36, shareEnum],
     [16, shareGetInfo],
     [21, serverGetInfo],
     [28, remoteTimeOfDay],

@@ -68,8 +68,8 @@ export function decodeName(bytes: Buffer): string {
 export function parsePath(path: string, posix: boolean): ParsedPath {
   if (path === '') return { names: [], stream: undefined };
   if (path.startsWith('\\')) throw new StatusError(Status.INVALID_PARAMETER);
-  // Clients that pass a POSIX path on are understood, as smbd does.
-  const names = path.split(posix ? '\\' : /[\\/]/);
+  // Clients that pass a POSIX path on are understood, as smbd does; cifs with POSIX extensions does so up to 6.x.
+  const names = path.split(/[\\/]/);
   let stream: string | undefined;
   let isContent = false;
   if (!posix) {
