@@ -156,7 +156,15 @@ function test(args) {
   if (process.getuid() !== 0) lacking.push('root: the tests mount and make network namespaces');
   if (!ensurePackages(TEST_PACKAGES, 'the tests use')) lacking.push('the Debian packages named above');
   if (lacking.length > 0) fail('the tests cannot run without:', ...lacking.map((what) => `  - ${what}`));
-  become(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...args]);
+  become(process.execPath, [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--project',
+    'unit',
+    '--project',
+    'system',
+    ...args,
+  ]);
 }
 
 const [command, ...args] = process.argv.slice(2);

@@ -57,6 +57,8 @@ describe('Metrics', () => {
       state: 'live' as WatchedSource['state'],
       epoch: 1,
       lanes: { data: { limit: 32, inFlight: 5, hung: 1, waiting: 7 } },
+      quarantined: 2,
+      waiting: 3,
     };
     metrics.watchSource('dfs', source);
     expect(await metrics.text()).toContain('holdfast_source_state{export="dfs",state="live"} 1');
@@ -67,6 +69,8 @@ describe('Metrics', () => {
     expect(text).toContain('holdfast_lane_in_flight{export="dfs",lane="data"} 5');
     expect(text).toContain('holdfast_lane_waiting{export="dfs",lane="data"} 7');
     expect(text).toContain('holdfast_lane_limit{export="dfs",lane="data"} 32');
+    expect(text).toContain('holdfast_source_quarantined{export="dfs"} 2');
+    expect(text).toContain('holdfast_source_waiting{export="dfs"} 3');
   });
 
   it('counts connections', async () => {

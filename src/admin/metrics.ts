@@ -78,6 +78,10 @@ export interface WatchedSource {
   readonly state: SourceState;
   readonly epoch: number;
   readonly lanes: Readonly<Record<string, LaneUse>>;
+  /** Objects that missed their deadline and are left alone for a while. */
+  readonly quarantined: number;
+  /** Requests that wait for a source that is away. */
+  readonly waiting: number;
 }
 
 interface Sample {
@@ -250,6 +254,18 @@ export class Metrics {
       'gauge',
       'How often the source of an export was mounted, as far as it was seen.',
       ofEach(({ epoch }, name) => [{ labels: { export: name }, value: epoch }]),
+    );
+    this.#add(
+      'holdfast_source_quarantined',
+      'gauge',
+      'Objects of an export that missed their deadline and are left alone for a while.',
+      ofEach(({ quarantined }, name) => [{ labels: { export: name }, value: quarantined }]),
+    );
+    this.#add(
+      'holdfast_source_waiting',
+      'gauge',
+      'Requests that wait for the source of an export, which is away.',
+      ofEach(({ waiting }, name) => [{ labels: { export: name }, value: waiting }]),
     );
     const ofEachLane = (value: (lane: LaneUse) => number) =>
       ofEach(({ lanes }, name) =>

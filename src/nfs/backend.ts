@@ -41,6 +41,7 @@ export interface NfsExport {
 
 export interface NfsGatewayHooks {
   readonly onMount: (exportName: string, path: string, peer: Peer) => void;
+  readonly onUnmount: (path: string, peer: Peer) => void;
   readonly onRefused: (exportName: string, peer: Peer) => void;
 }
 
@@ -232,18 +233,31 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     const entry = this.#exports.find(({ name }) => Buffer.from(name).toString('latin1') === parts[0]);
     if (!entry) throw new MountError(MountStatus.NOENT);
     if (!this.#allowed(entry, call.peer)) throw new MountError(MountStatus.ACCES);
+    const walk = () => this.#directoryAt(entry.tree, parts.slice(1));
     try {
-      let node = entry.tree.root;
-      for (const part of parts.slice(1)) {
-        if (nameFault(part)) throw new TreeError(nameFault(part) === 'too-long' ? 'nametoolong' : 'noent');
-        node = await entry.tree.lookup(node, part);
-      }
-      if (node.kind !== 'directory') throw new TreeError('notdir');
+      const node = await walk().catch((error: unknown) => {
+        if (!isDown(error)) throw error;
+        return entry.tree.resume(walk, error, holdTime, call.signal);
+      });
       this.#hooks.onMount(entry.name, path, call.peer);
       return node.handle;
     } catch (error) {
       throw toMountError(error);
     }
+  }
+
+  unmounted(path: ByteString, call: CallContext): void {
+    this.#hooks.onUnmount(path, call.peer);
+  }
+
+  async #directoryAt(tree: Tree, parts: readonly ByteString[]): Promise<TreeNode> {
+    let node = tree.root;
+    for (const part of parts) {
+      if (nameFault(part)) throw new TreeError(nameFault(part) === 'too-long' ? 'nametoolong' : 'noent');
+      node = await tree.lookup(node, part);
+    }
+    if (node.kind !== 'directory') throw new TreeError('notdir');
+    return node;
   }
 
   // -- Access ----------------------------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ export class NfsServer {
     const gateway = new NfsGateway(exports, {
       onMount: (exportName, path, peer) =>
         log.info({ client: peer.address, export: exportName, path: renderName(path) }, 'mounted'),
+      onUnmount: (path, peer) => log.info({ client: peer.address, path: renderName(path) }, 'unmounted'),
       onRefused: (exportName, peer) =>
         log.warn(
           { client: peer.address, export: exportName },

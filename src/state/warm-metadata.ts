@@ -34,6 +34,11 @@ export class WarmMetadata {
     }
   }
 
+  /** An export that is not served any more: its file stays as it was last saved. */
+  forget(exportName: string, tree: Tree): void {
+    if (this.#trees.get(exportName) === tree) this.#trees.delete(exportName);
+  }
+
   /** Saves every export's; waits for a save that is under way. Never rejects. */
   save(): Promise<void> {
     this.#saving = this.#saving.then(async () => {

@@ -14,6 +14,8 @@ export const TreeLimits = {
   patience: 250,
   /** A listing is refreshed at most once in this many times what it takes. */
   listingCostFactor: 20,
+  /** But at least this often while somebody uses it, however long it takes. */
+  listingStale: 4_000,
   /** A directory used within this time is looked at behind its users' backs. */
   inUse: 60_000,
   directoriesInUse: 1_024,

@@ -196,7 +196,12 @@ export class Listings {
 }
 
 /** What takes long to read is read less often. */
-const freshFor = (cost: number) => Math.max(TreeLimits.listingFresh, cost * TreeLimits.listingCostFactor);
+const freshFor = (cost: number) =>
+  Math.max(
+    TreeLimits.listingFresh,
+    cost,
+    Math.min(TreeLimits.listingStale, cost * TreeLimits.listingCostFactor),
+  );
 
 const isAway = (error: unknown) =>
   error instanceof TreeError && (error.code === 'down' || error.code === 'timeout' || error.code === 'busy');

@@ -41,4 +41,13 @@ describe('Outage', () => {
     expect(await outage.wait(Infinity, controller.signal)).toBe('abandoned');
     expect(outage.waiting).toBe(0);
   });
+
+  it('sends everybody away, and whoever comes later, when the gateway is going', async () => {
+    const outage = new Outage(2);
+    const wait = outage.wait(Infinity);
+    outage.dismiss();
+    expect(await wait).toBe('crowded');
+    expect(await outage.wait(Infinity)).toBe('crowded');
+    expect(outage.waiting).toBe(0);
+  });
 });

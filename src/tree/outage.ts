@@ -12,6 +12,7 @@ export class Outage {
   readonly #limit: number;
   /** In order of arrival. */
   readonly #waiting = new Set<Waiting>();
+  #dismissed = false;
 
   /** @param limit how many requests may wait at once. */
   constructor(limit: number) {
@@ -28,8 +29,8 @@ export class Outage {
    */
   wait(timeoutMs: number, signal?: AbortSignal): Promise<WaitOutcome> {
     return new Promise((resolve) => {
-      if (signal?.aborted) {
-        resolve('abandoned');
+      if (signal?.aborted || this.#dismissed) {
+        resolve(signal?.aborted ? 'abandoned' : 'crowded');
         return;
       }
       let timer: NodeJS.Timeout | undefined;
@@ -47,6 +48,12 @@ export class Outage {
       if (Number.isFinite(timeoutMs)) timer = setTimeout(() => waiting.settle('expired'), timeoutMs).unref();
       if (this.#waiting.size > this.#limit) this.#oldest()?.settle('crowded');
     });
+  }
+
+  /** Nobody is to wait any more, now or later: the gateway is going. */
+  dismiss(): void {
+    this.#dismissed = true;
+    for (const waiting of [...this.#waiting]) waiting.settle('crowded');
   }
 
   /** The source is there again: everybody goes on. */

@@ -148,6 +148,11 @@ export class Tree {
     };
   }
 
+  /** Those who wait for a source that is away are told at once to come again, to whoever serves then. */
+  stopWaiting(): void {
+    this.#outage.dismiss();
+  }
+
   /** Requests that wait for the source now. */
   get waiting(): number {
     return this.#outage.waiting;

@@ -1,0 +1,203 @@
+/** The exports of a running gateway: each a source, a tree over it, and the rules under which it is served. */
+import type { AdminState, Metrics, WatchedSource } from './admin/index.ts';
+import type { ExportConfig } from './config/index.ts';
+import { renderName, type Logger } from './log/index.ts';
+import type { NfsExport } from './nfs/backend.ts';
+import type { SmbExport } from './smb/server.ts';
+import { reshareLanes } from './source/lanes.ts';
+import { Source } from './source/source.ts';
+import type { WarmMetadata } from './state/warm-metadata.ts';
+import { Identity } from './tree/identity.ts';
+import { Tree } from './tree/tree.ts';
+
+/** How often an export that was taken out is looked at for requests that still run, and how long at most, in ms. */
+const retireInterval = 500;
+const retireTimeout = 90_000;
+
+interface ServedExport {
+  readonly config: ExportConfig;
+  readonly source: Source;
+  readonly tree: Tree;
+  readonly watched: WatchedSource;
+}
+
+export interface ExportSetOptions {
+  /** `identity` of the configuration. */
+  readonly seed: string;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly warm: WarmMetadata | undefined;
+}
+
+/** What the metrics tell of an export. */
+const watch = (source: Source, tree: Tree): WatchedSource => ({
+  lanes: source.lanes,
+  get state() {
+    return source.state;
+  },
+  get epoch() {
+    return source.epoch;
+  },
+  get quarantined() {
+    return source.quarantined;
+  },
+  get waiting() {
+    return tree.waiting;
+  },
+});
+
+/** The exports that are served now, and those whose last requests are being finished. */
+export class ExportSet {
+  #served: readonly ServedExport[] = [];
+  readonly #retiring = new Map<ServedExport, NodeJS.Timeout>();
+  readonly #seed: string;
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #warm: WarmMetadata | undefined;
+  #closed = false;
+
+  constructor({ seed, metrics, log, warm }: ExportSetOptions) {
+    this.#seed = seed;
+    this.#metrics = metrics;
+    this.#log = log;
+    this.#warm = warm;
+  }
+
+  /**
+   * Takes over another list. An export whose tree is the same goes on with it under its new rules; one that is not there
+   * any more is closed when its last request has ended.
+   */
+  async change(
+    configs: readonly ExportConfig[],
+  ): Promise<{ added: string[]; removed: string[]; kept: string[] }> {
+    const before = this.#served;
+    const same = (config: ExportConfig) => before.find((one) => isSameTree(one.config, config));
+    const after = await Promise.all(
+      configs.map(async (config) => {
+        const known = same(config);
+        return known ? { ...known, config } : this.#open(config, configs.length);
+      }),
+    );
+    const stay = new Set(after.map(({ tree }) => tree));
+    this.#served = after;
+    // A thread that is lent to one export must not be missing for another.
+    for (const { source } of after) reshareLanes(source.lanes, configs.length);
+    for (const one of before) if (!stay.has(one.tree)) this.#retire(one);
+    for (const { config, watched } of after) this.#metrics.watchSource(config.name, watched);
+    if (this.#closed) await this.close();
+    const old = new Set(before.map(({ tree }) => tree));
+    const names = (list: readonly ServedExport[]) => list.map(({ config }) => config.name);
+    return {
+      added: names(after.filter(({ tree }) => !old.has(tree))),
+      removed: names(before.filter(({ tree }) => !stay.has(tree))),
+      kept: names(after.filter(({ tree }) => old.has(tree))),
+    };
+  }
+
+  forNfs(): NfsExport[] {
+    return this.#served.map(({ config: { name, nfs: rules }, tree }) => ({
+      name,
+      tree,
+      squash: { mode: rules.squash, uid: rules.uid, gid: rules.gid },
+      allows: (address: string) => rules.clients.allows(address),
+      groups: rules.clients.toString().split(', '),
+    }));
+  }
+
+  forSmb(): SmbExport[] {
+    return this.#served.map(({ config: { name, smb: rules }, tree }) => ({ name, tree, ...rules }));
+  }
+
+  state(): AdminState['exports'] {
+    return this.#served.map(({ config, source, tree }) => ({
+      name: config.name,
+      path: config.path,
+      state: source.state,
+      reason: source.reason,
+      epoch: source.epoch,
+      nodes: tree.size,
+    }));
+  }
+
+  get callsInKernel(): number {
+    let calls = 0;
+    for (const { source } of [...this.#served, ...this.#retiring.keys()])
+      for (const lane of Object.values(source.lanes)) calls += lane.inFlight;
+    return calls;
+  }
+
+  /** For the time in which outstanding requests are finished: those that only wait are sent away. */
+  stopWaiting(): void {
+    for (const { tree } of [...this.#served, ...this.#retiring.keys()]) tree.stopWaiting();
+  }
+
+  /** Saves what is worth saving, and lets go of every source. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#warm?.close();
+    for (const [one, timer] of this.#retiring) {
+      clearInterval(timer);
+      closeExport(one);
+    }
+    for (const one of this.#served) closeExport(one);
+  }
+
+  async #open(config: ExportConfig, count: number): Promise<ServedExport> {
+    const log = this.#log;
+    const source = new Source({ path: config.path, expectFuse: config.expectFuse, exports: count });
+    source.onState((state, epoch, reason) => {
+      const line = { export: config.name, path: config.path, state, epoch, reason };
+      if (state === 'live') log.info(line, 'source is live');
+      else log.warn(line, `source is ${state}`);
+    });
+    source.onTrouble(({ path, aspect, released, strikes, coolDown }) => {
+      const line = { export: config.name, path: renderName(path), aspect, strikes };
+      if (released) log.info(line, 'answers again: out of quarantine');
+      else log.warn({ ...line, coolDownSeconds: coolDown / 1000 }, 'missed its deadline: in quarantine');
+    });
+    const tree = new Tree({
+      identity: new Identity(this.#seed, config.name),
+      source,
+      // Nothing but a FUSE daemon reports the clock as its files' times.
+      times: config.expectFuse ? config.times : 'source',
+      failAfter: config.failAfter,
+    });
+    this.#warm?.resume(config.name, tree);
+    await source.start();
+    if (source.state !== 'live') {
+      log.warn({ export: config.name, path: config.path, reason: source.reason }, 'waiting for the source');
+    }
+    return { config, source, tree, watched: watch(source, tree) };
+  }
+
+  /** Nobody can ask for anything new; what was asked for comes to an end by itself, at the latest at its deadline. */
+  #retire(one: ServedExport): void {
+    this.#metrics.forgetSource(one.config.name, one.watched);
+    this.#warm?.forget(one.config.name, one.tree);
+    const since = performance.now();
+    let quiet = 0;
+    const timer = setInterval(() => {
+      const { metadata, data } = one.source.lanes;
+      const busy = [metadata, data].some((lane) => lane.inFlight - lane.hung + lane.waiting > 0);
+      quiet = busy ? 0 : quiet + 1;
+      if (quiet < 2 && performance.now() - since < retireTimeout) return;
+      clearInterval(timer);
+      this.#retiring.delete(one);
+      closeExport(one);
+      this.#log.info({ export: one.config.name, path: one.config.path }, 'export closed');
+    }, retireInterval).unref();
+    this.#retiring.set(one, timer);
+  }
+}
+
+const isSameTree = (a: ExportConfig, b: ExportConfig) =>
+  a.name === b.name &&
+  a.path === b.path &&
+  a.expectFuse === b.expectFuse &&
+  a.times === b.times &&
+  a.failAfter === b.failAfter;
+
+function closeExport({ source, tree }: ServedExport): void {
+  tree.close();
+  source.close();
+}
