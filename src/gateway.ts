@@ -1,4 +1,5 @@
 /** Puts the parts together: sources, trees, the protocols that serve them, and the page that tells about it all. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startAdmin, Metrics, type AdminServer } from './admin/index.ts';
 import { formatEndpoint, type Config, type Endpoint } from './config/index.ts';
 import { ExportSet } from './export-set.ts';
@@ -12,6 +13,9 @@ import { WarmMetadata } from './state/warm-metadata.ts';
 export interface ListeningAddress extends Endpoint {
   readonly protocol: 'nfs' | 'smb' | 'admin';
 }
+
+/** From the end of listening to the end of reading when a successor has taken over, in ms. */
+const lastVisitors = 250;
 
 export interface CloseOptions {
   /** How long outstanding requests may take, in ms. Default 10 s. */
@@ -62,14 +66,13 @@ export class Gateway {
    * the gateway runs keeps its value, which is logged. Bounded by the time in which new sources are looked at, 15 s.
    */
   reload(next: Config): Promise<void> {
-    const done = this.#reloading.then(() => this.#reload(next));
+    const done = this.#reloading.then(() => (this.#closing ? undefined : this.#reload(next)));
     this.#reloading = done.catch(() => undefined);
     return done;
   }
 
   async #reload(next: Config): Promise<void> {
     const { config, log, exports, nfs, smb } = this.#parts;
-    if (this.#closing) return;
     const changed = await exports.change(next.exports);
     // What was opened meanwhile is closed with the rest.
     if (this.#closing) return;
@@ -89,15 +92,18 @@ export class Gateway {
   }
 
   async #close({ timeoutMs = 10_000, handedOver = false }: CloseOptions): Promise<void> {
-    const { log, nfs, smb, exports, admin } = this.#parts;
+    const { log, listeners, nfs, smb, exports, admin } = this.#parts;
     log.info('stopping: finishing outstanding requests');
-    // A health check that comes to a gateway that goes is better answered by the one that stays.
-    const adminClosed = handedOver ? admin.close() : undefined;
+    if (handedOver) {
+      // Who came just before the successor took over shall at least have an answer to what it came for.
+      listeners.close();
+      await sleep(lastVisitors);
+    }
     const closed = Promise.all([nfs.close(timeoutMs, { handedOver }), smb.close(timeoutMs)]);
     exports.stopWaiting();
     await closed;
     await exports.close();
-    await (adminClosed ?? admin.close());
+    await admin.close();
     log.info('stopped');
   }
 }

@@ -33,6 +33,12 @@ export class Listeners {
     return server.address() as AddressInfo;
   }
 
+  /** Accepts nothing more. Connections that were accepted go on, and those that wait for it are left to a successor. */
+  close(): void {
+    for (const server of this.#open.values()) server.close();
+    this.#open.clear();
+  }
+
   /** The descriptors to pass on. They stay this process's own as well. */
   get sockets(): InheritedSockets {
     return new Map([...this.#open].map(([key, server]) => [key, descriptorOf(server)]));
