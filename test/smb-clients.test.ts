@@ -27,7 +27,9 @@ const impacket = fileURLToPath(new URL('kit/impacket-client.py', import.meta.url
 
 let fuse: FuseTree;
 let gateway: Gateway;
+/** One without users, and one without guests. */
 let open: Gateway;
+let strict: Gateway;
 let folder: string;
 
 const inFolder = (name: string) => join(folder, name);
@@ -79,8 +81,17 @@ nfs: { listen: "127.0.0.1:0" }
 admin: { listen: "127.0.0.1:0" }
 `,
   );
+  writeFileSync(
+    inFolder('strict.yaml'),
+    `exports:
+  shelf: { path: ${path}, smb: { users: [{ name: media, passwordFile: ${inFolder('password')} }] } }
+smb: { listen: "127.0.0.1:0" }
+nfs: { listen: "127.0.0.1:0" }
+admin: { listen: "127.0.0.1:0" }
+`,
+  );
   const loopback = '127.0.0.1:0';
-  [gateway, open] = await Promise.all([
+  [gateway, open, strict] = await Promise.all([
     Gateway.start({
       args: ['serve', '--config', inFolder('holdfast.yaml')],
       protocols: ['smb'],
@@ -90,12 +101,14 @@ admin: { listen: "127.0.0.1:0" }
       args: ['serve', path, '--smb', loopback, '--nfs', loopback, '--admin', loopback],
       protocols: ['smb'],
     }),
+    Gateway.start({ args: ['serve', '--config', inFolder('strict.yaml')], protocols: ['smb'] }),
   ]);
 }, 60_000);
 
 afterAll(async () => {
   expect(await gateway.stop()).toBe(0);
   expect(await open.stop()).toBe(0);
+  expect(await strict.stop()).toBe(0);
   await fuse.dispose();
   rmSync(folder, { recursive: true });
 });
@@ -139,11 +152,13 @@ describe('protection', () => {
   it.each(['aes-128-gcm', 'aes-128-ccm', 'aes-256-gcm', 'aes-256-ccm'])('encrypts by %s', async (cipher) => {
     const options = ['--client-protection=encrypt', `--option=client smb3 encryption algorithms=${cipher}`];
     await fetches(releasePath(6, 'video.mkv'), VIDEO, { options, share: 'shelf', user: media });
+    expect(mounted('shelf')).toMatchObject({ encrypted: true });
   });
 
   it.each(['SMB3_00', 'SMB3_02'])('encrypts with %s, which knows AES-128-CCM only', async (dialect) => {
     const options = ['--client-protection=encrypt', `--max-protocol=${dialect}`];
     await fetches(releasePath(6, 'video.en.srt'), SUBTITLE, { options, share: 'shelf', user: media });
+    expect(mounted('shelf')).toMatchObject({ encrypted: true });
   });
 
   it.each(['aes-128-gmac', 'aes-128-cmac', 'hmac-sha256'])('signs by %s', async (algorithm) => {
@@ -227,7 +242,6 @@ describe('who is let in', () => {
     ['a wrong password', 'media%wrong', []],
     ['no password', 'media%', []],
     ['the password of somebody else', 'media%pässword', []],
-    ['an unknown user', 'nobody%correct horse', []],
     ['NTLMv1', media, ['--option=client ntlmv2 auth=no']],
   ])('is not somebody with %s', async (_, user, options) => {
     const before = gateway.log.length;
@@ -237,6 +251,19 @@ describe('who is let in', () => {
     const refusal = gateway.log.slice(before).filter((line) => String(line['msg']).startsWith('refused'));
     expect(refusal).toHaveLength(1);
     expect(refusal[0]).toMatchObject({ client: '127.0.0.1', user: user.split('%')[0]! });
+  });
+
+  it('is not an unknown user, who is a guest where there are guests', async () => {
+    const user = 'nobody%correct horse';
+    expect((await client({ user })).code).toBe(0);
+    expect(mounted('dfs')).toMatchObject({ guest: true });
+    expect((await client({ share: 'shelf', user })).text).toContain('NT_STATUS_ACCESS_DENIED');
+    const { text } = await client({ port: strict.port('smb'), share: 'shelf', user });
+    expect(text).toContain('NT_STATUS_LOGON_FAILURE');
+    expect((await client({ port: strict.port('smb'), share: 'shelf' })).text).toMatch(
+      /NT_STATUS_LOGON_FAILURE/,
+    );
+    expect((await asUser({ port: strict.port('smb') })).code).toBe(0);
   });
 
   it('is not a guest where there are users, nor a user of another share', async () => {
@@ -323,5 +350,5 @@ describe('other clients', () => {
 });
 
 it('found nothing that the gateway calls a bug', () => {
-  expect([...gateway.errors(), ...open.errors()]).toEqual([]);
+  expect([...gateway.errors(), ...open.errors(), ...strict.errors()]).toEqual([]);
 });

@@ -207,12 +207,12 @@ describe('every way to mount', () => {
     await mountCifs('/mnt/m', options, share, port);
     try {
       const stdout = await client.output(
-        `set -e; ls /mnt/m; stat -c '%s %h' /mnt/m${path}; head -c ${8 * MIB} /mnt/m${path} | sha256sum`,
+        `set -e; ls /mnt/m; stat -c '%s %h' /mnt/m${path}; head -c ${2 * MIB} /mnt/m${path} | sha256sum`,
       );
       const lines = stdout.trim().split('\n');
       expect(lines.slice(0, -2)).toEqual(['__all__', '__bad__', 'latest', 'nzbs', 'torrents', 'version.txt']);
       expect(lines.at(-2)).toBe(`${VIDEO} 1`);
-      expect(lines.at(-1)!.split(' ')[0]).toBe(contentDigest(contentSeed(path), 8 * MIB));
+      expect(lines.at(-1)!.split(' ')[0]).toBe(contentDigest(contentSeed(path), 2 * MIB));
       await more();
     } finally {
       await client.output('umount /mnt/m');
@@ -233,7 +233,8 @@ describe('every way to mount', () => {
 
   it('with modes, and letters that count, for posix', async () => {
     await works('guest,username=guest,vers=3.1.1,posix,nosharesock', 'dfs', SMB_PORT, async () => {
-      const paths = `/mnt/m /mnt/m/latest /mnt/m${path}`;
+      // Of a file that it opens this kernel asks the mode no more.
+      const paths = '/mnt/m /mnt/m/latest /mnt/m/version.txt';
       expect(await client.output(`stat -c '%F %a' ${paths}`)).toBe(
         'directory 755\nsymbolic link 777\nregular file 644\n',
       );
