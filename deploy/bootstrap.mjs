@@ -19,6 +19,7 @@ const TEST_PACKAGES = [
   'kmod',
   'cpio',
   'iproute2',
+  'nftables',
   'util-linux',
   'mount',
   // Other clients.

@@ -22,6 +22,9 @@ export const TreeLimits = {
   /** How often directories in use are gone through, and how many of them are read at a time. */
   refreshInterval: 500,
   refreshBatch: 16,
+  /** How often files that are held open are looked at for changes, and how many at a time. */
+  pinnedInterval: 1_000,
+  pinnedBatch: 64,
   negativeFresh: 1_000,
   negatives: 20_000,
   /** Entries hashed, or prepared, before the event loop gets its turn. */

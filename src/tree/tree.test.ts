@@ -122,7 +122,15 @@ const later = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 let source: FakeSource;
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });
+  const toFake = [
+    'setTimeout',
+    'clearTimeout',
+    'setInterval',
+    'clearInterval',
+    'performance',
+    'Date',
+  ] as const;
+  vi.useFakeTimers({ toFake: [...toFake] });
   // A cache takes a start at 0 ms for none.
   vi.advanceTimersByTime(1);
   source = new FakeSource();
@@ -207,6 +215,21 @@ describe('attributes', () => {
     expect(after.ctime).not.toEqual(before.ctime);
     expect(changes).toContainEqual({ type: 'content', node: file });
     expect(source.asked).toContain('forget /__all__/Release.A/a.mkv');
+  });
+
+  it('of a file held open are looked at, so that a client with a lease hears of a change', async () => {
+    const tree = treeOf(source);
+    const file = await at(tree, '/__all__/Release.A/a.mkv');
+    const changes: TreeChange[] = [];
+    tree.subscribe((change) => changes.push(change));
+    const release = tree.pin(file);
+    source.put('/__all__/Release.A/a.mkv', { content: 'longer than before' });
+    await later(2_100);
+    expect(changes).toContainEqual({ type: 'content', node: file });
+    release();
+    source.asked.length = 0;
+    await later(120_000);
+    expect(source.asked).not.toContain('lstat /__all__/Release.A/a.mkv');
   });
 
   it('of a root never seen are there all the same', async () => {

@@ -71,7 +71,9 @@ export class Tree {
   #awaySince: number | undefined;
   /** Since when it is live: what was learnt before is asked for again. */
   #liveSince = Number.NEGATIVE_INFINITY;
+  /** What somebody holds open; those looked at least recently come first. */
   readonly #pinned = new Set<TreeNode>();
+  readonly #watchPinned: NodeJS.Timeout;
   readonly #lookups = new Map<ByteString, Promise<TreeNode>>();
   readonly #listeners = new Set<(change: TreeChange) => void>();
   readonly #unsubscribe: () => void;
@@ -83,6 +85,7 @@ export class Tree {
     this.times = options.times;
     this.#registry = new Registry(options.identity, options.nodes);
     this.#failAfter = options.failAfter ?? Infinity;
+    this.#watchPinned = setInterval(() => this.#lookAtPinned(), TreeLimits.pinnedInterval).unref();
     this.#awaySince = options.source.state === 'live' ? undefined : performance.now();
     this.#unsubscribe = options.source.onState((state) => this.#onState(state));
     this.#listings = new Listings({
@@ -104,6 +107,7 @@ export class Tree {
   }
 
   close(): void {
+    clearInterval(this.#watchPinned);
     this.#unsubscribe();
     this.#listings.close();
     this.#listeners.clear();
@@ -146,6 +150,24 @@ export class Tree {
       node.pins -= 1;
       if (node.pins === 0) this.#pinned.delete(node);
     };
+  }
+
+  /**
+   * A client with a lease reads from its own cache and asks for nothing: that a file has changed is found out here. So
+   * many in a round, the others in the next.
+   */
+  #lookAtPinned(): void {
+    if (this.source.state !== 'live') return;
+    const now = performance.now();
+    let left: number = TreeLimits.pinnedBatch;
+    for (const node of [...this.#pinned].slice(0, TreeLimits.pinnedBatch * 4)) {
+      this.#pinned.delete(node);
+      this.#pinned.add(node);
+      if (node.gone || node.kind !== 'file' || this.#isFresh(node, now, TreeLimits.attributesFresh)) continue;
+      this.#look(node).catch(() => undefined);
+      left -= 1;
+      if (left === 0) return;
+    }
   }
 
   /** Those who wait for a source that is away are told at once to come again, to whoever serves then. */
@@ -215,11 +237,13 @@ export class Tree {
   }
 
   async #bothOf(node: TreeNode, fresh: Attributes | undefined): Promise<Attributes> {
-    const listing = Promise.resolve(this.#listings.get(node)).catch((error: unknown) => {
+    const listing: Promise<unknown> = Promise.resolve(this.#listings.get(node)).catch((error: unknown) => {
       // What cannot be listed can still have attributes.
       if (is(error, 'stale', 'noent')) throw error;
     });
-    const [attributes] = await Promise.all([fresh ?? this.#lookAgain(node), listing]);
+    // Known attributes do not wait long for a listing that was never read.
+    const listed = node.attributes ? withPatience(listing, TreeLimits.patience, undefined) : listing;
+    const [attributes] = await Promise.all([fresh ?? this.#lookAgain(node), listed]);
     return node.attributes ?? attributes;
   }
 
@@ -330,7 +354,10 @@ export class Tree {
     this.#registry.trim();
     // Seen here before it was seen in the listing: whoever looks at that should see it too.
     if (!node.listed && directory.directory) this.#listings.refreshSoon(directory);
-    if (!this.#timesKnown(node)) await Promise.resolve(this.#listings.get(node)).catch(() => undefined);
+    if (!this.#timesKnown(node)) {
+      const listing: Promise<unknown> = Promise.resolve(this.#listings.get(node)).catch(() => undefined);
+      await withPatience(listing, TreeLimits.patience, undefined);
+    }
     return node;
   }
 
