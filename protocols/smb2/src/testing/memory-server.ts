@@ -2,7 +2,7 @@
  * Serves shares in memory, for real clients and conformance suites: `node dist/testing/memory-server.js [PORT]`.
  * `rw` (and `rw2` to `rw5`) for the users `user` and `second` (passwords `pass` and `pass2`) and `ro`, a read-only guest share with a few
  * files.
- * SMB_SIGNING=required makes signing so; SMB_VERBOSE names each request.
+ * SMB_SIGNING=required makes signing so, SMB_GUESTS=off refuses guests; SMB_VERBOSE names each request.
  */
 import { createHash } from 'node:crypto';
 import { MemoryShare } from '../memory/memory-share.ts';
@@ -35,7 +35,7 @@ const server = new SmbServer({
       backend: new MemoryShare({ capacity: 2 ** 30 }),
       guest: false,
     })),
-    { name: 'ro', comment: 'read only', backend: readOnly, guest: true },
+    { name: 'ro', comment: 'read only', backend: readOnly, guest: process.env['SMB_GUESTS'] !== 'off' },
   ],
   // A conformance suite fails to log on a lot.
   limits: { freeLogonFailures: 1_000_000 },
