@@ -39,6 +39,10 @@ export default defineConfig({
       },
       {
         resolve: { alias },
+        test: { name: 'bench', include: ['bench/**/*.bench.ts'], hookTimeout: 120_000 },
+      },
+      {
+        resolve: { alias },
         test: {
           name: 'soak',
           include: ['test/faults/*.soak.ts'],

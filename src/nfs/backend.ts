@@ -143,7 +143,8 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   access(node: TreeNode, wanted: number, call: CallContext): Awaitable<number> {
     const { tree, squash } = this.#of(node);
     return answer(tree, call, () =>
-      always(tree.attributes(node), (attributes) => wanted & accessBits(attributes, call, squash)),
+      // What a client asks before it lists: the times it hears now are then those of the listing.
+      always(tree.attributes(node, true), (attributes) => wanted & accessBits(attributes, call, squash)),
     );
   }
 

@@ -22,6 +22,8 @@ export const TreeLimits = {
   /** How often directories in use are gone through, and how many of them are read at a time. */
   refreshInterval: 500,
   refreshBatch: 16,
+  /** Listings that are read again in a second because only the attributes of their directories were asked for. */
+  attributeRefreshes: 100,
   /** How often files that are held open are looked at for changes, and how many at a time. */
   pinnedInterval: 1_000,
   pinnedBatch: 64,

@@ -280,10 +280,26 @@ describe('listings', () => {
     expect((await tree.attributes(all)).ctime).toEqual(after);
   });
 
+  it('are not read for the attributes of directories that nobody has listed, nor of thousands at once', async () => {
+    for (let i = 0; i < 500; i++) source.put(`/many/R${i}/x`, { content: 'x' });
+    const tree = treeOf(source);
+    const { nodes } = await tree.list(await at(tree, '/many'));
+    await tree.load(await tree.list(await at(tree, '/many')), 0, 500);
+    await later(0);
+    source.asked.length = 0;
+    for (const node of nodes) await tree.attributes(node);
+    expect(source.asked).toEqual([]);
+    for (const node of nodes) await tree.list(node);
+    await later(5_000);
+    source.asked.length = 0;
+    await Promise.all(nodes.map(async (node) => await tree.attributes(node)));
+    expect(source.asked.filter((call) => call.startsWith('readdir'))).toHaveLength(100);
+  });
+
   it('give two processes the same times, and another when something was added in between', async () => {
     const ctime = async () => {
       const tree = treeOf(source);
-      return (await tree.attributes(await at(tree, '/__all__'))).ctime;
+      return (await tree.attributes(await at(tree, '/__all__'), true)).ctime;
     };
     const first = await ctime();
     expect(await ctime()).toEqual(first);

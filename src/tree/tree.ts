@@ -74,6 +74,8 @@ export class Tree {
   /** What somebody holds open; those looked at least recently come first. */
   readonly #pinned = new Set<TreeNode>();
   readonly #watchPinned: NodeJS.Timeout;
+  #refreshSecond = 0;
+  #refreshes = 0;
   readonly #lookups = new Map<ByteString, Promise<TreeNode>>();
   readonly #listeners = new Set<(change: TreeChange) => void>();
   readonly #unsubscribe: () => void;
@@ -219,21 +221,40 @@ export class Tree {
 
   // -- Attributes ------------------------------------------------------------------------------------------------------
 
-  /** Attributes as of the last second, or the last good ones while the source is away. */
-  attributes(node: TreeNode): Awaitable<Attributes> {
+  /**
+   * Attributes as of the last second, or the last good ones while the source is away.
+   * @param listing somebody is about to list the directory: its times shall be those of the listing that is read then.
+   */
+  attributes(node: TreeNode, listing = false): Awaitable<Attributes> {
     const now = performance.now();
     this.#registry.touch(node, now);
-    if (node.kind === 'directory') return this.#directoryAttributes(node, now);
-    if (node.attributes && !node.gone && now - node.attributesAt < TreeLimits.attributesFresh)
+    if (node.kind === 'directory') return this.#directoryAttributes(node, now, listing);
+    if (node.attributes && !node.gone && this.#isFresh(node, now, TreeLimits.attributesFresh))
       return node.attributes;
     return this.#lookAgain(node);
   }
 
-  /** A directory's times follow its listing, so that is looked at as well. */
-  #directoryAttributes(node: TreeNode, now: number): Awaitable<Attributes> {
-    const fresh = node.attributes && !node.gone && this.#isFresh(node, now, TreeLimits.entryFresh);
-    if (fresh && this.#listings.isFresh(node, now)) return node.attributes!;
-    return this.#bothOf(node, fresh ? node.attributes : undefined);
+  /**
+   * A directory's times follow its listing, so that is looked at as well; not for one that was never listed, and not for
+   * thousands at once, which is what `ls -l` of a large directory asks for.
+   */
+  #directoryAttributes(node: TreeNode, now: number, listing: boolean): Awaitable<Attributes> {
+    const known = node.gone ? undefined : node.attributes;
+    if (!known || !this.#isFresh(node, now, TreeLimits.entryFresh)) return this.#bothOf(node, undefined);
+    if (this.#listings.isFresh(node, now)) return known;
+    if (!listing && (node.listingDigest === 0 || !this.#mayRefresh(now))) return known;
+    return this.#bothOf(node, known);
+  }
+
+  /** Whether attributes alone may cause one more listing within this second. */
+  #mayRefresh(now: number): boolean {
+    const second = Math.floor(now / 1000);
+    if (second !== this.#refreshSecond) {
+      this.#refreshSecond = second;
+      this.#refreshes = 0;
+    }
+    this.#refreshes += 1;
+    return this.#refreshes <= TreeLimits.attributeRefreshes;
   }
 
   async #bothOf(node: TreeNode, fresh: Attributes | undefined): Promise<Attributes> {

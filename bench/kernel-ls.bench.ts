@@ -1,0 +1,145 @@
+/**
+ * `npm run bench:kernel`: `ls -l` of 10,000 releases by the Linux kernel client, first and second time, on one FUSE tree that
+ * reports no links: Holdfast over SMB and NFS, smbd with its links mended beside it. Prints a table; asserts nothing
+ * but that every release is listed.
+ */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { FuseTree } from '../test/kit/fuse.ts';
+import { Gateway } from '../test/kit/gateway.ts';
+import { KernelClient } from '../test/kit/uml.ts';
+
+const RELEASES = 10_000;
+const ROUNDS = 3;
+const ports = { nfs: 12049, smb: 1445, smbd: 2445 };
+
+let folder: string;
+let fuse: FuseTree;
+let client: KernelClient;
+let gateway: Gateway;
+let smbd: ChildProcess;
+const rows: string[] = [];
+
+function startSmbd(): ChildProcess {
+  const shim = join(folder, 'nlink.so');
+  const source = fileURLToPath(new URL('shim/nlink.c', import.meta.url));
+  execFileSync('gcc', ['-O2', '-shared', '-fPIC', '-o', shim, source, '-ldl']);
+  const folders = [
+    'private dir',
+    'lock directory',
+    'state directory',
+    'cache directory',
+    'pid directory',
+    'ncalrpc dir',
+  ];
+  const lines = folders.map((key) => {
+    mkdirSync(join(folder, key));
+    return `${key} = ${join(folder, key)}`;
+  });
+  const global = [
+    `smb ports = ${ports.smbd}`,
+    'map to guest = Bad User',
+    'disable netbios = yes',
+    'guest account = nobody',
+  ];
+  const share = [
+    '[dfs]',
+    `path = ${fuse.mountpoint}`,
+    'read only = yes',
+    'guest ok = yes',
+    'force user = root',
+  ];
+  const config = join(folder, 'smb.conf');
+  writeFileSync(config, ['[global]', ...lines, ...global, ...share, ''].join('\n'));
+  const [enter, ...rest] = client.enter;
+  const command = ['env', `LD_PRELOAD=${shim}`, 'smbd', '-F', '--no-process-group', '-s', config];
+  return spawn(enter, [...rest, ...command], { stdio: 'ignore' });
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'holdfast-kernel-ls-'));
+  fuse = await FuseTree.start({
+    releases: RELEASES,
+    files: [{ name: 'a.mkv', size: 1 << 20 }],
+    inodes: 'mount',
+  });
+  client = await KernelClient.start({ memoryMib: 1024 });
+  const listen = ['--nfs', `0.0.0.0:${ports.nfs}`, '--smb', `0.0.0.0:${ports.smb}`, '--admin', '127.0.0.1:0'];
+  const args = ['serve', fuse.mountpoint, '--name', 'dfs', ...listen];
+  gateway = await Gateway.start({ args, netns: client.netns });
+  smbd = startSmbd();
+  await client.whenListening(ports.smbd);
+});
+
+afterAll(async () => {
+  smbd.kill('SIGKILL');
+  await client.dispose();
+  await gateway[Symbol.asyncDispose]();
+  await fuse.dispose();
+  rmSync(folder, { recursive: true, force: true });
+  console.log(['', '| server | first `ls -l` | second |', '| --- | --- | --- |', ...rows, ''].join('\n'));
+});
+
+const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+/** Seconds of the guest's own clock, in hundredths. */
+async function list(mountpoint: string): Promise<number> {
+  const output = await client.output(
+    `a=$(cut -d' ' -f1 /proc/uptime); ls -l ${mountpoint}/__all__ | grep -c ^d; b=$(cut -d' ' -f1 /proc/uptime); echo $a $b`,
+    120_000,
+  );
+  const [count, times] = output.trim().split('\n');
+  expect(Number(count)).toBe(RELEASES);
+  const [from, to] = times!.split(' ').map(Number);
+  return to! - from!;
+}
+
+async function measure(name: string, mountpoint: string, mount: () => Promise<void>): Promise<void> {
+  const first: number[] = [];
+  const second: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    await mount();
+    first.push(await list(mountpoint));
+    second.push(await list(mountpoint));
+    await client.output(`umount ${mountpoint}; echo 3 > /proc/sys/vm/drop_caches`);
+  }
+  rows.push(`| ${name} | ${median(first).toFixed(2)} s | ${median(second).toFixed(2)} s |`);
+}
+
+const cifs = 'guest,username=guest,vers=3.1.1,hard,actimeo=5';
+
+it(
+  'Holdfast over SMB',
+  () =>
+    measure('Holdfast, cifs', '/mnt/c', () =>
+      client.mountCifs({ port: ports.smb, share: 'dfs', mountpoint: '/mnt/c', options: cifs }),
+    ),
+  600_000,
+);
+
+it(
+  'smbd',
+  () =>
+    measure('smbd 4.17, cifs', '/mnt/s', () =>
+      client.mountCifs({ port: ports.smbd, share: 'dfs', mountpoint: '/mnt/s', options: cifs }),
+    ),
+  600_000,
+);
+
+it(
+  'Holdfast over NFS',
+  () =>
+    measure('Holdfast, NFSv3', '/mnt/n', () =>
+      client.mountNfs({
+        port: ports.nfs,
+        export: '/dfs',
+        mountpoint: '/mnt/n',
+        options: 'acdirmin=1,acdirmax=5',
+      }),
+    ),
+  600_000,
+);
