@@ -85,6 +85,9 @@ admin: { listen: "127.0.0.1:0" }
     inFolder('strict.yaml'),
     `exports:
   shelf: { path: ${path}, smb: { users: [{ name: media, passwordFile: ${inFolder('password')} }] } }
+  sealed:
+    path: ${path}
+    smb: { users: [{ name: media, passwordFile: ${inFolder('password')} }], encrypt: true, followSymlinks: true }
 smb: { listen: "127.0.0.1:0" }
 nfs: { listen: "127.0.0.1:0" }
 admin: { listen: "127.0.0.1:0" }
@@ -165,6 +168,23 @@ describe('protection', () => {
     const options = ['--client-protection=sign', `--option=client smb3 signing algorithms=${algorithm}`];
     await fetches(releasePath(7, 'video.mkv'), VIDEO, { options, share: 'shelf', user: media });
     expect(mounted('shelf')).toMatchObject({ signed: true });
+  });
+});
+
+describe('a share that wants encryption and follows links', () => {
+  const sealed = (options: string[], command: string) =>
+    client({ port: strict.port('smb'), share: 'sealed', user: media, options, command });
+
+  it('turns away who cannot encrypt, and lets smbclient do so by itself', async () => {
+    expect((await sealed(['--max-protocol=SMB2_10'], 'ls')).text).toContain('NT_STATUS_ACCESS_DENIED');
+    const { code, text } = await sealed([], 'ls');
+    expect(code, text).toBe(0);
+  });
+
+  it('shows behind a link what it leads to', async () => {
+    const { code, text } = await sealed([], 'cd latest; ls');
+    expect(code, text).toBe(0);
+    expect(text.match(/Some\.Release\.\d+\S* +D /g)).toHaveLength(RELEASES);
   });
 });
 

@@ -14,6 +14,10 @@ export interface ExportSmb {
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
   readonly clients: ClientRule;
+  /** Only encrypted requests are answered. */
+  readonly encrypt: boolean;
+  /** Links that stay inside the share are followed by the gateway. */
+  readonly followSymlinks: boolean;
 }
 
 export interface ExportNfs {

@@ -58,7 +58,7 @@ describe('loadConfig', () => {
       times: 'auto',
       failAfter: Infinity,
       nfs: { squash: 'root', uid: 65534, gid: 65534 },
-      smb: { guest: true, users: [] },
+      smb: { guest: true, users: [], encrypt: false, followSymlinks: false },
     });
     for (const rule of [dfs!.nfs.clients, dfs!.smb.clients]) {
       expect(rule.allows('192.168.1.5')).toBe(true);
@@ -297,6 +297,11 @@ describe('a refused configuration has one line for each problem', () => {
       'guests and users',
       'exports: { dfs: { path: media, smb: { guest: true, users: [{ name: a, passwordFile: password }] } } }',
       ['file:1:37: exports.dfs.smb: expected either guest: true or users'],
+    ],
+    [
+      'guests who would have to encrypt',
+      'exports: { dfs: { path: media, smb: { encrypt: true } } }',
+      ['file:1:37: exports.dfs.smb: expected users where encrypt is true: guests have no key'],
     ],
     [
       'guests who would have to sign',

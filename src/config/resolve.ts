@@ -121,7 +121,14 @@ class Resolver {
       const secret = this.#secret(here, user);
       if (secret) users.push({ name: user.name, secret });
     }
-    return { guest: smb.users === undefined, users, clients: new ClientRule(clients) };
+    const { encrypt, followSymlinks } = smb;
+    return {
+      guest: smb.users === undefined,
+      users,
+      clients: new ClientRule(clients),
+      encrypt,
+      followSymlinks,
+    };
   }
 
   #secret(at: Path, user: NonNullable<ExportSettings['smb']['users']>[number]): UserSecret | undefined {

@@ -80,12 +80,19 @@ const smbAccess = z
         .min(1, 'at least one user')
         .optional()
         .describe('Who may read, by NTLMv2.'),
+      encrypt: yesOrNo
+        .default(false)
+        .describe('true: only clients that encrypt (SMB 3) may use this share; it needs users.'),
+      followSymlinks: yesOrNo
+        .default(false)
+        .describe('true: links that stay inside the share are followed here, and not handed to the client.'),
     },
-    { error: 'a mapping with guest or users' },
+    { error: 'a mapping with guest, users, encrypt, followSymlinks' },
   )
   .refine((smb) => (smb.users ? smb.guest !== true : smb.guest !== false), {
     error: 'either guest: true or users',
-  });
+  })
+  .refine((smb) => !smb.encrypt || smb.users, { error: 'users where encrypt is true: guests have no key' });
 
 const nfsAccess = z.strictObject(
   {
@@ -121,7 +128,7 @@ const exportSettings = z.strictObject(
     clients: clients
       .default([...privateRanges])
       .describe('Who may connect, by either protocol: addresses and CIDR ranges. An empty list: nobody.'),
-    smb: smbAccess.default({}).describe('Access by SMB.'),
+    smb: smbAccess.prefault({}).describe('Access by SMB.'),
     nfs: nfsAccess.prefault({}).describe('Access by NFS.'),
     times: z
       .enum(['auto', 'source'], { error: '"auto" or "source"' })

@@ -23,6 +23,8 @@ export interface SmbExport {
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
   readonly clients: ClientRule;
+  readonly encrypt: boolean;
+  readonly followSymlinks: boolean;
 }
 
 export interface SmbServerOptions {
@@ -87,7 +89,7 @@ export class SmbServer {
 }
 
 function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {
-  return exports.map(({ name, tree, guest, users, clients }) => {
+  return exports.map(({ name, tree, guest, users, clients, encrypt, followSymlinks }) => {
     const backend = backends.get(tree) ?? new TreeShare(tree);
     backends.set(tree, backend);
     return {
@@ -95,6 +97,8 @@ function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>)
       comment: 'served by Holdfast',
       backend: backend,
       guest,
+      encrypt,
+      followSymlinks,
       ...(guest ? {} : { users: users.map((user) => user.name) }),
       allow: (address: string) => clients.allows(address),
     };
