@@ -21,6 +21,7 @@ import {
 import type { Attributes } from '../tree/attributes.ts';
 import { TreeError } from '../tree/errors.ts';
 import { handleVersion } from '../tree/handle.ts';
+import { hold, isDown, type HoldTerms } from '../tree/hold.ts';
 import { nameFault, nameMax, pathParts } from '../tree/names.ts';
 import type { TreeNode } from '../tree/node.ts';
 import type { Snapshot } from '../tree/snapshot.ts';
@@ -45,46 +46,25 @@ export interface NfsGatewayHooks {
   readonly onRefused: (exportName: string, peer: Peer) => void;
 }
 
-/**
- * How long a call waits for a source that is away before the client is told to come again, in ms. The Linux client then
- * does so every 5 s, for ever.
- */
-const holdTime = 20_000;
-
 /** A client that asks again while the first call still waits would give up soon on a `soft` mount: it is told at once. */
 const comeAgain = (): never => {
   throw new NfsError(NfsStatus.JUKEBOX);
 };
 
-/** Does tree work, waits for a source that is away, and puts failures into the protocol's words. */
-function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awaitable<T> {
-  let result: Awaitable<T>;
-  try {
-    result = work();
-  } catch (error) {
+/** The Linux client that is told to come again does so every 5 s, for ever. */
+const holdTime = 20_000;
+
+const terms: HoldTerms<CallContext> = {
+  timeoutMs: holdTime,
+  translate: toNfsError,
+  onWait: (call) => {
     call.onRetransmission = comeAgain;
-    return waitOrFail(tree, call, work, error);
-  }
-  if (!(result instanceof Promise)) return result;
-  call.onRetransmission = comeAgain;
-  return result.catch((error: unknown) => waitOrFail(tree, call, work, error));
-}
+  },
+};
 
-async function waitOrFail<T>(
-  tree: Tree,
-  call: CallContext,
-  work: () => Awaitable<T>,
-  error: unknown,
-): Promise<T> {
-  try {
-    if (!isDown(error)) throw error;
-    return await tree.resume(work, error, holdTime, call.signal);
-  } catch (failure) {
-    throw toNfsError(failure);
-  }
+function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awaitable<T> {
+  return hold(tree, call, terms, work);
 }
-
-const isDown = (error: unknown) => error instanceof TreeError && error.code === 'down';
 
 const always = <T, R>(value: Awaitable<T>, then: (value: T) => R): Awaitable<R> =>
   value instanceof Promise ? value.then(then) : then(value);

@@ -13,6 +13,7 @@ import type {
 } from '@tsmb2/server';
 import type { Attributes } from '../tree/attributes.ts';
 import { TreeError } from '../tree/errors.ts';
+import { hold, type HoldTerms } from '../tree/hold.ts';
 import type { Time } from '../tree/identity.ts';
 import { nameFault } from '../tree/names.ts';
 import type { TreeNode } from '../tree/node.ts';
@@ -64,30 +65,11 @@ function nodeAttributes(node: TreeNode, attributes: Attributes): NodeAttributes 
   return result;
 }
 
-/** Does tree work, waits for a source that is away as long as somebody waits, and puts failures into SMB's words. */
-function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awaitable<T> {
-  let result: Awaitable<T>;
-  try {
-    result = work();
-  } catch (error) {
-    return waitOrFail(tree, call, work, error);
-  }
-  if (!(result instanceof Promise)) return result;
-  return result.catch((error: unknown) => waitOrFail(tree, call, work, error));
-}
+/** An interim reply tells the client that its request lives; it waits as long as the client does. */
+const terms: HoldTerms<CallContext> = { timeoutMs: Infinity, translate: toStatusError };
 
-async function waitOrFail<T>(
-  tree: Tree,
-  call: CallContext,
-  work: () => Awaitable<T>,
-  error: unknown,
-): Promise<T> {
-  try {
-    if (!(error instanceof TreeError) || error.code !== 'down') throw error;
-    return await tree.resume(work, error, Infinity, call.signal);
-  } catch (failure) {
-    throw toStatusError(failure);
-  }
+function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awaitable<T> {
+  return hold(tree, call, terms, work);
 }
 
 const after = <T, R>(value: Awaitable<T>, then: (value: T) => R): Awaitable<R> =>
