@@ -21,10 +21,10 @@ import {
 import type { Attributes } from '../tree/attributes.ts';
 import { TreeError } from '../tree/errors.ts';
 import { handleVersion } from '../tree/handle.ts';
-import { hold, isDown, type HoldTerms } from '../tree/hold.ts';
+import { andThen, hold, isDown, type HoldTerms } from '../tree/hold.ts';
+import { ListingView } from '../tree/listing-view.ts';
 import { nameFault, nameMax, pathParts } from '../tree/names.ts';
 import type { TreeNode } from '../tree/node.ts';
-import type { Snapshot } from '../tree/snapshot.ts';
 import type { Tree } from '../tree/tree.ts';
 import { fileAttributes } from './attributes.ts';
 import { toMountError, toNfsError } from './errors.ts';
@@ -65,9 +65,6 @@ const terms: HoldTerms<CallContext> = {
 function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awaitable<T> {
   return hold(tree, call, terms, work);
 }
-
-const always = <T, R>(value: Awaitable<T>, then: (value: T) => R): Awaitable<R> =>
-  value instanceof Promise ? value.then(then) : then(value);
 
 export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   /** Changing a FUSE tree through the gateway is not offered: every export is read-only. */
@@ -116,7 +113,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   getAttributes(node: TreeNode, call: CallContext): Awaitable<FileAttributes> {
     const { tree } = this.#of(node);
     return answer(tree, call, () =>
-      always(tree.attributes(node), (attributes) => fileAttributes(node, attributes)),
+      andThen(tree.attributes(node), (attributes) => fileAttributes(node, attributes)),
     );
   }
 
@@ -124,7 +121,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     const { tree, squash } = this.#of(node);
     return answer(tree, call, () =>
       // What a client asks before it lists: the times it hears now are then those of the listing.
-      always(tree.attributes(node, true), (attributes) => wanted & accessBits(attributes, call, squash)),
+      andThen(tree.attributes(node, true), (attributes) => wanted & accessBits(attributes, call, squash)),
     );
   }
 
@@ -168,7 +165,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
         directory,
         tree,
         (attributes) => mayRead(attributes, call, squash),
-        () => always(tree.list(directory), (snapshot) => new Listing(tree, snapshot)),
+        () => andThen(tree.list(directory), (snapshot) => new Listing(tree, snapshot)),
       ),
     );
   }
@@ -279,45 +276,24 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   }
 }
 
-class Listing implements DirectoryListing<TreeNode> {
-  readonly #tree: Tree;
-  readonly #snapshot: Snapshot;
-
-  constructor(tree: Tree, snapshot: Snapshot) {
-    this.#tree = tree;
-    this.#snapshot = snapshot;
-  }
-
-  get length(): number {
-    return this.#snapshot.length;
-  }
-
+class Listing extends ListingView implements DirectoryListing<TreeNode> {
   cookieAt(index: number): number {
-    return this.#snapshot.nodes[index]!.cookie;
+    return this.snapshot.nodes[index]!.cookie;
   }
 
   nameAt(index: number): ByteString {
-    return this.#snapshot.nodes[index]!.name;
+    return this.snapshot.nodes[index]!.name;
   }
 
   fileidHighAt(index: number): number {
-    return this.#snapshot.nodes[index]!.idHigh;
+    return this.snapshot.nodes[index]!.idHigh;
   }
 
   fileidLowAt(index: number): number {
-    return this.#snapshot.nodes[index]!.idLow;
+    return this.snapshot.nodes[index]!.idLow;
   }
 
   after(cookie: number): number {
-    return this.#snapshot.after(cookie);
-  }
-
-  load(from: number, to: number): Awaitable<void> {
-    return this.#tree.load(this.#snapshot, from, to);
-  }
-
-  nodeAt(index: number): TreeNode | undefined {
-    const node = this.#snapshot.nodes[index]!;
-    return node.attributes && !node.gone ? node : undefined;
+    return this.snapshot.after(cookie);
   }
 }

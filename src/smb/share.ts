@@ -13,11 +13,11 @@ import type {
 } from '@tsmb2/server';
 import type { Attributes } from '../tree/attributes.ts';
 import { TreeError } from '../tree/errors.ts';
-import { hold, type HoldTerms } from '../tree/hold.ts';
+import { andThen, hold, type HoldTerms } from '../tree/hold.ts';
 import type { Time } from '../tree/identity.ts';
 import { nameFault } from '../tree/names.ts';
+import { ListingView } from '../tree/listing-view.ts';
 import type { TreeNode } from '../tree/node.ts';
-import type { Snapshot } from '../tree/snapshot.ts';
 import type { Tree, TreeChange } from '../tree/tree.ts';
 import { toStatusError } from './errors.ts';
 import { bytesOf, textOf } from './names.ts';
@@ -71,9 +71,6 @@ const terms: HoldTerms<CallContext> = { timeoutMs: Infinity, translate: toStatus
 function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awaitable<T> {
   return hold(tree, call, terms, work);
 }
-
-const after = <T, R>(value: Awaitable<T>, then: (value: T) => R): Awaitable<R> =>
-  value instanceof Promise ? value.then(then) : then(value);
 
 export class TreeShare implements ShareBackend<TreeNode> {
   readonly volume: VolumeInfo;
@@ -134,7 +131,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
 
   attributes(node: TreeNode, call: CallContext): Awaitable<NodeAttributes> {
     return answer(this.#tree, call, () =>
-      after(this.#tree.attributes(node), (attributes) => nodeAttributes(node, attributes)),
+      andThen(this.#tree.attributes(node), (attributes) => nodeAttributes(node, attributes)),
     );
   }
 
@@ -144,7 +141,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
 
   list(directory: TreeNode, call: CallContext): Awaitable<DirectoryListing<TreeNode>> {
     return answer(this.#tree, call, () =>
-      after(this.#tree.list(directory), (snapshot) => new Listing(this.#tree, snapshot)),
+      andThen(this.#tree.list(directory), (snapshot) => new Listing(this.#tree, snapshot)),
     );
   }
 
@@ -200,35 +197,14 @@ function* eventsOf(change: TreeChange): Generator<ChangeEvent<TreeNode>> {
   for (const node of change.added) yield { directory, name: textOf(node.name), action: 'added', node };
 }
 
-class Listing implements DirectoryListing<TreeNode> {
-  readonly #tree: Tree;
-  readonly #snapshot: Snapshot;
-
-  constructor(tree: Tree, snapshot: Snapshot) {
-    this.#tree = tree;
-    this.#snapshot = snapshot;
-  }
-
-  get length(): number {
-    return this.#snapshot.length;
-  }
-
+class Listing extends ListingView implements DirectoryListing<TreeNode> {
   nameAt(index: number): string {
-    return textOf(this.#snapshot.nodes[index]!.name);
+    return textOf(this.snapshot.nodes[index]!.name);
   }
 
   indexOf(name: string): number {
     const exact = bytesOf(name);
-    return exact === undefined ? this.length : this.#snapshot.after(this.#tree.cookieOf(exact) - 1);
-  }
-
-  load(from: number, to: number): Awaitable<void> {
-    return this.#tree.load(this.#snapshot, from, to);
-  }
-
-  nodeAt(index: number): TreeNode | undefined {
-    const node = this.#snapshot.nodes[index]!;
-    return node.attributes && !node.gone ? node : undefined;
+    return exact === undefined ? this.length : this.snapshot.after(this.tree.cookieOf(exact) - 1);
   }
 
   attributesAt(index: number): NodeAttributes | undefined {

@@ -18,6 +18,10 @@ export interface HoldTerms<C extends Abortable> {
 
 export const isDown = (error: unknown): boolean => error instanceof TreeError && error.code === 'down';
 
+/** Goes on with a value at once where it is there already. */
+export const andThen = <T, R>(value: Awaitable<T>, next: (value: T) => R): Awaitable<R> =>
+  value instanceof Promise ? value.then(next) : next(value);
+
 /** Does tree work for a request; an answer at once stays at once. */
 export function hold<T, C extends Abortable>(
   tree: Tree,

@@ -19,6 +19,7 @@ import {
   Disposition,
   FileAttribute,
   ShareAccess,
+  SETTABLE_ATTRIBUTES,
 } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
 import { watchForLeases } from '../session/lease-watch.ts';
@@ -43,15 +44,6 @@ export interface Opened {
 /** Rights that need the content, and so the backend's open. */
 const CONTENT = Access.READ_DATA | Access.WRITE_DATA | Access.APPEND_DATA | Access.EXECUTE;
 const WRITES = Access.WRITE_DATA | Access.APPEND_DATA;
-/** DOS attributes a client may give to a new object. */
-const SETTABLE =
-  FileAttribute.READONLY |
-  FileAttribute.HIDDEN |
-  FileAttribute.SYSTEM |
-  FileAttribute.ARCHIVE |
-  FileAttribute.TEMPORARY |
-  FileAttribute.OFFLINE |
-  FileAttribute.NOT_CONTENT_INDEXED;
 
 const replaces = (disposition: number): boolean =>
   disposition === Disposition.SUPERSEDE ||
@@ -242,7 +234,7 @@ async function complete(
     }
     if (overwritten && backend.changes) {
       await backend.changes.truncate(open.node, 0, request);
-      const dosAttributes = (body.fileAttributes & SETTABLE) | FileAttribute.ARCHIVE;
+      const dosAttributes = (body.fileAttributes & SETTABLE_ATTRIBUTES) | FileAttribute.ARCHIVE;
       await backend.changes.setAttributes(open.node, { dosAttributes }, request);
     }
     if ((overwritten || isNew) && contexts.extendedAttributes)
@@ -311,7 +303,8 @@ async function makeNode(
     above,
     kind === 'file' ? Access.WRITE_DATA : Access.APPEND_DATA,
   );
-  const dosAttributes = (body.fileAttributes & SETTABLE) | (kind === 'file' ? FileAttribute.ARCHIVE : 0);
+  const dosAttributes =
+    (body.fileAttributes & SETTABLE_ATTRIBUTES) | (kind === 'file' ? FileAttribute.ARCHIVE : 0);
   const node = await changes.create(
     directory,
     name,

@@ -4,7 +4,7 @@ import { fail } from '../errors.ts';
 import type { Open } from '../session/open.ts';
 import type { Request } from '../session/request.ts';
 import type { Node } from '../session/share.ts';
-import { Access, FileAttribute } from '../wire/constants.ts';
+import { Access, FileAttribute, SETTABLE_ATTRIBUTES } from '../wire/constants.ts';
 import * as info from '../wire/fscc/file-info.ts';
 import { Status } from '../wire/status.ts';
 import { applyExtendedAttributes } from './extended-attributes.ts';
@@ -21,14 +21,6 @@ export interface SetFileClassRow {
 const changesOf = (open: Open): ShareChanges<Node> =>
   open.share.backend.changes ?? fail(Status.MEDIA_WRITE_PROTECTED);
 
-const SETTABLE =
-  FileAttribute.READONLY |
-  FileAttribute.HIDDEN |
-  FileAttribute.SYSTEM |
-  FileAttribute.ARCHIVE |
-  FileAttribute.TEMPORARY |
-  FileAttribute.OFFLINE |
-  FileAttribute.NOT_CONTENT_INDEXED;
 /** Leave the time alone, or stop and resume updating it by itself ([MS-FSCC] 2.4.7). */
 const UNCHANGED = new Set([0n, 0xffffffffffffffffn, 0xfffffffffffffffen]);
 
@@ -42,7 +34,7 @@ async function setBasic(request: Request, open: Open, data: Buffer): Promise<voi
     name: 'creationTime' | 'lastAccessTime' | 'lastWriteTime' | 'changeTime',
   ): Partial<SetAttributes> => (UNCHANGED.has(basic[name]) ? {} : { [name]: basic[name] });
   const attributes = await open.share.backend.attributes(open.node, request);
-  const kept = attributes.dosAttributes & ~SETTABLE & ~FileAttribute.NORMAL;
+  const kept = attributes.dosAttributes & ~SETTABLE_ATTRIBUTES & ~FileAttribute.NORMAL;
   await changes.setAttributes(
     open.node,
     {
@@ -50,7 +42,7 @@ async function setBasic(request: Request, open: Open, data: Buffer): Promise<voi
       ...time('lastAccessTime'),
       ...time('lastWriteTime'),
       ...time('changeTime'),
-      ...(fileAttributes === 0 ? {} : { dosAttributes: (fileAttributes & SETTABLE) | kept }),
+      ...(fileAttributes === 0 ? {} : { dosAttributes: (fileAttributes & SETTABLE_ATTRIBUTES) | kept }),
     },
     request,
   );

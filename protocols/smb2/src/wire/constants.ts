@@ -164,6 +164,16 @@ export const FileAttribute = {
   ENCRYPTED: 0x4000,
 } as const;
 
+/** Attributes a client may give to an object, new or not. */
+export const SETTABLE_ATTRIBUTES =
+  FileAttribute.READONLY |
+  FileAttribute.HIDDEN |
+  FileAttribute.SYSTEM |
+  FileAttribute.ARCHIVE |
+  FileAttribute.TEMPORARY |
+  FileAttribute.OFFLINE |
+  FileAttribute.NOT_CONTENT_INDEXED;
+
 /** 2.2.35 CompletionFilter */
 export const NotifyFilter = {
   FILE_NAME: 0x001,

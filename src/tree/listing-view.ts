@@ -1,0 +1,29 @@
+/** A snapshot as the protocols go through it; each adds what its own listings want to know. */
+import type { TreeNode } from './node.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { Awaitable, Tree } from './tree.ts';
+
+export class ListingView {
+  protected readonly tree: Tree;
+  protected readonly snapshot: Snapshot;
+
+  constructor(tree: Tree, snapshot: Snapshot) {
+    this.tree = tree;
+    this.snapshot = snapshot;
+  }
+
+  get length(): number {
+    return this.snapshot.length;
+  }
+
+  /** Makes the attributes of the entries from..to (exclusive) ready. */
+  load(from: number, to: number): Awaitable<void> {
+    return this.tree.load(this.snapshot, from, to);
+  }
+
+  /** After `load`: the entry's node, or undefined when it could not be looked at. */
+  nodeAt(index: number): TreeNode | undefined {
+    const node = this.snapshot.nodes[index]!;
+    return node.attributes && !node.gone ? node : undefined;
+  }
+}
