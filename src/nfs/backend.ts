@@ -277,10 +277,6 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
 }
 
 class Listing extends ListingView implements DirectoryListing<TreeNode> {
-  cookieAt(index: number): number {
-    return this.snapshot.nodes[index]!.cookie;
-  }
-
   nameAt(index: number): ByteString {
     return this.snapshot.nodes[index]!.name;
   }
@@ -291,9 +287,5 @@ class Listing extends ListingView implements DirectoryListing<TreeNode> {
 
   fileidLowAt(index: number): number {
     return this.snapshot.nodes[index]!.idLow;
-  }
-
-  after(cookie: number): number {
-    return this.snapshot.after(cookie);
   }
 }

@@ -1,15 +1,17 @@
 /** One export as an SMB share: hands the tree's objects to the protocol layer, read-only. */
-import type {
-  Awaitable,
-  CallContext,
-  ChangeEvent,
-  DirectoryListing,
-  NodeAttributes,
-  NodeKind,
-  OpenNode,
-  ShareBackend,
-  VolumeInfo,
-  VolumeSpace,
+import {
+  Status,
+  StatusError,
+  type Awaitable,
+  type CallContext,
+  type ChangeEvent,
+  type DirectoryListing,
+  type NodeAttributes,
+  type NodeKind,
+  type OpenNode,
+  type ShareBackend,
+  type VolumeInfo,
+  type VolumeSpace,
 } from '@tsmb2/server';
 import type { Attributes } from '../tree/attributes.ts';
 import { TreeError } from '../tree/errors.ts';
@@ -202,9 +204,13 @@ class Listing extends ListingView implements DirectoryListing<TreeNode> {
     return textOf(this.snapshot.nodes[index]!.name);
   }
 
-  indexOf(name: string): number {
-    const exact = bytesOf(name);
-    return exact === undefined ? this.length : this.snapshot.after(this.tree.cookieOf(exact) - 1);
+  placeAt(index: number): string {
+    return String(this.cookieAt(index));
+  }
+
+  indexAfter(place: string): number {
+    if (!/^\d{1,16}$/.test(place)) throw new StatusError(Status.FILE_CLOSED);
+    return this.after(Number(place));
   }
 
   attributesAt(index: number): NodeAttributes | undefined {

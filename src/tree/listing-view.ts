@@ -16,6 +16,15 @@ export class ListingView {
     return this.snapshot.length;
   }
 
+  cookieAt(index: number): number {
+    return this.snapshot.nodes[index]!.cookie;
+  }
+
+  /** Index of the first entry behind the cookie's place. */
+  after(cookie: number): number {
+    return this.snapshot.after(cookie);
+  }
+
   /** Makes the attributes of the entries from..to (exclusive) ready. */
   load(from: number, to: number): Awaitable<void> {
     return this.tree.load(this.snapshot, from, to);

@@ -9,7 +9,7 @@ import type { HashHalves } from './identity.ts';
 const firstCookie = 3;
 
 /** 52 bits of a name hash: exact as a number, and well below 2^63. */
-export function cookieOf(hash: HashHalves): number {
+function cookieOf(hash: HashHalves): number {
   return Math.max(firstCookie, hash.high * 0x100000 + (hash.low >>> 12));
 }
 

@@ -17,7 +17,7 @@ import type { TreeNode } from './node.ts';
 import { Outage } from './outage.ts';
 import { withPatience } from './patience.ts';
 import { Registry } from './registry.ts';
-import { cookieOf, type Snapshot } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
 import { resumeWarm, warmLines } from './warm.ts';
 
 export type Awaitable<T> = T | Promise<T>;
@@ -396,11 +396,6 @@ export class Tree {
     if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
     this.#registry.touch(directory, performance.now());
     return this.#listings.get(directory);
-  }
-
-  /** Where a name stands in any listing, seen or not. */
-  cookieOf(name: ByteString): number {
-    return cookieOf(this.identity.nameHash(name));
   }
 
   /** Makes the attributes of the entries from..to (exclusive) ready, and begins with those after them. Never fails. */

@@ -52,8 +52,10 @@ export interface SetAttributes {
 export interface DirectoryListing<N> {
   readonly length: number;
   nameAt(index: number): string;
-  /** Index of the first entry at or after this one's place, for REOPEN and index restarts after a reconnect. */
-  indexOf(name: string): number;
+  /** Where the entry stands in the order, in at most 512 characters that mean the same to every process. */
+  placeAt(index: number): string;
+  /** Index of the first entry behind that place, be there an entry at it any more or not. */
+  indexAfter(place: string): number;
   /** Makes nodes and attributes of the entries from..to (exclusive) ready. Never fails for single entries. */
   load(from: number, to: number): Awaitable<void>;
   /** After `load`: node and attributes, or undefined when the entry could not be looked at. */

@@ -2,6 +2,7 @@
 export { SmbServer } from './server.ts';
 export type { SmbServerOptions, UserOptions } from './server.ts';
 export type { ShareOptions } from './session/share.ts';
+export type { ScanStore, SuspendedScan } from './session/suspended-scans.ts';
 export type { Policy } from './session/server-state.ts';
 export type { Hooks, PeerEvent, RequestEvent, SessionEvent, TreeEvent } from './hooks.ts';
 export { defaultLimits } from './limits.ts';

@@ -44,6 +44,16 @@ export interface Limits {
   readonly durableTimeoutMs: number;
   readonly maxDurableTimeoutMs: number;
   readonly maxSymlinkHops: number;
+  /** Directory scans kept for clients that are away, and how long. */
+  readonly maxSuspendedScans: number;
+  readonly suspendedScanMs: number;
+  /** At the end: how long a connection is served on, so that scans and slow requests come to their own end. */
+  readonly drainServeMs: number;
+  /** A client that has not asked for this long has paused in its scan. */
+  readonly drainScanMs: number;
+  /** How long answers are held back at most, and how long the client has to be silent meanwhile. */
+  readonly drainHoldMs: number;
+  readonly drainSilenceMs: number;
   /** Failed logons from one address before answers to it are delayed. */
   readonly freeLogonFailures: number;
   readonly logonDelayMs: number;
@@ -83,6 +93,12 @@ export const defaultLimits: Limits = {
   durableTimeoutMs: 60_000,
   maxDurableTimeoutMs: 300_000,
   maxSymlinkHops: 16,
+  maxSuspendedScans: 4096,
+  suspendedScanMs: 3_600_000,
+  drainServeMs: 8000,
+  drainScanMs: 2000,
+  drainHoldMs: 500,
+  drainSilenceMs: 50,
   freeLogonFailures: 5,
   logonDelayMs: 250,
   maxLogonDelayMs: 5000,

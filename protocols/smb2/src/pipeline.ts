@@ -183,8 +183,17 @@ function validate(request: Request, row: CommandRow): void {
     throw new StatusError(Status.INVALID_PARAMETER);
   if (isRelated && chain.failure !== undefined) throw new StatusError(chain.failure);
   checkCharge(request, row);
-  if (row.fileId !== undefined) request.openOrUndefined = request.chainedOpen(HEADER_SIZE + row.fileId);
-  if (row.fileId !== undefined) request.checkChannelSequence(row.changes === true);
+  if (row.fileId !== undefined) findOpen(request, row, HEADER_SIZE + row.fileId);
+}
+
+function findOpen(request: Request, row: CommandRow, at: number): void {
+  try {
+    request.openOrUndefined = request.chainedOpen(at);
+  } catch (error) {
+    if (row.resumes && error instanceof StatusError && error.status === Status.FILE_CLOSED) return;
+    throw error;
+  }
+  request.checkChannelSequence(row.changes === true);
 }
 
 function findSession(request: Request, row: CommandRow, isRelated: boolean): void {

@@ -8,9 +8,11 @@ import { defaultLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
 import { receive } from './pipeline.ts';
 import { Connection } from './session/connection.ts';
+import { drain } from './session/drain.ts';
 import { ServerState } from './session/server-state.ts';
 import type { Policy } from './session/server-state.ts';
 import type { ShareOptions } from './session/share.ts';
+import type { ScanStore } from './session/suspended-scans.ts';
 import { Dialect } from './wire/constants.ts';
 
 /** A user by password, or by its NT hash (16 bytes: MD4 of the password in UTF-16LE). */
@@ -35,6 +37,11 @@ export interface SmbServerOptions {
    * 32 bytes. With the same key a later process honours the durable handles that this one gave out on read-only shares.
    */
   readonly durableKey?: Buffer;
+  /**
+   * Where directory scans that are not finished when the server closes are kept for the process that serves next. Without
+   * it such a scan ends with an error at its client.
+   */
+  readonly scanStore?: ScanStore;
   /** All five unless given. */
   readonly dialects?: readonly Dialect[];
   readonly hooks?: Hooks;
@@ -65,6 +72,7 @@ export class SmbServer {
         signing: options.signing ?? 'auto',
         encryption: options.encryption ?? 'auto',
         durableKey,
+        scanStore: options.scanStore,
         dialects: options.dialects ?? [
           Dialect.SMB_2_0_2,
           Dialect.SMB_2_1,
@@ -154,32 +162,23 @@ export class SmbServer {
   }
 
   /**
-   * Stops accepting and reading, finishes every request in progress, sends what is queued, then FIN. What is not
-   * finished after `timeoutMs` is cut off.
+   * Stops accepting, finishes every request in progress, sends what is queued, then FIN, at a moment at which each client
+   * has nothing on its way. Directory scans that are not finished go to the store. What is not finished after `timeoutMs`
+   * is cut off.
    */
   async close({ timeoutMs = 10_000 }: { readonly timeoutMs?: number } = {}): Promise<void> {
     const stopped = this.#listeners.map(
       (listener) => new Promise<void>((resolve) => listener.close(() => resolve())),
     );
     const deadline = performance.now() + timeoutMs;
-    await Promise.all([...this.#state.connections].map((connection) => drain(connection, deadline)));
+    const { connections, scans } = this.#state;
+    // Clients that are away already come back to the next process.
+    const given = scans.flush();
+    await Promise.all([given, ...[...connections].map((connection) => drain(connection, deadline))]);
     clearInterval(this.#sweep);
     for (const open of [...this.#state.allDurables()]) open.dispose();
     await Promise.all(stopped);
   }
-}
-
-/** A client that waits for nothing must not wait for others: each connection ends as soon as it is done. */
-async function drain(connection: Connection, deadline: number): Promise<void> {
-  connection.stopReading();
-  while (performance.now() < deadline && connection.busy)
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  let timer: NodeJS.Timeout | undefined;
-  const left = Math.max(1, deadline - performance.now());
-  const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, left)));
-  await Promise.race([connection.finish(), timeout]);
-  clearTimeout(timer);
-  connection.close('server stops');
 }
 
 function userStore(users: readonly UserOptions[]): UserStore {

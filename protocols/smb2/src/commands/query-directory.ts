@@ -3,6 +3,7 @@ import { allocationSize, endOfFile, fileAttributes } from '../session/attributes
 import { Enumeration } from '../session/enumeration.ts';
 import type { Found } from '../session/enumeration.ts';
 import { decodeName } from '../session/names.ts';
+import { resumeScan } from '../session/scan-resume.ts';
 import type { Open } from '../session/open.ts';
 import { BODY, dataOffset } from '../session/reply.ts';
 import type { Reply } from '../session/reply.ts';
@@ -21,14 +22,26 @@ const LONGEST_PATTERN = 512;
 
 /** [MS-SMB2] 3.3.5.18: requests on one open follow each other, since each goes on where the last one ended. */
 export async function queryDirectory(request: Request): Promise<Reply> {
-  const { packet, server, open } = request;
+  const { packet, server } = request;
   const body = queryDirectoryRequest.decode(packet, HEADER_SIZE);
   const name = area(packet, body.nameOffset, body.nameLength, HEADER_SIZE + queryDirectoryRequest.size);
   if (body.nameLength > LONGEST_PATTERN) return fail(Status.OBJECT_NAME_INVALID);
   if (body.outputBufferLength > server.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
+  const pattern = decodeName(name);
+  if (request.openOrUndefined) return await inTurn(request, request.open, body, pattern);
+  const resumed = await resumeScan(request, body.fileId);
+  request.openOrUndefined = resumed;
+  resumed.begin();
+  try {
+    return await inTurn(request, resumed, body, pattern);
+  } finally {
+    resumed.end();
+  }
+}
+
+async function inTurn(request: Request, open: Open, body: Body, pattern: string): Promise<Reply> {
   if (!open.isDirectory) return fail(Status.INVALID_PARAMETER);
   if ((open.grantedAccess & Access.READ_DATA) === 0) return fail(Status.ACCESS_DENIED);
-  const pattern = decodeName(name);
   const previous = open.scan ?? Promise.resolve();
   const scan = previous.then(() => answer(request, open, body, pattern));
   open.scan = scan.then(
@@ -59,7 +72,11 @@ async function answer(request: Request, open: Open, body: Body, pattern: string)
     scan.position = found.nextPosition;
     if (isSingle) break;
   }
-  if (entries.isEmpty) return fail(scan.started ? Status.NO_MORE_FILES : Status.NO_SUCH_FILE);
+  scan.askedAt = performance.now();
+  if (entries.isEmpty) {
+    scan.end();
+    return fail(scan.started ? Status.NO_MORE_FILES : Status.NO_SUCH_FILE);
+  }
   scan.started = true;
   outputBufferResponse.encode(
     { outputBufferOffset: dataOffset(outputBufferResponse.size), outputBufferLength: entries.length },
@@ -82,6 +99,8 @@ async function enumerationFor(
     // RESTART keeps the pattern unless a new one is given; REOPEN always takes the new one (3.3.5.18).
     const wanted = pattern === '' && scan ? scan.pattern : pattern;
     if (!scan && pattern === '') fail(Status.OBJECT_NAME_INVALID);
+    // Its client asks again at once for the beginning of a scan, but not for the rest of one.
+    if (request.connection.ending) await request.untilTheEnd();
     scan = await Enumeration.start(open, wanted, request);
     open.enumeration = scan;
   }

@@ -34,6 +34,8 @@ export interface CommandRow {
   readonly tree: boolean;
   /** Offset of the FileId in the body, when the request acts on an open. */
   readonly fileId?: number;
+  /** Also handled when there is no such open: it may be one whose connection is gone. */
+  readonly resumes?: true;
   /** Not done for a request that a channel failure has overtaken ([MS-SMB2] 3.3.5.2.10). */
   readonly changes?: true;
   /** Bytes the credit charge has to pay for ([MS-SMB2] 3.3.5.2.5). */
@@ -75,6 +77,7 @@ export const commands: readonly CommandRow[] = [
     structureSize: 33,
     ...inTree,
     fileId: 8,
+    resumes: true,
     payload: u32(28),
     handle: queryDirectory,
   },

@@ -26,12 +26,16 @@ export class MemoryListing implements DirectoryListing<MemoryNode> {
     return name;
   }
 
-  indexOf(name: string): number {
+  placeAt(index: number): string {
+    return this.nameAt(index);
+  }
+
+  indexAfter(place: string): number {
     let low = 0;
     let high = this.names.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (compareNames(this.names[middle]!, name) < 0) low = middle + 1;
+      if (compareNames(this.names[middle]!, place) <= 0) low = middle + 1;
       else high = middle;
     }
     return low;

@@ -67,7 +67,8 @@ describe('names', () => {
     await changes.remove(lookup(share.root, 'b')!, call);
     share.putFile('aa', '');
     expect([0, 1, 2].map((index) => listing.nameAt(index))).toEqual(['a', 'b', 'C']);
-    expect(['', 'a', 'aa', 'B', 'c', 'd'].map((name) => listing.indexOf(name))).toEqual([0, 0, 1, 1, 3, 3]);
+    expect([0, 1, 2].map((index) => listing.indexAfter(listing.placeAt(index)))).toEqual([1, 2, 3]);
+    expect(['', 'a', 'aa', 'B', 'd'].map((place) => listing.indexAfter(place))).toEqual([0, 1, 1, 1, 3]);
     await listing.load(0, 3);
     expect(listing.attributesAt(0)?.size).toBe(1);
     expect(listing.nodeAt(1)).toBeUndefined();

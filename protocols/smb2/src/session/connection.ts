@@ -30,6 +30,12 @@ export class Connection {
   #requestBytes = 0;
   #paused = false;
   #draining = false;
+  /** Its end is near: what would take long to finish is not begun any more. */
+  ending = false;
+  /** When bytes last came from the client (performance.now()). */
+  receivedAt = performance.now();
+  /** Where its directory scans stand has been given away: nothing of them may be answered any more. */
+  #scansSuspended = false;
   closed = false;
 
   /** Set by NEGOTIATE. */
@@ -78,6 +84,7 @@ export class Connection {
     );
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => {
+      this.receivedAt = performance.now();
       try {
         framer.push(chunk);
       } catch (error) {
@@ -200,6 +207,27 @@ export class Connection {
     return [...this.running.values()].some((request) => !request.waitsForEvents);
   }
 
+  /** Whether bytes that have come are left unread for now. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Keeps answers back until {@link releaseAnswers} or the end of the connection. */
+  holdAnswers(): void {
+    this.#socket.cork();
+  }
+
+  releaseAnswers(): void {
+    this.#socket.uncork();
+  }
+
+  /** Keeps where unfinished directory scans stand, for the client's next connection. */
+  suspendScans(): void {
+    if (this.#scansSuspended) return;
+    this.#scansSuspended = true;
+    this.server.scans.suspend(this);
+  }
+
   /** Stops reading for good; what was read is finished. */
   stopReading(): void {
     this.#draining = true;
@@ -228,6 +256,7 @@ export class Connection {
     this.closed = true;
     clearTimeout(this.#timer);
     this.#outbox.close();
+    this.suspendScans();
     this.abandonRequests(() => true);
     for (const session of [...this.sessions.values()]) session.close(true);
     this.#socket.destroy();

@@ -13,6 +13,14 @@ export interface Found {
   readonly nextPosition: number;
 }
 
+/** Where a scan stands, in words that mean the same to every process. */
+export interface ScanPlace {
+  /** How many of `.` and `..` it is past. */
+  readonly dots: number;
+  /** DirectoryListing.placeAt of the entry it is past; undefined before the first. */
+  readonly after?: string;
+}
+
 /** Entries made ready at a time: enough for a reply of 64 KiB. */
 const BATCH = 512;
 /** `.` and `..` come before the listing. */
@@ -27,6 +35,9 @@ export class Enumeration {
   position = 0;
   /** An entry was given out: the end is NO_MORE_FILES from now on, not NO_SUCH_FILE. */
   started = false;
+  /** When its client last asked for more (performance.now()). */
+  askedAt = performance.now();
+  #ended = false;
 
   private constructor(open: Open, pattern: string, listing: DirectoryListing<Node>) {
     this.#open = open;
@@ -35,11 +46,37 @@ export class Enumeration {
     this.#matches = matcher(pattern);
   }
 
+  /** Goes on where a scan of an earlier open, perhaps of another process, stood. */
+  static async resume(
+    open: Open,
+    pattern: string,
+    { dots, after }: ScanPlace,
+    call: CallContext,
+  ): Promise<Enumeration> {
+    const scan = await Enumeration.start(open, pattern, call);
+    scan.position = dots + (after === undefined ? 0 : scan.#listing.indexAfter(after));
+    scan.started = true;
+    return scan;
+  }
+
+  /** Undefined before the first entry was given out, and when the client has been told of the end. */
+  get place(): ScanPlace | undefined {
+    if (!this.started || this.#ended) return undefined;
+    const dots = Math.min(this.position, DOTS);
+    const last = Math.min(this.position - DOTS, this.#listing.length) - 1;
+    return last < 0 ? { dots } : { dots, after: this.#listing.placeAt(last) };
+  }
+
   static async start(open: Open, pattern: string, call: CallContext): Promise<Enumeration> {
     const { backend } = open.share;
     if (pattern === '' || hasWildcards(pattern))
       return new Enumeration(open, pattern, await backend.list(open.node, call));
     return new Enumeration(open, pattern, await single(open, pattern, call));
+  }
+
+  /** The client has been told that there is nothing more. */
+  end(): void {
+    this.#ended = true;
   }
 
   /** The next entry that matches, or undefined at the end. Does not advance by itself. */
@@ -92,7 +129,8 @@ async function single(open: Open, name: string, call: CallContext): Promise<Dire
   return {
     length: node ? 1 : 0,
     nameAt: () => actual,
-    indexOf: () => 0,
+    placeAt: () => '',
+    indexAfter: () => 1,
     load: () => undefined,
     nodeAt: () => node,
     attributesAt: () => attributes,

@@ -7,6 +7,8 @@ import type { TreeConnect } from './tree.ts';
 /** An open of a named pipe of IPC$. */
 export class PipeOpen {
   readonly kind = 'pipe';
+  /** A pipe is no directory to scan. */
+  readonly enumeration = undefined;
   readonly name: string;
   readonly pipe: PipeEndpoint;
   readonly tree: TreeConnect;

@@ -146,6 +146,14 @@ export class Request implements CallContext {
     this.#abort?.abort();
   }
 
+  /** Leaves it without an answer until the connection ends. @throws StatusError then. */
+  async untilTheEnd(): Promise<never> {
+    this.waitsForEvents = true;
+    const { signal } = this;
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    throw new StatusError(this.abandoned ?? Status.CANCELLED);
+  }
+
   /**
    * Sends the interim reply ([MS-SMB2] 3.3.4.2), once, if the place in its compound chain permits it.
    * @throws StatusError when too many requests of the connection wait already.

@@ -13,6 +13,8 @@ import { PersistentIds } from './persistent-id.ts';
 import { randomId32, randomId64 } from './random-id.ts';
 import type { Session } from './session.ts';
 import { Share } from './share.ts';
+import { SuspendedScans } from './suspended-scans.ts';
+import type { ScanStore } from './suspended-scans.ts';
 import type { Node, ShareOptions } from './share.ts';
 
 export type Policy = 'required' | 'auto' | 'off';
@@ -28,6 +30,8 @@ export interface ServerSettings {
   /** 32 bytes; without it durable handles do not outlive the process. */
   readonly durableKey: Buffer;
   readonly dialects: readonly number[];
+  /** Where unfinished directory scans are kept for the next process. */
+  readonly scanStore: ScanStore | undefined;
 }
 
 /** What all connections share ([MS-SMB2] 3.3.1.5). */
@@ -38,6 +42,7 @@ export class ServerState {
   readonly startTime = Date.now();
   readonly pool: BufferPool;
   readonly throttle: LogonThrottle;
+  readonly scans: SuspendedScans;
   users: UserStore;
   readonly connections = new Set<Connection>();
   readonly sessions = new Map<number, Session>();
@@ -59,6 +64,10 @@ export class ServerState {
     this.users = users;
     this.pool = new BufferPool(limits.maxPooledBytes);
     this.throttle = new LogonThrottle(limits);
+    this.scans = new SuspendedScans(settings.scanStore, {
+      most: limits.maxSuspendedScans,
+      keepMs: limits.suspendedScanMs,
+    });
   }
 
   get shares(): readonly Share[] {

@@ -1,0 +1,193 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { MemoryShare } from '../memory/memory-share.ts';
+import { SmbServer } from '../server.ts';
+import { RawClient } from '../testing/raw-client.ts';
+import { HEADER_SIZE } from '../wire/constants.ts';
+import { createResponse } from '../wire/create.ts';
+import type { FileId } from '../wire/file-id.ts';
+import { queryDirectoryRequest } from '../wire/query.ts';
+import { emptyBody } from '../wire/session.ts';
+import { Status } from '../wire/status.ts';
+import type { ScanStore, SuspendedScan } from './suspended-scans.ts';
+
+const [CREATE, ECHO, QUERY_DIRECTORY] = [5, 13, 14];
+const NAMES_INFORMATION = 12;
+const names = Array.from({ length: 300 }, (_, i) => `file ${String(i).padStart(4, '0')}`);
+
+class Memory implements ScanStore {
+  readonly scans = new Map<string, SuspendedScan>();
+  save(key: string, scan: SuspendedScan): Promise<void> {
+    // What a file would hold.
+    this.scans.set(key, JSON.parse(JSON.stringify(scan)) as SuspendedScan);
+    return Promise.resolve();
+  }
+  take(key: string): Promise<SuspendedScan | undefined> {
+    const scan = this.scans.get(key);
+    this.scans.delete(key);
+    return Promise.resolve(scan);
+  }
+}
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+function makeShare(): MemoryShare {
+  const share = new MemoryShare({ readOnly: true });
+  for (const name of names) share.putFile(`films/${name}`, '');
+  return share;
+}
+
+async function serve(share: MemoryShare, scanStore?: ScanStore) {
+  const bugs: unknown[] = [];
+  const server = new SmbServer({
+    serverGuid: Buffer.alloc(16, 1),
+    serverName: 'TEST',
+    shares: [
+      { name: 'share', backend: share, guest: true },
+      { name: 'other', backend: share, guest: true },
+    ],
+    durableKey: Buffer.alloc(32, 9),
+    limits: { drainScanMs: 200 },
+    ...(scanStore && { scanStore }),
+    hooks: { bug: (error) => bugs.push(error) },
+  });
+  const { port } = await server.listen({ host: '127.0.0.1', port: 0 });
+  ends.push(async () => {
+    await server.close({ timeoutMs: 500 });
+    expect(bugs).toEqual([]);
+  });
+  const enter = async (to = 'share') => {
+    const client = await RawClient.connect(port);
+    ends.push(() => client.close());
+    await client.enter(to);
+    return client;
+  };
+  return { server, enter };
+}
+
+async function openFolder(client: RawClient): Promise<FileId> {
+  const reply = await client.request(CREATE, client.createBody('films'));
+  return createResponse.decode(reply!.packet, HEADER_SIZE).fileId;
+}
+
+/** A page of some 40 names, or why there is none; undefined when the server has hung up. */
+async function page(client: RawClient, fileId: FileId): Promise<string[] | number | undefined> {
+  const body = queryDirectoryRequest.toBuffer(
+    {
+      informationClass: NAMES_INFORMATION,
+      flags: 0,
+      fileIndex: 0,
+      fileId,
+      nameOffset: HEADER_SIZE + queryDirectoryRequest.size,
+      nameLength: 2,
+      outputBufferLength: 1500,
+    },
+    Buffer.from('*', 'utf16le'),
+  );
+  const reply = await client.request(QUERY_DIRECTORY, body);
+  if (!reply || reply.status !== Status.SUCCESS) return reply?.status;
+  const found: string[] = [];
+  for (let at = HEADER_SIZE + 8; ;) {
+    found.push(reply.packet.toString('utf16le', at + 12, at + 12 + reply.packet.readUInt32LE(at + 8)));
+    const next = reply.packet.readUInt32LE(at);
+    if (next === 0) return found.filter((name) => !/^\.\.?$/.test(name));
+    at += next;
+  }
+}
+
+/** The rest of a scan. */
+async function rest(client: RawClient, fileId: FileId): Promise<string[]> {
+  const found: string[] = [];
+  for (;;) {
+    const got = await page(client, fileId);
+    if (!Array.isArray(got)) {
+      expect(got).toBe(Status.NO_MORE_FILES);
+      return found;
+    }
+    found.push(...got);
+  }
+}
+
+describe('a scan whose connection is lost', () => {
+  it('goes on over the next one, with what came and went meanwhile', async () => {
+    const share = makeShare();
+    const { enter } = await serve(share);
+    const before = await enter();
+    const fileId = await openFolder(before);
+    const first = (await page(before, fileId)) as string[];
+    before.close();
+    share.putFile('films/file 0200a', '');
+    const after = await enter();
+    const wanted = [...names, 'file 0200a'].sort();
+    expect([...first, ...(await rest(after, fileId))]).toEqual(wanted);
+    expect(await page(await enter(), fileId)).toBe(Status.FILE_CLOSED);
+  });
+
+  it('is nothing to another client, another share, or a FileId that was made up', async () => {
+    const { enter } = await serve(makeShare());
+    const before = await enter();
+    const fileId = await openFolder(before);
+    const first = (await page(before, fileId)) as string[];
+    before.close();
+    const stranger = await enter('other');
+    expect(await page(stranger, fileId)).toBe(Status.FILE_CLOSED);
+    expect(await page(stranger, { persistent: 1n, volatile: 2n ** 64n - 2n })).toBe(Status.FILE_CLOSED);
+    const again = await enter();
+    expect(await page(again, { ...fileId, persistent: fileId.persistent ^ 1n })).toBe(Status.FILE_CLOSED);
+    expect([...first, ...(await rest(again, fileId))]).toEqual(names);
+  });
+});
+
+describe('a server that closes', () => {
+  it('leaves unfinished scans to the next one', async () => {
+    const share = makeShare();
+    const store = new Memory();
+    const one = await serve(share, store);
+    const before = await one.enter();
+    const fileId = await openFolder(before);
+    const first = (await page(before, fileId)) as string[];
+    const ended = await openFolder(before);
+    await rest(before, ended);
+    await one.server.close();
+    expect(await before.next()).toBeUndefined();
+    expect(store.scans.size).toBe(1);
+
+    const two = await serve(share, store);
+    const after = await two.enter();
+    expect([...first, ...(await rest(after, fileId))]).toEqual(names);
+    expect(store.scans.size).toBe(0);
+  });
+
+  it('lets a scan that goes on come to its end, and begins no new one', async () => {
+    const { server, enter } = await serve(makeShare());
+    const client = await enter();
+    const fileId = await openFolder(client);
+    const first = (await page(client, fileId)) as string[];
+    const next = await openFolder(client);
+    const closed = server.close();
+    expect([...first, ...(await rest(client, fileId))]).toEqual(names);
+    expect(await page(client, next)).toBeUndefined();
+    await closed;
+  });
+
+  it('hangs up when a client that asks without end waits for its answer', async () => {
+    const { server, enter } = await serve(makeShare());
+    const client = await enter();
+    const echo = emptyBody.toBuffer({});
+    let asked = 0;
+    let answered = 0;
+    const asking = (async () => {
+      for (;;) {
+        asked += 1;
+        if (!(await client.request(ECHO, echo))) return;
+        answered += 1;
+      }
+    })();
+    await server.close();
+    await asking;
+    // The last one was asked when the end had come already.
+    expect(asked - answered).toBe(1);
+  });
+});
