@@ -8,6 +8,7 @@ import { NfsServer } from './nfs/server.ts';
 import { SmbServer } from './smb/server.ts';
 import { Listeners, type InheritedSockets } from './takeover/listeners.ts';
 import { durableKey, serverGuid } from './tree/identity.ts';
+import { ScanFolder, scanFolderPath } from './state/scan-folder.ts';
 import { WarmMetadata } from './state/warm-metadata.ts';
 
 export interface ListeningAddress extends Endpoint {
@@ -135,6 +136,7 @@ export async function startGateway(
   const warm = config.state === undefined ? undefined : new WarmMetadata(config.state, log);
   const exports = new ExportSet({ seed: config.identity, metrics, log, warm });
   await exports.change(config.exports);
+  const scanFolder = scanFolderPath(config.state);
   let nfs: NfsServer | undefined;
   let smb: SmbServer | undefined;
   try {
@@ -150,6 +152,7 @@ export async function startGateway(
       listeners,
       serverGuid: serverGuid(config.identity),
       durableKey: durableKey(config.identity),
+      scanStore: scanFolder === undefined ? undefined : ScanFolder.open(scanFolder, log),
       metrics,
       log,
       exports: exports.forSmb(),

@@ -6,6 +6,7 @@ import {
   statusName,
   type Hooks,
   type NtStatus,
+  type ScanStore,
   type ShareOptions,
   type UserOptions,
 } from '@tsmb2/server';
@@ -34,6 +35,7 @@ export interface SmbServerOptions {
   readonly serverGuid: Buffer;
   /** 32 bytes with which durable handles are authenticated across restarts. */
   readonly durableKey: Buffer;
+  readonly scanStore: ScanStore | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -56,7 +58,7 @@ export class SmbServer {
 
   /** Listens; rejects when the port cannot be had. */
   static async start(options: SmbServerOptions): Promise<SmbServer> {
-    const { config, listeners, exports, metrics, log, serverGuid, durableKey } = options;
+    const { config, listeners, exports, metrics, log, serverGuid, durableKey, scanStore } = options;
     const backends = new Map<Tree, TreeShare>();
     const server = new ProtocolServer({
       serverGuid,
@@ -67,6 +69,7 @@ export class SmbServer {
       signing: config.signing,
       encryption: config.encryption,
       durableKey,
+      ...(scanStore && { scanStore }),
       hooks: hooksFor(metrics, log),
     });
     const listener = createServer();
