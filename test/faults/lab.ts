@@ -4,7 +4,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { contentSeed, FuseTree, MIB, releasePath, type FuseTreeOptions } from '../kit/fuse.ts';
 import { Gateway } from '../kit/gateway.ts';
-import { KernelClient } from '../kit/uml.ts';
+import { GUEST_ADDRESS, KernelClient } from '../kit/uml.ts';
 import {
   Consumer,
   consumerProgram,
@@ -118,6 +118,20 @@ export class Lab {
     this.#successor = Number(line['successor']);
   }
 
+  /**
+   * Does what ends the client's connections, and waits until cifs is connected again: the rest of a listing that is asked
+   * for before that Linux 6.1 answers itself, with ENOENT. NFS asks whoever is there.
+   */
+  async untilReconnected(end: () => Promise<void>): Promise<void> {
+    const begun = Date.now();
+    await end();
+    if (this.protocol === 'nfs') return;
+    await this.gateway.whenLogged(
+      ({ msg, dialect, time }) =>
+        msg === 'mounted' && dialect !== undefined && Date.parse(String(time)) >= begun,
+    );
+  }
+
   async #mount(protocol: Protocol, options: string): Promise<void> {
     const { client } = this;
     const mountpoint = mountpointOf(protocol);
@@ -176,6 +190,19 @@ export class Lab {
 
   async metrics(): Promise<string> {
     return await this.client.output(`wget -q -O - http://10.99.0.1:${ports.admin}/metrics`);
+  }
+
+  /** Resets every connection between the gateway and the client, as an impatient firewall does. */
+  resetConnections(): Promise<void> {
+    const [command, ...enter] = this.client.enter;
+    const ss = (...flags: string[]) =>
+      execFileSync(command, [...enter, 'ss', '-Htn', ...flags, 'dst', GUEST_ADDRESS], { encoding: 'utf8' });
+    const peers = (lines: string) => lines.split('\n').flatMap((line) => line.split(/\s+/)[4] ?? []);
+    const before = peers(ss());
+    ss('-K');
+    const left = peers(ss()).filter((peer) => before.includes(peer));
+    if (before.length === 0 || left.length > 0) throw new Error(`not reset: ${left.join(', ') || 'nothing'}`);
+    return Promise.resolve();
   }
 
   /** Loses packets between the gateway and the client: all, those that reset a connection, or none any more. */

@@ -1,6 +1,8 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +31,8 @@ export interface GatewayOptions {
 }
 
 const running = new Set<Gateway>();
+/** Where gateways without `state` leave things for the next one. */
+const runtimeFolder = mkdtempSync(join(tmpdir(), 'holdfast-runtime-'));
 
 /** A gateway in a process of its own, started from dist/. */
 export class Gateway {
@@ -46,7 +50,7 @@ export class Gateway {
     this.#events.setMaxListeners(0);
     this.#child = spawn(command[0]!, command.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...options.env },
+      env: { ...process.env, XDG_RUNTIME_DIR: runtimeFolder, ...options.env },
     });
     running.add(this);
     this.#child.on('exit', () => running.delete(this));
@@ -173,4 +177,5 @@ export class Gateway {
 
 process.on('exit', () => {
   for (const gateway of running) gateway.killNow();
+  rmSync(runtimeFolder, { recursive: true, force: true });
 });

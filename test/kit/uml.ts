@@ -10,6 +10,7 @@ import { initramfs } from './uml-image.ts';
 
 /** The host's side of the guest's network, in the client's own namespace: where the servers listen. */
 export const HOST_ADDRESS = '10.99.0.1';
+export const GUEST_ADDRESS = '10.99.0.2';
 const NAME_PREFIX = 'holdfast-';
 const BOOT_MS = 30_000;
 const RUN_MS = 60_000;

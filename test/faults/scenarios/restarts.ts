@@ -128,7 +128,7 @@ async function mountLate(stage: Stage): Promise<void> {
 async function midListing(
   { lab, protocol }: Stage,
   restart: () => Promise<void>,
-  mayFail: boolean,
+  mayFail = false,
 ): Promise<void> {
   const { releases } = lab.fuse.spec;
   const at = Math.floor(releases / 4);
@@ -148,6 +148,24 @@ async function midListing(
   }
 }
 
+/** Listings one after the other, each of many pages, while gateways come and go. */
+async function listersUnderDrains({ lab, pick }: Stage): Promise<void> {
+  const loop = 'enough';
+  const expected = lab.fuse.spec.releases;
+  const listers = [0, 150, 400].map((pause) =>
+    lab.list('/__all__', { expected, chunk: 4096, drop: 1, pause, loop, mark: 'listed' }),
+  );
+  await Promise.all(listers.map((lister) => lister.marked('listed', 120_000)));
+  for (let round = 0; round < pick(5, 2); round++) {
+    const code = await lab.gateway.stop(30_000);
+    if (code !== 0) throw new Error(`the gateway ended with ${String(code)}`);
+    await lab.serve();
+    await last(1_000 + 300 * round);
+  }
+  lab.client.flag(loop);
+  unharmed(...(await Promise.all(listers.map((lister) => lister.done(120_000)))));
+}
+
 const small = { files: [{ name: 'a', size: 10 }], latency: {} };
 
 export const restarts: readonly Scenario[] = [
@@ -159,6 +177,12 @@ export const restarts: readonly Scenario[] = [
   { fault: 'another filesystem in its place', run: somethingElse },
   { fault: 'both killed and started', run: bothTogether },
   { fault: 'both killed, gateway started long before the mount', run: mountLate },
+  {
+    fault: 'gateway drained again and again under listers of 2,000',
+    slice: true,
+    lab: { tree: { releases: 2_000, ...small } },
+    run: listersUnderDrains,
+  },
   {
     fault: 'gateway killed in the middle of a listing of 10,000',
     lab: { tree: { releases: 10_000, ...small } },
@@ -174,28 +198,33 @@ export const restarts: readonly Scenario[] = [
   },
   {
     fault: 'gateway drained in the middle of a listing of 10,000',
+    slice: true,
     lab: { tree: { releases: 10_000, ...small } },
     run: (stage) =>
-      midListing(
-        stage,
-        async () => {
+      midListing(stage, () =>
+        stage.lab.untilReconnected(async () => {
           await stage.lab.gateway.stop();
           await stage.lab.serve();
-        },
-        false,
+        }),
       ),
+  },
+  {
+    fault: 'takeover in the middle of a listing of 10,000',
+    lab: { tree: { releases: 10_000, ...small } },
+    run: (stage) => midListing(stage, () => stage.lab.untilReconnected(() => stage.lab.takeOver())),
+  },
+  {
+    fault: 'connection lost in the middle of a listing of 10,000',
+    lab: { tree: { releases: 10_000, ...small } },
+    run: (stage) => midListing(stage, () => stage.lab.untilReconnected(() => stage.lab.resetConnections())),
   },
   {
     fault: 'FUSE daemon killed in the middle of a listing of 10,000',
     lab: { tree: { releases: 10_000, ...small } },
     run: (stage) =>
-      midListing(
-        stage,
-        async () => {
-          await stage.lab.fuse.kill();
-          await stage.lab.fuse.mount();
-        },
-        false,
-      ),
+      midListing(stage, async () => {
+        await stage.lab.fuse.kill();
+        await stage.lab.fuse.mount();
+      }),
   },
 ];
