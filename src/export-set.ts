@@ -1,7 +1,7 @@
 /** The exports of a running gateway: each a source, a tree over it, and the rules under which it is served. */
 import type { AdminState, Metrics, WatchedSource } from './admin/index.ts';
 import type { ExportConfig } from './config/index.ts';
-import { renderName, type Logger } from './log/index.ts';
+import type { Logger } from './log/index.ts';
 import type { NfsExport } from './nfs/backend.ts';
 import type { SmbExport } from './smb/server.ts';
 import { reshareLanes } from './source/lanes.ts';
@@ -9,6 +9,7 @@ import { Source } from './source/source.ts';
 import type { WarmMetadata } from './state/warm-metadata.ts';
 import { Identity } from './tree/identity.ts';
 import { Tree } from './tree/tree.ts';
+import { Trouble } from './trouble.ts';
 
 /** How often an export that was taken out is looked at for requests that still run, and how long at most, in ms. */
 const retireInterval = 500;
@@ -18,6 +19,7 @@ interface ServedExport {
   readonly config: ExportConfig;
   readonly source: Source;
   readonly tree: Tree;
+  readonly trouble: Trouble;
   readonly watched: WatchedSource;
 }
 
@@ -30,7 +32,7 @@ export interface ExportSetOptions {
 }
 
 /** What the metrics tell of an export. */
-const watch = (source: Source, tree: Tree): WatchedSource => ({
+const watch = (source: Source, tree: Tree, trouble: Trouble): WatchedSource => ({
   lanes: source.lanes,
   get state() {
     return source.state;
@@ -40,6 +42,9 @@ const watch = (source: Source, tree: Tree): WatchedSource => ({
   },
   get quarantined() {
     return source.quarantined;
+  },
+  get quarantine() {
+    return trouble.quarantine;
   },
   get waiting() {
     return tree.waiting;
@@ -109,13 +114,15 @@ export class ExportSet {
   }
 
   state(): AdminState['exports'] {
-    return this.#served.map(({ config, source, tree }) => ({
+    return this.#served.map(({ config, source, tree, trouble }) => ({
       name: config.name,
       path: config.path,
       state: source.state,
       reason: source.reason,
       epoch: source.epoch,
       nodes: tree.size,
+      quarantine: trouble.quarantine,
+      waits: trouble.waits,
     }));
   }
 
@@ -150,11 +157,6 @@ export class ExportSet {
       if (state === 'live') log.info(line, 'source is live');
       else log.warn(line, `source is ${state}`);
     });
-    source.onTrouble(({ path, aspect, released, strikes, coolDown }) => {
-      const line = { export: config.name, path: renderName(path), aspect, strikes };
-      if (released) log.info(line, 'answers again: out of quarantine');
-      else log.warn({ ...line, coolDownSeconds: coolDown / 1000 }, 'missed its deadline: in quarantine');
-    });
     const tree = new Tree({
       identity: new Identity(this.#seed, config.name),
       source,
@@ -162,12 +164,13 @@ export class ExportSet {
       times: config.expectFuse ? config.times : 'source',
       failAfter: config.failAfter,
     });
+    const trouble = new Trouble(config.name, source, tree, log);
     this.#warm?.resume(config.name, tree);
     await source.start();
     if (source.state !== 'live') {
       log.warn({ export: config.name, path: config.path, reason: source.reason }, 'waiting for the source');
     }
-    return { config, source, tree, watched: watch(source, tree) };
+    return { config, source, tree, trouble, watched: watch(source, tree, trouble) };
   }
 
   /** Nobody can ask for anything new; what was asked for comes to an end by itself, at the latest at its deadline. */

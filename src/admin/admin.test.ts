@@ -6,7 +6,25 @@ import { Metrics, startAdmin, type AdminServer, type AdminState, type WatchedSou
 
 const live: AdminState = {
   ready: true,
-  exports: [{ name: 'dfs', path: '/mnt/<dfs>', state: 'live', reason: '', epoch: 1, nodes: 3 }],
+  exports: [
+    {
+      name: 'dfs',
+      path: '/mnt/<dfs>',
+      state: 'live',
+      reason: '',
+      epoch: 1,
+      nodes: 3,
+      quarantine: [],
+      waits: [],
+    },
+  ],
+};
+const hung = {
+  path: '/a/<b>.mkv',
+  aspect: 'content',
+  strikes: 2,
+  retrySeconds: 17,
+  clients: ['10.0.0.7', '10.0.0.8'],
 };
 
 let server: AdminServer | undefined;
@@ -58,6 +76,7 @@ describe('Metrics', () => {
       epoch: 1,
       lanes: { data: { limit: 32, inFlight: 5, hung: 1, waiting: 7 } },
       quarantined: 2,
+      quarantine: [hung],
       waiting: 3,
     };
     metrics.watchSource('dfs', source);
@@ -71,6 +90,9 @@ describe('Metrics', () => {
     expect(text).toContain('holdfast_lane_limit{export="dfs",lane="data"} 32');
     expect(text).toContain('holdfast_source_quarantined{export="dfs"} 2');
     expect(text).toContain('holdfast_source_waiting{export="dfs"} 3');
+    expect(text).toContain(
+      'holdfast_source_quarantine_clients{export="dfs",path="/a/<b>.mkv",aspect="content"} 2',
+    );
   });
 
   it('counts connections', async () => {
@@ -105,6 +127,16 @@ describe('admin server', () => {
     const page = await (await get('/')).text();
     expect(page).toContain('/mnt/&lt;dfs&gt;');
     expect(page).not.toContain('<dfs>');
+  });
+
+  it('shows what does not answer and who waits for it', async () => {
+    const waits = [{ path: '', requests: 3, clients: ['10.0.0.9'], seconds: 12 }];
+    const troubled = { ...live, exports: [{ ...live.exports[0]!, quarantine: [hung], waits }] };
+    const { get } = await start(() => troubled);
+    expect(await (await get('/readyz')).json()).toEqual(troubled);
+    const page = await (await get('/')).text();
+    for (const cell of ['/a/&lt;b&gt;.mkv', '17 s', '10.0.0.7, 10.0.0.8', '12 s', '10.0.0.9', 'content'])
+      expect(page).toContain(`<td>${cell}</td>`);
   });
 
   it('is not ready when the gateway is not, and alive all the same', async () => {

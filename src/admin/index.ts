@@ -8,4 +8,4 @@ export {
   type WatchedSource,
 } from './metrics.ts';
 export { startAdmin, type AdminOptions, type AdminServer } from './server.ts';
-export type { AdminState, ExportState } from './state.ts';
+export type { AdminState, ExportState, TroubleEntry, WaitEntry } from './state.ts';

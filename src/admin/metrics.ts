@@ -2,8 +2,10 @@
  * Everything that is counted, and the only place that knows prom-client.
  *
  * A request costs a few additions to numbers of its own meter; prom-client's tables are filled when somebody asks.
- * No path and no client is ever a label: their number is not bounded.
+ * No client is ever a label, and no path but those of the few objects that went into quarantine last: their number is not
+ * bounded.
  */
+import type { TroubleEntry } from './state.ts';
 import { collectDefaultMetrics, Gauge, Registry, type Metric } from 'prom-client';
 
 export type Protocol = 'nfs' | 'mount' | 'portmap' | 'smb';
@@ -80,6 +82,8 @@ export interface WatchedSource {
   readonly lanes: Readonly<Record<string, LaneUse>>;
   /** Objects that missed their deadline and are left alone for a while. */
   readonly quarantined: number;
+  /** The latest of them, a bounded number. */
+  readonly quarantine: readonly TroubleEntry[];
   /** Requests that wait for a source that is away. */
   readonly waiting: number;
 }
@@ -260,6 +264,17 @@ export class Metrics {
       'gauge',
       'Objects of an export that missed their deadline and are left alone for a while.',
       ofEach(({ quarantined }, name) => [{ labels: { export: name }, value: quarantined }]),
+    );
+    this.#add(
+      'holdfast_source_quarantine_clients',
+      'gauge',
+      'Clients that waited for an object in quarantine; the 20 latest objects of each export.',
+      ofEach(({ quarantine }, name) =>
+        quarantine.map(({ path, aspect, clients }) => ({
+          labels: { export: name, path, aspect },
+          value: clients.length,
+        })),
+      ),
     );
     this.#add(
       'holdfast_source_waiting',

@@ -1,5 +1,5 @@
 /** The page that a person sees at `/`. Plain HTML, no script, nothing from elsewhere. */
-import type { AdminState } from './state.ts';
+import type { AdminState, ExportState } from './state.ts';
 
 const entities: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -20,6 +20,41 @@ const style = `
   th, td { text-align: left; padding: 0.4rem 0.8rem 0.4rem 0; border-bottom: 1px solid #8884; vertical-align: top; }
   .live { color: #18794e; } .down, .stuck { color: #cd2b31; font-weight: 600; }
 `;
+
+function table(head: readonly string[], rows: readonly string[]): string {
+  const names = head.map((name) => `<th>${name}</th>`).join('');
+  return `<table>
+      <thead><tr>${names}</tr></thead>
+      <tbody>${rows.join('')}
+      </tbody>
+    </table>`;
+}
+
+const row = (...cells: (string | number)[]) =>
+  `\n        <tr>${cells.map((cell) => `<td>${escape(cell)}</td>`).join('')}</tr>`;
+
+/** What does not answer, and who waits; nothing when all is well. */
+function troubles(exports: readonly ExportState[]): string {
+  const hung = exports.flatMap(({ name, quarantine }) =>
+    quarantine.map(({ path, aspect, strikes, retrySeconds, clients }) =>
+      row(name, path, aspect, strikes, `${retrySeconds} s`, clients.join(', ')),
+    ),
+  );
+  const waits = exports.flatMap(({ name, waits: all }) =>
+    all.map(({ path, seconds, requests, clients }) =>
+      row(name, path || '/', `${seconds} s`, requests, clients.join(', ')),
+    ),
+  );
+  const parts: string[] = [];
+  if (hung.length > 0)
+    parts.push(
+      '<h2>In quarantine</h2>',
+      table(['Export', 'Path', 'What', 'Deadlines missed', 'Tried again in', 'Clients that waited'], hung),
+    );
+  if (waits.length > 0)
+    parts.push('<h2>Waiting</h2>', table(['Export', 'For', 'Since', 'Requests', 'Clients'], waits));
+  return parts.join('\n    ');
+}
 
 export function renderPage(state: AdminState): string {
   const rows = state.exports.map(
@@ -43,11 +78,8 @@ export function renderPage(state: AdminState): string {
   <body>
     <h1>Holdfast</h1>
     <p>${state.ready ? 'Ready.' : 'Not ready.'}</p>
-    <table>
-      <thead><tr><th>Export</th><th>Path</th><th>Source</th><th>Mounts seen</th><th>Objects known</th></tr></thead>
-      <tbody>${rows.join('')}
-      </tbody>
-    </table>
+    ${table(['Export', 'Path', 'Source', 'Mounts seen', 'Objects known'], rows)}
+    ${troubles(state.exports)}
     <p><a href="/metrics">metrics</a> · <a href="/readyz">readyz</a> · <a href="/livez">livez</a></p>
   </body>
 </html>

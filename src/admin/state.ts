@@ -1,5 +1,27 @@
 import type { SourceState } from './metrics.ts';
 
+/** An object that missed its deadline while the source answered others. */
+export interface TroubleEntry {
+  readonly path: string;
+  /** What did not answer: content, attributes or a listing. */
+  readonly aspect: string;
+  /** Deadlines missed in a row. */
+  readonly strikes: number;
+  /** Until one request may try again. */
+  readonly retrySeconds: number;
+  /** Addresses of those who waited for it. */
+  readonly clients: readonly string[];
+}
+
+/** What requests are waiting for. */
+export interface WaitEntry {
+  readonly path: string;
+  readonly requests: number;
+  readonly clients: readonly string[];
+  /** Since the first of them. */
+  readonly seconds: number;
+}
+
 export interface ExportState {
   readonly name: string;
   readonly path: string;
@@ -11,6 +33,10 @@ export interface ExportState {
   readonly epoch: number;
   /** Objects that the tree knows now. */
   readonly nodes: number;
+  /** The latest ones; a path is text that cannot break a line. */
+  readonly quarantine: readonly TroubleEntry[];
+  /** The longest ones. */
+  readonly waits: readonly WaitEntry[];
 }
 
 /** What health checks and the page tell. */

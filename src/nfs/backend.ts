@@ -21,7 +21,7 @@ import {
 import type { Attributes } from '../tree/attributes.ts';
 import { TreeError } from '../tree/errors.ts';
 import { handleVersion } from '../tree/handle.ts';
-import { andThen, hold, isDown, type HoldTerms } from '../tree/hold.ts';
+import { andThen, hold, isDown, type HoldTerms, type Subject } from '../tree/hold.ts';
 import { ListingView } from '../tree/listing-view.ts';
 import { nameFault, nameMax, pathParts } from '../tree/names.ts';
 import type { TreeNode } from '../tree/node.ts';
@@ -57,13 +57,14 @@ const holdTime = 20_000;
 const terms: HoldTerms<CallContext> = {
   timeoutMs: holdTime,
   translate: toNfsError,
+  client: ({ peer }) => peer.address,
   onWait: (call) => {
     call.onRetransmission = comeAgain;
   },
 };
 
-function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awaitable<T> {
-  return hold(tree, call, terms, work);
+function answer<T>(tree: Tree, call: CallContext, subject: Subject, work: () => Awaitable<T>): Awaitable<T> {
+  return hold(tree, call, terms, subject, work);
 }
 
 export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
@@ -99,7 +100,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     const entry = handle[0] === handleVersion ? this.#byTag.get(handle.toString('latin1', 2, 8)) : undefined;
     if (!entry) throw new NfsError(NfsStatus.BADHANDLE);
     if (!this.#allowed(entry, call.peer)) throw new NfsError(NfsStatus.ACCES);
-    return answer(entry.tree, call, () => entry.tree.resolve(handle));
+    return answer(entry.tree, call, { node: undefined }, () => entry.tree.resolve(handle));
   }
 
   handle(node: TreeNode): Buffer {
@@ -112,14 +113,14 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
 
   getAttributes(node: TreeNode, call: CallContext): Awaitable<FileAttributes> {
     const { tree } = this.#of(node);
-    return answer(tree, call, () =>
+    return answer(tree, call, { node }, () =>
       andThen(tree.attributes(node), (attributes) => fileAttributes(node, attributes)),
     );
   }
 
   access(node: TreeNode, wanted: number, call: CallContext): Awaitable<number> {
     const { tree, squash } = this.#of(node);
-    return answer(tree, call, () =>
+    return answer(tree, call, { node }, () =>
       // What a client asks before it lists: the times it hears now are then those of the listing.
       andThen(tree.attributes(node, true), (attributes) => wanted & accessBits(attributes, call, squash)),
     );
@@ -127,7 +128,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
 
   lookup(directory: TreeNode, name: ByteString, call: CallContext): Awaitable<TreeNode> {
     const { tree, squash } = this.#of(directory);
-    return answer(tree, call, () =>
+    return answer(tree, call, { node: directory, name }, () =>
       this.#permitted(
         directory,
         tree,
@@ -143,12 +144,12 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
 
   readlink(node: TreeNode, call: CallContext): Awaitable<ByteString> {
     const { tree } = this.#of(node);
-    return answer(tree, call, () => tree.readlink(node));
+    return answer(tree, call, { node }, () => tree.readlink(node));
   }
 
   read(node: TreeNode, offset: number, target: Buffer, call: CallContext): Awaitable<ReadResult> {
     const { tree, squash } = this.#of(node);
-    return answer(tree, call, () =>
+    return answer(tree, call, { node }, () =>
       this.#permitted(
         node,
         tree,
@@ -160,7 +161,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
 
   list(directory: TreeNode, call: CallContext): Awaitable<DirectoryListing<TreeNode>> {
     const { tree, squash } = this.#of(directory);
-    return answer(tree, call, () =>
+    return answer(tree, call, { node: directory }, () =>
       this.#permitted(
         directory,
         tree,
@@ -172,7 +173,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
 
   fsStat(node: TreeNode, call: CallContext): Awaitable<FsStat> {
     const { tree } = this.#of(node);
-    return answer(tree, call, async () => {
+    return answer(tree, call, { node }, async () => {
       const space = await tree.space();
       return { ...space, availableFiles: space.freeFiles, invariantSeconds: 0 };
     });

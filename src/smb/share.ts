@@ -15,7 +15,7 @@ import {
 } from '@tsmb2/server';
 import type { Attributes } from '../tree/attributes.ts';
 import { TreeError } from '../tree/errors.ts';
-import { andThen, hold, type HoldTerms } from '../tree/hold.ts';
+import { andThen, hold, type HoldTerms, type Subject } from '../tree/hold.ts';
 import type { Time } from '../tree/identity.ts';
 import { nameFault } from '../tree/names.ts';
 import { ListingView } from '../tree/listing-view.ts';
@@ -68,10 +68,14 @@ function nodeAttributes(node: TreeNode, attributes: Attributes): NodeAttributes 
 }
 
 /** An interim reply tells the client that its request lives; it waits as long as the client does. */
-const terms: HoldTerms<CallContext> = { timeoutMs: Infinity, translate: toStatusError };
+const terms: HoldTerms<CallContext> = {
+  timeoutMs: Infinity,
+  translate: toStatusError,
+  client: ({ caller }) => caller.address,
+};
 
-function answer<T>(tree: Tree, call: CallContext, work: () => Awaitable<T>): Awaitable<T> {
-  return hold(tree, call, terms, work);
+function answer<T>(tree: Tree, call: CallContext, subject: Subject, work: () => Awaitable<T>): Awaitable<T> {
+  return hold(tree, call, terms, subject, work);
 }
 
 export class TreeShare implements ShareBackend<TreeNode> {
@@ -102,7 +106,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
   ): Awaitable<TreeNode | undefined> {
     const exact = bytesOf(name);
     if (exact === undefined || nameFault(exact)) return undefined;
-    return answer(this.#tree, call, async () => {
+    return answer(this.#tree, call, { node: directory, name: exact }, async () => {
       try {
         return await this.#tree.lookup(directory, exact);
       } catch (error) {
@@ -132,7 +136,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
   }
 
   attributes(node: TreeNode, call: CallContext): Awaitable<NodeAttributes> {
-    return answer(this.#tree, call, () =>
+    return answer(this.#tree, call, { node }, () =>
       andThen(this.#tree.attributes(node), (attributes) => nodeAttributes(node, attributes)),
     );
   }
@@ -142,7 +146,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
   }
 
   list(directory: TreeNode, call: CallContext): Awaitable<DirectoryListing<TreeNode>> {
-    return answer(this.#tree, call, () =>
+    return answer(this.#tree, call, { node: directory }, () =>
       andThen(this.#tree.list(directory), (snapshot) => new Listing(this.#tree, snapshot)),
     );
   }
@@ -152,17 +156,17 @@ export class TreeShare implements ShareBackend<TreeNode> {
     return {
       node,
       read: (offset, target, call) =>
-        answer(tree, call, async () => (await tree.read(node, offset, target)).length),
+        answer(tree, call, { node }, async () => (await tree.read(node, offset, target)).length),
       close: tree.pin(node),
     };
   }
 
   readlink(node: TreeNode, call: CallContext): Awaitable<string> {
-    return answer(this.#tree, call, async () => textOf(await this.#tree.readlink(node)));
+    return answer(this.#tree, call, { node }, async () => textOf(await this.#tree.readlink(node)));
   }
 
   space(call: CallContext): Awaitable<VolumeSpace> {
-    return answer(this.#tree, call, () => this.#tree.space());
+    return answer(this.#tree, call, { node: this.root }, () => this.#tree.space());
   }
 
   watch(

@@ -7,10 +7,20 @@ import { TreeError } from './errors.ts';
 import { SourceLimits } from './limits.ts';
 
 interface Case {
+  readonly aspect: Aspect;
+  readonly path: string;
   strikes: number;
   /** performance.now() from which one call may try. */
   until: number;
   probing: boolean;
+}
+
+export interface QuarantineCase {
+  readonly path: string;
+  readonly aspect: Aspect;
+  readonly strikes: number;
+  /** Milliseconds until one call may try again; 0 when it may now, or does. */
+  readonly retryIn: number;
 }
 
 export interface QuarantineEvent {
@@ -36,6 +46,17 @@ export class Quarantine {
 
   get size(): number {
     return this.#cases.size;
+  }
+
+  /** Those that went in last, at most `most`. */
+  latest(most: number): QuarantineCase[] {
+    const now = performance.now();
+    return [...this.#cases.values()].slice(0, most).map(({ path, aspect, strikes, until }) => ({
+      path,
+      aspect,
+      strikes,
+      retryIn: Math.max(0, until - now),
+    }));
   }
 
   /** Throws `timeout` for an object in its cool-down. */
@@ -66,7 +87,7 @@ export class Quarantine {
     if (found && !found.probing) return;
     const strikes = (found?.strikes ?? 0) + 1;
     const coolDown = Math.min(SourceLimits.coolDownMax, SourceLimits.coolDown * 2 ** (strikes - 1));
-    this.#cases.set(key, { strikes, until: performance.now() + coolDown, probing: false });
+    this.#cases.set(key, { aspect, path, strikes, until: performance.now() + coolDown, probing: false });
     this.#onEvent({ path, aspect, released: false, strikes, coolDown });
   }
 

@@ -6,10 +6,10 @@ import { FilePool } from './files.ts';
 import { KeyedGate } from './gate.ts';
 import { createLanes, type Lanes } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
-import { Quarantine, type Aspect, type QuarantineEvent } from './quarantine.ts';
+import { Quarantine, type Aspect, type QuarantineCase, type QuarantineEvent } from './quarantine.ts';
 import { SourceWatch, type SourceState } from './watch.ts';
 
-export type { QuarantineEvent } from './quarantine.ts';
+export type { QuarantineCase, QuarantineEvent } from './quarantine.ts';
 export type { SourceState } from './watch.ts';
 
 export type Kind = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character' | 'unknown';
@@ -114,6 +114,11 @@ export class Source {
   /** Objects in quarantine now. */
   get quarantined(): number {
     return this.#quarantine.size;
+  }
+
+  /** Those that went into quarantine last, at most `most`. */
+  quarantine(most: number): QuarantineCase[] {
+    return this.#quarantine.latest(most);
   }
 
   /** Finds the canonical place of the path, looks at it once, and goes on watching it. Never rejects. */

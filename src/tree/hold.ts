@@ -1,6 +1,9 @@
 /** How a protocol adapter asks the tree: at once where it can, with patience while the source is away, in its own words. */
 import { TreeError } from './errors.ts';
+import type { ByteString } from './names.ts';
+import type { TreeNode } from './node.ts';
 import type { Awaitable, Tree } from './tree.ts';
+import type { Waiter } from './waiters.ts';
 
 /** What the protocol package gives with each request; the signal is made on first use. */
 interface Abortable {
@@ -12,8 +15,17 @@ export interface HoldTerms<C extends Abortable> {
   readonly timeoutMs: number;
   /** The error of the protocol for one of the tree; what is not a tree error is a bug and stays as it is. */
   readonly translate: (error: unknown) => unknown;
+  /** Address of the client that asks. */
+  readonly client: (call: C) => string;
   /** Told of every request that is not answered at once. */
   readonly onWait?: (call: C) => void;
+}
+
+/** What a request is about, for those who want to know who waits for what. */
+export interface Subject {
+  readonly node: TreeNode | undefined;
+  /** Of an entry in it that is looked up. */
+  readonly name?: ByteString | undefined;
 }
 
 export const isDown = (error: unknown): boolean => error instanceof TreeError && error.code === 'down';
@@ -27,31 +39,57 @@ export function hold<T, C extends Abortable>(
   tree: Tree,
   call: C,
   terms: HoldTerms<C>,
+  subject: Subject,
   work: () => Awaitable<T>,
 ): Awaitable<T> {
   let result: Awaitable<T>;
   try {
     result = work();
+    if (!(result instanceof Promise)) return result;
   } catch (error) {
-    terms.onWait?.(call);
-    return waitOrFail(tree, call, terms, work, error);
+    result = Promise.reject(error instanceof Error ? error : new Error(String(error)));
   }
-  if (!(result instanceof Promise)) return result;
   terms.onWait?.(call);
-  return result.catch((error: unknown) => waitOrFail(tree, call, terms, work, error));
+  return settle(tree, call, terms, subject, work, result);
 }
 
-async function waitOrFail<T, C extends Abortable>(
+async function settle<T, C extends Abortable>(
   tree: Tree,
   call: C,
   terms: HoldTerms<C>,
+  subject: Subject,
   work: () => Awaitable<T>,
-  error: unknown,
+  result: Promise<T>,
 ): Promise<T> {
+  const request = new HeldRequest(call, terms, subject);
+  tree.waiters.add(request);
   try {
-    if (!isDown(error)) throw error;
-    return await tree.resume(work, error, terms.timeoutMs, call.signal);
-  } catch (failure) {
-    throw terms.translate(failure);
+    return await result;
+  } catch (error) {
+    if (!isDown(error)) throw terms.translate(error);
+    return await tree.resume(work, error, terms.timeoutMs, call.signal).catch((failure: unknown) => {
+      throw terms.translate(failure);
+    });
+  } finally {
+    tree.waiters.delete(request);
+  }
+}
+
+class HeldRequest<C extends Abortable> implements Waiter {
+  readonly since = performance.now();
+  readonly node: TreeNode | undefined;
+  readonly name: ByteString | undefined;
+  readonly #call: C;
+  readonly #terms: HoldTerms<C>;
+
+  constructor(call: C, terms: HoldTerms<C>, { node, name }: Subject) {
+    this.#call = call;
+    this.#terms = terms;
+    this.node = node;
+    this.name = name;
+  }
+
+  get client(): string {
+    return this.#terms.client(this.#call);
   }
 }

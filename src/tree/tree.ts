@@ -18,6 +18,7 @@ import { Outage } from './outage.ts';
 import { withPatience } from './patience.ts';
 import { Registry } from './registry.ts';
 import type { Snapshot } from './snapshot.ts';
+import { Waiters } from './waiters.ts';
 import { resumeWarm, warmLines } from './warm.ts';
 
 export type Awaitable<T> = T | Promise<T>;
@@ -58,6 +59,8 @@ export class Tree {
   readonly identity: Identity;
   readonly source: TreeSource;
   readonly times: TimesPolicy;
+  /** Requests that are being answered. */
+  readonly waiters = new Waiters();
   readonly #registry: Registry;
   readonly #listings: Listings;
   readonly #negatives = new LRUCache<ByteString, true>({

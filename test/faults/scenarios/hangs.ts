@@ -1,5 +1,6 @@
 /** What is asked of the FUSE daemon is not answered: for one file, one name, one folder, or the whole mount. */
 import { contentSeed, MIB, releasePath } from '../../kit/fuse.ts';
+import { GUEST_ADDRESS } from '../../kit/uml.ts';
 import { video, type Lab } from '../lab.ts';
 import { prompt, unharmed, type Scenario, type Stage } from '../scenario.ts';
 import { last } from '../time.ts';
@@ -39,6 +40,11 @@ async function oneFile(stage: Stage): Promise<void> {
   prompt(unfelt, ...others);
   const wrong = seen.errors.filter(({ call, error }) => call !== 'read' || error !== 'EIO');
   if (wrong.length > 0 || stage.extent === 'slice') unharmed(seen);
+  else {
+    const told = await lab.gateway.whenLogged(({ msg }) => msg === 'missed its deadline: in quarantine');
+    if (told['path'] !== path || !(told['clients'] as string[]).includes(GUEST_ADDRESS))
+      throw new Error(`the log does not say who waits for what: ${JSON.stringify(told)}`);
+  }
   if (seen.wrongAt >= 0 || seen.bytes < video.size)
     throw new Error('the healed file was not read to its end');
   const first = seen.errors[0];

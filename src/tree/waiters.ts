@@ -1,0 +1,72 @@
+/** Requests that the tree has not answered yet: who waits for what, and since when. */
+import type { ByteString } from './names.ts';
+import type { TreeNode } from './node.ts';
+
+export interface Waiter {
+  /** performance.now(). */
+  readonly since: number;
+  /** Undefined as long as it is not known what a handle stands for. */
+  readonly node: Pick<TreeNode, 'path'> | undefined;
+  /** Of the entry that is looked up in `node`; undefined when `node` itself is meant. */
+  readonly name: ByteString | undefined;
+  /** Address of the client. */
+  readonly client: string;
+}
+
+/** What several requests wait for. */
+export interface Wait {
+  readonly path: ByteString;
+  readonly requests: number;
+  /** Addresses, each once. */
+  readonly clients: readonly string[];
+  /** How long the first of them has waited, in ms. */
+  readonly ms: number;
+}
+
+/** Enough to see who is concerned. */
+const mostClients = 16;
+
+export class Waiters {
+  /** In order of arrival. */
+  readonly #all = new Set<Waiter>();
+
+  add(waiter: Waiter): void {
+    this.#all.add(waiter);
+  }
+
+  delete(waiter: Waiter): void {
+    this.#all.delete(waiter);
+  }
+
+  /** Those who wait for the object at this path. */
+  for(path: ByteString): Wait | undefined {
+    return this.#summed((at) => at === path).get(path);
+  }
+
+  /** What has been waited for since `ms` at least; the longest waits first, at most `most` of them. */
+  longest(ms: number, most: number): Wait[] {
+    const before = performance.now() - ms;
+    return [...this.#summed((_, { since }) => since <= before).values()].slice(0, most);
+  }
+
+  #summed(wanted: (path: ByteString, waiter: Waiter) => boolean): Map<ByteString, Wait> {
+    const now = performance.now();
+    const waits = new Map<
+      ByteString,
+      { path: ByteString; requests: number; clients: string[]; ms: number }
+    >();
+    for (const waiter of this.#all) {
+      const path = pathOf(waiter);
+      if (path === undefined || !wanted(path, waiter)) continue;
+      const wait = waits.get(path) ?? { path, requests: 0, clients: [], ms: now - waiter.since };
+      waits.set(path, wait);
+      wait.requests += 1;
+      const { client } = waiter;
+      if (wait.clients.length < mostClients && !wait.clients.includes(client)) wait.clients.push(client);
+    }
+    return waits;
+  }
+}
+
+const pathOf = ({ node, name }: Waiter): ByteString | undefined =>
+  node && (name === undefined ? node.path : `${node.path}/${name}`);

@@ -1,0 +1,70 @@
+/** What of an export does not answer, and which clients wait for it: for the log, the metrics and the page. */
+import type { TroubleEntry, WaitEntry } from './admin/index.ts';
+import { renderName, type Logger } from './log/index.ts';
+import type { QuarantineCase, Source } from './source/source.ts';
+import type { Wait } from './tree/waiters.ts';
+import type { Tree } from './tree/tree.ts';
+
+/** Entries shown of each kind, and how long a request waits before it is worth showing, in ms. */
+const most = 20;
+const notable = 2_000;
+
+const seconds = (ms: number) => Math.round(ms / 1000);
+const waitOf = (wait: Wait | undefined) => ({ requests: wait?.requests ?? 0, clients: wait?.clients ?? [] });
+
+type TroubledSource = Pick<Source, 'onTrouble' | 'onState' | 'quarantined' | 'quarantine'>;
+
+export class Trouble {
+  readonly #source: TroubledSource;
+  readonly #tree: Pick<Tree, 'waiters'>;
+  /** Those who waited when it last missed its deadline. */
+  readonly #waited = new Map<string, readonly string[]>();
+
+  constructor(exportName: string, source: TroubledSource, tree: Pick<Tree, 'waiters'>, log: Logger) {
+    this.#source = source;
+    this.#tree = tree;
+    source.onTrouble(({ path, aspect, released, strikes, coolDown }) => {
+      const line = { export: exportName, path: renderName(path), aspect, strikes };
+      const key = keyOf({ path, aspect });
+      if (released) {
+        this.#waited.delete(key);
+        log.info(line, 'answers again: out of quarantine');
+        return;
+      }
+      const { requests, clients } = waitOf(tree.waiters.for(path));
+      this.#waited.set(key, clients);
+      log.warn(
+        { ...line, waiting: requests, clients, coolDownSeconds: coolDown / 1000 },
+        'missed its deadline: in quarantine',
+      );
+    });
+    source.onState(() => this.#forget());
+  }
+
+  /** What is in quarantine, the latest first. */
+  get quarantine(): TroubleEntry[] {
+    return this.#source.quarantine(most).map((one) => ({
+      path: renderName(one.path),
+      aspect: one.aspect,
+      strikes: one.strikes,
+      retrySeconds: seconds(one.retryIn),
+      clients: this.#waited.get(keyOf(one)) ?? [],
+    }));
+  }
+
+  /** What clients have been waiting for, the longest first. */
+  get waits(): WaitEntry[] {
+    return this.#tree.waiters.longest(notable, most).map((wait) => ({
+      path: renderName(wait.path),
+      seconds: seconds(wait.ms),
+      ...waitOf(wait),
+    }));
+  }
+
+  /** Another mount begins without any: nobody says of each that it is out. */
+  #forget(): void {
+    if (this.#source.quarantined === 0) this.#waited.clear();
+  }
+}
+
+const keyOf = ({ path, aspect }: Pick<QuarantineCase, 'path' | 'aspect'>) => `${aspect} ${path}`;
