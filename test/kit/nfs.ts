@@ -6,7 +6,7 @@ import { readShape } from '../../protocols/nfs-rpc/src/nfs3/read.ts';
 import { readdirplusShape } from '../../protocols/nfs-rpc/src/nfs3/readdirplus.ts';
 import { mountResult, directoryPath } from '../../protocols/nfs-rpc/src/mount/wire.ts';
 import { RpcClient } from '../../protocols/nfs-rpc/src/rpc/client.ts';
-import { unionWithDefault, type Codec } from '../../protocols/nfs-rpc/src/xdr/codec.ts';
+import { nothing, unionWithDefault, type Codec } from '../../protocols/nfs-rpc/src/xdr/codec.ts';
 
 interface Shape<A, R, F> {
   readonly name: string;
@@ -43,6 +43,16 @@ export class NfsClient {
   close(): void {
     this.#nfs.close();
     this.#mount.close();
+  }
+
+  /** As a client that is switched off. */
+  destroy(): void {
+    this.#nfs.destroy();
+    this.#mount.destroy();
+  }
+
+  async null(): Promise<void> {
+    await this.#nfs.call(0, nothing, {}, nothing);
   }
 
   async mount(path: string): Promise<Buffer> {

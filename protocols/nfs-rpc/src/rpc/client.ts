@@ -106,6 +106,11 @@ export class RpcClient {
     this.#socket.end();
   }
 
+  /** Hangs up without a farewell: nobody waits for the answers. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
   #settle(xid: number): Pending | undefined {
     const pending = this.#pending.get(xid);
     this.#pending.delete(xid);

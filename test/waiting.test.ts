@@ -1,0 +1,115 @@
+/** Hundreds of requests of both protocols that wait for a source that is away: what does not need it goes on meanwhile. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { RawClient } from '../protocols/smb2/src/testing/raw-client.ts';
+import { HEADER_SIZE } from '../protocols/smb2/src/wire/constants.ts';
+import { createResponse } from '../protocols/smb2/src/wire/create.ts';
+import { readRequest } from '../protocols/smb2/src/wire/io.ts';
+import { emptyBody } from '../protocols/smb2/src/wire/session.ts';
+import { Status } from '../protocols/smb2/src/wire/status.ts';
+import { contentSeed, firstDifference, FuseTree, releasePath } from './kit/fuse.ts';
+import { Gateway } from './kit/gateway.ts';
+import { NfsClient } from './kit/nfs.ts';
+
+const [CREATE, READ, CANCEL, ECHO] = [5, 8, 12, 13];
+const empty = emptyBody.toBuffer({});
+const each = 250;
+const cancelled = 50;
+const film = releasePath(1, 'video.mkv');
+
+const cleanUp: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const step of cleanUp.splice(0).reverse()) await step();
+});
+
+async function start() {
+  const fuse = await FuseTree.start({ releases: 10 });
+  cleanUp.push(() => fuse.dispose());
+  const listen = ['--nfs', '127.0.0.1:0', '--smb', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
+  const gateway = await Gateway.start({
+    args: ['serve', fuse.mountpoint, '--name', 'dfs', ...listen],
+    protocols: ['nfs', 'smb', 'admin'],
+  });
+  cleanUp.push(() => gateway.kill());
+  const nfs = await NfsClient.connect(gateway.port('nfs'));
+  cleanUp.push(() => nfs.destroy());
+  const smb = await RawClient.connect(gateway.port('smb'));
+  cleanUp.push(() => smb.close());
+  await smb.enter('dfs');
+  return { fuse, gateway, nfs, smb };
+}
+
+async function openFilm(smb: RawClient) {
+  const reply = await smb.request(CREATE, smb.createBody(film.slice(1).replaceAll('/', '\\')));
+  expect(reply?.status).toBe(Status.SUCCESS);
+  return createResponse.decode(reply!.packet, HEADER_SIZE).fileId;
+}
+
+function readMessage(smb: RawClient, fileId: { persistent: bigint; volatile: bigint }, offset: number) {
+  const rest = { padding: 80, flags: 0, minimumCount: 0, channel: 0, remainingBytes: 0 };
+  const body = readRequest.toBuffer(
+    { ...rest, length: 4096, offset, fileId, channelInfoOffset: 0, channelInfoLength: 0 },
+    Buffer.alloc(1),
+  );
+  return smb.message(READ, body);
+}
+
+/** The answer to that message, past what else comes. */
+async function answerTo(smb: RawClient, messageId: number) {
+  for (;;) {
+    const reply = await smb.next();
+    if (!reply) throw new Error('the server hung up');
+    if (reply.messageId === messageId && reply.status !== Status.PENDING) return reply;
+  }
+}
+
+async function waiting(gateway: Gateway): Promise<number> {
+  const metrics = await (await fetch(`http://127.0.0.1:${gateway.port('admin')}/metrics`)).text();
+  return Number(/^holdfast_source_waiting\{export="dfs"\} (\d+)$/m.exec(metrics)?.[1]);
+}
+
+describe('requests that wait for a source that is away', () => {
+  it('delay nothing that does not need it, and are freed by CANCEL and by the loss of the connection', async () => {
+    const { fuse, gateway, nfs, smb } = await start();
+    const root = await nfs.mount('/dfs');
+    const all = await nfs.walk(root, '/__all__');
+    const names = async () => (await nfs.readdirplus(all)).entries.map(({ name }) => name);
+    const listed = await names();
+    const file = await nfs.walk(root, film);
+    const attributes = await nfs.getattr(file);
+    const fileId = await openFilm(smb);
+    await fuse.kill();
+    await gateway.whenLogged(({ msg }) => msg === 'source is down');
+
+    const reads = Array.from({ length: each }, (_, i) => nfs.read(file, i * 8192, 4096));
+    for (const read of reads) read.catch(() => undefined);
+    const first = smb.messageId;
+    for (let i = 0; i < each; i++) smb.sendMessage(readMessage(smb, fileId, i * 8192));
+    await expect.poll(() => waiting(gateway)).toBe(2 * each);
+
+    await nfs.null();
+    expect((await nfs.getattr(root)).attributes.type).toBe(2);
+    expect(await nfs.getattr(file)).toEqual(attributes);
+    expect(await names()).toEqual(listed);
+    const echo = smb.messageId;
+    smb.sendMessage(smb.message(ECHO, empty));
+    expect((await answerTo(smb, echo)).status).toBe(Status.SUCCESS);
+    expect(await waiting(gateway)).toBe(2 * each);
+
+    for (let i = 0; i < cancelled; i++) smb.sendMessage(smb.message(CANCEL, empty, { messageId: first + i }));
+    for (let i = 0; i < cancelled; i++)
+      expect((await answerTo(smb, first + i)).status).toBe(Status.CANCELLED);
+    expect(await waiting(gateway)).toBe(2 * each - cancelled);
+    smb.close();
+    await expect.poll(() => waiting(gateway)).toBe(each);
+    nfs.destroy();
+    await expect.poll(() => waiting(gateway)).toBe(0);
+
+    const later = await NfsClient.connect(gateway.port('nfs'));
+    cleanUp.push(() => later.destroy());
+    const read = later.read(file, 0, 4096);
+    await expect.poll(() => waiting(gateway)).toBe(1);
+    await fuse.mount();
+    expect(firstDifference(contentSeed(film), 0, (await read).data)).toBe(-1);
+    expect(gateway.errors()).toEqual([]);
+  });
+});
