@@ -28,6 +28,8 @@ const nfsStatus: Readonly<Record<TreeErrorCode, NfsStatus>> = {
   busy: NfsStatus.JUKEBOX,
   down: NfsStatus.JUKEBOX,
   again: NfsStatus.JUKEBOX,
+  // Nobody reads it.
+  cancelled: NfsStatus.JUKEBOX,
   // One object that does not answer while the source does: its reader gets an error, nobody else notices.
   timeout: NfsStatus.IO,
 };

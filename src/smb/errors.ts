@@ -28,6 +28,7 @@ const status: Readonly<Record<TreeErrorCode, NtStatus>> = {
   busy: Status.RETRY,
   down: Status.RETRY,
   again: Status.RETRY,
+  cancelled: Status.CANCELLED,
   // EIO at once: one object that does not answer while the source does.
   timeout: Status.UNEXPECTED_IO_ERROR,
 };

@@ -3,6 +3,7 @@
  *
  * - `down`: the source is not there (or cannot be trusted) now; never a statement about the file.
  * - `again`: as `down`, for a read whose buffer may still be written to; it must be made again with another.
+ * - `cancelled`: nobody waits for the answer any more.
  * - `timeout`: this one call missed its deadline while the source answers others.
  * - `busy`: a bound of ours was reached; try again.
  * - `stale`: a healthy source says that an object named by a handle is gone.
@@ -31,6 +32,7 @@ export type TreeErrorCode =
   | 'busy'
   | 'timeout'
   | 'again'
+  | 'cancelled'
   | 'down';
 
 export class TreeError extends Error {

@@ -187,7 +187,7 @@ export class Tree {
 
   /**
    * Does work that has just failed with `down` again as soon as the source is there, for at most `timeoutMs` (Infinity: as
-   * long as it takes), and no longer than somebody waits. Fails as the work did last.
+   * long as it takes), and no longer than somebody waits: then it is `cancelled`. Fails as the work did last.
    */
   async resume<T>(
     work: () => Awaitable<T>,
@@ -210,6 +210,7 @@ export class Tree {
           unsure ? Math.min(rest, TreeLimits.unsureWait) : rest,
           signal,
         );
+        if (outcome === 'abandoned') throw new TreeError('cancelled', undefined, { cause: last });
         const again = outcome === 'live' || (outcome === 'expired' && (unsure || patience < until - now));
         if (!again) break;
       }

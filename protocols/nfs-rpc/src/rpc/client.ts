@@ -106,9 +106,9 @@ export class RpcClient {
     this.#socket.end();
   }
 
-  /** Hangs up without a farewell: nobody waits for the answers. */
+  /** Resets the connection: nobody waits for the answers. */
   destroy(): void {
-    this.#socket.destroy();
+    this.#socket.resetAndDestroy();
   }
 
   #settle(xid: number): Pending | undefined {
