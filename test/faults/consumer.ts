@@ -1,24 +1,12 @@
 /** Builds the guest's consumer program and reads what it reports. */
-import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { within } from './time.ts';
 import type { GuestJob } from '../kit/uml.ts';
+import { compiled } from './compile.ts';
+import { within } from './time.ts';
 
-const source = fileURLToPath(new URL('consumer.c', import.meta.url));
-const cacheFolder = fileURLToPath(new URL('../../node_modules/.cache/holdfast-faults/', import.meta.url));
-
-/** The path of the program for this version of its source, linked statically: the guest has no libraries. */
+/** Linked statically: the guest has no libraries. */
 export function consumerProgram(): string {
-  const recipe = createHash('sha256').update(readFileSync(source)).digest('hex');
-  const target = `${cacheFolder}consumer-${recipe.slice(0, 12)}`;
-  if (existsSync(target)) return target;
-  mkdirSync(cacheFolder, { recursive: true });
-  const staged = `${target}.${String(process.pid)}`;
-  execFileSync('gcc', ['-O2', '-Wall', '-static', '-o', staged, source]);
-  renameSync(staged, target);
-  return target;
+  return compiled(fileURLToPath(new URL('consumer.c', import.meta.url)), ['-static']);
 }
 
 export interface FailedCall {
