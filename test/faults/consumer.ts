@@ -88,9 +88,11 @@ export interface LoopOptions {
 
 export class Consumer {
   readonly seen: Promise<Seen>;
+  readonly #what: string;
   readonly #job: GuestJob;
 
-  constructor(job: GuestJob, record: (seen: Seen) => void) {
+  constructor(what: string, job: GuestJob, record: (seen: Seen) => void) {
+    this.#what = what;
     this.#job = job;
     this.seen = job.result.then(({ code, stdout, stderr }) => {
       const lines = stdout.trimEnd().split('\n');
@@ -105,12 +107,12 @@ export class Consumer {
   }
 
   async marked(name: string, timeoutMs = 60_000): Promise<void> {
-    await within(this.#job.marked(name), timeoutMs, `mark ${name}`);
+    await within(this.#job.marked(name), timeoutMs, `mark ${name} of ${this.#what}`);
   }
 
   /** What it saw; fails if it takes longer. */
   async done(timeoutMs = 60_000): Promise<Seen> {
-    return await within(this.seen, timeoutMs, 'the end of a consumer');
+    return await within(this.seen, timeoutMs, `the end of ${this.#what}`);
   }
 
   kill(): void {

@@ -13,6 +13,8 @@ import {
   type ReadOptions,
   type Seen,
 } from './consumer.ts';
+import type { Place, Server, ServerKind } from './server.ts';
+import { within } from './time.ts';
 
 export type Protocol = 'nfs' | 'smb';
 
@@ -37,6 +39,29 @@ export interface LabOptions {
   readonly mountOptions?: Partial<Record<Protocol, string>>;
 }
 
+const holdfast: ServerKind = {
+  name: 'Holdfast',
+  prepare: () => ({
+    start: ({ mountpoint, protocols, netns }) => {
+      const listen = Object.entries(ports).flatMap(([what, port]) => [`--${what}`, `0.0.0.0:${port}`]);
+      return Gateway.start({
+        args: ['serve', mountpoint, '--name', 'dfs', ...listen],
+        protocols,
+        netns,
+      });
+    },
+    dispose: () => undefined,
+  }),
+};
+
+/** What a lab consists of. */
+interface Parts {
+  readonly protocols: readonly Protocol[];
+  readonly place: Place;
+  readonly fuse: FuseTree;
+  readonly client: KernelClient;
+}
+
 const mountpointOf = (protocol: Protocol) => `/mnt/${protocol}`;
 
 /** Which mount a consumer uses, where there are several. */
@@ -48,27 +73,35 @@ export class Lab {
   /** The one that is meant where none is named. */
   readonly protocol: Protocol;
   readonly #protocols: readonly Protocol[];
+  readonly #place: Place;
   readonly fuse: FuseTree;
   readonly client: KernelClient;
   /** In order of their ends. */
   readonly seen: Seen[] = [];
-  #gateway: Gateway | undefined;
+  /** What consumers wait for before they go on or end. */
+  readonly #flags = new Set<string>();
+  readonly #running = new Set<Consumer>();
+  #gateway: Server | undefined;
   /** The process that serves, once it is another than the gateway's first; the end of the client's network ends it. */
   #successor: number | undefined;
-  #running = 0;
 
-  private constructor(protocols: readonly Protocol[], fuse: FuseTree, client: KernelClient) {
-    this.#protocols = protocols;
-    this.protocol = protocols[0]!;
-    this.fuse = fuse;
-    this.client = client;
+  private constructor(parts: Parts) {
+    this.#protocols = parts.protocols;
+    this.protocol = parts.protocols[0]!;
+    this.#place = parts.place;
+    this.fuse = parts.fuse;
+    this.client = parts.client;
   }
 
   /** Everything up, and mounted in the guest at {@link mountpoint}. */
-  static async start(protocol: Protocol, options: LabOptions = {}): Promise<Lab> {
+  static async start(protocol: Protocol, options: LabOptions = {}, kind = holdfast): Promise<Lab> {
+    const place = kind.prepare();
     const tree = { releases: 40, files: [video, subtitles], latency: { read: 2 }, ...options.tree };
-    const [fuse, client] = await Promise.all([FuseTree.start(tree), KernelClient.start()]);
-    const lab = new Lab([protocol, ...(options.also ?? [])], fuse, client);
+    const [fuse, client] = await Promise.all([
+      FuseTree.start({ ...tree, ...place.tree }),
+      KernelClient.start(),
+    ]);
+    const lab = new Lab({ protocols: [protocol, ...(options.also ?? [])], place, fuse, client });
     try {
       copyFileSync(consumerProgram(), join(client.folder, 'consumer'));
       await lab.serve();
@@ -85,24 +118,16 @@ export class Lab {
     return mountpointOf(this.protocol);
   }
 
-  get gateway(): Gateway {
+  get gateway(): Server {
     if (!this.#gateway) throw new Error('no gateway runs');
     return this.#gateway;
   }
 
   /** Starts a gateway: the first one, or the next with the same configuration. */
   async serve(): Promise<void> {
-    const listen = [
-      '--nfs',
-      `0.0.0.0:${ports.nfs}`,
-      '--smb',
-      `0.0.0.0:${ports.smb}`,
-      '--admin',
-      `0.0.0.0:${ports.admin}`,
-    ];
     this.#successor = undefined;
-    this.#gateway = await Gateway.start({
-      args: ['serve', this.fuse.mountpoint, '--name', 'dfs', ...listen],
+    this.#gateway = await this.#place.start({
+      mountpoint: this.fuse.mountpoint,
       protocols: this.#protocols,
       netns: this.client.netns,
     });
@@ -111,6 +136,7 @@ export class Lab {
   /** Has the gateway start its successor and give it the sockets; resolves when the old process has ended. */
   async takeOver(): Promise<void> {
     const { gateway } = this;
+    if (!(gateway instanceof Gateway)) throw new Error('only Holdfast knows successors');
     const serving = this.#successor ?? gateway.pid;
     process.kill(serving, 'SIGUSR2');
     const line = await gateway.whenLogged(({ pid, successor }) => pid === serving && successor !== undefined);
@@ -135,7 +161,8 @@ export class Lab {
   async #mount(protocol: Protocol, options: string): Promise<void> {
     const { client } = this;
     const mountpoint = mountpointOf(protocol);
-    if (protocol === 'nfs') await client.mountNfs({ port: ports.nfs, export: '/dfs', mountpoint, options });
+    const { nfs = { export: '/dfs' } } = this.#place;
+    if (protocol === 'nfs') await client.mountNfs({ port: ports.nfs, ...nfs, mountpoint, options });
     else await client.mountCifs({ port: ports.smb, share: 'dfs', mountpoint, options });
   }
 
@@ -164,19 +191,34 @@ export class Lab {
     return this.#consume('names', path, options);
   }
 
-  #consume(what: string, path: string, { through = this.protocol, ...options }: Through): Consumer {
+  #consume(
+    what: string,
+    path: string,
+    { through = this.protocol, ...options }: LoopOptions & Through,
+  ): Consumer {
     const words = Object.entries(options).map(([key, value]) => ` ${key}='${String(value)}'`);
-    this.#running += 1;
-    const command = `/host/consumer ${what} '${mountpointOf(through)}${path}'${words.join('')}`;
-    return new Consumer(this.client.spawn(command), (seen) => {
-      this.#running -= 1;
+    for (const flag of [options.loop, options.wait]) if (flag !== undefined) this.#flags.add(flag);
+    const whole = `${mountpointOf(through)}${path}`;
+    const job = this.client.spawn(`/host/consumer ${what} '${whole}'${words.join('')}`);
+    const consumer = new Consumer(`${what} ${whole}`, job, (seen) => {
+      this.#running.delete(consumer);
       this.seen.push(seen);
     });
+    this.#running.add(consumer);
+    return consumer;
   }
 
   /** How many consumers have not come to their end. */
   get running(): number {
-    return this.#running;
+    return this.#running.size;
+  }
+
+  /** Has every consumer come to its end, if it can within `ms`: what they saw explains a failure. */
+  async wrapUp(ms: number): Promise<void> {
+    await this.fuse.heal().catch(() => undefined);
+    for (const flag of this.#flags) this.client.flag(flag);
+    const ends = Promise.allSettled([...this.#running].map(({ seen }) => seen));
+    await within(ends, ms, 'every end').catch(() => undefined);
   }
 
   /** How many READs the client has sent on this mount. */
@@ -230,9 +272,13 @@ export class Lab {
   }
 
   async dispose(): Promise<void> {
-    await this.client.dispose();
-    await this.#gateway?.kill();
-    await this.fuse.dispose();
+    // Whoever is stuck in a request to the FUSE daemon ends with it only.
+    try {
+      await Promise.all([this.#gateway?.kill(), this.fuse.dispose()]);
+    } finally {
+      await this.client.dispose();
+      this.#place.dispose();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,7 +5,7 @@ export interface Row {
   readonly fault: string;
   readonly protocol: string;
   readonly saw: string;
-  /** The longest that one call of a consumer took. */
+  /** The longest that one call of a consumer took; Infinity: one has not come back. */
   readonly longestMs: number | undefined;
 }
 
@@ -18,7 +18,10 @@ export function addRow(row: Row): void {
   if (file !== undefined && file !== '') writeFileSync(file, table());
 }
 
-const seconds = (ms: number | undefined) => (ms === undefined ? '' : `${(ms / 1000).toFixed(1)} s`);
+function seconds(ms: number | undefined): string {
+  if (ms === undefined) return '';
+  return ms === Infinity ? 'no end' : `${(ms / 1000).toFixed(1)} s`;
+}
 
 function table(): string {
   const cells = [

@@ -4,6 +4,8 @@ import { MIB } from '../kit/fuse.ts';
 import type { Seen } from './consumer.ts';
 import { Lab, type LabOptions, type Protocol } from './lab.ts';
 import { addRow, printTable } from './report.ts';
+import type { ServerKind } from './server.ts';
+import { within } from './time.ts';
 
 /** `full` takes as long as the fault does in life, `slice` as long as somebody waits for `npm test`. */
 export type Extent = 'full' | 'slice';
@@ -25,11 +27,18 @@ export interface Scenario {
   /** Runs in the slice as well. */
   readonly slice?: boolean;
   readonly lab?: LabOptions;
+  /** Why only Holdfast can play it. */
+  readonly onlyHoldfast?: string;
   /** Fails when a consumer saw what it should not have. */
   run(stage: Stage): Promise<void>;
 }
 
-const limits: Readonly<Record<Extent, number>> = { full: 15 * 60_000, slice: 120_000 };
+/** Of a scenario, which may wait for what never comes. */
+const limits: Readonly<Record<Extent, number>> = { full: 14 * 60_000, slice: 100_000 };
+/** What a consumer has once its scenario has failed. */
+const wrapUpMs = 15_000;
+/** For what comes before and after a scenario. */
+const around = 60_000;
 
 /** Fails unless nothing that these consumers saw was wrong, missing, double or an error. */
 export function unharmed(...all: readonly Seen[]): void {
@@ -55,68 +64,106 @@ export function prompt(ms: number, ...all: readonly Seen[]): void {
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
+/** The kinds of errors, as far as the consumers have kept them. */
+function kindsOfErrors(seen: readonly Seen[]): string {
+  const kinds = seen.flatMap(({ errors }) =>
+    errors.map(({ call, error, at }) => {
+      if (call === 'count') return `${at} entries listed`;
+      return call === 'end' ? 'wrong length' : `${call} ${error}`;
+    }),
+  );
+  return [...new Set(kinds)].join(', ');
+}
+
 function summary(lab: Lab | undefined, notes: readonly string[], failure: unknown): string {
   const seen = lab?.seen ?? [];
   const readers = seen.filter(({ bytes }) => bytes > 0);
   const listers = seen.filter(({ entriesMax }) => entriesMax >= 0);
   const right = readers.every(({ wrongAt }) => wrongAt < 0);
   const parts: string[] = [];
-  if (failure !== undefined) parts.push(`FAILED: ${(failure as Error).message.split('\n')[0]!}`);
+  if (failure !== undefined) parts.push(`FAILED: ${(failure as Error).message.split(/\n|; /)[0]!}`);
   if (readers.length > 0) {
     const amount = Math.round(sum(readers.map(({ bytes }) => bytes)) / MIB);
     parts.push(`${readers.length} readers, ${amount} MiB${right ? ', every byte right' : ''}`);
   }
   if (listers.length > 0) parts.push(`${sum(listers.map(({ loops }) => loops))} listings`);
   const errors = sum(seen.map(({ errorCount }) => errorCount));
-  parts.push(errors === 0 ? 'no error' : `${errors} errors`, ...notes);
+  parts.push(errors === 0 ? 'no error' : `${errors} errors (${kindsOfErrors(seen)})`, ...notes);
   if (lab && lab.running > 0) parts.push(`${lab.running} consumers still waiting`);
   return parts.join('; ');
 }
 
-async function play(scenario: Scenario, protocol: Protocol, extent: Extent): Promise<void> {
+function longestPause(lab: Lab | undefined): number | undefined {
+  if (lab && lab.running > 0) return Infinity;
+  const longest = Math.max(-1, ...(lab?.seen ?? []).map(({ longestMs }) => longestMs));
+  return longest < 0 ? undefined : longest;
+}
+
+/** Whoever holds on to a mount that was detached is well served by its daemon, and never sees the next. */
+async function isUnread(lab: Lab): Promise<boolean> {
+  const counts = await lab.fuse.counts().catch(() => undefined);
+  return counts !== undefined && counts.read + counts.list === 0;
+}
+
+/** Fails when Holdfast did; a peer only if it could not be put to the fault. */
+async function play(
+  scenario: Scenario,
+  protocol: Protocol,
+  extent: Extent,
+  peer: ServerKind | undefined,
+): Promise<void> {
+  const { fault, onlyHoldfast } = scenario;
+  const who = peer ? `${protocol} (${peer.name})` : protocol;
+  if (peer && onlyHoldfast !== undefined) {
+    addRow({ fault, protocol: who, saw: `cannot: ${onlyHoldfast}`, longestMs: undefined });
+    return;
+  }
   const notes: string[] = [];
   let lab: Lab | undefined;
   let failure: unknown;
   try {
-    lab = await Lab.start(protocol, scenario.lab);
+    lab = await Lab.start(protocol, scenario.lab, peer);
     const pick = <T>(full: T, slice: T) => (extent === 'full' ? full : slice);
-    await scenario.run({ lab, protocol, extent, pick, note: (text) => notes.push(text) });
+    const run = scenario.run({ lab, protocol, extent, pick, note: (text) => notes.push(text) });
+    await within(run, limits[extent], 'the end of the scenario');
     const bugs = lab.gateway.errors();
     if (bugs.length > 0) throw new Error(`the gateway logged an error: ${JSON.stringify(bugs[0])}`);
   } catch (error) {
     failure = error ?? new Error('unknown');
+    await lab?.wrapUp(wrapUpMs);
   }
-  const longest = Math.max(-1, ...(lab?.seen ?? []).map(({ longestMs }) => longestMs));
-  addRow({
-    fault: scenario.fault,
-    protocol,
-    saw: summary(lab, notes, failure),
-    longestMs: longest < 0 ? undefined : longest,
-  });
+  if (lab && (await isUnread(lab))) notes.push('nothing of the tree mounted last was read');
+  addRow({ fault, protocol: who, saw: summary(lab, notes, failure), longestMs: longestPause(lab) });
   const log = failure === undefined ? '' : lab?.logs();
   await lab?.dispose();
-  if (failure !== undefined) {
+  if (failure !== undefined && !(peer && lab)) {
     const { message } = failure as Error;
     throw new Error(`over ${protocol}: ${message}\n${log ?? ''}`, { cause: failure });
   }
 }
 
-/** Makes one test of each scenario, for all protocols beside each other, and the table at the end. */
+/**
+ * Makes one test of each scenario, for all protocols beside each other, and the table at the end. With `peers` they
+ * serve instead of Holdfast, and what they do not stand is a row of the table only.
+ */
 export function playAll(
   scenarios: readonly Scenario[],
   protocols: readonly Protocol[],
   extent: Extent,
+  peers?: Readonly<Record<Protocol, ServerKind>>,
 ): void {
   for (const scenario of scenarios) {
     if (extent === 'slice' && !scenario.slice) continue;
     const wanted = protocols.filter((protocol) => scenario.protocols?.includes(protocol) ?? true);
     if (wanted.length === 0) continue;
     const run = async () => {
-      const outcomes = await Promise.allSettled(wanted.map((protocol) => play(scenario, protocol, extent)));
+      const outcomes = await Promise.allSettled(
+        wanted.map((protocol) => play(scenario, protocol, extent, peers?.[protocol])),
+      );
       const failures = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
       if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('\n\n'));
     };
-    it(`${scenario.fault} (${wanted.join(', ')})`, run, limits[extent]);
+    it(`${scenario.fault} (${wanted.join(', ')})`, run, limits[extent] + around);
   }
   afterAll(printTable);
 }
