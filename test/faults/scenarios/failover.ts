@@ -48,7 +48,11 @@ async function successors(stage: Stage): Promise<void> {
 }
 
 export const failover: readonly Scenario[] = [
-  { fault: 'takeover by a successor under load', run: successors },
+  {
+    fault: 'takeover by a successor under load',
+    onlyHoldfast: 'no successor can be given the sockets',
+    run: successors,
+  },
   {
     fault: 'failover to a second gateway, connections reset',
     slice: true,
