@@ -31,11 +31,15 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: 'faults',
-          include: ['test/faults/**/*.test.ts'],
+          include: ['test/faults/faults.test.ts'],
           fileParallelism: false,
           testTimeout: 900_000,
           hookTimeout: 120_000,
         },
+      },
+      {
+        resolve: { alias },
+        test: { name: 'peers', include: ['test/faults/peers.test.ts'], hookTimeout: 120_000 },
       },
       {
         resolve: { alias },

@@ -7,7 +7,13 @@ import type { Protocol } from './lab.ts';
 
 const all: readonly Protocol[] = ['nfs', 'smb'];
 
-/** Asks a gateway of its own. FAULTS_PROTOCOLS (`nfs`, `smb` or `nfs,smb`) names the wanted ones. */
+/** FAULTS_PROTOCOLS (`nfs`, `smb` or `nfs,smb`) names them. */
+export function wantedProtocols(): Protocol[] {
+  const wanted = (process.env['FAULTS_PROTOCOLS'] ?? all.join()).split(',');
+  return all.filter((protocol) => wanted.includes(protocol));
+}
+
+/** Of the wanted ones those that a gateway of its own says it serves. */
 export async function servedProtocols(): Promise<Protocol[]> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-protocols-'));
   const listen = ['--nfs', '127.0.0.1:0', '--smb', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
@@ -15,11 +21,10 @@ export async function servedProtocols(): Promise<Protocol[]> {
     const args = ['serve', folder, '--no-expect-fuse', ...listen];
     await using gateway = await Gateway.start({ args, protocols: ['admin'] });
     const served = gateway.log.filter(({ msg }) => msg === 'listening').map(({ protocol }) => protocol);
-    const wanted = (process.env['FAULTS_PROTOCOLS'] ?? all.join()).split(',');
     for (const protocol of all) {
       if (!served.includes(protocol)) process.stdout.write(`this build does not serve ${protocol}\n`);
     }
-    return all.filter((protocol) => served.includes(protocol) && wanted.includes(protocol));
+    return wantedProtocols().filter((protocol) => served.includes(protocol));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,0 +1,157 @@
+/** The servers that one would otherwise use: smbd and NFS-Ganesha. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { detachNow, FOLDER_PREFIX } from '../../src/demo/mounts.ts';
+import type { FuseTreeOptions } from '../kit/fuse.ts';
+import { compiled } from './compile.ts';
+import { ports, type Protocol } from './lab.ts';
+import { Peer } from './peer.ts';
+import type { Place, ServerKind, Start } from './server.ts';
+
+interface Program {
+  /** Writes the configuration, and tells how the server is started with it. `state`: where it keeps what it keeps. */
+  readonly command: (state: string, options: Start) => readonly string[];
+  readonly listens: readonly number[];
+  /** Where it serves NFS's MOUNT protocol. */
+  readonly mountPort?: number;
+  readonly tree?: FuseTreeOptions;
+}
+
+/**
+ * A folder with the tree and what the server keeps. Mounts in it reach the mount namespaces of others even where the
+ * machine's own do not: without that a server in such a namespace would not see the tree that is mounted anew. Its
+ * name lets the next run's FUSE tree take away what a killed run left.
+ */
+function makePlace({ command, listens, mountPort, tree = {} }: Program): Place {
+  const folder = mkdtempSync(join(tmpdir(), `${FOLDER_PREFIX}${String(process.pid)}-`));
+  // smbd enters it as nobody.
+  chmodSync(folder, 0o711);
+  const shared = join(folder, 'shared');
+  const mountpoint = join(shared, 'dfs');
+  const state = join(folder, 'state');
+  for (const path of [shared, state]) mkdirSync(path);
+  execFileSync('mount', ['--bind', shared, shared]);
+  execFileSync('mount', ['--make-shared', shared]);
+  mkdirSync(mountpoint);
+  const dispose = () => {
+    detachNow(shared);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  process.once('exit', dispose);
+  return {
+    tree: { ...tree, mountpoint },
+    ...(mountPort === undefined ? {} : { nfs: { export: mountpoint, mountPort } }),
+    start: (options) => Peer.start(command(state, options), options.netns, listens),
+    dispose: () => {
+      process.off('exit', dispose);
+      dispose();
+    },
+  };
+}
+
+/** As in the old set-up: one share, read-only, for guests, and the shim, without which no links are "deleted". */
+function smbdCommand(state: string, { mountpoint }: Start): string[] {
+  const shim = fileURLToPath(new URL('../../bench/shim/nlink.c', import.meta.url));
+  const kinds = [
+    'private dir',
+    'lock directory',
+    'state directory',
+    'cache directory',
+    'pid directory',
+    'ncalrpc dir',
+  ];
+  const folders = kinds.map((kind) => {
+    const path = join(state, kind.replace(' ', '-'));
+    mkdirSync(path, { recursive: true });
+    return `  ${kind} = ${path}`;
+  });
+  const config = join(state, 'smb.conf');
+  writeFileSync(
+    config,
+    `[global]
+${folders.join('\n')}
+  server role = standalone server
+  smb ports = ${ports.smb}
+  server min protocol = SMB2
+  map to guest = Bad User
+  guest account = nobody
+  disable netbios = yes
+  disable spoolss = yes
+  load printers = no
+  enable core files = no
+[dfs]
+  path = ${mountpoint}
+  read only = yes
+  guest ok = yes
+  force user = nobody
+`,
+  );
+  const preload = `LD_PRELOAD=${compiled(shim, ['-shared', '-fPIC'])}`;
+  return ['env', preload, 'smbd', '-F', '--no-process-group', '--debug-stdout', '-s', config];
+}
+
+const ganeshaMountPort = 12_048;
+
+/**
+ * It must reach a portmapper, and both insist on paths under /run and /var. The mount namespace with folders of its own
+ * there receives what is mounted and unmounted outside. Ganesha looks at every mount that it finds at its start: those
+ * of other labs go, as they may hang.
+ */
+const ganeshaScript = `set -e
+awk -v own="$2" '$3 == "fuse" && $2 != own { print $2 }' /proc/mounts | xargs -r umount -l
+mount -t tmpfs tmpfs /run
+mount --bind "$1/lib" /var/lib/nfs
+mkdir -p /run/rpcbind /run/ganesha /var/lib/nfs/ganesha
+rpcbind -f &
+until [ -S /run/rpcbind.sock ]; do sleep 0.05; done
+exec ganesha.nfsd -F -L STDERR -p /run/ganesha/pid -f "$1/ganesha.conf"`;
+
+function ganeshaCommand(state: string, { mountpoint }: Start): string[] {
+  mkdirSync(join(state, 'lib'), { recursive: true });
+  writeFileSync(
+    join(state, 'ganesha.conf'),
+    `NFS_CORE_PARAM {
+  Protocols = 3; NFS_Port = ${ports.nfs}; MNT_Port = ${ganeshaMountPort};
+  Enable_NLM = false; Enable_RQUOTA = false;
+}
+EXPORT {
+  Export_Id = 1; Path = "${mountpoint}"; Pseudo = "/dfs"; Protocols = 3; Access_Type = RO;
+  Squash = No_Root_Squash; SecType = sys; Filesystem_id = 77.1;
+  FSAL { Name = VFS; }
+}
+LOG { Default_Log_Level = WARN; }
+`,
+  );
+  const apart = ['unshare', '--mount', '--propagation', 'slave'];
+  return [...apart, 'sh', '-c', ganeshaScript, 'ganesha', state, mountpoint];
+}
+
+/** `NAME 4.17`, by what the program says of itself. */
+function versioned(name: string, [program, ...args]: readonly [string, string]): string {
+  const said = execFileSync(program, args, { encoding: 'utf8' });
+  return `${name} ${/\d+\.\d+/.exec(said)?.[0] ?? said.trim()}`;
+}
+
+/** The peer of each protocol. */
+export function peers(): Readonly<Record<Protocol, ServerKind>> {
+  return {
+    nfs: {
+      name: versioned('Ganesha', ['ganesha.nfsd', '-v']),
+      // The kernel's NFS client takes a link count of zero for stale, and the shim does not reach all of Ganesha.
+      prepare: () =>
+        makePlace({
+          command: ganeshaCommand,
+          listens: [ports.nfs, ganeshaMountPort],
+          mountPort: ganeshaMountPort,
+          tree: { nlink: 1 },
+        }),
+    },
+    smb: {
+      name: versioned('smbd', ['smbd', '-V']),
+      prepare: () => makePlace({ command: smbdCommand, listens: [ports.smb] }),
+    },
+  };
+}
