@@ -123,6 +123,12 @@ export class Lab {
     return this.#gateway;
   }
 
+  /** The same, when it is Holdfast. */
+  get holdfast(): Gateway | undefined {
+    const { gateway } = this;
+    return gateway instanceof Gateway ? gateway : undefined;
+  }
+
   /** Starts a gateway: the first one, or the next with the same configuration. */
   async serve(): Promise<void> {
     this.#successor = undefined;
@@ -135,8 +141,8 @@ export class Lab {
 
   /** Has the gateway start its successor and give it the sockets; resolves when the old process has ended. */
   async takeOver(): Promise<void> {
-    const { gateway } = this;
-    if (!(gateway instanceof Gateway)) throw new Error('only Holdfast knows successors');
+    const gateway = this.holdfast;
+    if (!gateway) throw new Error('only Holdfast knows successors');
     const serving = this.#successor ?? gateway.pid;
     process.kill(serving, 'SIGUSR2');
     const line = await gateway.whenLogged(({ pid, successor }) => pid === serving && successor !== undefined);
@@ -149,13 +155,9 @@ export class Lab {
    * for before that Linux 6.1 answers itself, with ENOENT. NFS asks whoever is there.
    */
   async untilReconnected(end: () => Promise<void>): Promise<void> {
-    const begun = Date.now();
     await end();
     if (this.protocol === 'nfs') return;
-    await this.gateway.whenLogged(
-      ({ msg, dialect, time }) =>
-        msg === 'mounted' && dialect !== undefined && Date.parse(String(time)) >= begun,
-    );
+    await this.client.output(`until stat -f ${this.mountpoint} > /tmp/statfs 2>&1; do sleep 0.1; done`);
   }
 
   async #mount(protocol: Protocol, options: string): Promise<void> {

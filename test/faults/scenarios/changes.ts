@@ -95,8 +95,46 @@ async function comesAndGoes({ lab, protocol, note }: Stage): Promise<void> {
   if (Math.max(came, went) > seenWithin[protocol]) throw new Error(`later than ${seenWithin[protocol]} ms`);
 }
 
+/** What a reader is told of a file that does not exist any more: a stale handle, or a file that is closed. */
+const goneFor: Readonly<Record<Protocol, readonly string[]>> = { nfs: ['ESTALE'], smb: ['EBADF', 'ENOENT'] };
+
+/** The source was away, and comes back with a file replaced, a release gone and another one there. */
+async function backWithChanges({ lab, protocol, note }: Stage): Promise<void> {
+  const wait = 'back';
+  const halfway = { mark: 'middle', at: 8 * MIB, rate: 8 * MIB };
+  const lost = releasePath(4, video.name);
+  const other = contentSeed(path, 1);
+  const size = video.size + 5 * MIB;
+  const reader = lab.read(path, { other, ...halfway, wait });
+  const loser = lab.read(lost, { ...halfway, wait });
+  const bystander = lab.play(6, halfway);
+  await Promise.all([reader, loser, bystander].map((one) => one.marked('middle')));
+  await lab.client.output(`ls ${lab.mountpoint}/__all__`);
+
+  await lab.fuse.kill();
+  await lab.fuse.replace(path, { size, version: 1 });
+  await lab.fuse.remove(releasePath(4));
+  await lab.fuse.add({ type: 'file', path: releasePath(77, video.name), size: MIB });
+  await lab.fuse.mount();
+
+  const listing = `ls ${lab.mountpoint}/__all__ > /tmp/now`;
+  const came = `grep -q ${releaseName(77)} /tmp/now && ! grep -q ${releaseName(4)} /tmp/now`;
+  const tookMs = await seenAfter(lab, 'what came and went', `${listing}; ${came}`);
+  note(`what came and went was seen after ${inSeconds(tookMs)}`);
+  lab.client.flag(wait);
+  unharmed(await bystander.done(), await reader.done());
+  unharmed(await lab.read(path, { seed: other, size }).done());
+  const { errors } = await loser.done();
+  const first = errors[0];
+  if (first?.call !== 'read' || !goneFor[protocol].includes(first.error))
+    throw new Error(`a reader of what is gone saw ${first ? `${first.call} ${first.error}` : 'no error'}`);
+  note(`the reader of what is gone: ${first.error}`);
+  if (tookMs > 15_000) throw new Error('what came and went was seen later than after 15 s');
+}
+
 export const changes: readonly Scenario[] = [
   { fault: 'a file is replaced while open', run: replacedWhileOpen },
+  { fault: 'FUSE daemon killed, and mounted with other files', run: backWithChanges },
   {
     fault: 'mtime follows the clock; then a real change',
     lab: { mountOptions: restless, tree: { nowPaths: [path], latency: {} } },

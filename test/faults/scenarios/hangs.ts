@@ -1,6 +1,7 @@
 /** What is asked of the FUSE daemon is not answered: for one file, one name, one folder, or the whole mount. */
-import { contentSeed, MIB, releasePath } from '../../kit/fuse.ts';
+import { contentSeed, MIB, releasePath, type FuseOperation } from '../../kit/fuse.ts';
 import { GUEST_ADDRESS } from '../../kit/uml.ts';
+import type { Consumer } from '../consumer.ts';
 import { video, type Lab } from '../lab.ts';
 import { prompt, unharmed, type Scenario, type Stage } from '../scenario.ts';
 import { last } from '../time.ts';
@@ -24,6 +25,13 @@ async function bystanders(lab: Lab) {
   };
 }
 
+/** The log says what hangs and who waits for it. */
+async function toldOf(lab: Lab, path: string): Promise<void> {
+  const told = await lab.holdfast?.whenLogged(({ msg }) => msg === 'missed its deadline: in quarantine');
+  if (!told || (told['path'] === path && (told['clients'] as string[]).includes(GUEST_ADDRESS))) return;
+  throw new Error(`the log does not say who waits for what: ${JSON.stringify(told)}`);
+}
+
 async function oneFile(stage: Stage): Promise<void> {
   const { lab, note } = stage;
   const path = releasePath(5, video.name);
@@ -40,11 +48,7 @@ async function oneFile(stage: Stage): Promise<void> {
   prompt(unfelt, ...others);
   const wrong = seen.errors.filter(({ call, error }) => call !== 'read' || error !== 'EIO');
   if (wrong.length > 0 || stage.extent === 'slice') unharmed(seen);
-  else {
-    const told = await lab.gateway.whenLogged(({ msg }) => msg === 'missed its deadline: in quarantine');
-    if (told['path'] !== path || !(told['clients'] as string[]).includes(GUEST_ADDRESS))
-      throw new Error(`the log does not say who waits for what: ${JSON.stringify(told)}`);
-  }
+  else await toldOf(lab, path);
   if (seen.wrongAt >= 0 || seen.bytes < video.size)
     throw new Error('the healed file was not read to its end');
   const first = seen.errors[0];
@@ -56,12 +60,17 @@ async function oneFile(stage: Stage): Promise<void> {
   note(`the others' longest pause ${Math.round(Math.max(...others.map(({ longestMs }) => longestMs)))} ms`);
 }
 
-async function oneLookup(stage: Stage): Promise<void> {
+/** An operation that does not come back before its deadline is near; whoever wants something else feels nothing. */
+async function oneOperation(
+  stage: Stage,
+  path: string,
+  operation: FuseOperation,
+  want: (lab: Lab) => Consumer,
+): Promise<void> {
   const { lab, note } = stage;
-  const path = releasePath(5, video.name);
   const end = await bystanders(lab);
-  await lab.fuse.hang(path, 'lookup');
-  const victim = lab.play(5, { retry: 2_000, rate: 4 * MIB });
+  await lab.fuse.hang(path, operation);
+  const victim = want(lab);
   await lab.fuse.whenHeld();
   const stranger = lab.play(6, { rate: 16 * MIB });
   unharmed(await stranger.done());
@@ -74,23 +83,11 @@ async function oneLookup(stage: Stage): Promise<void> {
   note(`the others' longest pause ${Math.round(Math.max(...others.map(({ longestMs }) => longestMs)))} ms`);
 }
 
-async function oneListing(stage: Stage): Promise<void> {
-  const { lab, note } = stage;
-  const path = releasePath(5);
-  const end = await bystanders(lab);
-  await lab.fuse.hang(path, 'list');
-  const victim = lab.list(path, { expected: 2 });
-  await lab.fuse.whenHeld();
-  const stranger = lab.play(6, { rate: 16 * MIB });
-  unharmed(await stranger.done());
-  await last(stage.pick(50_000, 6_000));
-  await lab.fuse.heal(path);
-  const seen = await victim.done(120_000);
-  const others = await end();
-  unharmed(seen, ...others);
-  prompt(unfelt, ...others);
-  note(`the others' longest pause ${Math.round(Math.max(...others.map(({ longestMs }) => longestMs)))} ms`);
-}
+const reader = (lab: Lab) => lab.play(5, { retry: 2_000, rate: 4 * MIB });
+const oneLookup = (stage: Stage) => oneOperation(stage, releasePath(5, video.name), 'lookup', reader);
+const oneOpen = (stage: Stage) => oneOperation(stage, releasePath(5, video.name), 'open', reader);
+const oneListing = (stage: Stage) =>
+  oneOperation(stage, releasePath(5), 'list', (lab) => lab.list(releasePath(5), { expected: 2 }));
 
 async function wholeMount(stage: Stage): Promise<void> {
   const { lab, note } = stage;
@@ -179,6 +176,7 @@ async function softOutage(stage: Stage): Promise<void> {
 export const hangs: readonly Scenario[] = [
   { fault: 'reads of one file hang', slice: true, run: oneFile },
   { fault: 'the lookup of one file hangs', run: oneLookup },
+  { fault: 'the open of one file hangs', run: oneOpen },
   { fault: 'the listing of one release hangs', run: oneListing },
   { fault: 'the whole mount hangs', slice: true, run: wholeMount },
   { fault: 'sixty readers hang on two files of one release', slice: true, run: sixtyReaders },

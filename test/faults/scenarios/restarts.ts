@@ -211,6 +211,7 @@ export const restarts: readonly Scenario[] = [
   },
   {
     fault: 'takeover in the middle of a listing of 10,000',
+    onlyHoldfast: 'no successor can be given the sockets',
     lab: { tree: { releases: 10_000, ...small } },
     run: (stage) => midListing(stage, () => stage.lab.untilReconnected(() => stage.lab.takeOver())),
   },
