@@ -25,6 +25,7 @@ const loop = 'enough';
 const settleMs = 120_000;
 const slackRss = 96;
 const slackDescriptors = 16;
+const slackThreads = 4;
 
 /** Mulberry32: numbers in [0, 1) that the seed alone decides. */
 function randomNumbers(seed: number): () => number {
@@ -120,6 +121,8 @@ function gatewayFaults(lab: Lab): readonly Fault[] {
         await lab.serve();
       },
     ],
+    ['gateway taken over', () => lab.takeOver()],
+    ['connections reset', () => lab.resetConnections()],
     [
       'both killed, mount late',
       async (ms) => {
@@ -187,6 +190,7 @@ async function settled(lab: Lab, before: Holdings, log: (line: string) => void):
     const excess = [
       ...(now.rssMib > before.rssMib + slackRss ? ['memory'] : []),
       ...(now.descriptors > before.descriptors + slackDescriptors ? ['descriptors'] : []),
+      ...(now.threads > before.threads + slackThreads ? ['threads'] : []),
       ...(await busyLanes(lab)),
     ];
     if (excess.length === 0) {

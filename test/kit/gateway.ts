@@ -42,6 +42,8 @@ export class Gateway {
   readonly text: string[] = [];
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly #events = new EventEmitter();
+  /** Of the process that serves, once it is a successor of the first. */
+  #successor: number | undefined;
   #closed = false;
 
   private constructor(options: GatewayOptions) {
@@ -53,10 +55,10 @@ export class Gateway {
       env: { ...process.env, XDG_RUNTIME_DIR: runtimeFolder, ...options.env },
     });
     running.add(this);
-    this.#child.on('exit', () => running.delete(this));
     // Unlike 'exit' it comes after the last line of the log.
     this.#child.on('close', () => {
       this.#closed = true;
+      running.delete(this);
       this.#events.emit('line');
     });
     createInterface({ input: this.#child.stdout }).on('line', (line) => this.#onLine(line));
@@ -82,8 +84,9 @@ export class Gateway {
     return gateway;
   }
 
+  /** Of the process that serves. */
   get pid(): number {
-    return this.#child.pid!;
+    return this.#successor ?? this.#child.pid!;
   }
 
   get exitCode(): number | null {
@@ -115,11 +118,23 @@ export class Gateway {
     }
   }
 
-  /** SIGTERM; SIGKILL if it has not ended after `timeoutMs`, which is then an error. Resolves with the exit code. */
+  /** Has it start its successor and give it the sockets; resolves when the process that served has ended. */
+  async takeOver(): Promise<void> {
+    const serving = this.pid;
+    process.kill(serving, 'SIGUSR2');
+    const line = await this.whenLogged(({ pid, successor }) => pid === serving && successor !== undefined);
+    await this.whenLogged(({ pid, msg }) => pid === serving && msg === 'stopped', 40_000);
+    this.#successor = Number(line['successor']);
+  }
+
+  /**
+   * SIGTERM; SIGKILL if it has not ended after `timeoutMs`, which is then an error. Resolves with the exit code; null also
+   * for a successor's.
+   */
   async stop(timeoutMs = STOP_MS): Promise<number | null> {
     if (!this.#ended) {
-      const gone = once(this.#child, 'exit', { signal: AbortSignal.timeout(timeoutMs) });
-      this.#child.kill('SIGTERM');
+      const gone = this.#gone(AbortSignal.timeout(timeoutMs));
+      process.kill(this.pid, 'SIGTERM');
       try {
         await gone;
       } catch {
@@ -127,19 +142,25 @@ export class Gateway {
         throw new Error(`the gateway did not stop within ${timeoutMs} ms\n${this.dump()}`);
       }
     }
-    return this.#child.exitCode;
+    return this.#successor === undefined ? this.#child.exitCode : null;
   }
 
   /** SIGKILL: a crash. */
   async kill(): Promise<void> {
     if (this.#ended) return;
-    const gone = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
+    const gone = this.#gone();
+    process.kill(this.pid, 'SIGKILL');
     await gone;
   }
 
+  /** A successor is nobody's child here, but holds the output open as long as it lives. */
+  #gone(signal?: AbortSignal): Promise<unknown> {
+    const event = this.#successor === undefined ? 'exit' : 'close';
+    return once(this.#child, event, signal && { signal });
+  }
+
   signal(name: NodeJS.Signals): void {
-    this.#child.kill(name);
+    process.kill(this.pid, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -158,10 +179,11 @@ export class Gateway {
 
   /** The synchronous last resort of the process's exit hook. */
   killNow(): void {
-    this.#child.kill('SIGKILL');
+    if (!this.#ended) process.kill(this.pid, 'SIGKILL');
   }
 
   get #ended(): boolean {
+    if (this.#successor !== undefined) return this.#closed;
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
