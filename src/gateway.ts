@@ -18,6 +18,9 @@ export interface ListeningAddress extends Endpoint {
 /** From the end of listening to the end of reading when a successor has taken over, in ms. */
 const lastVisitors = 250;
 
+/** How long NFS is served on at most while SMB connections come to their ends, in ms. */
+const smbPatience = 8_000;
+
 export interface CloseOptions {
   /** How long outstanding requests may take, in ms. Default 10 s. */
   readonly timeoutMs?: number;
@@ -100,9 +103,13 @@ export class Gateway {
       listeners.close();
       await sleep(lastVisitors);
     }
-    const closed = Promise.all([nfs.close(timeoutMs, { handedOver }), smb.close(timeoutMs)]);
+    const deadline = performance.now() + timeoutMs;
+    const smbClosed = smb.close(timeoutMs);
     exports.stopWaiting();
-    await closed;
+    // SMB waits for a good moment. NFS needs none, its clients ask again: until then it is served.
+    const enough = sleep(Math.min(smbPatience, timeoutMs / 2), undefined, { ref: false });
+    await Promise.race([smbClosed, enough]);
+    await Promise.all([smbClosed, nfs.close(deadline - performance.now(), { handedOver })]);
     await exports.close();
     await admin.close();
     log.info('stopped');

@@ -28,6 +28,9 @@ export interface SmbExport {
   readonly followSymlinks: boolean;
 }
 
+/** As many as the READs of a connection may hold memory for (64 MiB): more only takes longer to run out at the end. */
+const maxCredits = 1024;
+
 export interface SmbServerOptions {
   readonly config: Config['smb'];
   readonly listeners: Listeners;
@@ -70,6 +73,7 @@ export class SmbServer {
       encryption: config.encryption,
       durableKey,
       ...(scanStore && { scanStore }),
+      limits: { maxCredits },
       hooks: hooksFor(metrics, log),
     });
     const listener = createServer();

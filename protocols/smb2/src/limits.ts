@@ -47,12 +47,15 @@ export interface Limits {
   /** Directory scans kept for clients that are away, and how long. */
   readonly maxSuspendedScans: number;
   readonly suspendedScanMs: number;
-  /** At the end: how long a connection is served on, so that scans and slow requests come to their own end. */
+  /** At the end: how long a connection is served on at most, until nothing is on its way. */
   readonly drainServeMs: number;
   /** A client that has not asked for this long has paused in its scan. */
   readonly drainScanMs: number;
-  /** How long answers are held back at most, and how long the client has to be silent meanwhile. */
+  /** How long answers are then held back at most, until the client waits for them. */
   readonly drainHoldMs: number;
+  /** Credits with which a client can still send: a compound of Linux has 5 requests, and 2 are kept for ECHO and breaks. */
+  readonly drainCredits: number;
+  /** Silence that means that nothing is on its way: longer than a large reply takes on a slow link. */
   readonly drainSilenceMs: number;
   /** Failed logons from one address before answers to it are delayed. */
   readonly freeLogonFailures: number;
@@ -95,10 +98,11 @@ export const defaultLimits: Limits = {
   maxSymlinkHops: 16,
   maxSuspendedScans: 4096,
   suspendedScanMs: 3_600_000,
-  drainServeMs: 8000,
+  drainServeMs: 5000,
   drainScanMs: 2000,
   drainHoldMs: 500,
-  drainSilenceMs: 50,
+  drainCredits: 7,
+  drainSilenceMs: 100,
   freeLogonFailures: 5,
   logonDelayMs: 250,
   maxLogonDelayMs: 5000,

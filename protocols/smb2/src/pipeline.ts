@@ -75,10 +75,17 @@ function dispatch(
     // CLOSE waits for the others, and must not wait for itself.
     if (request.header.command === Command.CLOSE) open = undefined;
     open?.begin();
-    return result.catch((error: unknown) => failure(request, error)).finally(() => open?.end());
+    return result.catch((error: unknown) => failed(request, error)).finally(() => open?.end());
   } catch (error) {
-    return failure(request, error);
+    return failed(request, error);
   }
+}
+
+/** Who would be told to come again comes to the next server by itself; told so, it would be back here at once. */
+function failed(request: Request, error: unknown): Reply | Promise<Reply> {
+  const answer = failure(request, error);
+  if (answer.status !== Status.RETRY || !request.connection.ending) return answer;
+  return request.untilTheEnd().then(() => answer);
 }
 
 function finish(request: Request, row: CommandRow | undefined, answer: Reply | undefined): void {

@@ -101,6 +101,7 @@ async function enumerationFor(
     if (!scan && pattern === '') fail(Status.OBJECT_NAME_INVALID);
     // Its client asks again at once for the beginning of a scan, but not for the rest of one.
     if (request.connection.ending) await request.untilTheEnd();
+    request.throwIfAbandoned();
     scan = await Enumeration.start(open, wanted, request);
     open.enumeration = scan;
   }

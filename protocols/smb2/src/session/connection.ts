@@ -30,8 +30,8 @@ export class Connection {
   #requestBytes = 0;
   #paused = false;
   #draining = false;
-  /** Its end is near: what would take long to finish is not begun any more. */
-  ending = false;
+  #ending = false;
+  #holding = false;
   /** When bytes last came from the client (performance.now()). */
   receivedAt = performance.now();
   /** Where its directory scans stand has been given away: nothing of them may be answered any more. */
@@ -212,13 +212,36 @@ export class Connection {
     return this.#paused;
   }
 
+  /** Its end is near: what would take long to finish is not begun any more. */
+  get ending(): boolean {
+    return this.#ending;
+  }
+
+  /**
+   * Lets the client run out of credits, so that nothing more comes. With the last ones its answers are held back: a
+   * client without any on its way takes a lack of credits for a failure.
+   */
+  beginEnd(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.credits.withhold(this.server.limits.drainCredits, () => this.holdAnswers());
+  }
+
+  /** Whether answers are kept back. */
+  get holding(): boolean {
+    return this.#holding;
+  }
+
   /** Keeps answers back until {@link releaseAnswers} or the end of the connection. */
   holdAnswers(): void {
+    if (this.#holding) return;
+    this.#holding = true;
     this.#socket.cork();
   }
 
   releaseAnswers(): void {
-    this.#socket.uncork();
+    if (this.#holding) this.#socket.uncork();
+    this.#holding = false;
   }
 
   /** Keeps where unfinished directory scans stand, for the client's next connection. */

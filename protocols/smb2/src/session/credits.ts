@@ -9,6 +9,7 @@ export class CreditWindow {
   /** Distance from `#low` to the end of the window. */
   #range = 1;
   readonly #most: number;
+  #whenFew: { readonly few: number; readonly act: () => void } | undefined;
   /** Used ids within `[low, low + 2 * most)`, by id modulo its length. */
   readonly #used: Uint8Array;
 
@@ -35,6 +36,7 @@ export class CreditWindow {
       this.#used[slot] = 1;
     }
     this.#granted -= charge;
+    if (this.#whenFew && this.#granted <= this.#whenFew.few) this.#whenFew.act();
     while (this.#used[this.#low % this.#used.length] === 1) {
       this.#used[this.#low % this.#used.length] = 0;
       this.#low++;
@@ -42,8 +44,14 @@ export class CreditWindow {
     }
   }
 
-  /** Credits to put into a reply for a client that asks for `requested`. The last one is never kept from it. */
+  /** From now on gives no credits, and tells of each request that leaves no more than `few`. */
+  withhold(few: number, act: () => void): void {
+    this.#whenFew = { few, act };
+  }
+
+  /** Credits to put into a reply for a client that asks for `requested`. Until {@link withhold} it keeps at least one. */
   grant(requested: number): number {
+    if (this.#whenFew) return 0;
     const room = Math.min(this.#most - this.#granted, this.#used.length - this.#range);
     const credits = Math.max(0, Math.min(requested, room));
     this.#granted += credits;

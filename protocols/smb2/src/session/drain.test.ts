@@ -1,16 +1,18 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { StatusError } from '../errors.ts';
 import { MemoryShare } from '../memory/memory-share.ts';
 import { SmbServer } from '../server.ts';
 import { RawClient } from '../testing/raw-client.ts';
 import { HEADER_SIZE } from '../wire/constants.ts';
 import { createResponse } from '../wire/create.ts';
 import type { FileId } from '../wire/file-id.ts';
+import { readRequest } from '../wire/io.ts';
 import { queryDirectoryRequest } from '../wire/query.ts';
 import { emptyBody } from '../wire/session.ts';
 import { Status } from '../wire/status.ts';
 import type { ScanStore, SuspendedScan } from './suspended-scans.ts';
 
-const [CREATE, ECHO, QUERY_DIRECTORY] = [5, 13, 14];
+const [CREATE, READ, ECHO, QUERY_DIRECTORY] = [5, 8, 13, 14];
 const NAMES_INFORMATION = 12;
 const names = Array.from({ length: 300 }, (_, i) => `file ${String(i).padStart(4, '0')}`);
 
@@ -49,7 +51,7 @@ async function serve(share: MemoryShare, scanStore?: ScanStore) {
       { name: 'other', backend: share, guest: true },
     ],
     durableKey: Buffer.alloc(32, 9),
-    limits: { drainScanMs: 200 },
+    limits: { drainScanMs: 200, drainServeMs: 400 },
     ...(scanStore && { scanStore }),
     hooks: { bug: (error) => bugs.push(error) },
   });
@@ -67,9 +69,19 @@ async function serve(share: MemoryShare, scanStore?: ScanStore) {
   return { server, enter };
 }
 
-async function openFolder(client: RawClient): Promise<FileId> {
-  const reply = await client.request(CREATE, client.createBody('films'));
+async function openPath(client: RawClient, path: string): Promise<FileId> {
+  const reply = await client.request(CREATE, client.createBody(path));
   return createResponse.decode(reply!.packet, HEADER_SIZE).fileId;
+}
+const openFolder = (client: RawClient) => openPath(client, 'films');
+
+function readMessage(client: RawClient, fileId: FileId): Buffer {
+  const rest = { padding: 80, flags: 0, minimumCount: 0, channel: 0, remainingBytes: 0 };
+  const body = readRequest.toBuffer(
+    { ...rest, length: 100, offset: 0, fileId, channelInfoOffset: 0, channelInfoLength: 0 },
+    Buffer.alloc(1),
+  );
+  return client.message(READ, body);
 }
 
 /** A page of some 40 names, or why there is none; undefined when the server has hung up. */
@@ -169,6 +181,36 @@ describe('a server that closes', () => {
     const closed = server.close();
     expect([...first, ...(await rest(client, fileId))]).toEqual(names);
     expect(await page(client, next)).toBeUndefined();
+    await closed;
+  });
+
+  it('waits for what is slow, and leaves unanswered who would be told to come again', async () => {
+    let release = (): void => undefined;
+    const backend: MemoryShare = new MemoryShare({
+      readOnly: true,
+      delay: (operation, node) => {
+        if (operation !== 'read') return undefined;
+        const name = backend.parent(node)?.name;
+        if (name === 'away') return Promise.reject(new StatusError(Status.RETRY));
+        return name === 'slow' ? new Promise<void>((resolve) => (release = resolve)) : undefined;
+      },
+    });
+    for (const name of ['slow', 'away', 'good']) backend.putFile(name, name);
+    const { server, enter } = await serve(backend);
+    const client = await enter();
+    const opened = [];
+    for (const name of ['slow', 'away', 'good']) opened.push(await openPath(client, name));
+    const [slow, away, good] = opened.map((fileId) => () => client.sendMessage(readMessage(client, fileId)));
+    slow!();
+    const closed = server.close();
+    away!();
+    good!();
+    const text = async () => (await client.next())?.packet.subarray(80).toString();
+    // The one before it was asked earlier.
+    expect(await text()).toBe('good');
+    release();
+    expect(await text()).toBe('slow');
+    expect(await text()).toBeUndefined();
     await closed;
   });
 

@@ -1,65 +1,62 @@
 /**
- * The end of a connection that its client does not notice. What is still on its way to a server that hangs up is lost, and
- * not every client asks again: Linux fails the rest of a directory scan, and since 6.10 reads as well. A client that waits
- * for its answers sends nothing. So the last answers are held back until it is silent, and go out together with the FIN.
- * Scans are first let come to their end, and no new ones begun: Linux does ask again for the beginning of one.
+ * The end of a connection that its client does not notice. What is on its way to a server that hangs up is lost, and not
+ * every client asks again: Linux fails the rest of a directory scan, and from 6.10 on reads. So a connection is served on
+ * until nothing is on its way: most clients pause now and then, and a busy one runs out of credits. Scans come to their end,
+ * while no new ones are begun (Linux does ask again for the beginning of one). At last the answers are held back until the
+ * client can only wait for them, and go out together with the FIN.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Limits } from '../limits.ts';
 import type { Connection } from './connection.ts';
 
 const STEP_MS = 5;
 
 /** Ends the connection, at the latest at `deadline` (performance.now()). A client that waits for nothing waits for no other. */
 export async function drain(connection: Connection, deadline: number): Promise<void> {
-  const { limits, scans, hooks } = connection.server;
-  connection.ending = true;
-  await untilSilent(connection, Math.min(deadline, performance.now() + limits.drainServeMs));
+  const { limits } = connection.server;
+  const within = (ms: number): number => Math.min(deadline, performance.now() + ms);
+  connection.beginEnd();
+  await until(connection, within(limits.drainServeMs), () => connection.holding || isDone(connection));
+  if (!isSilent(connection)) {
+    connection.holdAnswers();
+    await until(connection, within(limits.drainHoldMs), () => isSilent(connection));
+    // What takes longer is still waited for, and nothing else with it.
+    if (connection.busy) connection.releaseAnswers();
+  }
   connection.stopReading();
-  while (!connection.closed && connection.busy && performance.now() < deadline) await sleep(STEP_MS);
-  connection.suspendScans();
-  const left = Math.max(1, deadline - performance.now());
-  const given = scans.flush().catch((error: unknown) => hooks.bug?.(error, 'keeping directory scans'));
-  const ending = given.then(() => connection.finish());
-  const enough = new AbortController();
-  await Promise.race([ending, sleep(left, undefined, { signal: enough.signal }).catch(() => undefined)]);
-  enough.abort();
+  await until(connection, deadline, () => !connection.busy);
+  const late = sleep(Math.max(1, deadline - performance.now()), undefined, { ref: false });
+  await Promise.race([end(connection), late]);
   connection.close('server stops');
 }
 
-/** Serves on until the client has nothing on its way, its answers then held back, or until `until`. */
-async function untilSilent(connection: Connection, until: number): Promise<void> {
-  const { limits } = connection.server;
-  while (!connection.closed && performance.now() < until) {
-    if (takesTime(connection, limits)) {
-      await sleep(STEP_MS);
-      continue;
-    }
-    connection.holdAnswers();
-    if (await isSilent(connection, Math.min(until, performance.now() + limits.drainHoldMs), limits)) return;
-    connection.releaseAnswers();
-    await sleep(STEP_MS);
+async function end(connection: Connection): Promise<void> {
+  const { scans, hooks } = connection.server;
+  connection.suspendScans();
+  try {
+    await scans.flush();
+  } catch (error) {
+    hooks.bug?.(error, 'keeping directory scans');
   }
+  await connection.finish();
 }
 
-/** Whether its client waits for something slow, or is in the middle of a directory: neither is to be held back. */
-function takesTime(connection: Connection, { drainHoldMs, drainScanMs }: Limits): boolean {
-  const now = performance.now();
-  for (const request of connection.running.values())
-    if (!request.waitsForEvents && request.started < now - drainHoldMs / 2) return true;
-  for (const session of connection.sessions.values())
+async function until(connection: Connection, time: number, reached: () => boolean): Promise<void> {
+  while (!connection.closed && performance.now() < time && !reached()) await sleep(STEP_MS);
+}
+
+const isDone = (connection: Connection): boolean => isSilent(connection) && !isScanning(connection);
+
+/** Whether nothing has come from the client for a while, and nothing is being answered. */
+function isSilent(connection: Connection): boolean {
+  const { busy, paused, receivedAt, server } = connection;
+  return !busy && !paused && performance.now() - receivedAt >= server.limits.drainSilenceMs;
+}
+
+/** Whether the client is in the middle of a directory, and has not just paused there. */
+function isScanning({ sessions, server }: Connection): boolean {
+  const since = performance.now() - server.limits.drainScanMs;
+  for (const session of sessions.values())
     for (const { enumeration } of session.opens.values())
-      if (enumeration?.place && enumeration.askedAt > now - drainScanMs) return true;
+      if (enumeration?.place && enumeration.askedAt > since) return true;
   return false;
-}
-
-async function isSilent(connection: Connection, until: number, limits: Limits): Promise<boolean> {
-  const begun = performance.now();
-  for (;;) {
-    const now = performance.now();
-    const quiet = now - Math.max(begun, connection.receivedAt) >= limits.drainSilenceMs;
-    if (connection.closed || (quiet && !connection.busy && !connection.paused)) return true;
-    if (now >= until) return false;
-    await sleep(STEP_MS);
-  }
 }

@@ -146,12 +146,11 @@ export class Request implements CallContext {
     this.#abort?.abort();
   }
 
-  /** Leaves it without an answer until the connection ends. @throws StatusError then. */
-  async untilTheEnd(): Promise<never> {
+  /** Leaves it without an answer for as long as the connection lasts: its client asks the next server. */
+  async untilTheEnd(): Promise<void> {
     this.waitsForEvents = true;
     const { signal } = this;
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
-    throw new StatusError(this.abandoned ?? Status.CANCELLED);
   }
 
   /**
