@@ -1,5 +1,9 @@
 /** Hundreds of requests of both protocols that wait for a source that is away: what does not need it goes on meanwhile. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { NfsStatus } from '../protocols/nfs-rpc/src/status.ts';
 import { RawClient } from '../protocols/smb2/src/testing/raw-client.ts';
 import { HEADER_SIZE } from '../protocols/smb2/src/wire/constants.ts';
 import { createResponse } from '../protocols/smb2/src/wire/create.ts';
@@ -21,12 +25,16 @@ afterEach(async () => {
   for (const step of cleanUp.splice(0).reverse()) await step();
 });
 
-async function start() {
+async function start(settings = '') {
   const fuse = await FuseTree.start({ releases: 10 });
   cleanUp.push(() => fuse.dispose());
-  const listen = ['--nfs', '127.0.0.1:0', '--smb', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-waiting-'));
+  cleanUp.push(() => rmSync(folder, { recursive: true }));
+  const config = join(folder, 'holdfast.yaml');
+  const listen = ['nfs', 'smb', 'admin'].map((what) => `${what}: { listen: "127.0.0.1:0" }\n`).join('');
+  writeFileSync(config, `exports: { dfs: { path: ${fuse.mountpoint} ${settings} } }\n${listen}`);
   const gateway = await Gateway.start({
-    args: ['serve', fuse.mountpoint, '--name', 'dfs', ...listen],
+    args: ['serve', '--config', config],
     protocols: ['nfs', 'smb', 'admin'],
   });
   cleanUp.push(() => gateway.kill());
@@ -111,5 +119,24 @@ describe('requests that wait for a source that is away', () => {
     await fuse.mount();
     expect(firstDifference(contentSeed(film), 0, (await read).data)).toBe(-1);
     expect(gateway.errors()).toEqual([]);
+  });
+
+  it('fail after a while where that is what the configuration wants, and hold again once it is back', async () => {
+    const { fuse, gateway, nfs, smb } = await start(', failAfter: 1');
+    const root = await nfs.mount('/dfs');
+    const file = await nfs.walk(root, film);
+    const fileId = await openFilm(smb);
+    await fuse.kill();
+    await gateway.whenLogged(({ msg }) => msg === 'source is down');
+    const messageId = smb.messageId;
+    smb.sendMessage(readMessage(smb, fileId, 0));
+    await expect(nfs.read(file, 0, 4096)).rejects.toMatchObject({ status: NfsStatus.IO });
+    expect((await answerTo(smb, messageId)).status).toBe(Status.UNEXPECTED_IO_ERROR);
+    // Later ones fail at once; what is known is still answered.
+    await expect(nfs.read(file, 0, 4096)).rejects.toMatchObject({ status: NfsStatus.IO });
+    expect((await nfs.getattr(file)).attributes.type).toBe(1);
+    await fuse.mount();
+    await gateway.whenLogged(({ msg, epoch }) => msg === 'source is live' && epoch === 2);
+    expect(firstDifference(contentSeed(film), 0, (await nfs.read(file, 0, 4096)).data)).toBe(-1);
   });
 });
