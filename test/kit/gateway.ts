@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 
 const mainPath = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const START_MS = 20_000;
@@ -31,7 +32,7 @@ export interface GatewayOptions {
 }
 
 const running = new Set<Gateway>();
-/** Where gateways without `state` leave things for the next one. */
+/** Where gateways without `state` leave things for the next one of the same test file. */
 const runtimeFolder = mkdtempSync(join(tmpdir(), 'holdfast-runtime-'));
 
 /** A gateway in a process of its own, started from dist/. */
@@ -199,5 +200,5 @@ export class Gateway {
 
 process.on('exit', () => {
   for (const gateway of running) gateway.killNow();
-  rmSync(runtimeFolder, { recursive: true, force: true });
 });
+afterAll(() => rmSync(runtimeFolder, { recursive: true }));
