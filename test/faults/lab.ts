@@ -160,9 +160,13 @@ export class Lab {
     else await client.mountCifs({ port: ports.smb, share: 'dfs', mountpoint, options });
   }
 
-  /** Decypharr's way: `umount`, and detached lazily while somebody holds a file. */
+  /** Decypharr's way: `umount`, and detached lazily while somebody holds a file; then it ends. */
   async unmountFuse(): Promise<void> {
-    await this.fuse.unmount().catch(() => this.fuse.unmount({ lazy: true }));
+    const daemon = this.fuse.pid!;
+    await this.fuse.unmount().catch(async () => {
+      await this.fuse.unmount({ lazy: true });
+      process.kill(daemon, 'SIGKILL');
+    });
   }
 
   /** Reads a file of the tree and checks it. */
