@@ -84,7 +84,7 @@ function summary(lab: Lab | undefined, notes: readonly string[], failure: unknow
   if (failure !== undefined) parts.push(`FAILED: ${(failure as Error).message.split(/\n|; /)[0]!}`);
   if (readers.length > 0) {
     const amount = Math.round(sum(readers.map(({ bytes }) => bytes)) / MIB);
-    parts.push(`${readers.length} readers, ${amount} MiB${right ? ', every byte right' : ''}`);
+    parts.push(`${readers.length} readers, ${amount} MiB${right ? ', every byte right' : ', some wrong'}`);
   }
   if (listers.length > 0) parts.push(`${sum(listers.map(({ loops }) => loops))} listings`);
   const errors = sum(seen.map(({ errorCount }) => errorCount));
