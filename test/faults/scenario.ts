@@ -81,7 +81,11 @@ function summary(lab: Lab | undefined, notes: readonly string[], failure: unknow
   const listers = seen.filter(({ entriesMax }) => entriesMax >= 0);
   const right = readers.every(({ wrongAt }) => wrongAt < 0);
   const parts: string[] = [];
-  if (failure !== undefined) parts.push(`FAILED: ${(failure as Error).message.split(/\n|; /)[0]!}`);
+  if (failure !== undefined) {
+    const [first] = (failure as Error).message.split(/\n|; /);
+    // Markdown takes the underscores of a bare path for emphasis.
+    parts.push(`FAILED: ${first!.replace(/\/mnt\/[^\s:]+/, '`$&`')}`);
+  }
   if (readers.length > 0) {
     const amount = Math.round(sum(readers.map(({ bytes }) => bytes)) / MIB);
     parts.push(`${readers.length} readers, ${amount} MiB${right ? ', every byte right' : ', some wrong'}`);
