@@ -3,12 +3,12 @@
  * reports no links: Holdfast over SMB and NFS, smbd with its links mended beside it. Prints a table; asserts nothing
  * but that every release is listed.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { smbdCommand } from '../test/faults/peers.ts';
 import { FuseTree } from '../test/kit/fuse.ts';
 import { Gateway } from '../test/kit/gateway.ts';
 import { KernelClient } from '../test/kit/uml.ts';
@@ -25,44 +25,19 @@ let smbd: ChildProcess;
 const rows: string[] = [];
 
 function startSmbd(): ChildProcess {
-  const shim = join(folder, 'nlink.so');
-  const source = fileURLToPath(new URL('shim/nlink.c', import.meta.url));
-  execFileSync('gcc', ['-O2', '-shared', '-fPIC', '-o', shim, source, '-ldl']);
-  const folders = [
-    'private dir',
-    'lock directory',
-    'state directory',
-    'cache directory',
-    'pid directory',
-    'ncalrpc dir',
-  ];
-  const lines = folders.map((key) => {
-    mkdirSync(join(folder, key));
-    return `${key} = ${join(folder, key)}`;
-  });
-  const global = [
-    `smb ports = ${ports.smbd}`,
-    'map to guest = Bad User',
-    'disable netbios = yes',
-    'guest account = nobody',
-  ];
-  const share = [
-    '[dfs]',
-    `path = ${fuse.mountpoint}`,
-    'read only = yes',
-    'guest ok = yes',
-    'force user = root',
-  ];
-  const config = join(folder, 'smb.conf');
-  writeFileSync(config, ['[global]', ...lines, ...global, ...share, ''].join('\n'));
   const [enter, ...rest] = client.enter;
-  const command = ['env', `LD_PRELOAD=${shim}`, 'smbd', '-F', '--no-process-group', '-s', config];
+  const command = smbdCommand(folder, fuse.mountpoint, ports.smbd);
   return spawn(enter, [...rest, ...command], { stdio: 'ignore' });
 }
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'holdfast-kernel-ls-'));
+  // smbd enters it as nobody.
+  chmodSync(folder, 0o711);
+  const mountpoint = join(folder, 'dfs');
+  mkdirSync(mountpoint);
   fuse = await FuseTree.start({
+    mountpoint,
     releases: RELEASES,
     files: [{ name: 'a.mkv', size: 1 << 20 }],
     inodes: 'mount',

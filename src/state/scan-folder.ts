@@ -98,6 +98,9 @@ function sweep(folder: string): void {
   const before = Date.now() - keepMs;
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
-    if (name.startsWith(prefix) && statSync(path).mtimeMs < before) rmSync(path, { force: true });
+    if (!name.startsWith(prefix)) continue;
+    // Another gateway may just have taken it.
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found && found.mtimeMs < before) rmSync(path, { force: true });
   }
 }

@@ -53,7 +53,7 @@ function makePlace({ command, listens, mountPort, tree = {} }: Program): Place {
 }
 
 /** As in the old set-up: one share, read-only, for guests, and the shim, without which no links are "deleted". */
-function smbdCommand(state: string, { mountpoint }: Start): string[] {
+export function smbdCommand(state: string, mountpoint: string, port: number = ports.smb): string[] {
   const shim = fileURLToPath(new URL('../../bench/shim/nlink.c', import.meta.url));
   const kinds = [
     'private dir',
@@ -74,7 +74,7 @@ function smbdCommand(state: string, { mountpoint }: Start): string[] {
     `[global]
 ${folders.join('\n')}
   server role = standalone server
-  smb ports = ${ports.smb}
+  smb ports = ${port}
   server min protocol = SMB2
   map to guest = Bad User
   guest account = nobody
@@ -151,7 +151,11 @@ export function peers(): Readonly<Record<Protocol, ServerKind>> {
     },
     smb: {
       name: versioned('smbd', ['smbd', '-V']),
-      prepare: () => makePlace({ command: smbdCommand, listens: [ports.smb] }),
+      prepare: () =>
+        makePlace({
+          command: (state, { mountpoint }) => smbdCommand(state, mountpoint),
+          listens: [ports.smb],
+        }),
     },
   };
 }
