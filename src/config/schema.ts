@@ -206,7 +206,9 @@ export const settingsSchema = z
         .describe('Metrics, health and status over HTTP.'),
       state: filePath('the path of a folder')
         .optional()
-        .describe('Folder for what is worth keeping across restarts: what is known, and SMB listings under way.'),
+        .describe(
+          'Folder for what is worth keeping across restarts: what is known, and SMB listings under way.',
+        ),
       identity: z
         .string({ error: 'a text of 1 to 255 characters' })
         .min(1, 'a text of 1 to 255 characters')
