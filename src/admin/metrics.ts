@@ -5,8 +5,8 @@
  * No client is ever a label, and no path but those of the few objects that went into quarantine last: their number is not
  * bounded.
  */
-import type { TroubleEntry } from './state.ts';
 import { collectDefaultMetrics, Gauge, Registry, type Metric } from 'prom-client';
+import type { TroubleEntry } from './state.ts';
 
 export type Protocol = 'nfs' | 'mount' | 'portmap' | 'smb';
 

@@ -13,9 +13,9 @@ import { PersistentIds } from './persistent-id.ts';
 import { randomId32, randomId64 } from './random-id.ts';
 import type { Session } from './session.ts';
 import { Share } from './share.ts';
+import type { Node, ShareOptions } from './share.ts';
 import { SuspendedScans } from './suspended-scans.ts';
 import type { ScanStore } from './suspended-scans.ts';
-import type { Node, ShareOptions } from './share.ts';
 
 export type Policy = 'required' | 'auto' | 'off';
 

@@ -51,10 +51,6 @@ export class SuspendedScans {
     this.#limits = limits;
   }
 
-  get size(): number {
-    return this.#kept.size;
-  }
-
   /** Keeps where the unfinished scans of a connection stand. */
   suspend(connection: Connection): void {
     for (const session of connection.sessions.values()) {
