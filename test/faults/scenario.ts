@@ -54,6 +54,23 @@ export function unharmed(...all: readonly Seen[]): void {
   }
 }
 
+/**
+ * The same after a SIGKILL. The kernel may close a dying process's connections before the socket it listens at: a client that
+ * connects at once is then reset in the middle of NEGOTIATE, and cifs fails the call that waited for it with EHOSTDOWN, even
+ * with `hard`. A server that is killed cannot help that; NFS asks again. It is told in the table, and is not to happen to a
+ * consumer twice.
+ */
+export function unharmedByKill({ protocol, note }: Stage, ...all: readonly Seen[]): void {
+  let own = 0;
+  const others = all.map((seen) => {
+    const first = protocol === 'smb' ? seen.errors.findIndex(({ error }) => error === 'EHOSTDOWN') : -1;
+    if (first >= 0) own += 1;
+    return { ...seen, errors: seen.errors.filter((_, index) => index !== first) };
+  });
+  if (own > 0) note(`${own} calls in the moment of the kill failed by cifs's own doing (EHOSTDOWN)`);
+  unharmed(...others);
+}
+
 /** Fails if a call of a consumer took longer. */
 export function prompt(ms: number, ...all: readonly Seen[]): void {
   for (const { longestMs, longestAtMs, longestCall } of all) {

@@ -1,26 +1,30 @@
 /** Who serves the tree goes away and comes again: the gateway, the FUSE daemon, or both. */
 import { execFileSync } from 'node:child_process';
 import { releaseName } from '../../kit/fuse.ts';
+import type { Seen } from '../consumer.ts';
 import { rate, type Lab } from '../lab.ts';
-import { prompt, unharmed, type Scenario, type Stage } from '../scenario.ts';
+import { prompt, unharmed, unharmedByKill, type Scenario, type Stage } from '../scenario.ts';
 import { last } from '../time.ts';
 
 /** The client asks again 5 s after "come again", and its connection may take 3 s to be tried anew. */
 const slack = 10_000;
+/** Until a consumer goes on after an error, in ms; whether there may be one is looked at in the end. */
+const retry = 500;
 
 /** Three readers in the middle of their files, with the file's next bytes asked for. */
 async function readersUnderWay(lab: Lab) {
-  const readers = [1, 2, 3].map((release) => lab.play(release, { mark: 'middle', at: rate / 2 }));
+  const readers = [1, 2, 3].map((release) => lab.play(release, { mark: 'middle', at: rate / 2, retry }));
   await Promise.all(readers.map((reader) => reader.marked('middle')));
   return readers;
 }
 
-async function killGateway({ lab }: Stage): Promise<void> {
+async function killGateway(stage: Stage): Promise<void> {
+  const { lab } = stage;
   const readers = await readersUnderWay(lab);
   await lab.gateway.kill();
   await lab.serve();
   const seen = await Promise.all(readers.map((reader) => reader.done()));
-  unharmed(...seen);
+  unharmedByKill(stage, ...seen);
   prompt(slack, ...seen);
 }
 
@@ -44,24 +48,29 @@ async function killFuse({ lab }: Stage): Promise<void> {
 }
 
 /** Readers, listers and newcomers live through `outage`, which ends with the source back. */
-async function liveThrough({ lab }: Stage, outageMs: number, outage: () => Promise<void>): Promise<void> {
+async function liveThrough(
+  { lab }: Stage,
+  outageMs: number,
+  outage: () => Promise<void>,
+  check: (...seen: Seen[]) => void = unharmed,
+): Promise<void> {
   const loop = 'enough';
   const expected = lab.fuse.spec.releases;
   const listers = [
-    lab.list('/__all__', { expected, loop, pause: 100, mark: 'listed' }),
-    lab.list('/__all__', { expected, loop, pause: 200, drop: 1 }),
-    lab.list('', { expected: 6, loop, pause: 100 }),
+    lab.list('/__all__', { expected, loop, pause: 100, mark: 'listed', retry }),
+    lab.list('/__all__', { expected, loop, pause: 200, drop: 1, retry }),
+    lab.list('', { expected: 6, loop, pause: 100, retry }),
   ];
   await listers[0]!.marked('listed');
   const readers = await readersUnderWay(lab);
-  const looping = lab.play(4, { loop, mark: 'middle', at: rate / 2 });
+  const looping = lab.play(4, { loop, mark: 'middle', at: rate / 2, retry });
   await looping.marked('middle');
   await outage();
-  const newcomer = lab.play(30, { rate: 4 * rate });
+  const newcomer = lab.play(30, { rate: 4 * rate, retry });
   const seen = await Promise.all([...readers, newcomer].map((reader) => reader.done(slack + 60_000)));
   lab.client.flag(loop);
   seen.push(...(await Promise.all([...listers, looping].map((one) => one.done(slack + 60_000)))));
-  unharmed(...seen);
+  check(...seen);
   prompt(outageMs + slack, ...seen);
 }
 
@@ -106,23 +115,25 @@ async function somethingElse(stage: Stage): Promise<void> {
 
 async function bothTogether(stage: Stage): Promise<void> {
   const { lab } = stage;
-  await liveThrough(stage, 0, async () => {
+  const outage = async () => {
     await Promise.all([lab.gateway.kill(), lab.fuse.kill()]);
     await lab.fuse.mount();
     await lab.serve();
-  });
+  };
+  await liveThrough(stage, 0, outage, (...seen) => unharmedByKill(stage, ...seen));
 }
 
 async function mountLate(stage: Stage): Promise<void> {
   const { lab } = stage;
   const ms = stage.pick(60_000, 8_000);
-  await liveThrough(stage, ms, async () => {
+  const outage = async () => {
     await Promise.all([lab.gateway.kill(), lab.fuse.kill()]);
     await lab.fuse.detach();
     await lab.serve();
     await last(ms);
     await lab.fuse.mount();
-  });
+  };
+  await liveThrough(stage, ms, outage, (...seen) => unharmedByKill(stage, ...seen));
 }
 
 /** A listing that stands in the middle of its folder while `restart` happens. */
