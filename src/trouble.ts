@@ -1,7 +1,8 @@
 /** What of an export does not answer, and which clients wait for it: for the log, the metrics and the page. */
 import type { TroubleEntry, WaitEntry } from './admin/index.ts';
 import { renderName, type Logger } from './log/index.ts';
-import type { QuarantineCase, Source } from './source/source.ts';
+import { caseKey } from './source/quarantine.ts';
+import type { Source } from './source/source.ts';
 import type { Wait } from './tree/waiters.ts';
 import type { Tree } from './tree/tree.ts';
 
@@ -25,7 +26,7 @@ export class Trouble {
     this.#tree = tree;
     source.onTrouble(({ path, aspect, released, strikes, coolDown }) => {
       const line = { export: exportName, path: renderName(path), aspect, strikes };
-      const key = keyOf({ path, aspect });
+      const key = caseKey(aspect, path);
       if (released) {
         this.#waited.delete(key);
         log.info(line, 'answers again: out of quarantine');
@@ -48,7 +49,7 @@ export class Trouble {
       aspect: one.aspect,
       strikes: one.strikes,
       retrySeconds: seconds(one.retryIn),
-      clients: this.#waited.get(keyOf(one)) ?? [],
+      clients: this.#waited.get(caseKey(one.aspect, one.path)) ?? [],
     }));
   }
 
@@ -66,5 +67,3 @@ export class Trouble {
     if (this.#source.quarantined === 0) this.#waited.clear();
   }
 }
-
-const keyOf = ({ path, aspect }: Pick<QuarantineCase, 'path' | 'aspect'>) => `${aspect} ${path}`;

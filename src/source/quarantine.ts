@@ -36,6 +36,9 @@ export interface QuarantineEvent {
 
 export type Aspect = 'content' | 'attributes' | 'listing';
 
+/** What tells cases apart: one object may hang in several ways. */
+export const caseKey = (aspect: Aspect, path: string): string => `${aspect} ${path}`;
+
 export class Quarantine {
   readonly #cases = new LRUCache<string, Case>({ max: SourceLimits.quarantined });
   readonly #onEvent: (event: QuarantineEvent) => void;
@@ -62,7 +65,7 @@ export class Quarantine {
   /** Throws `timeout` for an object in its cool-down. */
   admit(aspect: Aspect, path: string): void {
     if (this.#cases.size === 0) return;
-    const found = this.#cases.get(`${aspect} ${path}`);
+    const found = this.#cases.get(caseKey(aspect, path));
     if (!found) return;
     if (found.probing || performance.now() < found.until) {
       throw new TreeError('timeout', `in quarantine after ${found.strikes} missed deadlines`);
@@ -73,7 +76,7 @@ export class Quarantine {
   /** It answered, be it with an error. */
   answered(aspect: Aspect, path: string): void {
     if (this.#cases.size === 0) return;
-    const key = `${aspect} ${path}`;
+    const key = caseKey(aspect, path);
     const found = this.#cases.peek(key);
     if (!found) return;
     this.#cases.delete(key);
@@ -82,7 +85,7 @@ export class Quarantine {
 
   /** It missed its deadline. Calls that had begun together count as one. */
   missed(aspect: Aspect, path: string): void {
-    const key = `${aspect} ${path}`;
+    const key = caseKey(aspect, path);
     const found = this.#cases.peek(key);
     if (found && !found.probing) return;
     const strikes = (found?.strikes ?? 0) + 1;
@@ -93,7 +96,7 @@ export class Quarantine {
 
   /** The call that was to try could not: the source itself is away. */
   postponed(aspect: Aspect, path: string): void {
-    const found = this.#cases.peek(`${aspect} ${path}`);
+    const found = this.#cases.peek(caseKey(aspect, path));
     if (found) found.probing = false;
   }
 

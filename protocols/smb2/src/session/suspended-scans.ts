@@ -94,8 +94,9 @@ export const scanKey = ({ persistent, volatile }: FileId): string =>
 function suspended(open: Open, { clientGuid }: Connection): SuspendedScan | undefined {
   const { share, node, session, enumeration, grantedAccess, shareAccess, options, posix } = open;
   const place = enumeration?.place;
+  if (!place || !session) return undefined;
   const nodeId = share.backend.cachedAttributes(node)?.id;
-  if (!place || !session || nodeId === undefined) return undefined;
+  if (nodeId === undefined) return undefined;
   return {
     clientGuid: clientGuid.toString('hex'),
     userName: session.identity.userName.toLowerCase(),
