@@ -47,13 +47,15 @@ export interface Limits {
   /** Directory scans kept for clients that are away, and how long. */
   readonly maxSuspendedScans: number;
   readonly suspendedScanMs: number;
-  /** At the end: how long a connection is served on at most, until nothing is on its way. */
-  readonly drainServeMs: number;
+  /** At the end: how long scans may take to finish. */
+  readonly drainScansMs: number;
+  /** How long streams are then served on at most, until they have used up their credits. */
+  readonly drainStreamMs: number;
   /** A client that has not asked for this long has paused in its scan. */
-  readonly drainScanMs: number;
+  readonly drainPauseMs: number;
   /** How long answers are then held back at most, until the client waits for them. */
   readonly drainHoldMs: number;
-  /** Credits with which a client can still send: a compound of Linux has 5 requests, and 2 are kept for ECHO and breaks. */
+  /** Credits that streams leave for others: a compound of Linux has up to 5 requests, and 2 are kept for ECHO and breaks. */
   readonly drainCredits: number;
   /** Silence that means that nothing is on its way: longer than a large reply takes on a slow link. */
   readonly drainSilenceMs: number;
@@ -98,10 +100,11 @@ export const defaultLimits: Limits = {
   maxSymlinkHops: 16,
   maxSuspendedScans: 4096,
   suspendedScanMs: 3_600_000,
-  drainServeMs: 5000,
-  drainScanMs: 2000,
-  drainHoldMs: 500,
-  drainCredits: 7,
+  drainScansMs: 5000,
+  drainStreamMs: 1000,
+  drainPauseMs: 2000,
+  drainHoldMs: 1000,
+  drainCredits: 64,
   drainSilenceMs: 100,
   freeLogonFailures: 5,
   logonDelayMs: 250,

@@ -99,9 +99,6 @@ async function enumerationFor(
     // RESTART keeps the pattern unless a new one is given; REOPEN always takes the new one (3.3.5.18).
     const wanted = pattern === '' && scan ? scan.pattern : pattern;
     if (!scan && pattern === '') fail(Status.OBJECT_NAME_INVALID);
-    // Its client asks again at once for the beginning of a scan, but not for the rest of one.
-    if (request.connection.ending) await request.untilTheEnd();
-    request.throwIfAbandoned();
     scan = await Enumeration.start(open, wanted, request);
     open.enumeration = scan;
   }

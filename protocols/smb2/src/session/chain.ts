@@ -71,7 +71,7 @@ export class Chain {
       this.#writeHeader(request, only);
       this.#sign(request, only.buffer.subarray(MESSAGE, BODY + only.length));
       this.#observe(request, only.buffer.subarray(MESSAGE, BODY + only.length));
-      this.connection.send(only.buffer, BODY + only.length, this.sealed?.sealer, only.release);
+      this.#send(only.buffer, BODY + only.length, only.release);
       return;
     }
     this.#flushCompound(ready);
@@ -93,14 +93,16 @@ export class Chain {
       one.release?.();
       at += size;
     });
-    this.connection.send(buffer, end, this.sealed?.sealer);
+    this.#send(buffer, end);
+  }
+
+  #send(buffer: Buffer, end: number, release?: () => void): void {
+    this.connection.answer(this.requests, buffer, end, this.sealed?.sealer, release);
   }
 
   #writeHeader(request: Request, answer: Reply): void {
     const { header } = request;
-    const credits = request.creditsGranted
-      ? 0
-      : this.connection.credits.grant(Math.max(1, header.creditRequest));
+    const credits = request.creditsGranted ? 0 : this.connection.grantFor(request);
     request.creditsGranted = true;
     const isFinalSigned = this.#signs(request, answer.status);
     encodeHeader(

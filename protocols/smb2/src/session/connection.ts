@@ -8,6 +8,8 @@ import { Command, HeaderFlags } from '../wire/constants.ts';
 import type { Dialect } from '../wire/constants.ts';
 import { encodeHeader, UNSOLICITED } from '../wire/header.ts';
 import { CreditWindow } from './credits.ts';
+import { fateOfAnswer, lastOrder } from './last-answers.ts';
+import type { KeptAnswer, Stopping } from './last-answers.ts';
 import { ReadBudget } from './read-budget.ts';
 import { BODY, FRAME_HEADER, TRANSFORM_HEADER } from './reply.ts';
 import type { Reply } from './reply.ts';
@@ -30,8 +32,11 @@ export class Connection {
   #requestBytes = 0;
   #paused = false;
   #draining = false;
-  #ending = false;
-  #holding = false;
+  #stopping: Stopping = 'nobody';
+  #withholding = false;
+  /** When a READ was last answered without credits, or they began to be withheld (performance.now()). */
+  withheldAt = 0;
+  #kept: KeptAnswer[] = [];
   /** When bytes last came from the client (performance.now()). */
   receivedAt = performance.now();
   /** Where its directory scans stand has been given away: nothing of them may be answered any more. */
@@ -164,6 +169,39 @@ export class Connection {
     }
   }
 
+  /** Sends an answer to `message`, or keeps it for the end of the connection. As {@link send} otherwise. */
+  answer(
+    message: readonly Request[],
+    buffer: Buffer,
+    end: number,
+    sealer: Sealer | undefined,
+    release?: () => void,
+  ): void {
+    switch (this.closed ? 'send' : fateOfAnswer(message, this.#stopping)) {
+      case 'send':
+        this.send(buffer, end, sealer, release);
+        break;
+      case 'keep':
+        this.#kept.push({
+          buffer,
+          end,
+          sealer,
+          release,
+          isRead: message[0]?.header.command === Command.READ,
+        });
+        break;
+      case 'drop':
+        release?.();
+    }
+  }
+
+  #sendKept(): void {
+    this.#socket.cork();
+    for (const { buffer, end, sealer, release } of lastOrder(this.#kept.splice(0)))
+      this.send(buffer, end, sealer, release);
+    this.#socket.uncork();
+  }
+
   /** An OPLOCK_BREAK notification ([MS-SMB2] 3.3.4.6, 3.3.4.7): never signed. */
   sendNotification(body: Reply, sealer: Sealer | undefined): void {
     encodeHeader(
@@ -212,36 +250,40 @@ export class Connection {
     return this.#paused;
   }
 
-  /** Its end is near: what would take long to finish is not begun any more. */
+  /** Its end is near. */
   get ending(): boolean {
-    return this.#ending;
+    return this.#stopping !== 'nobody';
   }
 
-  /**
-   * Lets the client run out of credits, so that nothing more comes. With the last ones its answers are held back: a
-   * client without any on its way takes a lack of credits for a failure.
-   */
-  beginEnd(): void {
-    if (this.#ending) return;
-    this.#ending = true;
-    this.credits.withhold(this.server.limits.drainCredits, () => this.holdAnswers());
+  /** Stops whoever comes to the end of a directory scan. */
+  stopScanners(): void {
+    if (this.#stopping === 'nobody') this.#stopping = 'scans';
   }
 
-  /** Whether answers are kept back. */
-  get holding(): boolean {
-    return this.#holding;
+  /** Lets streams run out of credits; before others lack them too, everybody is stopped. */
+  withholdFromReads(): void {
+    if (this.#withholding) return;
+    this.#withholding = true;
+    this.withheldAt = performance.now();
+    this.credits.whenFew(this.server.limits.drainCredits, () => this.stopAll());
   }
 
-  /** Keeps answers back until {@link releaseAnswers} or the end of the connection. */
-  holdAnswers(): void {
-    if (this.#holding) return;
-    this.#holding = true;
-    this.#socket.cork();
+  /** Stops whoever is not in the middle of a directory scan. */
+  stopAll(): void {
+    this.#stopping = 'all';
   }
 
-  releaseAnswers(): void {
-    if (this.#holding) this.#socket.uncork();
-    this.#holding = false;
+  get allStopped(): boolean {
+    return this.#stopping === 'all';
+  }
+
+  /** Credits for the reply to `request` ([MS-SMB2] 3.3.1.2). */
+  grantFor({ header }: Request): number {
+    if (this.#withholding && header.command === Command.READ) {
+      this.withheldAt = performance.now();
+      return 0;
+    }
+    return this.credits.grant(Math.max(1, header.creditRequest));
   }
 
   /** Keeps where unfinished directory scans stand, for the client's next connection. */
@@ -258,7 +300,7 @@ export class Connection {
   }
 
   /**
-   * Sends what is queued, then FIN, and waits a second for the peer's. What still comes is taken off the socket unseen: closing
+   * Sends what was kept, then FIN, and waits a second for the peer's. What still comes is taken off the socket unseen: closing
    * over unread bytes would send a reset, which may overtake the answers.
    */
   finish(): Promise<void> {
@@ -269,6 +311,7 @@ export class Connection {
       }
       this.#socket.once('close', () => resolve());
       this.#socket.removeAllListeners('data');
+      this.#sendKept();
       this.#socket.end(() => setTimeout(() => this.close('server stops'), LINGER_MS).unref());
       this.#socket.resume();
     });
@@ -279,6 +322,7 @@ export class Connection {
     this.closed = true;
     clearTimeout(this.#timer);
     this.#outbox.close();
+    for (const { release } of this.#kept.splice(0)) release?.();
     this.suspendScans();
     this.abandonRequests(() => true);
     for (const session of [...this.sessions.values()]) session.close(true);

@@ -44,14 +44,14 @@ export class CreditWindow {
     }
   }
 
-  /** From now on gives no credits, and tells of each request that leaves no more than `few`. */
-  withhold(few: number, act: () => void): void {
+  /** Calls `act` as soon as no more than `few` credits are left, and again at each request that leaves no more. */
+  whenFew(few: number, act: () => void): void {
     this.#whenFew = { few, act };
+    if (this.#granted <= few) act();
   }
 
-  /** Credits to put into a reply for a client that asks for `requested`. Until {@link withhold} it keeps at least one. */
+  /** Credits to put into a reply for a client that asks for `requested`. It keeps at least one. */
   grant(requested: number): number {
-    if (this.#whenFew) return 0;
     const room = Math.min(this.#most - this.#granted, this.#used.length - this.#range);
     const credits = Math.max(0, Math.min(requested, room));
     this.#granted += credits;

@@ -1,18 +1,20 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { StatusError } from '../errors.ts';
+import type { Limits } from '../limits.ts';
 import { MemoryShare } from '../memory/memory-share.ts';
 import { SmbServer } from '../server.ts';
 import { RawClient } from '../testing/raw-client.ts';
-import { HEADER_SIZE } from '../wire/constants.ts';
-import { createResponse } from '../wire/create.ts';
+import { HeaderFlags, HEADER_SIZE, RELATED_ID } from '../wire/constants.ts';
+import { closeRequest, createResponse } from '../wire/create.ts';
 import type { FileId } from '../wire/file-id.ts';
 import { readRequest } from '../wire/io.ts';
-import { queryDirectoryRequest } from '../wire/query.ts';
-import { emptyBody } from '../wire/session.ts';
+import { InfoType, queryDirectoryRequest, queryInfoRequest } from '../wire/query.ts';
+import { setNextCommand } from '../wire/header.ts';
 import { Status } from '../wire/status.ts';
+import { align } from '../wire/struct.ts';
 import type { ScanStore, SuspendedScan } from './suspended-scans.ts';
 
-const [CREATE, READ, ECHO, QUERY_DIRECTORY] = [5, 8, 13, 14];
+const [CREATE, CLOSE, READ, QUERY_DIRECTORY, QUERY_INFO] = [5, 6, 8, 14, 16];
 const NAMES_INFORMATION = 12;
 const names = Array.from({ length: 300 }, (_, i) => `file ${String(i).padStart(4, '0')}`);
 
@@ -41,7 +43,7 @@ function makeShare(): MemoryShare {
   return share;
 }
 
-async function serve(share: MemoryShare, scanStore?: ScanStore) {
+async function serve(share: MemoryShare, scanStore?: ScanStore, limits?: Partial<Limits>) {
   const bugs: unknown[] = [];
   const server = new SmbServer({
     serverGuid: Buffer.alloc(16, 1),
@@ -51,7 +53,7 @@ async function serve(share: MemoryShare, scanStore?: ScanStore) {
       { name: 'other', backend: share, guest: true },
     ],
     durableKey: Buffer.alloc(32, 9),
-    limits: { drainScanMs: 200, drainServeMs: 2000 },
+    limits: { drainPauseMs: 200, drainScansMs: 2000, ...limits },
     ...(scanStore && { scanStore }),
     hooks: { bug: (error) => bugs.push(error) },
   });
@@ -74,6 +76,34 @@ async function openPath(client: RawClient, path: string): Promise<FileId> {
   return createResponse.decode(reply!.packet, HEADER_SIZE).fileId;
 }
 const openFolder = (client: RawClient) => openPath(client, 'films');
+
+const closeBody = (fileId: FileId) => closeRequest.toBuffer({ flags: 0, fileId });
+
+/** Opens, asks and closes in one message. */
+function lookAt(client: RawClient, path: string, infoType: number): void {
+  const fileId = { persistent: RELATED_ID, volatile: RELATED_ID };
+  const query = queryInfoRequest.toBuffer(
+    {
+      infoType,
+      infoClass: infoType === InfoType.FILE ? 18 : 3,
+      outputBufferLength: 1024,
+      inputBufferOffset: 0,
+      inputBufferLength: 0,
+      additionalInformation: 0,
+      flags: 0,
+      fileId,
+    },
+    Buffer.alloc(1),
+  );
+  const flags = HeaderFlags.RELATED_OPERATIONS;
+  const parts = [
+    client.message(CREATE, client.createBody(path)),
+    client.message(QUERY_INFO, query, { flags }),
+    client.message(CLOSE, closeBody(fileId), { flags }),
+  ].map((part) => Buffer.concat([part, Buffer.alloc(align(part.length, 8) - part.length)]));
+  for (const part of parts.slice(0, -1)) setNextCommand(part, 0, part.length);
+  client.sendMessage(Buffer.concat(parts));
+}
 
 function readMessage(client: RawClient, fileId: FileId): Buffer {
   const rest = { padding: 80, flags: 0, minimumCount: 0, channel: 0, remainingBytes: 0 };
@@ -172,15 +202,50 @@ describe('a server that closes', () => {
     expect(store.scans.size).toBe(0);
   });
 
-  it('lets a scan that goes on come to its end, and begins no new one', async () => {
+  it('lets scans begin and come to their end, and stops there whoever scans', async () => {
     const { server, enter } = await serve(makeShare());
+    const [one, two] = [await enter(), await enter()];
+    const [first, other] = [await openFolder(one), await openFolder(two)];
+    const begun = (await page(one, first)) as string[];
+    const closed = server.close();
+    expect([...begun, ...(await rest(one, first))]).toEqual(names);
+    expect(await rest(two, other)).toEqual(names);
+    // Neither is told that the directory is closed, so neither goes on to the next.
+    expect(await one.request(CLOSE, closeBody(first))).toBeUndefined();
+    expect(await two.request(CLOSE, closeBody(other))).toBeUndefined();
+    await closed;
+  });
+
+  it('answers an open at its end, and leaves out what Linux asks for again', async () => {
+    const { server, enter } = await serve(makeShare(), undefined, { drainStreamMs: 0 });
     const client = await enter();
     const fileId = await openFolder(client);
-    const first = (await page(client, fileId)) as string[];
-    const next = await openFolder(client);
     const closed = server.close();
-    expect([...first, ...(await rest(client, fileId))]).toEqual(names);
-    expect(await page(client, next)).toBeUndefined();
+    client.sendMessage(client.message(CLOSE, closeBody(fileId)));
+    const infoTypes = [InfoType.FILE, InfoType.FILESYSTEM];
+    for (const infoType of infoTypes) lookAt(client, 'films', infoType);
+    client.sendMessage(client.message(CREATE, client.createBody('films')));
+    const [ofFilesystem, create] = [client.messageId - 4, client.messageId - 1];
+    const answered = [];
+    for (let reply = await client.next(); reply; reply = await client.next()) answered.push(reply.messageId);
+    expect(answered.sort((a, b) => a - b)).toEqual([ofFilesystem, create]);
+    await closed;
+  });
+
+  it('gives a stream last what it waits for', async () => {
+    const share = makeShare();
+    share.putFile('film', 'x'.repeat(1000));
+    const { server, enter } = await serve(share, undefined, { drainStreamMs: 0 });
+    const client = await enter();
+    const fileId = await openPath(client, 'film');
+    const closed = server.close();
+    const reads = [0, 1, 2].map(() => readMessage(client, fileId));
+    for (const message of reads) client.sendMessage(message);
+    client.sendMessage(client.message(CREATE, client.createBody('films')));
+    const create = client.messageId - 1;
+    const answered = [];
+    for (let reply = await client.next(); reply; reply = await client.next()) answered.push(reply.messageId);
+    expect(answered).toEqual([create - 1, create - 2, create - 3, create]);
     await closed;
   });
 
@@ -214,17 +279,20 @@ describe('a server that closes', () => {
     await closed;
   });
 
-  it('lets a client that asks without end run out of credits, and answers all it has asked', async () => {
-    const { server, enter } = await serve(makeShare());
+  it('lets a stream run out of credits, and answers all it has asked', async () => {
+    const share = makeShare();
+    share.putFile('film', 'x'.repeat(1000));
+    const { server, enter } = await serve(share);
     const client = await enter();
-    const echo = emptyBody.toBuffer({});
-    let credits = (await client.request(ECHO, echo))!.creditRequest;
+    const fileId = await openPath(client, 'film');
+    client.sendMessage(readMessage(client, fileId));
+    let credits = (await client.next())!.creditRequest;
     let asked = 0;
     let answered = 0;
     // As Linux does: as many on their way as there are credits, up to eight.
     const ask = () => {
       for (; credits > 0 && asked - answered < 8; asked++, credits--)
-        client.sendMessage(client.message(ECHO, echo));
+        client.sendMessage(readMessage(client, fileId));
     };
     ask();
     const closed = server.close();

@@ -1,9 +1,8 @@
 /**
  * The end of a connection that its client does not notice. What is on its way to a server that hangs up is lost, and not
- * every client asks again: Linux fails the rest of a directory scan, and from 6.10 on reads. So a connection is served on
- * until nothing is on its way: most clients pause now and then, and a busy one runs out of credits. Scans come to their end,
- * while no new ones are begun (Linux does ask again for the beginning of one). At last the answers are held back until the
- * client can only wait for them, and go out together with the FIN.
+ * every client asks again: Linux fails directory scans, and from 6.10 on reads. So a connection is served on until nothing
+ * is on its way: scans come to their end, most clients pause now and then, and streams run out of credits. At last answers are
+ * held back (last-answers.ts) until the client can only wait for them, and go out together with the FIN.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from './connection.ts';
@@ -14,14 +13,16 @@ const STEP_MS = 5;
 export async function drain(connection: Connection, deadline: number): Promise<void> {
   const { limits } = connection.server;
   const within = (ms: number): number => Math.min(deadline, performance.now() + ms);
-  connection.beginEnd();
-  await until(connection, within(limits.drainServeMs), () => connection.holding || isDone(connection));
-  if (!isSilent(connection)) {
-    connection.holdAnswers();
-    await until(connection, within(limits.drainHoldMs), () => isSilent(connection));
-    // What takes longer is still waited for, and nothing else with it.
-    if (connection.busy) connection.releaseAnswers();
-  }
+  connection.stopScanners();
+  await until(connection, within(limits.drainScansMs), () => !isScanning(connection));
+  connection.withholdFromReads();
+  await until(
+    connection,
+    within(limits.drainStreamMs),
+    () => connection.allStopped || !isStreaming(connection),
+  );
+  connection.stopAll();
+  await until(connection, within(limits.drainHoldMs), () => isDone(connection));
   connection.stopReading();
   await until(connection, deadline, () => !connection.busy);
   const late = sleep(Math.max(1, deadline - performance.now()), undefined, { ref: false });
@@ -52,9 +53,13 @@ function isSilent(connection: Connection): boolean {
   return !busy && !paused && performance.now() - receivedAt >= server.limits.drainSilenceMs;
 }
 
+/** Whether READs are being answered that get no credits any more. */
+const isStreaming = ({ withheldAt, server }: Connection): boolean =>
+  performance.now() - withheldAt < server.limits.drainSilenceMs;
+
 /** Whether the client is in the middle of a directory, and has not just paused there. */
 function isScanning({ sessions, server }: Connection): boolean {
-  const since = performance.now() - server.limits.drainScanMs;
+  const since = performance.now() - server.limits.drainPauseMs;
   for (const session of sessions.values())
     for (const { enumeration } of session.opens.values())
       if (enumeration?.place && enumeration.askedAt > since) return true;
