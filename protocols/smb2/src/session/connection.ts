@@ -21,6 +21,8 @@ const MESSAGE = FRAME_HEADER + TRANSFORM_HEADER;
 /** How long the peer may take to answer our FIN with its own. */
 const LINGER_MS = 1000;
 
+const isRead = ([first]: readonly Request[]): boolean => first?.header.command === Command.READ;
+
 /** A transport connection ([MS-SMB2] 3.3.1.7). */
 export class Connection {
   readonly server: ServerState;
@@ -32,6 +34,7 @@ export class Connection {
   #requestBytes = 0;
   #paused = false;
   #draining = false;
+  #ending = false;
   #stopping: Stopping = 'nobody';
   #withholding = false;
   /** When a READ was last answered without credits, or they began to be withheld (performance.now()). */
@@ -177,28 +180,15 @@ export class Connection {
     sealer: Sealer | undefined,
     release?: () => void,
   ): void {
-    switch (this.closed ? 'send' : fateOfAnswer(message, this.#stopping)) {
-      case 'send':
-        this.send(buffer, end, sealer, release);
-        break;
-      case 'keep':
-        this.#kept.push({
-          buffer,
-          end,
-          sealer,
-          release,
-          isRead: message[0]?.header.command === Command.READ,
-        });
-        break;
-      case 'drop':
-        release?.();
-    }
+    const fate = this.closed ? 'send' : fateOfAnswer(message, this.#stopping);
+    if (fate === 'send') this.send(buffer, end, sealer, release);
+    else this.#kept.push({ buffer, end, sealer, release, fate, isRead: isRead(message) });
   }
 
-  #sendKept(): void {
+  #sendKept(answers: readonly KeptAnswer[]): void {
+    this.#kept = [];
     this.#socket.cork();
-    for (const { buffer, end, sealer, release } of lastOrder(this.#kept.splice(0)))
-      this.send(buffer, end, sealer, release);
+    for (const { buffer, end, sealer, release } of answers) this.send(buffer, end, sealer, release);
     this.#socket.uncork();
   }
 
@@ -252,17 +242,25 @@ export class Connection {
 
   /** Its end is near. */
   get ending(): boolean {
-    return this.#stopping !== 'nobody';
+    return this.#ending;
+  }
+
+  /** Stops nobody any more, or not yet. */
+  goOn(): void {
+    this.#ending = true;
+    this.#stopping = 'nobody';
+    this.#withholding = false;
+    this.credits.forgetFew();
+    this.#sendKept(this.#kept);
   }
 
   /** Stops whoever comes to the end of a directory scan. */
   stopScanners(): void {
-    if (this.#stopping === 'nobody') this.#stopping = 'scans';
+    this.#stopping = 'scans';
   }
 
   /** Lets streams run out of credits; before others lack them too, everybody is stopped. */
   withholdFromReads(): void {
-    if (this.#withholding) return;
     this.#withholding = true;
     this.withheldAt = performance.now();
     this.credits.whenFew(this.server.limits.drainCredits, () => this.stopAll());
@@ -311,7 +309,8 @@ export class Connection {
       }
       this.#socket.once('close', () => resolve());
       this.#socket.removeAllListeners('data');
-      this.#sendKept();
+      for (const { fate, release } of this.#kept) if (fate === 'drop') release?.();
+      this.#sendKept(lastOrder(this.#kept));
       this.#socket.end(() => setTimeout(() => this.close('server stops'), LINGER_MS).unref());
       this.#socket.resume();
     });

@@ -50,6 +50,10 @@ export class CreditWindow {
     if (this.#granted <= few) act();
   }
 
+  forgetFew(): void {
+    this.#whenFew = undefined;
+  }
+
   /** Credits to put into a reply for a client that asks for `requested`. It keeps at least one. */
   grant(requested: number): number {
     const room = Math.min(this.#most - this.#granted, this.#used.length - this.#range);

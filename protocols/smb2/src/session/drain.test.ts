@@ -249,6 +249,32 @@ describe('a server that closes', () => {
     await closed;
   });
 
+  it('does not let others wait for what hangs', async () => {
+    let release = (): void => undefined;
+    const backend = new MemoryShare({
+      readOnly: true,
+      delay: (operation) =>
+        operation === 'read' ? new Promise<void>((resolve) => (release = resolve)) : undefined,
+    });
+    backend.putFile('slow', 'slow');
+    const { server, enter } = await serve(backend, undefined, { drainStreamMs: 0, drainHoldMs: 50 });
+    const client = await enter();
+    const fileId = await openPath(client, 'slow');
+    const opened = await openPath(client, 'slow');
+    client.sendMessage(readMessage(client, fileId));
+    const closed = server.close();
+    for (let round = 0; round < 3; round++) {
+      lookAt(client, 'slow', InfoType.FILE);
+      expect((await client.next())?.messageId).toBe(client.messageId - 3);
+    }
+    client.sendMessage(client.message(CLOSE, closeBody(opened)));
+    expect((await client.next())?.messageId).toBe(client.messageId - 1);
+    release();
+    expect((await client.next())?.packet.subarray(80).toString()).toBe('slow');
+    expect(await client.next()).toBeUndefined();
+    await closed;
+  });
+
   it('waits for what is slow, and leaves unanswered who would be told to come again', async () => {
     let release = (): void => undefined;
     const backend: MemoryShare = new MemoryShare({

@@ -13,16 +13,19 @@ const STEP_MS = 5;
 export async function drain(connection: Connection, deadline: number): Promise<void> {
   const { limits } = connection.server;
   const within = (ms: number): number => Math.min(deadline, performance.now() + ms);
-  connection.stopScanners();
-  await until(connection, within(limits.drainScansMs), () => !isScanning(connection));
-  connection.withholdFromReads();
-  await until(
-    connection,
-    within(limits.drainStreamMs),
-    () => connection.allStopped || !isStreaming(connection),
-  );
-  connection.stopAll();
-  await until(connection, within(limits.drainHoldMs), () => isDone(connection));
+  const last = deadline - limits.drainStreamMs - limits.drainHoldMs;
+  do {
+    // What hangs is waited for, but nobody with it.
+    connection.goOn();
+    await until(connection, last, () => !isHanging(connection));
+    connection.stopScanners();
+    await until(connection, within(limits.drainScansMs), () => !isScanning(connection));
+    connection.withholdFromReads();
+    const isOver = (): boolean => connection.allStopped || !isStreaming(connection);
+    await until(connection, within(limits.drainStreamMs), isOver);
+    connection.stopAll();
+    await until(connection, within(limits.drainHoldMs), () => isDone(connection));
+  } while (connection.busy && performance.now() < last);
   connection.stopReading();
   await until(connection, deadline, () => !connection.busy);
   const late = sleep(Math.max(1, deadline - performance.now()), undefined, { ref: false });
@@ -43,6 +46,12 @@ async function end(connection: Connection): Promise<void> {
 
 async function until(connection: Connection, time: number, reached: () => boolean): Promise<void> {
   while (!connection.closed && performance.now() < time && !reached()) await sleep(STEP_MS);
+}
+
+/** Whether something is being worked on for longer than is usual. */
+function isHanging({ running, server }: Connection): boolean {
+  const since = performance.now() - server.limits.interimAfterMs;
+  return [...running.values()].some(({ waitsForEvents, started }) => !waitsForEvents && started < since);
 }
 
 const isDone = (connection: Connection): boolean => isSilent(connection) && !isScanning(connection);

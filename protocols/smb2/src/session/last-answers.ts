@@ -14,7 +14,7 @@ import type { Request } from './request.ts';
 /** `scans`: only who scans is stopped. `all`: everybody else is, too. */
 export type Stopping = 'nobody' | 'scans' | 'all';
 
-/** `keep`: for the moment of the end. `drop`: it is not missed. */
+/** `keep`: until the moment of the end. `drop`: kept as well, but not missed then. */
 export type Fate = 'send' | 'keep' | 'drop';
 
 export interface KeptAnswer {
@@ -22,6 +22,7 @@ export interface KeptAnswer {
   readonly end: number;
   readonly sealer: Sealer | undefined;
   readonly release: (() => void) | undefined;
+  readonly fate: Fate;
   readonly isRead: boolean;
 }
 
@@ -69,10 +70,10 @@ function isAttributesQuery({ header, packet }: Request): boolean {
 }
 
 /**
- * The order to send them in: READs first and the latest of them ahead, so that a stream gets what it waits for as the
+ * What is sent of them at the end, and in which order: READs first and the latest of them ahead, so that a stream gets what it waits for as the
  * last thing, and does not ask for more before it sees the end.
  */
-export const lastOrder = (kept: readonly KeptAnswer[]): KeptAnswer[] => [
-  ...kept.filter(({ isRead }) => isRead).reverse(),
-  ...kept.filter(({ isRead }) => !isRead),
-];
+export function lastOrder(answers: readonly KeptAnswer[]): KeptAnswer[] {
+  const missed = answers.filter(({ fate }) => fate === 'keep');
+  return [...missed.filter(({ isRead }) => isRead).reverse(), ...missed.filter(({ isRead }) => !isRead)];
+}
