@@ -87,7 +87,11 @@ class Capture {
   }
 
   async #tshark(...args: string[]): Promise<string> {
-    const { stdout } = await run('tshark', ['-n', '-r', this.#file, ...args], { maxBuffer: 64 * MIB });
+    // libnfs comes from a privileged port, which may be another protocol's.
+    const ports = ['-d', 'tcp.port==512-1023,rpc'];
+    const { stdout } = await run('tshark', ['-n', '-r', this.#file, ...ports, ...args], {
+      maxBuffer: 64 * MIB,
+    });
     return stdout;
   }
 }
