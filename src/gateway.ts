@@ -18,8 +18,8 @@ export interface ListeningAddress extends Endpoint {
 /** From the end of listening to the end of reading when a successor has taken over, in ms. */
 const lastVisitors = 250;
 
-/** How long NFS is served on at most while SMB connections come to their ends, in ms. */
-const smbPatience = 8_000;
+/** How long NFS calls may take to finish, in ms: what hangs its clients ask the next gateway. */
+const nfsPatience = 3_000;
 
 export interface CloseOptions {
   /** How long outstanding requests may take, in ms. Default 10 s. */
@@ -103,13 +103,12 @@ export class Gateway {
       listeners.close();
       await sleep(lastVisitors);
     }
-    const deadline = performance.now() + timeoutMs;
     const smbClosed = smb.close(timeoutMs);
     exports.stopWaiting();
-    // SMB waits for a good moment. NFS needs none, its clients ask again: until then it is served.
-    const enough = sleep(Math.min(smbPatience, timeoutMs / 2), undefined, { ref: false });
-    await Promise.race([smbClosed, enough]);
-    await Promise.all([smbClosed, nfs.close(deadline - performance.now(), { handedOver })]);
+    // SMB waits for a good moment, and for what hangs. NFS needs neither: until then it is served.
+    const nfsMs = Math.min(nfsPatience, timeoutMs / 2);
+    await Promise.race([smbClosed, sleep(timeoutMs - nfsMs, undefined, { ref: false })]);
+    await Promise.all([smbClosed, nfs.close(nfsMs, { handedOver })]);
     await exports.close();
     await admin.close();
     log.info('stopped');

@@ -8,6 +8,8 @@ import { last } from '../time.ts';
 
 /** What the others may feel, in ms. */
 const unfelt = 2_000;
+/** What they may feel of a connection that ends: some are tried anew after 3 s, and answers are held for 2 s at most. */
+const reconnecting = 10_000;
 const loop = 'enough';
 
 /** Players and listers that have nothing to do with what hangs. */
@@ -58,6 +60,24 @@ async function oneFile(stage: Stage): Promise<void> {
       : 'its reader waited',
   );
   note(`the others' longest pause ${Math.round(Math.max(...others.map(({ longestMs }) => longestMs)))} ms`);
+}
+
+/** Over SMB the gateway waits for what hangs while it stops, but whoever wants something else does not wait with it. */
+async function drainedMeanwhile({ lab }: Stage): Promise<void> {
+  const path = releasePath(5, video.name);
+  const end = await bystanders(lab);
+  await lab.fuse.hang(path, 'read');
+  const victim = lab.play(5);
+  await lab.fuse.whenHeld();
+  const stopped = lab.gateway.stop(40_000);
+  await last(15_000);
+  await lab.fuse.heal(path);
+  const code = await stopped;
+  await lab.serve();
+  if (code !== 0) throw new Error(`the gateway ended with ${String(code)}`);
+  const seen = [await victim.done(180_000), ...(await end())];
+  unharmed(...seen);
+  prompt(reconnecting, ...seen.slice(1));
 }
 
 /** An operation that does not come back before its deadline is near; whoever wants something else feels nothing. */
@@ -175,6 +195,8 @@ async function softOutage(stage: Stage): Promise<void> {
 
 export const hangs: readonly Scenario[] = [
   { fault: 'reads of one file hang', slice: true, run: oneFile },
+  // NFS is not waited for: its clients ask the next gateway.
+  { fault: 'gateway drained while reads of one file hang', protocols: ['smb'], run: drainedMeanwhile },
   { fault: 'the lookup of one file hangs', run: oneLookup },
   { fault: 'the open of one file hangs', run: oneOpen },
   { fault: 'the listing of one release hangs', run: oneListing },
