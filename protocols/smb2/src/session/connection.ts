@@ -36,9 +36,8 @@ export class Connection {
   #draining = false;
   #ending = false;
   #stopping: Stopping = 'nobody';
-  #withholding = false;
-  /** When a READ was last answered without credits, or they began to be withheld (performance.now()). */
-  withheldAt = 0;
+  /** When READs last got no credits (performance.now()); undefined while they do get some. */
+  #withheldAt: number | undefined;
   #kept: KeptAnswer[] = [];
   /** When bytes last came from the client (performance.now()). */
   receivedAt = performance.now();
@@ -232,7 +231,14 @@ export class Connection {
   }
 
   get busy(): boolean {
-    return [...this.running.values()].some((request) => !request.waitsForEvents);
+    return this.busySince(Infinity);
+  }
+
+  /** Whether something is worked on that came before `before` (performance.now()). */
+  busySince(before: number): boolean {
+    return [...this.running.values()].some(
+      ({ waitsForEvents, started }) => !waitsForEvents && started < before,
+    );
   }
 
   /** Whether bytes that have come are left unread for now. */
@@ -245,11 +251,11 @@ export class Connection {
     return this.#ending;
   }
 
-  /** Stops nobody any more, or not yet. */
+  /** Its end is near, but everybody is served as ever, or again. */
   goOn(): void {
     this.#ending = true;
     this.#stopping = 'nobody';
-    this.#withholding = false;
+    this.#withheldAt = undefined;
     this.credits.forgetFew();
     this.#sendKept(this.#kept);
   }
@@ -261,8 +267,7 @@ export class Connection {
 
   /** Lets streams run out of credits; before others lack them too, everybody is stopped. */
   withholdFromReads(): void {
-    this.#withholding = true;
-    this.withheldAt = performance.now();
+    this.#withheldAt = performance.now();
     this.credits.whenFew(this.server.limits.drainCredits, () => this.stopAll());
   }
 
@@ -271,14 +276,19 @@ export class Connection {
     this.#stopping = 'all';
   }
 
+  /** Whether READs have gone without credits since `since` (performance.now()). */
+  withheldSince(since: number): boolean {
+    return this.#withheldAt !== undefined && this.#withheldAt > since;
+  }
+
   get allStopped(): boolean {
     return this.#stopping === 'all';
   }
 
   /** Credits for the reply to `request` ([MS-SMB2] 3.3.1.2). */
   grantFor({ header }: Request): number {
-    if (this.#withholding && header.command === Command.READ) {
-      this.withheldAt = performance.now();
+    if (this.#withheldAt !== undefined && header.command === Command.READ) {
+      this.#withheldAt = performance.now();
       return 0;
     }
     return this.credits.grant(Math.max(1, header.creditRequest));

@@ -105,6 +105,13 @@ function lookAt(client: RawClient, path: string, infoType: number): void {
   client.sendMessage(Buffer.concat(parts));
 }
 
+/** Message ids of the answers that still come before the server hangs up. */
+async function answeredUntilTheEnd(client: RawClient): Promise<number[]> {
+  const ids: number[] = [];
+  for (let reply = await client.next(); reply; reply = await client.next()) ids.push(reply.messageId);
+  return ids;
+}
+
 function readMessage(client: RawClient, fileId: FileId): Buffer {
   const rest = { padding: 80, flags: 0, minimumCount: 0, channel: 0, remainingBytes: 0 };
   const body = readRequest.toBuffer(
@@ -226,8 +233,7 @@ describe('a server that closes', () => {
     for (const infoType of infoTypes) lookAt(client, 'films', infoType);
     client.sendMessage(client.message(CREATE, client.createBody('films')));
     const [ofFilesystem, create] = [client.messageId - 4, client.messageId - 1];
-    const answered = [];
-    for (let reply = await client.next(); reply; reply = await client.next()) answered.push(reply.messageId);
+    const answered = await answeredUntilTheEnd(client);
     expect(answered.sort((a, b) => a - b)).toEqual([ofFilesystem, create]);
     await closed;
   });
@@ -243,8 +249,7 @@ describe('a server that closes', () => {
     for (const message of reads) client.sendMessage(message);
     client.sendMessage(client.message(CREATE, client.createBody('films')));
     const create = client.messageId - 1;
-    const answered = [];
-    for (let reply = await client.next(); reply; reply = await client.next()) answered.push(reply.messageId);
+    const answered = await answeredUntilTheEnd(client);
     expect(answered).toEqual([create - 1, create - 2, create - 3, create]);
     await closed;
   });

@@ -49,10 +49,8 @@ async function until(connection: Connection, time: number, reached: () => boolea
 }
 
 /** Whether something is being worked on for longer than is usual. */
-function isHanging({ running, server }: Connection): boolean {
-  const since = performance.now() - server.limits.interimAfterMs;
-  return [...running.values()].some(({ waitsForEvents, started }) => !waitsForEvents && started < since);
-}
+const isHanging = (connection: Connection): boolean =>
+  connection.busySince(performance.now() - connection.server.limits.interimAfterMs);
 
 const isDone = (connection: Connection): boolean => isSilent(connection) && !isScanning(connection);
 
@@ -63,8 +61,8 @@ function isSilent(connection: Connection): boolean {
 }
 
 /** Whether READs are being answered that get no credits any more. */
-const isStreaming = ({ withheldAt, server }: Connection): boolean =>
-  performance.now() - withheldAt < server.limits.drainSilenceMs;
+const isStreaming = (connection: Connection): boolean =>
+  connection.withheldSince(performance.now() - connection.server.limits.drainSilenceMs);
 
 /** Whether the client is in the middle of a directory, and has not just paused there. */
 function isScanning({ sessions, server }: Connection): boolean {

@@ -70,8 +70,8 @@ function isAttributesQuery({ header, packet }: Request): boolean {
 }
 
 /**
- * What is sent of them at the end, and in which order: READs first and the latest of them ahead, so that a stream gets what it waits for as the
- * last thing, and does not ask for more before it sees the end.
+ * What is sent of them at the end, and in which order: READs first and the latest of them ahead, so that a stream gets
+ * what it waits for as the last thing, and does not ask for more before it sees the end.
  */
 export function lastOrder(answers: readonly KeptAnswer[]): KeptAnswer[] {
   const missed = answers.filter(({ fate }) => fate === 'keep');
