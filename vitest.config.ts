@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // Tests that use the source in their own process hang calls on purpose; workers inherit this before they start.
-process.env['UV_THREADPOOL_SIZE'] ??= '128';
+process.env['UV_THREADPOOL_SIZE'] = '256';
+process.env['UV_USE_IO_URING'] = '0';
 
 const source = (path: string) => new URL(path, import.meta.url).pathname;
 const alias = {

@@ -2,6 +2,7 @@
 //
 // libuv sizes its thread pool once, at the pool's first use, and Node's ES module loader is that first use.
 // A launcher that is CommonJS runs before it and can still choose the size, which the I/O lanes rely on.
+// It decides alone: with fewer threads one bad file stops an export, and with io_uring hung reads stop all file I/O.
 import { chmodSync, writeFileSync } from 'node:fs';
 
 const dist = new URL('../dist/', import.meta.url);
@@ -12,7 +13,8 @@ writeFileSync(
   `#!/usr/bin/env node
 'use strict';
 // One thread for each place in the I/O lanes (src/source/lanes.ts) and a few for Node itself.
-process.env.UV_THREADPOOL_SIZE ??= '128';
+process.env.UV_THREADPOOL_SIZE = '256';
+process.env.UV_USE_IO_URING = '0';
 import('./app/main.js').catch((error) => {
   console.error(error);
   process.exitCode = 1;

@@ -13,7 +13,7 @@ import { Trouble } from './trouble.ts';
 
 /** How often an export that was taken out is looked at for requests that still run, and how long at most, in ms. */
 const retireInterval = 500;
-const retireTimeout = 90_000;
+const retireTimeout = 180_000;
 
 interface ServedExport {
   readonly config: ExportConfig;
@@ -49,6 +49,8 @@ const watch = (source: Source, tree: Tree, trouble: Trouble): WatchedSource => (
   get waiting() {
     return tree.waiting;
   },
+  content: source.content,
+  inquiries: source.inquiries,
 });
 
 /** The exports that are served now, and those whose last requests are being finished. */
@@ -151,7 +153,8 @@ export class ExportSet {
 
   async #open(config: ExportConfig, count: number): Promise<ServedExport> {
     const log = this.#log;
-    const source = new Source({ path: config.path, expectFuse: config.expectFuse, exports: count });
+    const { path, expectFuse, readDeadline, verdict, idleClose } = config;
+    const source = new Source({ path, expectFuse, readDeadline, verdict, idleClose, exports: count });
     source.onState((state, epoch, reason) => {
       const line = { export: config.name, path: config.path, state, epoch, reason };
       if (state === 'live') log.info(line, 'source is live');
@@ -173,7 +176,7 @@ export class ExportSet {
     return { config, source, tree, trouble, watched: watch(source, tree, trouble) };
   }
 
-  /** Nobody can ask for anything new; what was asked for comes to an end by itself, at the latest at its deadline. */
+  /** No new requests arrive; running ones end by their deadline. */
   #retire(one: ServedExport): void {
     this.#metrics.forgetSource(one.config.name, one.watched);
     this.#warm?.forget(one.config.name, one.tree);
@@ -198,7 +201,10 @@ const isSameTree = (a: ExportConfig, b: ExportConfig) =>
   a.path === b.path &&
   a.expectFuse === b.expectFuse &&
   a.times === b.times &&
-  a.failAfter === b.failAfter;
+  a.failAfter === b.failAfter &&
+  a.readDeadline === b.readDeadline &&
+  a.verdict === b.verdict &&
+  a.idleClose === b.idleClose;
 
 function closeExport({ source, tree }: ServedExport): void {
   tree.close();

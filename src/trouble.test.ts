@@ -39,7 +39,7 @@ it('names what hangs and who waits for it, in the log and for those who look', (
   const shown = '/__all__/r/a\\x0ab.mkv';
   expect(trouble.waits).toEqual([{ path: shown, requests: 3, clients, seconds: 60 }]);
 
-  source.cases.missed('content', path);
+  source.cases.admit('content', path).failed('timeout');
   for (const one of waiting) waiters.delete(one);
   expect(trouble.waits).toEqual([]);
   expect(lines.pop()).toMatchObject({ export: 'dfs', path: shown, aspect: 'content', waiting: 3, clients });
@@ -47,7 +47,7 @@ it('names what hangs and who waits for it, in the log and for those who look', (
     { path: shown, aspect: 'content', strikes: 1, retrySeconds: 30, clients },
   ]);
 
-  source.cases.answered('content', path);
+  source.cases.permit('content', path).answered();
   expect(lines.pop()).toMatchObject({ path: shown, msg: 'answers again: out of quarantine' });
   expect(trouble.quarantine).toEqual([]);
 });

@@ -24,7 +24,7 @@ export class Trouble {
   constructor(exportName: string, source: TroubledSource, tree: Pick<Tree, 'waiters'>, log: Logger) {
     this.#source = source;
     this.#tree = tree;
-    source.onTrouble(({ path, aspect, released, strikes, coolDown }) => {
+    source.onTrouble(({ path, aspect, code, released, strikes, coolDown }) => {
       const line = { export: exportName, path: renderName(path), aspect, strikes };
       const key = caseKey(aspect, path);
       if (released) {
@@ -36,7 +36,7 @@ export class Trouble {
       this.#waited.set(key, clients);
       log.warn(
         { ...line, waiting: requests, clients, coolDownSeconds: coolDown / 1000 },
-        'missed its deadline: in quarantine',
+        code === 'timeout' ? 'missed its deadline: in quarantine' : 'its error was confirmed: in quarantine',
       );
     });
     source.onState(() => this.#forget());

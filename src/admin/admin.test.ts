@@ -78,6 +78,8 @@ describe('Metrics', () => {
       quarantined: 2,
       quarantine: [hung],
       waiting: 3,
+      content: { opens: 9, closes: 7, bytesAsked: 4096, bytesServed: 8192 },
+      inquiries: { held: 1, heldTotal: 6, recovered: 3, outages: 2, verdicts: new Map([['io', 4]]) },
     };
     metrics.watchSource('dfs', source);
     expect(await metrics.text()).toContain('holdfast_source_state{export="dfs",state="live"} 1');
@@ -90,6 +92,11 @@ describe('Metrics', () => {
     expect(text).toContain('holdfast_lane_limit{export="dfs",lane="data"} 32');
     expect(text).toContain('holdfast_source_quarantined{export="dfs"} 2');
     expect(text).toContain('holdfast_source_waiting{export="dfs"} 3');
+    expect(text).toContain('holdfast_source_descriptors{export="dfs"} 2');
+    expect(text).toContain('holdfast_source_bytes_asked_total{export="dfs"} 4096');
+    expect(text).toContain('holdfast_source_held_for_verdict{export="dfs"} 1');
+    for (const [kind, count] of Object.entries({ answer: 3, outage: 2, io: 4 }))
+      expect(text).toContain(`holdfast_source_verdicts_total{export="dfs",kind="${kind}"} ${count}`);
     expect(text).toContain(
       'holdfast_source_quarantine_clients{export="dfs",path="/a/<b>.mkv",aspect="content"} 2',
     );

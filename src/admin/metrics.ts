@@ -86,6 +86,22 @@ export interface WatchedSource {
   readonly quarantine: readonly TroubleEntry[];
   /** Requests that wait for a source that is away. */
   readonly waiting: number;
+  /** Descriptors, and bytes asked of the source and handed to clients. */
+  readonly content: {
+    readonly opens: number;
+    readonly closes: number;
+    readonly bytesAsked: number;
+    readonly bytesServed: number;
+  };
+  /** Bad news of the source: held back until it was confirmed, turned out to be an outage, or was followed by an answer. */
+  readonly inquiries: {
+    readonly held: number;
+    readonly heldTotal: number;
+    readonly recovered: number;
+    readonly outages: number;
+    /** Confirmed, by kind of error. */
+    readonly verdicts: ReadonlyMap<string, number>;
+  };
 }
 
 interface Sample {
@@ -282,6 +298,7 @@ export class Metrics {
       'Requests that wait for the source of an export, which is away.',
       ofEach(({ waiting }, name) => [{ labels: { export: name }, value: waiting }]),
     );
+    this.#addContent(ofEach);
     const ofEachLane = (value: (lane: LaneUse) => number) =>
       ofEach(({ lanes }, name) =>
         Object.entries(lanes).map(([lane, use]) => ({ labels: { export: name, lane }, value: value(use) })),
@@ -311,7 +328,66 @@ export class Metrics {
       ofEachLane(({ limit }) => limit),
     );
   }
+  #addContent(ofEach: OfEach): void {
+    const add = (
+      name: string,
+      type: Computed['type'],
+      help: string,
+      value: (source: WatchedSource) => number,
+    ): void =>
+      this.#add(
+        `holdfast_source_${name}`,
+        type,
+        help,
+        ofEach((source, exportName) => [{ labels: { export: exportName }, value: value(source) }]),
+      );
+    add('opens_total', 'counter', 'Files opened at the source.', ({ content }) => content.opens);
+    add('closes_total', 'counter', 'Files closed at the source.', ({ content }) => content.closes);
+    add(
+      'descriptors',
+      'gauge',
+      'Files that are open at the source now.',
+      ({ content }) => content.opens - content.closes,
+    );
+    add(
+      'bytes_asked_total',
+      'counter',
+      'Bytes of files asked of the source.',
+      ({ content }) => content.bytesAsked,
+    );
+    add(
+      'bytes_served_total',
+      'counter',
+      'Bytes of files handed to clients.',
+      ({ content }) => content.bytesServed,
+    );
+    add(
+      'held_for_verdict',
+      'gauge',
+      'Calls whose bad news is held back until it is confirmed.',
+      ({ inquiries }) => inquiries.held,
+    );
+    add(
+      'held_for_verdict_total',
+      'counter',
+      'Calls whose bad news was held back.',
+      ({ inquiries }) => inquiries.heldTotal,
+    );
+    this.#add(
+      'holdfast_source_verdicts_total',
+      'counter',
+      'How held calls ended: with an answer, as an outage, or with the error named.',
+      ofEach(({ inquiries: { recovered, outages, verdicts } }, name) =>
+        [['answer', recovered] as const, ['outage', outages] as const, ...verdicts].map(([kind, value]) => ({
+          labels: { export: name, kind },
+          value,
+        })),
+      ),
+    );
+  }
 }
+
+type OfEach = (samples: (source: WatchedSource, name: string) => Sample[]) => () => Sample[];
 
 function histogramSamples(meter: RequestMeter, labels: Record<string, string>): Sample[] {
   const name = 'holdfast_request_duration_seconds';

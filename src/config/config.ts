@@ -40,6 +40,12 @@ export interface ExportConfig {
   readonly times: 'auto' | 'source';
   /** Milliseconds after which a source that is away makes requests fail; Infinity: they wait. */
   readonly failAfter: number;
+  /** Milliseconds after which a read that has not come back is an error of its file. */
+  readonly readDeadline: number;
+  /** Milliseconds for which an error of what was well a moment ago is held back. */
+  readonly verdict: number;
+  /** Milliseconds without reads after which a file is closed; undefined: as SourceLimits has it. */
+  readonly idleClose: number | undefined;
 }
 
 export interface Config {

@@ -210,7 +210,7 @@ describe('a refused configuration has one line for each problem', () => {
       'unknown key',
       'exports:\n  dfs:\n    path: media\n    expectFuze: false\n',
       [
-        'file:4:5: exports.dfs.expectFuze: unknown key (did you mean expectFuse?); expected one of path, expectFuse, readOnly, clients, smb, nfs, times, failAfter',
+        'file:4:5: exports.dfs.expectFuze: unknown key (did you mean expectFuse?); expected one of path, expectFuse, readOnly, clients, smb, nfs, times, failAfter, readDeadline, verdict, idleClose',
       ],
     ],
     [

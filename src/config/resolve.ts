@@ -1,10 +1,12 @@
 /** From settings that are valid in themselves to a configuration that fits this machine. */
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { coveringMount, isFuse } from '../source/mountinfo.ts';
+import { exportsMax } from '../source/lanes.ts';
+import { MountTable } from '../source/mount-table.ts';
 import { ClientRule } from './cidr.ts';
 import type { Config, ExportConfig, ExportSmb, SmbUser } from './config.ts';
 import { parseEndpoint, type Endpoint } from './endpoint.ts';
+import { landing } from './landing.ts';
 import type { Finding, Path } from './problems.ts';
 import type { Settings } from './schema.ts';
 import { parseNtHash, readSecretFile, UserSecret } from './secret.ts';
@@ -30,7 +32,7 @@ const plainPort = { smb: 1445, nfs: 12049, admin: 9445 };
 class Resolver {
   readonly findings: Finding[] = [];
   readonly #surroundings: Surroundings;
-  #mounts: string | undefined;
+  #mounts: MountTable | undefined;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -64,6 +66,11 @@ class Resolver {
   /** SMB compares share names without case. */
   #checkNames(names: readonly string[]): void {
     const seen = new Map<string, string>();
+    if (names.length > exportsMax)
+      this.#find(
+        ['exports'],
+        `${names.length} exports; expected at most ${exportsMax}, as they share one pool of threads`,
+      );
     if (names.length === 0)
       this.#find(['exports'], 'empty; expected at least one export such as { dfs: { path: /mnt/dfs } }');
     for (const name of names) {
@@ -100,6 +107,9 @@ class Resolver {
       readOnly,
       times,
       failAfter: (settings.failAfter ?? Infinity) * 1000,
+      readDeadline: settings.readDeadline * 1000,
+      verdict: settings.verdict * 1000,
+      idleClose: settings.idleClose === undefined ? undefined : settings.idleClose * 1000,
       smb: this.#smb([...at, 'smb'], settings),
       nfs: {
         clients: new ClientRule(nfs.clients ?? settings.clients),
@@ -157,10 +167,12 @@ class Resolver {
 
   /** A path inside a FUSE mount is not asked about: its daemon may be dead, or hang for ever. */
   #checkFolder(at: Path, path: string, expectFuse: boolean): void {
-    if (this.#surroundings.elsewhere || this.#insideFuse(path)) return;
+    if (this.#surroundings.elsewhere) return;
     const hint = expectFuse ? 'the folder on which the FUSE tree is or will be mounted' : 'a folder';
     try {
-      if (!statSync(path).isDirectory()) this.#find(at, `${path} is not a folder; expected ${hint}`);
+      const place = landing(path, this.#mountTable);
+      if (place !== undefined && !statSync(place).isDirectory())
+        this.#find(at, `${path} is not a folder; expected ${hint}`);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       const problem =
@@ -169,14 +181,17 @@ class Resolver {
     }
   }
 
-  #insideFuse(path: string): boolean {
-    try {
-      this.#mounts ??= readFileSync('/proc/self/mountinfo', 'latin1');
-    } catch {
-      this.#mounts = '';
+  get #mountTable(): MountTable {
+    if (!this.#mounts) {
+      let text = '';
+      try {
+        text = readFileSync('/proc/self/mountinfo', 'latin1');
+      } catch {
+        // Without /proc no mount is known, and every folder is asked.
+      }
+      this.#mounts = new MountTable(text);
     }
-    const mount = coveringMount(this.#mounts, Buffer.from(path, 'utf8').toString('latin1'));
-    return mount !== undefined && isFuse(mount.type);
+    return this.#mounts;
   }
 
   #absolute(at: Path, path: string): string {

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { isRange, privateRanges } from './cidr.ts';
 import { parseEndpoint } from './endpoint.ts';
+import { SourceLimits } from '../source/limits.ts';
 import { logLevels } from '../log/index.ts';
 
 const endpoint = (example: string) => {
@@ -110,6 +111,7 @@ const nfsAccess = z.strictObject(
 );
 
 const seconds = 'a number of seconds above 0';
+const verdictRange = 'a number of seconds above 0 and at most 10';
 
 const exportSettings = z.strictObject(
   {
@@ -141,6 +143,28 @@ const exportSettings = z.strictObject(
       .positive(seconds)
       .optional()
       .describe('Seconds after which a source that is away makes requests fail. Without it they wait.'),
+    readDeadline: z
+      .number({ error: seconds })
+      .positive(seconds)
+      .default(SourceLimits.readDeadline / 1000)
+      .describe(
+        'Seconds after which a read that has not come back is an error of its file. Longer than the limit of the FUSE daemon itself (120 s for Decypharr): waiting costs nobody else anything.',
+      ),
+    verdict: z
+      .number({ error: verdictRange })
+      .positive(verdictRange)
+      .max(10, verdictRange)
+      .default(SourceLimits.verdict / 1000)
+      .describe(
+        'Seconds for which an error of what was well a moment ago is held back, as the daemon may be stopping. A daemon that takes longer to stop needs more.',
+      ),
+    idleClose: z
+      .number({ error: seconds })
+      .positive(seconds)
+      .optional()
+      .describe(
+        'Seconds without reads after which a file is closed at the source. Many daemons fetch ahead for as long as a file is open. Default: 0.4, and 12 for a file that is read as a stream.',
+      ),
   },
   { error: 'a mapping with path' },
 );

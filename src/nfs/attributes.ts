@@ -1,6 +1,6 @@
 /** fattr3 of a node, made once for each state of its attributes. */
 import { FileType, type FileAttributes, type NfsTime } from '@holdfast/nfs-rpc';
-import type { Attributes } from '../tree/attributes.ts';
+import type { Attributes } from '../tree/contract.ts';
 import type { TreeNode } from '../tree/node.ts';
 
 const types: Readonly<Record<Attributes['kind'], FileType>> = {

@@ -18,7 +18,7 @@ import {
   type Peer,
   type ReadResult,
 } from '@holdfast/nfs-rpc';
-import type { Attributes } from '../tree/attributes.ts';
+import type { Attributes } from '../tree/contract.ts';
 import { TreeError } from '../tree/errors.ts';
 import { handleVersion } from '../tree/handle.ts';
 import { andThen, hold, isDown, type HoldTerms, type Subject } from '../tree/hold.ts';
@@ -154,7 +154,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
         node,
         tree,
         (attributes) => mayRead(attributes, call, squash),
-        () => tree.read(node, offset, target),
+        () => tree.read(node, offset, target, () => !call.signal.aborted),
       ),
     );
   }

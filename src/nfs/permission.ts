@@ -1,6 +1,6 @@
 /** Who the caller is once squashed, and what the mode bits let that one do. */
 import { Access, type CallContext } from '@holdfast/nfs-rpc';
-import type { Attributes } from '../tree/attributes.ts';
+import type { Attributes } from '../tree/contract.ts';
 
 export interface Squash {
   readonly mode: 'none' | 'root' | 'all';

@@ -13,14 +13,14 @@ import {
   type VolumeInfo,
   type VolumeSpace,
 } from '@tsmb2/server';
-import type { Attributes } from '../tree/attributes.ts';
+import type { TreeChange } from '../tree/changes.ts';
+import type { Attributes, Kind, Time } from '../tree/contract.ts';
 import { TreeError } from '../tree/errors.ts';
 import { andThen, hold, type HoldTerms, type Subject } from '../tree/hold.ts';
-import type { Time } from '../tree/identity.ts';
 import { nameFault } from '../tree/names.ts';
 import { ListingView } from '../tree/listing-view.ts';
 import type { TreeNode } from '../tree/node.ts';
-import type { Tree, TreeChange } from '../tree/tree.ts';
+import type { Tree } from '../tree/tree.ts';
 import { toStatusError } from './errors.ts';
 import { bytesOf, textOf } from './names.ts';
 
@@ -36,6 +36,30 @@ const attributeReadonly = 0x1;
 function kindOf(attributes: Attributes): NodeKind {
   return attributes.kind === 'directory' || attributes.kind === 'symlink' ? attributes.kind : 'file';
 }
+
+/** 1601-01-01: FILETIME 0 stands for "not known" and is shown as no date. */
+const noTime: Time = { seconds: -Number(epochDifference), nanoseconds: 0 };
+
+/**
+ * Of an entry that is listed but could not be looked at. Its size must not be 0: importers take an empty file for a broken one
+ * and may delete it. All clients ask again when they open it (cifs and libsmb2 take the size of the CREATE reply, Windows
+ * does so too), so a size that no file has does no harm but to look odd.
+ */
+const unknownAttributes = (kind: Kind): Attributes => ({
+  kind,
+  mode: kind === 'directory' ? 0o755 : 0o644,
+  links: 1,
+  uid: 0,
+  gid: 0,
+  size: kind === 'directory' ? 0 : Number.MAX_SAFE_INTEGER,
+  used: 0,
+  rdevMajor: 0,
+  rdevMinor: 0,
+  atime: noTime,
+  mtime: noTime,
+  ctime: noTime,
+  creation: noTime,
+});
 
 const made = new WeakMap<Attributes, NodeAttributes>();
 
@@ -89,7 +113,8 @@ export class TreeShare implements ShareBackend<TreeNode> {
     this.volume = {
       label: tree.identity.exportName,
       serial: tree.identity.volumeSerial,
-      creationTime: fileTime(tree.root.creation),
+      // Not known before the source was seen, and of no use to any client.
+      creationTime: 0n,
       filesystemName: 'NTFS',
     };
   }
@@ -156,7 +181,12 @@ export class TreeShare implements ShareBackend<TreeNode> {
     return {
       node,
       read: (offset, target, call) =>
-        answer(tree, call, { node }, async () => (await tree.read(node, offset, target)).length),
+        answer(
+          tree,
+          call,
+          { node },
+          async () => (await tree.read(node, offset, target, () => !call.signal.aborted)).length,
+        ),
       close: tree.pin(node),
     };
   }
@@ -219,6 +249,6 @@ class Listing extends ListingView implements DirectoryListing<TreeNode> {
 
   attributesAt(index: number): NodeAttributes | undefined {
     const node = this.nodeAt(index);
-    return node?.attributes && nodeAttributes(node, node.attributes);
+    return node && nodeAttributes(node, node.attributes ?? unknownAttributes(node.kind));
   }
 }

@@ -1,5 +1,6 @@
 /**
  * What can go wrong below the protocols. Each protocol adapter maps every code to its own status in one table.
+ * Imports nothing.
  *
  * - `down`: the source is not there (or cannot be trusted) now; never a statement about the file.
  * - `again`: as `down`, for a read whose buffer may still be written to; it must be made again with another.
@@ -66,13 +67,10 @@ const byErrno: Readonly<Record<string, TreeErrorCode>> = {
   ENOSYS: 'notsupp',
   EOPNOTSUPP: 'notsupp',
   ENOTSUP: 'notsupp',
-  EAGAIN: 'busy',
-  EINTR: 'busy',
-  EBUSY: 'busy',
+  // Shortages of our own. What a daemon says in this way (EAGAIN, EBUSY, EINTR) is an error of the call.
   EMFILE: 'busy',
   ENFILE: 'busy',
   ENOMEM: 'busy',
-  ETIMEDOUT: 'io',
   // The FUSE connection is gone or going: the daemon died, was unmounted or aborted.
   ENOTCONN: 'down',
   ENODEV: 'down',
@@ -82,10 +80,16 @@ const byErrno: Readonly<Record<string, TreeErrorCode>> = {
   EHOSTDOWN: 'down',
 };
 
+/** Numbers of Linux for which libuv has no name ("Unknown system error -116"). */
+const byNumber: Readonly<Record<number, string>> = {
+  116: 'ESTALE',
+  122: 'EDQUOT',
+};
+
 /** The tree error of a failed fs call; an errno that is not listed is an I/O error. */
 export function fromErrno(error: unknown): TreeError {
   if (error instanceof TreeError) return error;
-  const errno = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const code = byErrno[errno] ?? 'io';
+  const { code: name = '', errno = 0 } = error as { code?: string; errno?: number };
+  const code = byErrno[name] ?? byErrno[byNumber[Math.abs(errno)] ?? ''] ?? 'io';
   return new TreeError(code, error instanceof Error ? error.message : code, { cause: error });
 }

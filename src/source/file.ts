@@ -1,235 +1,405 @@
-/** The content of one path, whatever descriptors stand behind it now. */
+/** The content of one path, whatever descriptor stands behind it now. */
 import { read } from 'node:fs';
-import { TreeError, fromErrno } from './errors.ts';
-import type { Descriptor, FilePool, ReadMode } from './files.ts';
+import type { Descriptor } from './descriptor.ts';
+import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
+import type { FileServices } from './file-services.ts';
+import type { Inquiry } from './inquiry.ts';
+import type { CallOptions, Callback } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
+import { ReadPattern } from './read-pattern.ts';
+import { ReadPermits } from './read-permits.ts';
+import { hasZeroPage } from './zeros.ts';
 
-interface WantedRead {
+/** Tells whether somebody still waits for a read that had to wait itself. */
+export type Wanted = () => boolean;
+
+/** A read that runs; others who ask for the same bytes get them from it. */
+interface Running {
+  readonly length: number;
+  readonly joined: ((outcome: Buffer | Error) => void)[];
+}
+
+/** Bytes of one pread, or the whole read where that is not split. */
+interface Part {
   readonly target: Buffer;
   readonly position: number;
-  readonly resolve: (length: number) => void;
-  readonly reject: (error: unknown) => void;
+  readonly permits: ReadPermits;
+  readonly wanted: Wanted | undefined;
 }
 
-/** A read that holds one of the file's places until the kernel lets go of it, or its descriptor is given up. */
-interface Flight {
-  readonly since: number;
-  descriptor: Descriptor | undefined;
-  holdsPlace: boolean;
+/** What one try brought: a number of bytes, or an error. */
+interface Outcome {
+  readonly length?: number;
+  readonly error?: TreeError;
+  readonly tookMs: number;
 }
+
+/** Errors that say nothing of the file that would have to be confirmed. */
+const passing: ReadonlySet<TreeErrorCode> = new Set(['busy', 'cancelled', 'timeout', 'again', 'isdir']);
 
 export class SourceFile {
   readonly path: string;
-  lastUsed = 0;
-  readonly #pool: FilePool;
-  readonly #descriptors = new Map<ReadMode, Descriptor>();
-  readonly #opening = new Map<ReadMode, Promise<Descriptor>>();
-  readonly #flights = new Set<Flight>();
-  #places = 0;
-  #waiting: WantedRead[] = [];
-  /** Whether the last read came back quickly: until one has, and while one does not, buffered reads are a risk. */
-  #prompt = false;
+  readonly pattern = new ReadPattern();
+  readonly #services: FileServices;
+  readonly #running = new Map<number, Running>();
+  #descriptor: Descriptor | undefined;
+  #opening: Promise<Descriptor> | undefined;
+  /** Users who keep it open: then reads are not the only sign of use. */
+  #holders = 0;
+  #reads = 0;
+  /** A daemon that has been confirmed to answer in pieces. */
+  #inPieces = false;
 
-  constructor(pool: FilePool, path: string) {
-    this.#pool = pool;
+  constructor(services: FileServices, path: string) {
+    this.#services = services;
     this.path = path;
   }
 
-  /** Nobody waits for anything, and nothing runs. */
-  get idle(): boolean {
-    return this.#flights.size === 0 && this.#waiting.length === 0;
+  /** Whether nothing runs and nothing is held. */
+  get isIdle(): boolean {
+    return this.#reads === 0 && this.#holders === 0;
+  }
+
+  get isOpen(): boolean {
+    return this.#descriptor !== undefined;
+  }
+
+  /** Whether no read runs. */
+  get isUnread(): boolean {
+    return this.#reads === 0;
+  }
+
+  /** A client has it open. The last one to let go closes the descriptor at once, unless somebody else has just read. */
+  hold(): () => void {
+    this.#holders += 1;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#holders -= 1;
+      if (this.#holders === 0 && this.#reads === 0 && !this.pattern.isSharedNow) this.drop();
+    };
+  }
+
+  /** Closes the descriptor when nobody has read for a while, whoever holds the file. */
+  closeIfUnused(now: number, idleMs: number | undefined): void {
+    if (this.#descriptor && this.#reads === 0 && this.pattern.isOver(now, idleMs)) this.drop();
   }
 
   /**
-   * Puts up to `target.length` bytes at `position` into `target`; 0 at or past the end. After a rejection other than
-   * `down` the target may still be written to: never use it again.
+   * Puts `target.length` bytes at `position` into `target`. Resolves with fewer only when a fresh look says that the file ends
+   * there. Errors: `down` while the source is away, `again` when it went while the target may still be written to,
+   * otherwise what was confirmed of this file; after any but `down` never use the target again.
    */
-  read(target: Buffer, position: number): Promise<number> {
-    const once = () => this.#readOnce(target, position);
-    return this.#pool.watch.settled(once(), once);
-  }
-
-  #readOnce(target: Buffer, position: number): Promise<number> {
-    return new Promise<number>((resolve, reject) => {
-      this.#pool.quarantine.admit('content', this.path);
-      if (this.#waiting.length >= SourceLimits.queuePerFile) {
-        throw new TreeError('busy', 'too many reads wait for this file');
-      }
-      this.#waiting.push({ target, position, resolve, reject });
-      this.#pump();
-    });
-  }
-
-  #pump(): void {
-    while (this.#places < SourceLimits.readsPerFile) {
-      const wanted = this.#waiting.shift();
-      if (!wanted) return;
-      this.#begin(wanted);
+  read(target: Buffer, position: number, wanted?: Wanted): Promise<number> {
+    const same = this.#running.get(position);
+    if (same?.length === target.length) return join(same, target);
+    let permits: ReadPermits;
+    try {
+      permits = new ReadPermits(this.#services.quarantine, this.path, position, target.length);
+    } catch (error) {
+      return Promise.reject(error as Error);
     }
-  }
-
-  #begin(wanted: WantedRead): void {
-    const mode = this.#pool.modeFor(this.#isPrompt());
-    const flight: Flight = { since: performance.now(), descriptor: undefined, holdsPlace: true };
-    this.#flights.add(flight);
-    this.#places += 1;
-    const held = this.#descriptors.get(mode);
-    if (held && held.epoch === this.#pool.watch.epoch && this.#pool.watch.state === 'live') {
-      this.#submit(flight, held, wanted);
-      return;
-    }
-    this.#current(mode).then(
-      (opened) => this.#submit(flight, opened, wanted),
-      (error: unknown) => {
-        this.#land(flight);
-        wanted.reject(error);
-      },
-    );
-  }
-
-  #isPrompt(): boolean {
-    if (!this.#prompt) return false;
-    for (const { since } of this.#flights) return performance.now() - since < SourceLimits.slowRead;
-    return true;
-  }
-
-  #submit(flight: Flight, descriptor: Descriptor, { target, position, resolve, reject }: WantedRead): void {
-    flight.descriptor = descriptor;
-    descriptor.inFlight += 1;
-    const parts = descriptor.mode === 'direct' ? Math.ceil(target.length / SourceLimits.directPart) : 1;
-    let left = Math.max(1, parts);
-    const letGo = () => {
-      left -= 1;
-      if (left > 0) return;
-      descriptor.inFlight -= 1;
-      this.#land(flight);
-      this.#pool.closeIfDone(descriptor);
-    };
-    const done =
-      parts > 1
-        ? this.#readParts(descriptor, target, position, letGo)
-        : this.#readPart(descriptor, target, position, letGo);
-    done.then(
+    const running: Running = { length: target.length, joined: [] };
+    if (!same) this.#running.set(position, running);
+    const since = performance.now();
+    this.#reads += 1;
+    this.pattern.note(position, target.length, since, this.#holders > 0);
+    return this.#parts(target, position, permits, wanted).then(
       (length) => {
-        this.#prompt = performance.now() - flight.since < SourceLimits.slowRead;
-        this.#pool.quarantine.answered('content', this.path);
-        resolve(length);
+        this.#end(running, position, permits);
+        this.#share(running, target.subarray(0, length), position, performance.now() - since);
+        return length;
       },
-      (error: unknown) => this.#failed(descriptor, fromErrno(error)).then(reject, reject),
+      (error: unknown) => {
+        this.#end(running, position, permits);
+        for (const other of running.joined) other(error as Error);
+        throw error;
+      },
     );
   }
 
-  /** One pread; `letGo` is called once, when the kernel has, be it long after the deadline. */
-  #readPart(descriptor: Descriptor, target: Buffer, position: number, letGo: () => void): Promise<number> {
-    let begun = false;
-    const call = this.#pool.readLane((done) => {
-      begun = true;
-      const ended = descriptor.mode === 'buffered' ? this.#pool.noteBuffered() : undefined;
-      read(descriptor.fd, target, 0, target.length, position, (error, length) => {
-        ended?.();
-        letGo();
-        done(error, length);
-      });
-    });
-    return call.catch((error: unknown) => {
-      // Turned away, or out of time, before it had its turn.
-      if (!begun) letGo();
-      throw error;
-    });
+  #end(running: Running, position: number, permits: ReadPermits): void {
+    permits.withdraw();
+    this.#reads -= 1;
+    this.pattern.ended(performance.now());
+    if (this.#running.get(position) === running) this.#running.delete(position);
+  }
+
+  #share(running: Running, bytes: Buffer, position: number, tookMs: number): void {
+    this.#services.counts.bytesServed += bytes.length * (1 + running.joined.length);
+    for (const other of running.joined) other(bytes);
+    if (tookMs >= SourceLimits.lateRead)
+      this.#services.late.keep(this.path, position, running.length, Buffer.from(bytes));
   }
 
   /** A direct read is one FUSE request after the other: asked for in parts, they run beside each other. */
-  async #readParts(
-    descriptor: Descriptor,
+  #parts(
     target: Buffer,
     position: number,
-    letGo: () => void,
+    permits: ReadPermits,
+    wanted: Wanted | undefined,
   ): Promise<number> {
-    const size = SourceLimits.directPart;
+    const size = this.#services.partSize(this.path);
+    if (target.length <= size) return this.#part({ target, position, permits, wanted });
     const parts: Promise<number>[] = [];
     for (let at = 0; at < target.length; at += size) {
-      const part = target.subarray(at, Math.min(at + size, target.length));
-      parts.push(this.#readPart(descriptor, part, position + at, letGo));
+      const part = target.subarray(at, at + size);
+      parts.push(this.#part({ target: part, position: position + at, permits, wanted }));
     }
-    let length = 0;
-    for (const [i, got] of (await Promise.all(parts)).entries()) {
-      length += got;
-      if (got < Math.min(size, target.length - i * size)) break;
+    return joinParts(parts, size, target.length);
+  }
+
+  #part(part: Part): Promise<number> {
+    const late = this.#services.late.get(this.path, part.position, part.target.length);
+    if (late) {
+      late.copy(part.target);
+      return Promise.resolve(late.length);
+    }
+    const begun = performance.now();
+    return this.#ask(part).then(
+      (length) => {
+        if (length === part.target.length && !this.#mayBeHole(part)) return this.#whole(part, length);
+        return this.#hold(part, { length, tookMs: performance.now() - begun });
+      },
+      (error: unknown) => this.#hold(part, { error: fromErrno(error), tookMs: performance.now() - begun }),
+    );
+  }
+
+  #mayBeHole({ target, position }: Part): boolean {
+    const { isFuse, zeros } = this.#services;
+    return hasZeroPage(target, position) && isFuse() && !zeros.has(this.path, position, target.length);
+  }
+
+  #whole({ position, permits }: Part, length: number): number {
+    permits.answered(position);
+    this.#services.answered(this.path, position, length);
+    if (this.#descriptor?.hasAnswered) this.#descriptor.witness = position;
+    return length;
+  }
+
+  /** One piece of bad news: asks again until it is an answer, a verdict or an outage. */
+  async #hold(part: Part, first: Outcome): Promise<number> {
+    let inquiry: Inquiry | undefined;
+    try {
+      for (let outcome = first; ; outcome = await this.#askAgain(part)) {
+        if (outcome.length === part.target.length) outcome = await this.#pastHoles(part, outcome);
+        if (outcome.length === part.target.length) {
+          inquiry?.answered();
+          return this.#whole(part, outcome.length);
+        }
+        if (outcome.error && passing.has(outcome.error.code)) throw outcome.error;
+        // Nothing of it is used, and the descriptor may be of a daemon that leaves.
+        this.drop();
+        if (outcome.error?.code === 'down' && this.#services.watch.state !== 'live') throw outcome.error;
+        if (!outcome.error && !this.#services.isFuse() && (await this.#endsAt(part, outcome)))
+          return outcome.length!;
+        const news = outcome.error?.code ?? 'short';
+        inquiry ??= this.#services.inquire(this.path, news);
+        if ((await inquiry.weigh(news, outcome.tookMs)) === 'again') continue;
+        if (!outcome.error && (await this.#endsAt(part, outcome))) return outcome.length!;
+        if (!this.#mayGoOnInPieces(outcome)) throw this.#confirmed(part, outcome);
+        // The rest of a short answer is asked for from now on, as this is the daemon's way.
+        this.#inPieces = true;
+      }
+    } finally {
+      inquiry?.withdraw();
+    }
+  }
+
+  /**
+   * Asks again for bytes that may be a hole, from fresh descriptors, unless the present one shows that the daemon is not
+   * leaving: it was opened before that could have begun, and gives what it gave before. Resolves with what came last.
+   */
+  async #pastHoles(part: Part, first: Outcome): Promise<Outcome> {
+    let outcome = first;
+    const { zeros, watch } = this.#services;
+    const epoch = watch.require();
+    for (const pauseMs of SourceLimits.zeroPauses) {
+      if (outcome.length !== part.target.length || !this.#mayBeHole(part)) return outcome;
+      if (await this.#isWitness()) break;
+      await pause(pauseMs);
+      this.drop();
+      outcome = await this.#askAgain(part);
+    }
+    if (outcome.length !== part.target.length || !this.#mayBeHole(part)) return outcome;
+    await watch.confirm(epoch);
+    zeros.add(this.path, part.position, part.target.length);
+    return outcome;
+  }
+
+  async #isWitness(): Promise<boolean> {
+    const descriptor = this.#descriptor;
+    if (descriptor?.witness === undefined || descriptor.isDoomed) return false;
+    if (performance.now() - descriptor.openedAt < this.#services.verdictMs) return false;
+    const target = Buffer.allocUnsafe(SourceLimits.opinionBytes);
+    const permits = new ReadPermits(this.#services.quarantine, this.path, descriptor.witness, 1);
+    const part = { target, position: descriptor.witness, permits, wanted: undefined };
+    const length = await this.#pread(descriptor, part, 0).catch(() => 0);
+    return length > 0 && !hasZeroPage(target.subarray(0, length), part.position);
+  }
+
+  /** Whether a fresh look says that the file ends where the answer did. */
+  async #endsAt({ position }: Part, { length }: Outcome): Promise<boolean> {
+    return (await this.#services.sizeNow(this.path)) <= position + length!;
+  }
+
+  async #askAgain(part: Part): Promise<Outcome> {
+    const begun = performance.now();
+    return await this.#ask(part).then(
+      (length) => ({ length, tookMs: performance.now() - begun }),
+      (error: unknown) => ({ error: fromErrno(error), tookMs: performance.now() - begun }),
+    );
+  }
+
+  #mayGoOnInPieces({ length = 0 }: Outcome): boolean {
+    return length > 0 && !this.#inPieces;
+  }
+
+  #confirmed(part: Part, { length, error }: Outcome): TreeError {
+    const failure =
+      error ?? new TreeError('io', `the source answers ${length ?? 0} bytes before the end of the file`);
+    const code = failure.code === 'down' ? 'io' : failure.code;
+    if (code === 'io') part.permits.failed(part.position, code);
+    return code === failure.code ? failure : new TreeError(code, failure.message, { cause: failure });
+  }
+
+  /** For a second opinion: one read, whose outcome is taken as it is. */
+  async askOnce(target: Buffer, position: number): Promise<number> {
+    const permits = new ReadPermits(this.#services.quarantine, this.path, position, target.length);
+    this.#reads += 1;
+    try {
+      return await this.#ask({ target, position, permits, wanted: undefined });
+    } finally {
+      permits.withdraw();
+      this.#reads -= 1;
+    }
+  }
+
+  /** Asks once: for the whole part, or piece by piece where that is the daemon's way. */
+  async #ask(part: Part): Promise<number> {
+    const descriptor = this.#usable() ?? (await this.#open(part.wanted));
+    let length = await this.#pread(descriptor, part, 0);
+    while (this.#inPieces && length > 0 && length < part.target.length) {
+      const more = await this.#pread(descriptor, part, length);
+      if (more === 0) break;
+      length += more;
     }
     return length;
   }
 
-  /** What the failure means: of this file, of the mount it was opened on, or of the whole source. */
-  async #failed(descriptor: Descriptor, failure: TreeError): Promise<TreeError> {
-    // A descriptor of a mount that is gone never comes back; the next read opens a new one.
-    if (failure.code === 'down') this.#giveUp(descriptor);
-    if (failure.code !== 'timeout') {
-      if (failure.code !== 'down') this.#pool.quarantine.answered('content', this.path);
-      return failure;
-    }
-    if (await this.#pool.watch.answers(descriptor.epoch)) {
-      this.#pool.quarantine.missed('content', this.path);
-      this.#turnAway(failure);
-      return failure;
-    }
-    this.#pool.quarantine.postponed('content', this.path);
-    return new TreeError('again', failure.message, { cause: failure });
+  #usable(): Descriptor | undefined {
+    const held = this.#descriptor;
+    return held && !held.isDoomed && held.epoch === this.#services.watch.require() ? held : undefined;
   }
 
-  #land(flight: Flight): void {
-    this.#flights.delete(flight);
-    this.#leavePlace(flight);
-    this.#pump();
+  /** One pread into the rest of the part. */
+  #pread(descriptor: Descriptor, part: Part, from: number): Promise<number> {
+    const { lane, counts, late, direct, isFuse } = this.#services;
+    const target = from === 0 ? part.target : part.target.subarray(from);
+    const position = part.position + from;
+    descriptor.acquire();
+    const options: CallOptions<number> = {
+      // Whoever waited for it is gone, and with him the right to the buffer: the next one gets a copy.
+      onLate: (length) => {
+        part.permits.answered(position);
+        if (length === target.length) late.keep(this.path, position, length, Buffer.from(target));
+      },
+      onEnd: () => descriptor.release(),
+      wanted: part.wanted,
+      most: descriptor.direct || !isFuse() ? SourceLimits.callsPerKey : SourceLimits.bufferedPerFile,
+    };
+    const begin = (done: Callback<number>) => {
+      counts.bytesAsked += target.length;
+      read(descriptor.number, target, 0, target.length, position, done);
+    };
+    return lane.run(this.path, begin, options).then(
+      (length) => {
+        if (length > 0 && !descriptor.hasAnswered) {
+          descriptor.hasAnswered = true;
+          if (descriptor.direct) direct.take();
+        }
+        return length;
+      },
+      (error: unknown) => this.#preadFailed(descriptor, part, from, fromErrno(error)),
+    );
   }
 
-  #leavePlace(flight: Flight): void {
-    if (!flight.holdsPlace) return;
-    flight.holdsPlace = false;
-    this.#places -= 1;
+  async #preadFailed(descriptor: Descriptor, part: Part, from: number, failure: TreeError): Promise<number> {
+    const { lane, watch, stillWell } = this.#services;
+    if (failure.code === 'inval' && descriptor.direct) return await this.#pastDirect(part, from);
+    if (failure.code === 'down' && descriptor.hasAnswered) await watch.remounted(descriptor.epoch);
+    if (failure.code !== 'timeout') throw failure;
+    // It is the file's own trouble if the source answers others.
+    if (!(await stillWell(descriptor.epoch)))
+      throw new TreeError('again', failure.message, { cause: failure });
+    part.permits.timedOut();
+    // Those behind a read that hangs would hang as well.
+    lane.dismiss(failure, (key) => key === this.path);
+    throw failure;
   }
 
-  /** Those behind a read that hangs would hang as well. */
-  #turnAway(failure: TreeError): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const { reject } of waiting) reject(failure);
+  /** The daemon refuses O_DIRECT for this read: the file is read through the page cache from now on. */
+  async #pastDirect(part: Part, from: number): Promise<number> {
+    this.#services.direct.refuse(this.path);
+    if (this.#descriptor?.direct) this.drop();
+    return await this.#pread(this.#usable() ?? (await this.#open(part.wanted)), part, from);
   }
 
   /** The descriptor for the present epoch, opened when there is none. */
-  #current(mode: ReadMode): Promise<Descriptor> {
-    let opening = this.#opening.get(mode);
-    if (!opening) {
-      opening = this.#pool
-        .open(this.path, mode)
-        .then((opened) => {
-          this.drop(mode);
-          this.#descriptors.set(mode, opened);
-          return opened;
-        })
-        .finally(() => this.#opening.delete(mode));
-      this.#opening.set(mode, opening);
-    }
-    return opening;
+  #open(wanted: Wanted | undefined): Promise<Descriptor> {
+    this.#opening ??= this.#services
+      .open(this.path, wanted)
+      .then((opened) => {
+        this.drop();
+        this.#descriptor = opened;
+        return opened;
+      })
+      .finally(() => (this.#opening = undefined));
+    return this.#opening;
   }
 
-  #giveUp(descriptor: Descriptor): void {
-    if (this.#descriptors.get(descriptor.mode) === descriptor) this.drop(descriptor.mode);
-  }
-
-  /** Lets go of the descriptors; reads in flight end on them, later ones open anew. */
-  drop(mode?: ReadMode): void {
-    for (const [held, descriptor] of this.#descriptors) {
-      if (mode !== undefined && held !== mode) continue;
-      this.#descriptors.delete(held);
-      descriptor.doomed = true;
-      for (const flight of this.#flights) if (flight.descriptor === descriptor) this.#leavePlace(flight);
-      this.#pool.closeIfDone(descriptor);
-    }
-    this.#pump();
+  /** Lets go of the descriptor; reads in flight end on it, later ones open anew. */
+  drop(): void {
+    this.#descriptor?.doom();
+    this.#descriptor = undefined;
   }
 
   /** Descriptors of an older mount are closed as soon as that is known. */
   dropOlderThan(epoch: number): void {
-    for (const [mode, descriptor] of this.#descriptors) if (descriptor.epoch !== epoch) this.drop(mode);
+    if (this.#descriptor && this.#descriptor.epoch !== epoch) this.drop();
   }
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
+
+/** All of them: after a failure none may still write into the target. */
+async function joinParts(parts: readonly Promise<number>[], size: number, whole: number): Promise<number> {
+  const outcomes = await Promise.allSettled(parts);
+  let length = 0;
+  for (const [i, outcome] of outcomes.entries()) {
+    if (outcome.status === 'rejected') throw worst(outcomes);
+    length += outcome.value;
+    if (outcome.value < Math.min(size, whole - i * size)) break;
+  }
+  return length;
+}
+
+/** If one part still owns its buffer, that is what the caller has to hear. */
+function worst(outcomes: readonly PromiseSettledResult<number>[]): unknown {
+  const reasons = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+  const has = (code: TreeErrorCode) => reasons.find((one) => one instanceof TreeError && one.code === code);
+  return has('timeout') ?? has('again') ?? reasons[0];
+}
+
+function join(running: Running, target: Buffer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    running.joined.push((outcome) => {
+      if (outcome instanceof Error) reject(outcome);
+      else {
+        outcome.copy(target);
+        resolve(outcome.length);
+      }
+    });
+  });
 }

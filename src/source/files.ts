@@ -1,216 +1,249 @@
-/**
- * Pooled descriptors: for each open path one, shared by everybody, kept a while after the last use. NFS has no close,
- * and a fresh open would make the kernel drop the pages it holds of the file.
- *
- * Reads are buffered where that is safe: a page that several consumers want is fetched once, and the kernel reads a
- * little ahead. But buffered reads that hang, with what the kernel reads ahead of them, fill FUSE's background queue (12
- * requests), and then no file of the mount can be read through the page cache. Direct reads use no such queue. So the
- * first reads of a file are direct, until one has come back quickly, and again as soon as one does not; and while
- * several buffered reads are slow, everything is read directly.
- */
-import { close, constants, fstat, open, readlink, type Stats } from 'node:fs';
+/** The files of one mount that are read now, and their descriptors: one for each, opened by path when it is read. */
+import { constants, fstat, open, readlink, type Stats } from 'node:fs';
+import type { ContentCounts } from './content-counts.ts';
+import { Descriptor, closeSoon } from './descriptor.ts';
+import type { DirectPolicy } from './direct-policy.ts';
 import { TreeError, fromErrno } from './errors.ts';
 import { SourceFile } from './file.ts';
-import type { Callback, Lanes } from './lanes.ts';
+import type { FileServices } from './file-services.ts';
+import type { Inquiry, News } from './inquiry.ts';
+import type { Lane, Lanes } from './lanes.ts';
+import { LateResults } from './late-results.ts';
 import { SourceLimits } from './limits.ts';
+import { Opinions, type Opinion } from './opinions.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { SourceWatch } from './watch.ts';
-
-export type ReadMode = 'buffered' | 'direct';
-
-export interface Descriptor {
-  readonly fd: number;
-  readonly epoch: number;
-  readonly mode: ReadMode;
-  /** Reads in the kernel now; the number may only be closed, and so reused, when none is left. */
-  inFlight: number;
-  doomed: boolean;
-  closed: boolean;
-}
+import { ConfirmedZeros } from './zeros.ts';
 
 /** O_NONBLOCK so that a FIFO cannot hold the thread, O_NOFOLLOW so that a symlink put there cannot lead away. */
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 export interface FilePoolOptions {
-  /** Canonical path of the source, a byte string without a slash at its end. */
+  /** Canonical path of the export, a byte string without a slash at its end. */
   readonly root: string;
   readonly watch: SourceWatch;
   readonly lanes: Lanes;
   readonly quarantine: Quarantine;
-  /** Whether the source is FUSE, where direct reads help and need no alignment. */
-  readonly fuse: boolean;
+  readonly direct: DirectPolicy;
+  readonly counts: ContentCounts;
+  readonly isFuse: () => boolean;
+  /** st_dev of every file of the mount; undefined where any will do. */
+  readonly device: () => number | undefined;
+  /** Largest FUSE read in bytes; undefined where the mount does not say. */
+  readonly maxRead: () => number | undefined;
+  readonly sizeNow: (path: string) => Promise<number>;
+  /** Begins an inquiry about the content of a path. */
+  readonly inquire: (wasWell: boolean, convicted: boolean, opinion: () => Promise<Opinion>) => Inquiry;
+  /** Milliseconds without reads after which a file is closed, in place of both defaults. */
+  readonly idleCloseMs: number | undefined;
+  readonly verdictMs: number;
 }
 
-export class FilePool {
+export class FilePool implements FileServices {
   readonly watch: SourceWatch;
   readonly quarantine: Quarantine;
-  readonly #lanes: Lanes;
-  readonly #root: string;
-  readonly #fuse: boolean;
-  /** In order of last use. */
+  readonly lane: Lane;
+  readonly late = new LateResults();
+  readonly direct: DirectPolicy;
+  readonly counts: ContentCounts;
+  readonly isFuse: () => boolean;
+  readonly zeros = new ConfirmedZeros();
+  readonly verdictMs: number;
+  readonly #options: FilePoolOptions;
+  readonly #opinions = new Opinions((path, place, length) => this.#isWell(path, place, length));
+  /** Least recently used first. */
   readonly #files = new Map<string, SourceFile>();
-  /** When each buffered read in the kernel began, in that order. */
-  readonly #buffered = new Set<{ readonly since: number }>();
-  readonly #sweep: NodeJS.Timeout;
-  /** A source that refuses O_DIRECT. */
-  #buffersOnly = false;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor({ root, watch, lanes, quarantine, fuse }: FilePoolOptions) {
-    this.#root = root;
-    this.watch = watch;
-    this.quarantine = quarantine;
-    this.#lanes = lanes;
-    this.#fuse = fuse;
-    this.#sweep = setInterval(() => this.#dropIdle(), SourceLimits.idleTime / 4).unref();
+  constructor(options: FilePoolOptions) {
+    this.#options = options;
+    this.watch = options.watch;
+    this.quarantine = options.quarantine;
+    this.lane = options.lanes.data;
+    this.direct = options.direct;
+    this.counts = options.counts;
+    this.isFuse = options.isFuse;
+    this.verdictMs = options.verdictMs;
   }
 
-  get size(): number {
-    return this.#files.size;
+  /** Descriptors that are open now. */
+  get descriptors(): number {
+    let open = 0;
+    for (const file of this.#files.values()) if (file.isOpen) open += 1;
+    return open;
   }
 
-  /** How to read now, from a file that has lately answered quickly or not. */
-  modeFor(prompt: boolean): ReadMode {
-    if (!this.#fuse || this.#buffersOnly) return 'buffered';
-    if (!prompt) return 'direct';
-    const old = performance.now() - SourceLimits.slowRead;
-    let slow = 0;
-    for (const { since } of this.#buffered) {
-      if (since > old) break;
-      slow += 1;
-      if (slow >= SourceLimits.slowBuffered) return 'direct';
-    }
-    return 'buffered';
-  }
-
-  /** Notes a buffered read that begins; the returned function its end. */
-  noteBuffered(): () => void {
-    const entry = { since: performance.now() };
-    this.#buffered.add(entry);
-    return () => this.#buffered.delete(entry);
-  }
-
-  readLane(begin: (done: Callback<number>) => void): Promise<number> {
-    return this.#lanes.data.run(begin);
-  }
-
-  /** The file of a path below the root. */
+  /** The file of a path; nothing is opened before the first read. */
   file(path: string): SourceFile {
     let file = this.#files.get(path);
     if (file) this.#files.delete(path);
     else file = new SourceFile(this, path);
-    file.lastUsed = performance.now();
     this.#files.set(path, file);
-    if (this.#files.size > SourceLimits.idleDescriptors) this.#dropIdle();
+    if (this.#files.size > SourceLimits.descriptors) this.#dropExcess();
+    this.#timer ??= setInterval(() => this.#sweep(), SourceLimits.sweepInterval).unref();
     return file;
   }
 
   newEpoch(epoch: number): void {
+    this.late.clear();
+    this.zeros.clear();
     for (const file of this.#files.values()) file.dropOlderThan(epoch);
   }
 
-  /** Lets go of the descriptors of a path. */
+  /** Lets go of what is kept of a path: it is gone or has other content. */
   forget(path: string): void {
-    const file = this.#files.get(path);
-    if (!file) return;
-    file.drop();
-    if (file.idle) this.#files.delete(path);
+    this.late.forget(path);
+    this.#opinions.forget(path);
+    this.#files.get(path)?.drop();
   }
 
   close(): void {
-    clearInterval(this.#sweep);
+    clearInterval(this.#timer);
+    this.#timer = undefined;
     for (const file of this.#files.values()) file.drop();
     this.#files.clear();
   }
 
-  closeIfDone(descriptor: Descriptor): void {
-    if (!descriptor.doomed || descriptor.inFlight > 0 || descriptor.closed) return;
-    descriptor.closed = true;
-    this.#close(descriptor.fd);
+  /** Closes what nobody has read for a while, and forgets files that nobody uses. */
+  #sweep(): void {
+    const now = performance.now();
+    for (const [path, file] of this.#files) {
+      file.closeIfUnused(now, this.#options.idleCloseMs);
+      if (!file.isOpen && file.isIdle) this.#files.delete(path);
+    }
+    if (this.#files.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
-  /** Opens a path under the present epoch. */
-  async open(path: string, mode: ReadMode): Promise<Descriptor> {
+  #closeUnread(): void {
+    for (const file of this.#files.values()) if (file.isUnread) file.drop();
+  }
+
+  #dropExcess(): void {
+    let excess = this.#files.size - SourceLimits.descriptors;
+    for (const [path, file] of this.#files) {
+      if (excess <= 0) return;
+      if (!file.isUnread) continue;
+      excess -= 1;
+      file.drop();
+      if (file.isIdle) this.#files.delete(path);
+    }
+  }
+
+  // -- For the files -----------------------------------------------------------------------------------------------------
+
+  partSize(path: string): number {
+    if (!this.direct.for(path)) return Number.POSITIVE_INFINITY;
+    const most = this.#options.maxRead() ?? SourceLimits.directPart;
+    return Math.min(SourceLimits.directPart, Math.max(SourceLimits.smallestPart, most));
+  }
+
+  sizeNow(path: string): Promise<number> {
+    return this.#options.sizeNow(path);
+  }
+
+  inquire(path: string, news: News): Inquiry {
+    const wasWell = this.#opinions.wasWell(path, this.watch.epoch);
+    const convicted = this.quarantine.knows('content', path);
+    // A daemon that leaves is done the sooner the less it is held open: Decypharr needs 0.1 s instead of 1.5 s.
+    if (wasWell || news === 'short') this.#closeUnread();
+    return this.#options.inquire(wasWell, convicted, () => this.#opinions.about(path));
+  }
+
+  answered(path: string, position: number, length: number): void {
+    this.#opinions.note(path, this.watch.epoch, position, length);
+  }
+
+  readonly stillWell = (epoch: number): Promise<boolean> =>
+    this.watch.confirm(epoch).then(
+      () => true,
+      () => false,
+    );
+
+  async open(path: string, wanted: (() => boolean) | undefined): Promise<Descriptor> {
     const epoch = this.watch.require();
-    const full = this.#root + path;
-    let fd: number;
+    const full = this.#options.root + path;
+    const direct = this.direct.for(path);
+    let number: number;
     try {
-      fd = await this.#openFlagged(full, mode);
+      number = await this.#openFlagged(path, full, direct, wanted);
     } catch (error) {
       const failure = fromErrno(error);
-      if (failure.code === 'noent' || failure.code === 'notdir') await this.watch.confirm(epoch);
-      if (failure.code === 'timeout') throw await this.#openMissed(path, epoch, failure);
-      if (failure.code === 'inval' && mode === 'direct') {
-        this.#buffersOnly = true;
-        return this.open(path, 'buffered');
+      if (failure.code === 'inval' && direct) {
+        this.direct.refuse(path);
+        return await this.open(path, wanted);
       }
+      if (failure.code === 'timeout') throw await this.#openMissed(path, epoch, failure);
       throw failure;
     }
-    const descriptor: Descriptor = { fd, epoch, mode, inFlight: 0, doomed: false, closed: false };
+    const descriptor = new Descriptor(number, epoch, direct, this.#options.lanes.close, this.counts);
     try {
-      await this.#check(descriptor, full);
+      await this.#check(number, path, full);
     } catch (error) {
-      descriptor.doomed = true;
-      this.closeIfDone(descriptor);
+      descriptor.doom();
       throw fromErrno(error);
     }
     return descriptor;
   }
 
-  #openFlagged(full: string, mode: ReadMode): Promise<number> {
-    const path = Buffer.from(full, 'latin1');
-    const flags = mode === 'direct' ? openFlags | constants.O_DIRECT : openFlags;
-    return this.#lanes.data.run<number>(
-      (done) => open(path, flags, done),
-      (late) => this.#close(late),
-    );
+  #openFlagged(
+    path: string,
+    full: string,
+    direct: boolean,
+    wanted: (() => boolean) | undefined,
+  ): Promise<number> {
+    const flags = direct ? openFlags | constants.O_DIRECT : openFlags;
+    return this.lane.run<number>(path, (done) => open(Buffer.from(full, 'latin1'), flags, done), {
+      onLate: (late) => {
+        closeSoon(this.#options.lanes.close, late);
+        this.quarantine.permit('content', path).answered();
+      },
+      wanted,
+    });
   }
 
   /** An open that hangs while the source answers is the file's own trouble; nothing was given a buffer yet. */
   async #openMissed(path: string, epoch: number, failure: TreeError): Promise<TreeError> {
-    if (!(await this.watch.answers(epoch))) {
-      this.quarantine.postponed('content', path);
-      return new TreeError('down', failure.message, { cause: failure });
-    }
-    this.quarantine.missed('content', path);
+    if (!(await this.stillWell(epoch))) return new TreeError('down', failure.message, { cause: failure });
+    this.quarantine.permit('content', path).failed('timeout');
+    this.lane.dismiss(failure, (key) => key === path);
     return failure;
   }
 
-  #close(fd: number): void {
-    this.#lanes.close
-      .run<undefined>((done) => close(fd, (error) => done(error ?? null, undefined)))
-      .catch(() => {
-        // Nothing is lost: the descriptor was only read from.
-      });
-  }
-
-  /** Files in order of use: drops descriptors nobody has used lately, and the least recent above the bound. */
-  #dropIdle(): void {
-    const old = performance.now() - SourceLimits.idleTime;
-    let excess = this.#files.size - SourceLimits.idleDescriptors;
-    for (const [path, file] of this.#files) {
-      if (excess <= 0 && file.lastUsed > old) break;
-      excess -= 1;
-      if (!file.idle) continue;
-      file.drop();
-      this.#files.delete(path);
-    }
-  }
-
-  /** What was opened must be a regular file of the source, reached without a symlink on the way. */
-  async #check(descriptor: Descriptor, full: string): Promise<void> {
-    const metadata = this.#lanes.metadata;
-    const stats = await metadata.run<Stats>((done) => fstat(descriptor.fd, done));
-    if (this.watch.device !== undefined && stats.dev !== this.watch.device) {
-      await this.watch.confirm(descriptor.epoch);
+  /** What was opened must be a regular file of the mount, reached without a symlink on the way. */
+  async #check(number: number, path: string, full: string): Promise<void> {
+    const { metadata } = this.#options.lanes;
+    const directory = path.slice(0, path.lastIndexOf('/'));
+    const [stats, reached] = await Promise.all([
+      metadata.run<Stats>(directory, (done) => fstat(number, done)),
+      metadata.run<string>(directory, (done) => readlink(`/proc/self/fd/${number}`, 'latin1', done)),
+    ]);
+    const device = this.#options.device();
+    if (device !== undefined && stats.dev !== device)
       throw new TreeError('down', 'the path led to another filesystem');
-    }
     if (stats.isDirectory()) throw new TreeError('isdir');
     if (!stats.isFile()) throw new TreeError('inval', 'not a regular file');
-    const reached = await metadata.run<string>((done) =>
-      readlink(`/proc/self/fd/${descriptor.fd}`, 'latin1', done),
-    );
-    if (reached !== full && !reached.endsWith(' (deleted)')) {
+    if (reached !== full && reached !== `${full} (deleted)`)
       throw new TreeError('acces', 'a symlink led to another place');
+  }
+
+  /** A second opinion: whether a file that was read lately still gives the first bytes of what it gave. */
+  async #isWell(path: string, place: number, length: number): Promise<boolean> {
+    const target = Buffer.allocUnsafe(Math.min(length, SourceLimits.opinionBytes));
+    const file = this.file(path);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), SourceLimits.opinionDeadline);
+    });
+    const asked = file.askOnce(target, place).then(
+      (got) => got === target.length,
+      () => false,
+    );
+    try {
+      return await Promise.race([asked, late]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 }

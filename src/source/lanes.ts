@@ -2,6 +2,11 @@
  * I/O lanes: how many calls of each kind may be in libuv's pool at once. A call that hangs in the kernel keeps its
  * thread, and so its place, until the kernel lets go; its caller is freed at the deadline. Data can thus never take
  * the threads of metadata or of the probe.
+ *
+ * Within a lane calls have keys: a file for data, a directory for metadata. A key that was never seen to answer gets one
+ * place, and the last places are for keys that lately answered quickly and have no call running. A file that does not
+ * answer gets no further place. In a directory it is one entry that does not answer: the others go on, until slow
+ * calls hold half of the lane. So any number of readers of what hangs leaves places for what is healthy.
  */
 import { TreeError } from './errors.ts';
 import { SourceLimits } from './limits.ts';
@@ -9,45 +14,72 @@ import { SourceLimits } from './limits.ts';
 export type Callback<T> = (error: Error | null, value: T) => void;
 export type LaneName = 'metadata' | 'data' | 'probe' | 'close';
 
-class Call<T = unknown> {
-  readonly begin: (done: Callback<T>) => void;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-  readonly onLate: ((value: T) => void) | undefined;
-  readonly started: number;
-  running = false;
-  settled = false;
-  previous: Call | undefined;
-  next: Call | undefined;
+export interface CallOptions<T> {
+  /** Calls of this key that may run at once. Default: SourceLimits.callsPerKey. */
+  readonly most?: number;
+  /** Gets what the call brings home after its deadline. */
+  readonly onLate?: (value: T) => void;
+  /** Called when the kernel has let go of the call, be it after its deadline, or when it never began. */
+  readonly onEnd?: () => void;
+  /** Asked before a call begins that had to wait: false when nobody wants the answer any more. */
+  readonly wanted?: (() => boolean) | undefined;
+}
 
-  constructor(
-    begin: (done: Callback<T>) => void,
-    resolve: (value: T) => void,
-    reject: (error: unknown) => void,
-    onLate: ((value: T) => void) | undefined,
-  ) {
-    this.begin = begin;
-    this.resolve = resolve;
-    this.reject = reject;
-    this.onLate = onLate;
-    this.started = performance.now();
+interface Call {
+  readonly key: Key;
+  readonly begin: (done: Callback<unknown>) => void;
+  readonly options: CallOptions<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  /** performance.now(); when it was asked for, then when it began. */
+  since: number;
+  settled: boolean;
+}
+
+/** What is known of one file or directory. */
+class Key {
+  readonly name: string;
+  /** In order of their beginning. */
+  readonly running = new Set<Call>();
+  readonly waiting: Call[] = [];
+  /** Whether the last call came back quickly. */
+  prompt = false;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** Calls of it that have been running for long. */
+  slow(now: number): number {
+    let slow = 0;
+    for (const { since } of this.running) {
+      if (now - since < SourceLimits.slowCall) break;
+      slow += 1;
+    }
+    return slow;
   }
 }
 
 export class Lane {
   readonly name: LaneName;
-  limit: number;
   readonly deadline: number;
+  limit: number;
   /** Calls now in the pool, hung ones included. */
   inFlight = 0;
   /** Calls in the pool whose callers were already told `timeout`. */
   hung = 0;
-  readonly #queue: Call[] = [];
-  #queueHead = 0;
-  /** Every unsettled call in order of arrival, which is the order of their deadlines. */
-  #oldest: Call | undefined;
-  #newest: Call | undefined;
+  /** Calls that wait for a place. */
+  waiting = 0;
+  readonly #keys = new Map<string, Key>();
+  /** Keys with calls that wait, in the order in which they get their turn. */
+  readonly #queue = new Set<Key>();
+  /** Calls in the pool whose callers wait, in order of their beginning, which is the order of their deadlines. */
+  readonly #begun = new Set<Call>();
   #timer: NodeJS.Timeout | undefined;
+  #recheck: NodeJS.Timeout | undefined;
+  #activeKeys = 0;
+  /** Calls in the pool of keys that did not answer quickly last time, or never did. */
+  #unproven = 0;
 
   constructor(name: LaneName, limit: number, deadline: number) {
     this.name = name;
@@ -55,48 +87,140 @@ export class Lane {
     this.deadline = deadline;
   }
 
-  get waiting(): number {
-    return this.#queue.length - this.#queueHead;
-  }
-
   /**
-   * Runs one callback-style fs call. Rejects with `timeout` at the deadline, counted from now, and with `busy` when the
-   * queue is full. After a rejection the call may still be running: whatever buffer it was given stays its own, and
-   * `onLate` gets what it brings home after all.
+   * Runs one callback-style fs call for `key`. Rejects with `timeout` at the deadline, counted from when the call began, with
+   * `busy` when too many wait or when it could not begin for as long as that, and with `cancelled` when nobody wants it any
+   * more. After a rejection the call may still be running: whatever buffer it was given stays its own.
    */
-  run<T>(begin: (done: Callback<T>) => void, onLate?: (value: T) => void): Promise<T> {
+  run<T>(key: string, begin: (done: Callback<T>) => void, options: CallOptions<T> = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      if (this.inFlight >= this.limit && this.waiting >= SourceLimits.queue) {
-        reject(new TreeError('busy', `the ${this.name} lane is full`));
+      const owner = this.#key(key);
+      const call = {
+        key: owner,
+        begin,
+        options,
+        resolve,
+        reject,
+        since: performance.now(),
+        settled: false,
+      } as Call;
+      if (owner.waiting.length === 0 && this.#mayBegin(owner, call)) {
+        this.#begin(call);
         return;
       }
-      const call = new Call(begin, resolve, reject, onLate) as Call;
-      this.#append(call);
-      if (this.inFlight < this.limit) this.#start(call);
-      else this.#queue.push(call);
+      if (this.waiting >= SourceLimits.queue || owner.waiting.length >= SourceLimits.queuePerKey) {
+        this.#refuse(call, new TreeError('busy', `the ${this.name} lane is full`));
+        return;
+      }
+      owner.waiting.push(call);
+      this.waiting += 1;
+      this.#queue.add(owner);
+      this.#arm();
+      if (this.#blamesCalls) this.#recheckSoon();
     });
   }
 
   /** Calls that already run are let finish. */
   resize(limit: number): void {
     this.limit = limit;
-    this.#startNext();
+    this.#beginNext();
   }
 
-  #start(call: Call): void {
+  /** Refuses whatever has not begun of the keys that `concerns` names. */
+  dismiss(error: TreeError, concerns: (key: string) => boolean): void {
+    for (const key of [...this.#queue]) {
+      if (!concerns(key.name)) continue;
+      this.#queue.delete(key);
+      this.waiting -= key.waiting.length;
+      for (const call of key.waiting.splice(0)) this.#refuse(call, error);
+    }
+  }
+
+  #key(name: string): Key {
+    let key = this.#keys.get(name);
+    if (!key) {
+      key = new Key(name);
+      this.#keys.set(name, key);
+      if (this.#keys.size > SourceLimits.standings) this.#forgetOldest();
+    }
+    return key;
+  }
+
+  #forgetOldest(): void {
+    for (const [name, key] of this.#keys) {
+      if (key.running.size > 0 || key.waiting.length > 0) continue;
+      this.#keys.delete(name);
+      return;
+    }
+  }
+
+  /** The probe and close lanes have one key each: there a place is a place. */
+  get #isShared(): boolean {
+    return this.name === 'data' || this.name === 'metadata';
+  }
+
+  /** Whether a slow call speaks of its own object only, and not of its key. */
+  get #blamesCalls(): boolean {
+    return this.name === 'metadata';
+  }
+
+  #mayBegin(key: Key, call: Call): boolean {
+    if (this.inFlight >= this.limit) return false;
+    if (!this.#isShared) return true;
+    const now = performance.now();
+    const slow = key.running.size === 0 ? 0 : key.slow(now);
+    if (slow > 0 && (!this.#blamesCalls || this.#slow(now) >= this.limit / 2)) return false;
+    const quick = key.running.size - slow;
+    const reserve = this.limit >> 2;
+    if (!key.prompt) return quick === 0 && this.#unproven < this.limit - reserve;
+    if (key.running.size === 0) return true;
+    if (this.inFlight >= this.limit - reserve) return false;
+    const share = Math.max(1, Math.floor(this.limit / Math.max(1, this.#activeKeys)));
+    return quick < Math.min(call.options.most ?? SourceLimits.callsPerKey, share);
+  }
+
+  #slow(now: number): number {
+    let slow = this.hung;
+    for (const { since } of this.#begun) {
+      if (now - since < SourceLimits.slowCall) break;
+      slow += 1;
+    }
+    return slow;
+  }
+
+  /** That a call has become slow is no event; those that wait behind it have to look. */
+  #recheckSoon(): void {
+    this.#recheck ??= setTimeout(() => {
+      this.#recheck = undefined;
+      this.#beginNext();
+      if (this.#queue.size > 0) this.#recheckSoon();
+    }, SourceLimits.slowCall / 4).unref();
+  }
+
+  #begin(call: Call): void {
+    const { key } = call;
+    const proven = key.prompt;
     this.inFlight += 1;
-    call.running = true;
+    if (!proven) this.#unproven += 1;
+    if (key.running.size === 0) this.#activeKeys += 1;
+    call.since = performance.now();
+    key.running.add(call);
+    this.#begun.add(call);
+    this.#arm();
     const done: Callback<unknown> = (error, value) => {
       this.inFlight -= 1;
-      this.#startNext();
-      if (call.settled) {
-        this.hung -= 1;
-        if (!error) call.onLate?.(value);
-        return;
+      if (!proven) this.#unproven -= 1;
+      key.running.delete(call);
+      if (key.running.size === 0) this.#activeKeys -= 1;
+      key.prompt = performance.now() - call.since < SourceLimits.slowCall;
+      if (call.settled) this.#late(call, error, value);
+      else {
+        this.#settle(call);
+        if (error) call.reject(error);
+        else call.resolve(value);
       }
-      this.#settle(call);
-      if (error) call.reject(error);
-      else call.resolve(value);
+      call.options.onEnd?.();
+      if (this.#queue.size > 0) this.#beginNext();
     };
     try {
       call.begin(done);
@@ -106,49 +230,68 @@ export class Lane {
     }
   }
 
-  #startNext(): void {
-    while (this.#queueHead < this.#queue.length && this.inFlight < this.limit) {
-      const call = this.#queue[this.#queueHead++]!;
-      if (this.#queueHead > 256 && this.#queueHead * 2 > this.#queue.length) {
-        this.#queue.splice(0, this.#queueHead);
-        this.#queueHead = 0;
-      }
-      if (!call.settled) this.#start(call);
+  #late(call: Call, error: Error | null, value: unknown): void {
+    this.hung -= 1;
+    if (!error) call.options.onLate?.(value);
+  }
+
+  #beginNext(): void {
+    for (const key of this.#queue) {
+      if (this.inFlight >= this.limit) return;
+      // The others of this key get their turn after those of the other keys.
+      if (!this.#mayBegin(key, key.waiting[0]!)) continue;
+      const call = key.waiting.shift()!;
+      this.waiting -= 1;
+      this.#queue.delete(key);
+      if (key.waiting.length > 0) this.#queue.add(key);
+      if (call.options.wanted?.() === false) this.#refuse(call, new TreeError('cancelled'));
+      else this.#begin(call);
     }
   }
 
-  #append(call: Call): void {
-    call.previous = this.#newest;
-    if (this.#newest) this.#newest.next = call;
-    else this.#oldest = call;
-    this.#newest = call;
-    // Unreferenced: the call itself keeps the process alive. One timer serves all, as all have the same deadline.
-    this.#timer ??= setTimeout(() => this.#expire(), this.deadline).unref();
+  #refuse(call: Call, error: TreeError): void {
+    call.settled = true;
+    call.reject(error);
+    call.options.onEnd?.();
   }
 
   #settle(call: Call): void {
     call.settled = true;
-    if (call.previous) call.previous.next = call.next;
-    else this.#oldest = call.next;
-    if (call.next) call.next.previous = call.previous;
-    else this.#newest = call.previous;
-    call.previous = undefined;
-    call.next = undefined;
+    this.#begun.delete(call);
+  }
+
+  /** Unreferenced: the call itself keeps the process alive. One timer serves all, as all have the same deadline. */
+  #arm(): void {
+    this.#timer ??= setTimeout(() => this.#expire(), this.deadline).unref();
   }
 
   #expire(): void {
     this.#timer = undefined;
-    const now = performance.now();
-    while (this.#oldest && now - this.#oldest.started >= this.deadline - 1) {
-      const call = this.#oldest;
+    const before = performance.now() - this.deadline + 1;
+    let oldest = Infinity;
+    for (const call of this.#begun) {
+      oldest = call.since;
+      if (call.since > before) break;
       this.#settle(call);
-      if (call.running) this.hung += 1;
+      this.hung += 1;
       call.reject(new TreeError('timeout', `no answer within ${this.deadline / 1000} s (${this.name})`));
     }
-    if (this.#oldest) {
-      const rest = this.deadline - (now - this.#oldest.started);
-      this.#timer = setTimeout(() => this.#expire(), Math.max(1, rest)).unref();
+    for (const key of this.#queue)
+      oldest = Math.min(oldest, this.#expireWaiting(key, before - SourceLimits.queueSlack));
+    if (this.#begun.size === 0 && this.#queue.size === 0) return;
+    const rest = Math.max(1, oldest + this.deadline - performance.now());
+    this.#timer = setTimeout(() => this.#expire(), Math.min(rest, this.deadline)).unref();
+  }
+
+  /** What never began is not to blame: it may come again. Returns since when the next of the key has waited. */
+  #expireWaiting(key: Key, before: number): number {
+    while (key.waiting.length > 0 && key.waiting[0]!.since <= before) {
+      const call = key.waiting.shift()!;
+      this.waiting -= 1;
+      this.#refuse(call, new TreeError('busy', `no place in the ${this.name} lane`));
     }
+    if (key.waiting.length === 0) this.#queue.delete(key);
+    return key.waiting[0]?.since ?? Infinity;
   }
 }
 
@@ -162,13 +305,20 @@ export interface LaneOptions {
   readonly deadlines?: Partial<Record<LaneName, number>>;
 }
 
+/** Exports that can be served at once: each has a floor of threads, and together they have no more than the pool. */
+export const exportsMax = Math.floor(
+  (SourceLimits.poolThreads - SourceLimits.spareThreads) / SourceLimits.threadsPerExport,
+);
+
 /** Places in the lanes of one of so many exports. */
 function laneLimits(exports: number, poolThreads: number): Record<LaneName, number> {
-  const share = Math.max(8, Math.floor((poolThreads - SourceLimits.spareThreads) / Math.max(1, exports)));
+  const share = Math.max(
+    SourceLimits.threadsPerExport,
+    Math.floor((poolThreads - SourceLimits.spareThreads) / Math.max(1, exports)),
+  );
   const small = Math.min(4, Math.max(1, Math.floor(share / 15)));
   const metadata = Math.max(2, Math.floor(share / 3));
-  const data = Math.max(4, share - metadata - 2 * small);
-  return { probe: small, close: small, metadata, data };
+  return { probe: small, close: small, metadata, data: share - metadata - 2 * small };
 }
 
 /** The lanes of one export. */
@@ -182,7 +332,7 @@ export function createLanes({
     probe: new Lane('probe', limits.probe, deadlines.probe ?? SourceLimits.probeDeadline),
     close: new Lane('close', limits.close, deadlines.close ?? SourceLimits.closeDeadline),
     metadata: new Lane('metadata', limits.metadata, deadlines.metadata ?? SourceLimits.metadataDeadline),
-    data: new Lane('data', limits.data, deadlines.data ?? SourceLimits.dataDeadline),
+    data: new Lane('data', limits.data, deadlines.data ?? SourceLimits.readDeadline),
   };
 }
 

@@ -1,38 +1,88 @@
 /** Bounds of everything below the tree. Times are milliseconds. */
 export const SourceLimits = {
   /** Threads of libuv's pool that the launcher asks for; the lanes share them (deploy/launcher.mjs). */
-  poolThreads: 128,
+  poolThreads: 256,
   /** Threads never given to a lane: name resolution, and what Node does for itself. */
   spareThreads: 4,
+  /** Fewest threads of one export, and so the most exports: (poolThreads - spareThreads) / threadsPerExport. */
+  threadsPerExport: 8,
   /** Calls that may wait for a place in one lane. */
-  queue: 8192,
+  queue: 8_192,
+  /** A call that waits behind others is given up this long after their deadline: they decide first. */
+  queueSlack: 10_000,
   metadataDeadline: 60_000,
-  /** A cold file takes many seconds to give its first byte. */
-  dataDeadline: 60_000,
+  /** Longer than Decypharr's own limit of 120 s for one read: whoever waits costs nobody else anything. */
+  readDeadline: 150_000,
   probeDeadline: 5_000,
   /** close() sends FLUSH and may block; nobody waits for it. */
   closeDeadline: 60_000,
-  /** Reads of one file in flight: FUSE's background queue holds 12, and hung ones are never given back. */
-  readsPerFile: 4,
-  /** Reads of one file that may wait behind those. */
-  queuePerFile: 1024,
-  /** Descriptors kept open with no one reading: a fresh open would drop the kernel's cached pages. */
-  idleDescriptors: 256,
-  idleTime: 60_000,
-  /** A buffered read that takes longer is slow; when this many are at once, others go past them directly. */
-  slowRead: 1_000,
-  slowBuffered: 3,
-  /** Direct reads are split into parts of this size, bytes: twice what the kernel asks FUSE for at a time. */
+  /** Calls for one file, or in one directory, that may run at once when it answers quickly. */
+  callsPerKey: 8,
+  /** The same where reads go through the page cache: hung ones fill FUSE's background queue, which holds 12. */
+  bufferedPerFile: 2,
+  /** A call that runs for longer is slow: its file or directory gets no further thread until it answers. */
+  slowCall: 1_000,
+  /** Files and directories whose standing is remembered in one lane. */
+  standings: 16_384,
+  /** Calls that may wait for one file or directory. */
+  queuePerKey: 1_024,
+  /** A direct read is split into parts of this size at most, bytes: measured on Decypharr, four at once are fastest. */
   directPart: 256 * 1024,
-  /** Lookups and listings in one directory at once: one that hangs must not take every metadata thread. */
-  metadataPerDirectory: 8,
-  /** Objects remembered for having missed their deadline, and how long they are left alone (it doubles each time). */
+  smallestPart: 64 * 1024,
+  /** Descriptors open at once in one export; the least recently used that nobody reads from is closed beyond it. */
+  descriptors: 256,
+  /** A file that nobody has read for so long is closed: daemons fetch ahead for as long as it is open. */
+  idleProbe: 400,
+  /** The same for one that was read as a stream: a player pauses for 5 to 10 s between its bursts. */
+  idleStream: 12_000,
+  /** Bytes read in order after which a reader is a stream. */
+  streamBytes: 8 * 1024 * 1024,
+  /** Reads this near to each other, in bytes, are in order: clients send them out of order. */
+  streamWindow: 8 * 1024 * 1024,
+  sweepInterval: 100,
+  /** An opened directory that nobody works with is closed after this; a daemon that unmounts must not find it busy. */
+  footholdIdle: 5,
+  /** And is opened anew after this, however much it is used. */
+  footholdAge: 250,
+  footholds: 64,
+  /** How long bad news from a source that seems well is held before it is believed, when it was well a moment ago. */
+  verdict: 5_000,
+  /** The least time over which a file must fail that has never been read well. */
+  quickVerdict: 200,
+  /** What was well for the last time longer ago than this says nothing of a source that is leaving. */
+  momentAgo: 60_000,
+  /** A call that failed after this long is believed when others are well: asked again it would take as long once more. */
+  slowFailure: 30_000,
+  /** Pauses before bytes that may be a hole are asked for again: a daemon that nobody holds open leaves within this time. */
+  zeroPauses: [20, 60, 120],
+  /** Regions of files whose zeros were confirmed. */
+  zeroRegions: 4_096,
+  /** Pauses before a call is made again that brought bad news; the last one repeats. */
+  pauses: [60, 150, 250, 500],
+  /** Files read lately, and names seen lately, that are asked for a second opinion. */
+  opinions: 4_096,
+  opinionAge: 600_000,
+  opinionBytes: 4_096,
+  opinionDeadline: 2_000,
+  /** What came late is kept for whoever asks again, bytes and time. */
+  lateBytes: 64 * 1024 * 1024,
+  lateAge: 30_000,
+  /** A read that took longer is kept: the request that it was for may have been answered with "come again". */
+  lateRead: 500,
+  /** Objects remembered for having failed, and how long they are left alone (it doubles each time). */
   quarantined: 10_000,
   coolDown: 30_000,
   coolDownMax: 300_000,
+  /** The same for an object that answers, but with an error. */
+  errorCoolDown: 5_000,
+  errorCoolDownMax: 120_000,
+  /** Bytes of a file that share a verdict: what lies elsewhere in it may be well. */
+  verdictRegion: 1024 * 1024,
   watchInterval: 500,
   /** How often the source itself is asked while it is believed to be live. */
   probeInterval: 2_000,
+  /** Mounts below the path of one export that are looked after. */
+  mounts: 64,
   /** Largest number of entries of one directory that is served. */
   directoryEntries: 2_000_000,
 } as const;

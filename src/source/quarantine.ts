@@ -1,23 +1,30 @@
 /**
- * Objects that missed their deadline while the source answered others. Whoever asks for one meanwhile is refused at once;
- * after a cool-down one call may try, and decides for all.
+ * Objects of a healthy source that do not answer, or whose error was confirmed. Whoever asks for one meanwhile is refused at
+ * once; after a cool-down one call gets a permit to try, and decides for all.
  */
 import { LRUCache } from 'lru-cache';
-import { TreeError } from './errors.ts';
+import { TreeError, type TreeErrorCode } from './errors.ts';
 import { SourceLimits } from './limits.ts';
+
+/** What did not answer: a piece of the content, attributes or a listing. */
+export type Aspect = 'content' | 'attributes' | 'listing';
 
 interface Case {
   readonly aspect: Aspect;
   readonly path: string;
-  strikes: number;
+  readonly code: TreeErrorCode;
+  readonly strikes: number;
   /** performance.now() from which one call may try. */
   until: number;
-  probing: boolean;
+  /** The permit of the call that tries now. */
+  trying: Permit | undefined;
 }
 
 export interface QuarantineCase {
   readonly path: string;
   readonly aspect: Aspect;
+  /** `timeout`: no answer; any other: the error that was confirmed. */
+  readonly code: TreeErrorCode;
   readonly strikes: number;
   /** Milliseconds until one call may try again; 0 when it may now, or does. */
   readonly retryIn: number;
@@ -25,22 +32,62 @@ export interface QuarantineCase {
 
 export interface QuarantineEvent {
   readonly path: string;
-  /** What did not answer: content, attributes or a listing. */
   readonly aspect: Aspect;
+  readonly code: TreeErrorCode;
   readonly released: boolean;
-  /** Times in a row that it missed its deadline. */
+  /** Times in a row that it failed. */
   readonly strikes: number;
   /** Milliseconds until one call may try again. */
   readonly coolDown: number;
 }
 
-export type Aspect = 'content' | 'attributes' | 'listing';
+/** What tells cases apart: one object may fail in several ways, a file in several places. */
+export const caseKey = (aspect: Aspect, path: string, place = ''): string => `${aspect} ${path}\0${place}`;
 
-/** What tells cases apart: one object may hang in several ways. */
-export const caseKey = (aspect: Aspect, path: string): string => `${aspect} ${path}`;
+/** Leave to ask the source for one object. It is settled exactly once; what comes later changes nothing, but for an answer. */
+export class Permit {
+  readonly #quarantine: Quarantine;
+  readonly #key: string;
+  readonly #aspect: Aspect;
+  readonly #path: string;
+  #settled = false;
+
+  constructor(quarantine: Quarantine, key: string, aspect: Aspect, path: string) {
+    this.#quarantine = quarantine;
+    this.#key = key;
+    this.#aspect = aspect;
+    this.#path = path;
+  }
+
+  /** It answered, be it late. */
+  answered(): void {
+    this.#settled = true;
+    this.#quarantine.release(this.#key);
+  }
+
+  /** It failed by itself, while the source was well: `timeout` when it did not answer at all. */
+  failed(code: TreeErrorCode): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#quarantine.convict(this.#key, this.#aspect, this.#path, code, this);
+  }
+
+  /** Nothing was learnt of the object: the source is away, or the call never began. */
+  withdraw(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#quarantine.postpone(this.#key, this);
+  }
+}
 
 export class Quarantine {
-  readonly #cases = new LRUCache<string, Case>({ max: SourceLimits.quarantined });
+  readonly #cases = new LRUCache<string, Case>({
+    max: SourceLimits.quarantined,
+    noDisposeOnSet: true,
+    dispose: ({ aspect, path }) => this.#count(`${aspect} ${path}`, -1),
+  });
+  /** How many cases each object has: a file may have several. */
+  readonly #objects = new Map<string, number>();
   readonly #onEvent: (event: QuarantineEvent) => void;
 
   constructor(onEvent: (event: QuarantineEvent) => void) {
@@ -54,50 +101,75 @@ export class Quarantine {
   /** Those that went in last, at most `most`. */
   latest(most: number): QuarantineCase[] {
     const now = performance.now();
-    return [...this.#cases.values()].slice(0, most).map(({ path, aspect, strikes, until }) => ({
+    return [...this.#cases.values()].slice(0, most).map(({ path, aspect, code, strikes, until }) => ({
       path,
       aspect,
+      code,
       strikes,
       retryIn: Math.max(0, until - now),
     }));
   }
 
-  /** Throws `timeout` for an object in its cool-down. */
-  admit(aspect: Aspect, path: string): void {
-    if (this.#cases.size === 0) return;
-    const found = this.#cases.get(caseKey(aspect, path));
-    if (!found) return;
-    if (found.probing || performance.now() < found.until) {
-      throw new TreeError('timeout', `in quarantine after ${found.strikes} missed deadlines`);
+  /**
+   * Leave to ask for an object; throws the error of its case while it cools down, or while another call tries.
+   * @param place tells pieces of one content apart.
+   */
+  admit(aspect: Aspect, path: string, place = ''): Permit {
+    const key = caseKey(aspect, path, place);
+    const permit = new Permit(this, key, aspect, path);
+    const found = this.#cases.size === 0 ? undefined : this.#cases.get(key);
+    if (!found) return permit;
+    if (found.trying || performance.now() < found.until) {
+      throw new TreeError(found.code, `in quarantine after ${found.strikes} failures`);
     }
-    found.probing = true;
+    found.trying = permit;
+    return permit;
   }
 
-  /** It answered, be it with an error. */
-  answered(aspect: Aspect, path: string): void {
+  /** For a call that has begun without being asked to. */
+  permit(aspect: Aspect, path: string, place = ''): Permit {
+    return new Permit(this, caseKey(aspect, path, place), aspect, path);
+  }
+
+  /** Whether an object, or any place in it, is in quarantine. */
+  knows(aspect: Aspect, path: string): boolean {
+    return this.#cases.size > 0 && (this.#objects.get(`${aspect} ${path}`) ?? 0) > 0;
+  }
+
+  release(key: string): void {
     if (this.#cases.size === 0) return;
-    const key = caseKey(aspect, path);
     const found = this.#cases.peek(key);
     if (!found) return;
     this.#cases.delete(key);
-    this.#onEvent({ path, aspect, released: true, strikes: found.strikes, coolDown: 0 });
+    const { path, aspect, code, strikes } = found;
+    this.#onEvent({ path, aspect, code, released: true, strikes, coolDown: 0 });
   }
 
-  /** It missed its deadline. Calls that had begun together count as one. */
-  missed(aspect: Aspect, path: string): void {
-    const key = caseKey(aspect, path);
+  /** Calls that had begun together count as one. */
+  convict(key: string, aspect: Aspect, path: string, code: TreeErrorCode, permit: Permit): void {
     const found = this.#cases.peek(key);
-    if (found && !found.probing) return;
+    if (found && found.trying !== permit) return;
+    if (!found) this.#count(`${aspect} ${path}`, 1);
     const strikes = (found?.strikes ?? 0) + 1;
-    const coolDown = Math.min(SourceLimits.coolDownMax, SourceLimits.coolDown * 2 ** (strikes - 1));
-    this.#cases.set(key, { aspect, path, strikes, until: performance.now() + coolDown, probing: false });
-    this.#onEvent({ path, aspect, released: false, strikes, coolDown });
+    const [first, most] =
+      code === 'timeout'
+        ? [SourceLimits.coolDown, SourceLimits.coolDownMax]
+        : [SourceLimits.errorCoolDown, SourceLimits.errorCoolDownMax];
+    const coolDown = Math.min(most, first * 2 ** (strikes - 1));
+    const until = performance.now() + coolDown;
+    this.#cases.set(key, { aspect, path, code, strikes, until, trying: undefined });
+    this.#onEvent({ path, aspect, code, released: false, strikes, coolDown });
   }
 
-  /** The call that was to try could not: the source itself is away. */
-  postponed(aspect: Aspect, path: string): void {
-    const found = this.#cases.peek(caseKey(aspect, path));
-    if (found) found.probing = false;
+  #count(object: string, change: number): void {
+    const count = (this.#objects.get(object) ?? 0) + change;
+    if (count > 0) this.#objects.set(object, count);
+    else this.#objects.delete(object);
+  }
+
+  postpone(key: string, permit: Permit): void {
+    const found = this.#cases.peek(key);
+    if (found?.trying === permit) found.trying = undefined;
   }
 
   /** Another mount: nothing of the old one's trouble counts. */

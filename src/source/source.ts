@@ -1,49 +1,22 @@
-/** One FUSE tree, or plain folder, reached by path. The only door to `node:fs` for file data and metadata. */
-import { lstat, readdir, readlink, realpath, statfs, type Dirent, type Stats } from 'node:fs';
-import { TreeError, fromErrno } from './errors.ts';
+/**
+ * The tree below one path: a FUSE mount, or a plain folder, and whatever is mounted below it. Each mount is a source of its
+ * own (mounted.ts); here a path finds the mount that it lies in. This is the only door to `node:fs` for data and metadata.
+ */
+import { realpath } from 'node:fs';
+import { ContentCounts } from './content-counts.ts';
+import { TreeError } from './errors.ts';
 import type { SourceFile } from './file.ts';
-import { FilePool } from './files.ts';
-import { KeyedGate } from './gate.ts';
+import { InquiryCounts } from './inquiry.ts';
 import { createLanes, type Lanes } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
-import { Quarantine, type Aspect, type QuarantineCase, type QuarantineEvent } from './quarantine.ts';
-import { SourceWatch, type SourceState } from './watch.ts';
+import { mountReader, type MountReader } from './mount-reader.ts';
+import type { MountTable } from './mount-table.ts';
+import { Mounted, type Known, type MountedOptions } from './mounted.ts';
+import type { QuarantineCase, QuarantineEvent } from './quarantine.ts';
+import type { RawAttributes, RawListing, SourceState, SpaceUsage, StateListener } from './raw.ts';
 
 export type { QuarantineCase, QuarantineEvent } from './quarantine.ts';
-export type { SourceState } from './watch.ts';
-
-export type Kind = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character' | 'unknown';
-
-/** What the source says of an object; nothing of it is to be believed before the tree has normalised it. */
-export interface RawAttributes {
-  readonly kind: Kind;
-  readonly mode: number;
-  readonly links: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly size: number;
-  /** Bytes on the medium. */
-  readonly used: number;
-  readonly rdev: number;
-  /** Milliseconds since 1970 with fractions. */
-  readonly mtimeMs: number;
-  readonly ctimeMs: number;
-  readonly atimeMs: number;
-}
-
-/** A directory as read: names are byte strings, in no particular order. */
-export interface RawListing {
-  readonly names: readonly string[];
-  readonly kinds: readonly Kind[];
-}
-
-export interface SpaceUsage {
-  readonly totalBytes: number;
-  readonly freeBytes: number;
-  readonly availableBytes: number;
-  readonly totalFiles: number;
-  readonly freeFiles: number;
-}
+export type * from './raw.ts';
 
 export interface SourceOptions {
   /** Absolute path, UTF-8 text. */
@@ -52,60 +25,62 @@ export interface SourceOptions {
   /** How many exports share the thread pool. */
   readonly exports?: number;
   readonly lanes?: Lanes;
-}
-
-export type StateListener = (state: SourceState, epoch: number, reason: string) => void;
-
-function kindOf(entry: Stats | Dirent): Kind {
-  if (entry.isDirectory()) return 'directory';
-  if (entry.isFile()) return 'file';
-  if (entry.isSymbolicLink()) return 'symlink';
-  if (entry.isFIFO()) return 'fifo';
-  if (entry.isSocket()) return 'socket';
-  if (entry.isBlockDevice()) return 'block';
-  if (entry.isCharacterDevice()) return 'character';
-  return 'unknown';
+  /** Milliseconds after which a read that has not come back is an error of its file. */
+  readonly readDeadline?: number | undefined;
+  /** Milliseconds for which bad news of what was well a moment ago is held before it is believed. */
+  readonly verdict?: number | undefined;
+  /** Milliseconds without reads after which a file is closed. Default: short for probes, longer for streams. */
+  readonly idleClose?: number | undefined;
+  /** Replaced in tests. */
+  readonly mounts?: MountReader;
 }
 
 export class Source {
   readonly lanes: Lanes;
   readonly expectFuse: boolean;
+  /** Descriptors and bytes of all files. */
+  readonly content = new ContentCounts();
+  /** What was held for a verdict, and how it ended. */
+  readonly inquiries = new InquiryCounts();
   readonly #options: SourceOptions;
-  #root = '';
-  #watch: SourceWatch | undefined;
-  #files: FilePool | undefined;
   readonly #listeners = new Set<StateListener>();
   readonly #troubleListeners = new Set<(event: QuarantineEvent) => void>();
-  readonly #quarantine = new Quarantine((event) => {
-    for (const listener of this.#troubleListeners) listener(event);
-  });
-  readonly #gate = new KeyedGate(SourceLimits.metadataPerDirectory);
+  #root = '';
+  #main: Mounted | undefined;
+  /** Mounts below the path that were seen, by where they are. They stay expected. */
+  readonly #inner = new Map<string, Mounted>();
 
   constructor(options: SourceOptions) {
     this.#options = options;
     this.expectFuse = options.expectFuse;
-    this.lanes = options.lanes ?? createLanes({ exports: options.exports ?? 1 });
+    const { readDeadline } = options;
+    this.lanes =
+      options.lanes ??
+      createLanes({
+        exports: options.exports ?? 1,
+        ...(readDeadline !== undefined && { deadlines: { data: readDeadline } }),
+      });
   }
 
   get state(): SourceState {
-    return this.#watch?.state ?? 'down';
+    return this.#main?.watch.state ?? 'down';
   }
 
   get epoch(): number {
-    return this.#watch?.epoch ?? 0;
+    return this.#main?.watch.epoch ?? 0;
   }
 
   get reason(): string {
-    return this.#watch?.reason ?? 'not started';
+    return this.#main?.watch.reason ?? 'not started';
   }
 
-  /** Tells of every change of state until the returned function is called. */
+  /** Calls back at every change of state until the returned function is called. */
   onState(listener: StateListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Tells of every object that goes into quarantine, or comes out. */
+  /** Calls back for every object that goes into quarantine, or comes out. */
   onTrouble(listener: (event: QuarantineEvent) => void): () => void {
     this.#troubleListeners.add(listener);
     return () => this.#troubleListeners.delete(listener);
@@ -113,12 +88,19 @@ export class Source {
 
   /** Objects in quarantine now. */
   get quarantined(): number {
-    return this.#quarantine.size;
+    let size = 0;
+    for (const { quarantine } of this.#all()) size += quarantine.size;
+    return size;
   }
 
   /** Those that went into quarantine last, at most `most`. */
   quarantine(most: number): QuarantineCase[] {
-    return this.#quarantine.latest(most);
+    return [...this.#all()].flatMap(({ quarantine }) => quarantine.latest(most)).slice(0, most);
+  }
+
+  /** Descriptors of files that are open now. */
+  get descriptors(): number {
+    return this.content.opens - this.content.closes;
   }
 
   /** Finds the canonical place of the path, looks at it once, and goes on watching it. Never rejects. */
@@ -126,190 +108,107 @@ export class Source {
     const path = this.#options.path;
     // Where a symlink leads is settled once: what is opened later is compared with it.
     const canonical = await this.lanes.probe
-      .run<string>((done) => realpath(path, 'latin1', done))
+      .run<string>('', (done) => realpath(path, 'latin1', done))
       .catch(() => Buffer.from(path, 'utf8').toString('latin1'));
     this.#root = canonical === '/' ? '' : canonical;
-    let known = 0;
-    const watch = new SourceWatch({
-      path: canonical,
-      expectFuse: this.expectFuse,
-      lane: this.lanes.probe,
-      onChange: (state, epoch, reason) => {
-        if (epoch !== known) this.#quarantine.clear();
-        known = epoch;
-        this.#files?.newEpoch(epoch);
+    const expect = this.expectFuse ? 'fuse' : 'plain';
+    const main = this.#mounted('', expect, {
+      onState: (state, epoch, reason) => {
         for (const listener of this.#listeners) listener(state, epoch, reason);
       },
+      onTable: (table) => this.#discover(table),
     });
-    this.#watch = watch;
-    const quarantine = this.#quarantine;
-    this.#files = new FilePool({
-      root: this.#root,
-      watch,
-      lanes: this.lanes,
-      quarantine,
-      fuse: this.expectFuse,
-    });
-    await watch.start();
+    this.#main = main;
+    await main.start();
   }
 
   close(): void {
-    this.#watch?.close();
-    this.#files?.close();
+    for (const mounted of this.#all()) mounted.close();
   }
 
-  async lstat(path: string): Promise<RawAttributes> {
-    const target = this.#place(path);
-    const stats = await this.#ask(
-      'attributes',
-      path,
-      (done: Done<Stats>) => lstat(target, done),
-      (found) => {
-        const device = this.#watch?.device;
-        return device === undefined || found.dev === device;
-      },
-    );
-    return {
-      kind: kindOf(stats),
-      mode: stats.mode & 0o7777,
-      links: stats.nlink,
-      uid: stats.uid,
-      gid: stats.gid,
-      size: stats.size,
-      used: stats.blocks * 512,
-      rdev: stats.rdev,
-      mtimeMs: stats.mtimeMs,
-      ctimeMs: stats.ctimeMs,
-      atimeMs: stats.atimeMs,
-    };
+  /** @param before what is known of the object when it was there a moment ago: then its absence has to be confirmed. */
+  lstat(path: string, before?: Known): Promise<RawAttributes> {
+    return this.#of(path).lstat(path, before);
   }
 
-  /** The names are the source's own only if it was there before and after; so that is made sure of. */
-  async readdir(path: string): Promise<RawListing> {
-    const target = this.#place(path);
-    const epoch = this.#live().require();
-    const entries = await this.#ask('listing', path, (done: Done<Dirent[]>) =>
-      readdir(target, { encoding: 'latin1', withFileTypes: true }, done),
-    );
-    await this.#live().confirm(epoch);
-    if (entries.length > SourceLimits.directoryEntries) {
-      throw new TreeError('fbig', `more than ${SourceLimits.directoryEntries} entries in one directory`);
-    }
-    return { names: entries.map((entry) => entry.name), kinds: entries.map(kindOf) };
+  /** @param before how many entries the directory had when it was listed last. */
+  readdir(path: string, before = 0): Promise<RawListing> {
+    return this.#of(path).readdir(path, before);
   }
 
-  async readlink(path: string): Promise<string> {
-    const target = this.#place(path);
-    return await this.#ask('attributes', path, (done: Done<string>) => readlink(target, 'latin1', done));
+  readlink(path: string): Promise<string> {
+    return this.#of(path).readlink(path);
   }
 
-  async space(): Promise<SpaceUsage> {
-    const path = '';
-    const target = this.#place(path);
-    const usage = await this.#ask(
-      'attributes',
-      path,
-      (
-        done: Done<{
-          bsize: number;
-          blocks: number;
-          bfree: number;
-          bavail: number;
-          files: number;
-          ffree: number;
-        }>,
-      ) => statfs(target, done),
-    );
-    return {
-      totalBytes: usage.blocks * usage.bsize,
-      freeBytes: usage.bfree * usage.bsize,
-      availableBytes: usage.bavail * usage.bsize,
-      totalFiles: usage.files,
-      freeFiles: usage.ffree,
-    };
+  space(): Promise<SpaceUsage> {
+    return this.#of('').space();
   }
 
   /** The content of a path; nothing is opened before the first read. */
-  file(path: string): Pick<SourceFile, 'read'> {
-    if (!this.#files) throw new TreeError('down', 'the source was not started');
-    return this.#files.file(path);
+  file(path: string): Pick<SourceFile, 'read' | 'hold'> {
+    return this.#of(path).files.file(path);
   }
 
   /** Lets go of the descriptor of a file that is gone or has changed its content. */
   forget(path: string): void {
-    this.#files?.forget(path);
+    if (this.#main) this.#of(path).files.forget(path);
   }
 
-  /** Resolves when the source is there and has been asked since this call; throws `down` otherwise. */
-  async confirm(): Promise<void> {
-    const watch = this.#live();
-    await watch.confirm(watch.require());
+  /** Resolves when the source of a path is there and has been asked since this call; throws `down` otherwise. */
+  async confirm(path = ''): Promise<void> {
+    await this.#of(path).confirm();
   }
 
-  #live(): SourceWatch {
-    if (!this.#watch) throw new TreeError('down', 'the source was not started');
-    return this.#watch;
+  // -- Mounts ------------------------------------------------------------------------------------------------------------
+
+  *#all(): Generator<Mounted> {
+    if (this.#main) yield this.#main;
+    yield* this.#inner.values();
   }
 
-  #place(path: string): Buffer {
-    return Buffer.from(this.#root + path || '/', 'latin1');
-  }
-
-  /** One call by path: an answer from something other than the source, or about its absence, is `down`. */
-  #ask<T>(
-    aspect: Aspect,
-    path: string,
-    begin: (done: Done<T>) => void,
-    genuine: (value: T) => boolean = () => true,
-  ): Promise<T> {
-    const once = () => this.#askOnce(aspect, path, begin, genuine);
-    return this.#live()
-      .settled(once(), once)
-      .catch((error: unknown) => {
-        // The root cannot have trouble of its own: the daemon is going or has lost its backend.
-        if (path === '' && error instanceof TreeError && (error.code === 'io' || error.code === 'timeout')) {
-          throw new TreeError('down', error.message, { cause: error });
-        }
-        throw error;
-      });
-  }
-
-  async #askOnce<T>(
-    aspect: Aspect,
-    path: string,
-    begin: (done: Done<T>) => void,
-    genuine: (value: T) => boolean,
-  ): Promise<T> {
-    const watch = this.#live();
-    const epoch = watch.require();
-    this.#quarantine.admit(aspect, path);
-    const directory = aspect === 'listing' ? path : path.slice(0, path.lastIndexOf('/') + 1);
-    let value: T;
-    try {
-      value = await this.#gate.run(directory, () => this.lanes.metadata.run(begin));
-      this.#quarantine.answered(aspect, path);
-    } catch (error) {
-      throw await this.#failed(aspect, path, epoch, fromErrno(error));
+  #of(path: string): Mounted {
+    if (!this.#main) throw new TreeError('down', 'the source was not started');
+    if (this.#inner.size === 0) return this.#main;
+    for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const found = this.#inner.get(path.slice(0, end));
+      if (found) return found;
     }
-    if (genuine(value)) return value;
-    await watch.confirm(epoch);
-    throw new TreeError('down', 'the path led to another filesystem');
+    return this.#main;
   }
 
-  /** What the failure means: of this object, or of the whole source. */
-  async #failed(aspect: Aspect, path: string, epoch: number, failure: TreeError): Promise<TreeError> {
-    const watch = this.#live();
-    if (failure.code === 'timeout') {
-      if (!(await watch.answers(epoch))) {
-        this.#quarantine.postponed(aspect, path);
-        return new TreeError('down', failure.message, { cause: failure });
-      }
-      this.#quarantine.missed(aspect, path);
-      return failure;
+  /** A mount below the path, once seen, is expected from then on: when it goes, the folder under it is not served. */
+  #discover(table: MountTable): void {
+    const root = this.#root || '/';
+    for (const { mountpoint } of table.below(root)) {
+      const base = mountpoint.slice(this.#root.length);
+      if (this.#inner.has(base) || this.#inner.size >= SourceLimits.mounts) continue;
+      const mounted = this.#mounted(base, 'mount', { onState: () => undefined });
+      this.#inner.set(base, mounted);
+      void mounted.start();
     }
-    if (failure.code === 'noent' || failure.code === 'notdir') await watch.confirm(epoch);
-    if (failure.code !== 'down') this.#quarantine.answered(aspect, path);
-    return failure;
+  }
+
+  #mounted(
+    base: string,
+    expect: MountedOptions['expect'],
+    rest: Pick<MountedOptions, 'onState' | 'onTable'>,
+  ): Mounted {
+    const { verdict = SourceLimits.verdict, idleClose, mounts = mountReader } = this.#options;
+    return new Mounted({
+      root: this.#root,
+      base,
+      expect,
+      mounts,
+      lanes: this.lanes,
+      content: this.content,
+      inquiries: this.inquiries,
+      verdictMs: verdict,
+      idleCloseMs: idleClose,
+      onTrouble: (event) => {
+        for (const listener of this.#troubleListeners) listener(event);
+      },
+      ...rest,
+    });
   }
 }
 
@@ -318,5 +217,3 @@ export type TreeSource = Pick<
   Source,
   'state' | 'epoch' | 'onState' | 'lstat' | 'readdir' | 'readlink' | 'space' | 'file' | 'forget' | 'confirm'
 >;
-
-type Done<T> = (error: Error | null, value: T) => void;

@@ -1,52 +1,50 @@
 /**
- * Is the source there? Judged from /proc/self/mountinfo, which cannot hang, and from a bounded lookup and statfs, which may.
+ * Is the mount there? Judged from the mount table, which cannot hang, and from a bounded lookup, which may.
  *
- * Only a live source may say "no such file". Whoever got such an answer asks `confirm` before believing it: the
- * mount must still be the one under which the question was asked.
+ * Its state and epoch are one answer to one question, `require`: may the source be asked, and as which mount. `confirm` asks
+ * whether it has stayed so.
  */
-import { lstat, statfs } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { TreeError, fromErrno } from './errors.ts';
-import type { Callback, Lane } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
-import { coveringMount, isFuse, type Mount } from './mountinfo.ts';
+import type { MountReader } from './mount-reader.ts';
+import { allowsOthers, isFuse, type Mount, type MountTable } from './mount-table.ts';
+import type { SourceState } from './raw.ts';
 
-export type SourceState = 'live' | 'down' | 'stuck';
+/** What must be at the path: a FUSE mount in which it lies, a mount at just this path, or nothing in particular. */
+export type Expectation = 'fuse' | 'mount' | 'plain';
 
 export interface WatchOptions {
-  /** Absolute path as a byte string. */
+  /** Absolute path without symlinks, a byte string. */
   readonly path: string;
-  /** When set, only a FUSE mount at the path counts as the source. */
-  readonly expectFuse: boolean;
-  readonly lane: Lane;
+  readonly expect: Expectation;
+  readonly mounts: MountReader;
+  /**
+   * Asks for a name that does not exist, in the directory at the path itself. Rejects with `timeout` when there is no answer in
+   * time; then `onLate` is called when it comes after all.
+   */
+  readonly probe: (onLate: () => void) => Promise<void>;
   readonly onChange: (state: SourceState, epoch: number, reason: string) => void;
-  /** Replaced in tests. */
-  readonly readMounts?: () => Promise<string>;
+  /** Called with every mount table that is another than the last. */
+  readonly onTable?: (table: MountTable) => void;
 }
-
-/** FUSE_SUPER_MAGIC, statfs(2). */
-const fuseMagic = 0x65735546;
 
 export class SourceWatch {
   readonly #options: WatchOptions;
-  readonly #path: Buffer;
   #state: SourceState = 'down';
   #reason = 'not looked at yet';
   #epoch = 0;
+  #table: MountTable | undefined;
   #mount: Mount | undefined;
-  #reading: Promise<Mount | undefined> | undefined;
-  #next: Promise<Mount | undefined> | undefined;
   #probing: Promise<void> | undefined;
+  #nextProbe: Promise<void> | undefined;
   #probedAt = 0;
-  #probes = 0;
-  /** The mount whose probe has missed its deadline and has not come back. */
-  #hungProbe: Mount | undefined;
+  /** Whether a probe of this mount has missed its deadline and has not come back. */
+  #probeHangs = false;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#path = Buffer.from(options.path, 'latin1');
   }
 
   get state(): SourceState {
@@ -62,9 +60,9 @@ export class SourceWatch {
     return this.#reason;
   }
 
-  /** st_dev of every object of the source, where that can be told (a FUSE mount has one device). */
-  get device(): number | undefined {
-    return this.#options.expectFuse ? this.#mount?.device : undefined;
+  /** The mount that is there now; undefined when there is none, or when nothing in particular is expected. */
+  get mount(): Mount | undefined {
+    return this.#mount;
   }
 
   /** Looks once, then keeps looking. */
@@ -91,98 +89,78 @@ export class SourceWatch {
     return this.#epoch;
   }
 
-  /** Resolves when what was learnt under `epoch` came from the source that is still there; throws `down` otherwise. */
+  /**
+   * Resolves when the source is live, is the one of `epoch`, and has answered since this call; throws `down` otherwise.
+   */
   async confirm(epoch: number): Promise<void> {
-    if (this.#options.expectFuse) this.#judgeMount(await this.#freshMount());
-    else await this.#probe();
+    await this.#readTable();
+    if (this.#state !== 'stuck') await this.#freshProbe();
     if (this.#epoch !== epoch || this.#state !== 'live') {
       throw new TreeError('down', `the source went away meanwhile: ${this.#reason}`);
     }
   }
 
-  /**
-   * A call failed in a way that speaks of the mount, not of the file: asks the source itself. True when it answers after
-   * all, so that the call was meant for a mount that is gone, or the daemon gave one file that errno.
-   */
-  async answersAfterAll(): Promise<boolean> {
-    await this.look(true);
-    return this.#state === 'live';
-  }
-
-  /** A call missed its deadline: whether the source, and the mount that was asked, answers others. */
-  async answers(epoch: number): Promise<boolean> {
-    return (await this.answersAfterAll()) && this.#epoch === epoch;
+  /** Resolves when the mount is still the one of `epoch`; throws `down` otherwise. Does not ask the source itself. */
+  async confirmMount(epoch: number): Promise<void> {
+    await this.#readTable();
+    if (this.#epoch !== epoch || this.#state !== 'live')
+      throw new TreeError('down', `the source went away meanwhile: ${this.#reason}`);
   }
 
   /**
-   * The outcome of a call, tried again once when it failed as if the source were down and the source answers after all.
-   * What then fails in that way once more is a fault of that object: `io`.
+   * What was open does not answer any more, as if its mount were gone, although the table shows the same: a quick remount can
+   * reuse every number. If the source answers, it is another one.
    */
-  settled<T>(first: Promise<T>, again: () => Promise<T>): Promise<T> {
-    return first.catch(async (error: unknown) => {
-      if (!(error instanceof TreeError) || error.code !== 'down') throw error;
-      if (!(await this.answersAfterAll())) throw error;
-      const epoch = this.#epoch;
-      return await again().catch(async (second: unknown) => {
-        const failure = fromErrno(second);
-        if (failure.code !== 'down') throw failure;
-        const live = await this.answersAfterAll();
-        throw live && epoch === this.#epoch
-          ? new TreeError('io', failure.message, { cause: second })
-          : failure;
-      });
-    });
+  async remounted(epoch: number): Promise<void> {
+    await this.#readTable();
+    await this.#freshProbe();
+    if (this.#state !== 'live' || this.#epoch !== epoch) return;
+    this.#epoch += 1;
+    this.#options.onChange(this.#state, this.#epoch, 'mounted anew');
   }
 
-  /** One look now: the mount table, then the probe. */
-  async look(probe = false): Promise<void> {
-    if (this.#options.expectFuse) {
-      try {
-        this.#judgeMount(await this.#freshMount());
-      } catch (error) {
-        this.#set('down', fromErrno(error).message);
-        return;
-      }
-    }
-    const mounted = !this.#options.expectFuse || this.#mount !== undefined;
-    const due =
-      probe || this.#state !== 'live' || performance.now() - this.#probedAt >= SourceLimits.probeInterval;
-    if (mounted && due) await this.#probe();
+  /** One look now: the mount table, then the probe when it is due. */
+  async look(): Promise<void> {
+    if (!(await this.#readTable())) return;
+    const due = this.#state !== 'live' || performance.now() - this.#probedAt >= SourceLimits.probeInterval;
+    if (due) await this.#probe();
   }
 
-  /** The mount table as it was at some moment after this call: a read that had already begun does not count. */
-  #freshMount(): Promise<Mount | undefined> {
-    if (!this.#reading) {
-      this.#reading = this.#readMount().finally(() => (this.#reading = undefined));
-      return this.#reading;
-    }
-    this.#next ??= this.#reading
-      .catch(() => undefined)
-      .then(() => {
-        this.#next = undefined;
-        return this.#freshMount();
-      });
-    return this.#next;
-  }
-
-  /** Not in a lane: procfs does not hang, and a queue before it would only delay the truth. */
-  async #readMount(): Promise<Mount | undefined> {
-    let table: string;
+  /** Takes in the mount table as it is now; false when there is nothing to ask. */
+  async #readTable(): Promise<boolean> {
+    let table: MountTable;
     try {
-      table = await (this.#options.readMounts ?? (() => readFile('/proc/self/mountinfo', 'latin1')))();
+      table = await this.#options.mounts.fresh();
     } catch (error) {
-      throw new TreeError('down', 'the mount table cannot be read', { cause: error });
+      this.#set('down', fromErrno(error).message);
+      return false;
     }
-    const mount = coveringMount(table, this.#options.path);
-    return mount && isFuse(mount.type) ? mount : undefined;
+    const { expect, onTable } = this.#options;
+    if (table !== this.#table) {
+      this.#table = table;
+      onTable?.(table);
+      if (expect !== 'plain') this.#judge(this.#expected(table));
+    }
+    return expect === 'plain' || this.#mount !== undefined;
   }
 
-  #judgeMount(mount: Mount | undefined): void {
+  #expected(table: MountTable): Mount | undefined {
+    const mount = table.at(this.#options.path);
+    if (!mount) return undefined;
+    return (this.#options.expect === 'fuse' ? isFuse(mount.type) : mount.mountpoint === this.#options.path)
+      ? mount
+      : undefined;
+  }
+
+  #judge(mount: Mount | undefined): void {
     if (!mount) {
       this.#mount = undefined;
-      this.#set('down', 'no FUSE filesystem is mounted there');
+      const what =
+        this.#options.expect === 'fuse' ? 'no FUSE filesystem is mounted there' : 'the mount has gone';
+      this.#set('down', what);
     } else if (mount.id !== this.#mount?.id || mount.device !== this.#mount.device) {
       this.#mount = mount;
+      this.#probeHangs = false;
       // Mounted is not yet answering: the probe decides.
       this.#set('down', 'a new mount has not answered yet');
       void this.#probe();
@@ -194,46 +172,44 @@ export class SourceWatch {
     return this.#probing;
   }
 
-  async #ask(): Promise<void> {
-    const asked = this.#mount;
-    // One probe that hangs is enough: another would only take a second thread. Its end is looked at.
-    if (this.#hungProbe !== undefined && this.#hungProbe === asked) return;
-    this.#probedAt = performance.now();
-    try {
-      const result = await this.#options.lane.run<{ type: number }>(
-        (done) =>
-          this.#probeOnce((error, value) => {
-            if (this.#hungProbe === asked) this.#hungProbe = undefined;
-            done(error, value);
-          }),
-        () => void this.look(true),
-      );
-      // A mount that changed meanwhile was not the one that answered; its own look follows.
-      if (asked !== this.#mount) return;
-      // While the mountpoint is bare, statfs speaks of the filesystem underneath.
-      if (this.#options.expectFuse && result.type !== fuseMagic) return;
-      this.#set('live', 'answering');
-    } catch (error) {
-      const failure = fromErrno(error);
-      if (asked !== this.#mount) return;
-      if (failure.code === 'timeout') {
-        this.#hungProbe = asked;
-        this.#set('stuck', 'the source does not answer');
-      } else this.#set('down', failure.message);
-    }
+  /** A probe that begins after this call. */
+  #freshProbe(): Promise<void> {
+    if (!this.#probing) return this.#probe();
+    this.#nextProbe ??= this.#probing.then(() => {
+      this.#nextProbe = undefined;
+      return this.#probe();
+    });
+    return this.#nextProbe;
   }
 
-  /**
-   * Looks up a name that cannot be cached, as it was never asked for, and only then the type: some daemons answer
-   * statfs while nothing else moves.
-   */
-  #probeOnce(done: Callback<{ type: number }>): void {
-    this.#probes += 1;
-    const path = Buffer.from(`${this.#options.path}/.holdfast-probe-${this.#probes}`, 'latin1');
-    lstat(path, (error) => {
-      if (error && error.code !== 'ENOENT') done(error, { type: 0 });
-      else statfs(this.#path, done);
-    });
+  async #ask(): Promise<void> {
+    const asked = this.#mount;
+    if (this.#options.expect !== 'plain' && !asked) return;
+    // One probe that hangs is enough: another would only take a second thread. Its end is looked at.
+    if (this.#probeHangs) return;
+    this.#probedAt = performance.now();
+    let failure: TreeError | undefined;
+    try {
+      await this.#options.probe(() => {
+        if (asked !== this.#mount) return;
+        this.#probeHangs = false;
+        void this.#probe();
+      });
+    } catch (error) {
+      failure = fromErrno(error);
+    }
+    // A mount that changed meanwhile was not the one that answered; its own look follows.
+    if (asked === this.#mount) this.#conclude(failure, asked);
+  }
+
+  #conclude(failure: TreeError | undefined, mount: Mount | undefined): void {
+    if (!failure) this.#set('live', 'answering');
+    else if (failure.code === 'timeout') {
+      this.#probeHangs = true;
+      this.#set('stuck', 'the source does not answer');
+    } else if (failure.code === 'acces' && mount && isFuse(mount.type) && !allowsOthers(mount)) {
+      this.#set('down', 'the mount was made without allow_other: only the user who made it may read it');
+    } else if (failure.code !== 'busy') this.#set('down', failure.message);
   }
 
   #set(state: SourceState, reason: string): void {

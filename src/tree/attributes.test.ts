@@ -1,114 +1,151 @@
 import { describe, expect, it } from 'vitest';
-import type { RawAttributes } from '../source/source.ts';
-import { ObservedTimes, normalise } from './attributes.ts';
+import type { RawAttributes, Time } from '../source/raw.ts';
+import { ObservedTimes, normalise, type ListingTimes } from './attributes.ts';
 
-const creation = { seconds: 1_000_000_000, nanoseconds: 0 };
 const start = 1_700_000_000_000;
 const minute = 60_000;
+const day = 86_400_000;
+const time = (ms: number): Time => ({ seconds: Math.floor(ms / 1000), nanoseconds: (ms % 1000) * 1e6 });
 
-const raw = (changes: Partial<RawAttributes>): RawAttributes => ({
-  kind: 'file',
-  mode: 0o644,
-  links: 0,
-  uid: 0,
-  gid: 0,
-  size: 1000,
-  used: 1024,
-  rdev: 0,
-  mtimeMs: start - 86_400_000,
-  ctimeMs: start,
-  atimeMs: start,
-  ...changes,
-});
+const raw = (changes: Partial<RawAttributes> & { mtimeMs?: number } = {}): RawAttributes => {
+  const { mtimeMs = start - day, ...rest } = changes;
+  const times = { mtime: time(mtimeMs), ctime: time(start), atime: time(start), birth: undefined };
+  const numbers = { mode: 0o644, links: 0, uid: 0, gid: 0, size: 1000, used: 1024, rdev: 0 };
+  return { kind: 'file', ...numbers, ...times, ...rest };
+};
 
-const unlisted = { digest: 0, changedAt: undefined };
-const seen = (look: RawAttributes, times: ObservedTimes) =>
-  normalise(look, times, creation, unlisted, 'auto');
+const unlisted: ListingTimes = { digest: 0, changedAt: undefined, newest: undefined, oldest: undefined };
+const seen = (look: RawAttributes, times: ObservedTimes, listing = unlisted) =>
+  normalise(look, times, listing, 'auto');
 
 describe('times of a file', () => {
-  it('are those of the source when they cannot be the clock’s', () => {
-    const look = raw({});
-    const times = new ObservedTimes(look, creation, start, 'auto');
-    expect(seen(look, times).mtime).toEqual({ seconds: start / 1000 - 86_400, nanoseconds: 0 });
-  });
-
-  it('stay where they are while the source reports the clock', () => {
-    const times = new ObservedTimes(raw({}), creation, start, 'auto');
-    const first = seen(raw({}), times);
-    for (let t = 1_000; t < 20 * minute; t += 7_000) {
-      // A kernel hands out what it cached for up to 30 s.
-      const now = start + t;
-      const look = raw({ mtimeMs: now - (t % 30_000), ctimeMs: now });
-      expect(times.observe(look, now)).toBe(false);
-      expect(seen(look, times)).toEqual(first);
+  it('are shown as the source says them, in the first second as well', () => {
+    for (const mtimeMs of [start - 5 * 365 * day, start - 10, start]) {
+      const look = raw({ mtimeMs });
+      const { mtime, creation } = seen(look, new ObservedTimes(look, start, 'auto'));
+      expect(mtime).toEqual(time(mtimeMs));
+      expect(creation).toEqual(time(mtimeMs));
     }
   });
 
-  it('are the same in every process when only the clock was ever reported', () => {
-    const one = new ObservedTimes(raw({ mtimeMs: start }), creation, start, 'auto');
-    const later = start + 3 * minute;
-    const two = new ObservedTimes(raw({ mtimeMs: later }), creation, later, 'auto');
-    expect(seen(raw({}), one)).toEqual(seen(raw({}), two));
-    expect(one.mtime).toEqual(creation);
+  it('stay where they are while the source reports the clock, from whatever they were at first', () => {
+    for (const first of [start - day, start]) {
+      const look = raw({ mtimeMs: first });
+      const times = new ObservedTimes(look, start, 'auto');
+      const before = seen(look, times);
+      for (let t = 1_000; t < 20 * minute; t += 7_000) {
+        // A kernel hands out what it cached for up to 30 s.
+        const now = start + t;
+        const later = raw({ mtimeMs: now - (t % 30_000), ctime: time(now) });
+        expect(times.observe(later, now)).toBe(false);
+        expect(seen(later, times)).toEqual(before);
+      }
+      expect(times.followsClock).toBe(true);
+    }
+  });
+
+  it('in the future are shown only once they stay put', () => {
+    const future = start + 400 * day;
+    const look = raw({ mtimeMs: future, ctime: time(start - day) });
+    const times = new ObservedTimes(look, start, 'auto');
+    expect(times.mtime).toEqual(time(start - day));
+    times.observe(look, start + 30_000);
+    expect(times.mtime).toEqual(time(start - day));
+    expect(times.observe(look, start + 2 * minute)).toBe(true);
+    expect(times.mtime).toEqual(time(future));
   });
 
   it('move when the size does', () => {
-    const times = new ObservedTimes(raw({}), creation, start, 'auto');
-    const before = seen(raw({}), times);
+    const times = new ObservedTimes(raw(), start, 'auto');
+    const before = seen(raw(), times);
     const look = raw({ size: 1001, mtimeMs: start + 5_000 });
     expect(times.observe(look, start + 5_000)).toBe(true);
     const after = seen(look, times);
     expect(after.mtime.seconds).toBe(start / 1000 + 5);
     expect(after.ctime).not.toEqual(before.ctime);
+    expect(after.creation).toEqual(before.creation);
   });
 
   it('move to a new time that stays put, once that is sure', () => {
-    const times = new ObservedTimes(raw({}), creation, start, 'auto');
+    const times = new ObservedTimes(raw(), start, 'auto');
     const touched = start + 10_000;
     const look = raw({ mtimeMs: touched });
     expect(times.observe(look, touched + 1_000)).toBe(false);
-    expect(times.mtime.seconds).toBe(start / 1000 - 86_400);
+    expect(times.mtime).toEqual(time(start - day));
     expect(times.observe(look, touched + 2 * minute)).toBe(true);
-    expect(times.mtime.seconds).toBe(touched / 1000);
+    expect(times.mtime).toEqual(time(touched));
   });
 
   it('move at once to a time from before we looked', () => {
-    const times = new ObservedTimes(raw({}), creation, start, 'auto');
-    expect(times.observe(raw({ mtimeMs: start - 2 * 86_400_000 }), start + 1_000)).toBe(true);
+    const times = new ObservedTimes(raw({ mtimeMs: start }), start, 'auto');
+    expect(times.observe(raw({ mtimeMs: start - 2 * day }), start + 1_000)).toBe(true);
+    expect(times.mtime).toEqual(time(start - 2 * day));
   });
 
   it('have a change attribute that tells a change nobody saw', () => {
-    const small = new ObservedTimes(raw({ size: 1 }), creation, start, 'auto');
-    const large = new ObservedTimes(raw({ size: 2 }), creation, start, 'auto');
+    const small = new ObservedTimes(raw({ size: 1 }), start, 'auto');
+    const large = new ObservedTimes(raw({ size: 2 }), start, 'auto');
     expect(small.ctime).not.toEqual(large.ctime);
     expect(small.ctime.nanoseconds).toBeLessThan(1e9);
   });
-});
 
-describe('normalise', () => {
-  it('never reports fewer links than 1, or 2 for a directory', () => {
-    const file = raw({ links: 0 });
-    const directory = raw({ links: 0, kind: 'directory' });
-    expect(seen(file, new ObservedTimes(file, creation, start, 'auto')).links).toBe(1);
-    expect(seen(directory, new ObservedTimes(directory, creation, start, 'auto')).links).toBe(2);
+  it('tell of a file replaced by one of the same size and mtime, where times are believed', () => {
+    const times = new ObservedTimes(raw(), start, 'source');
+    expect(times.observe(raw(), start + 1_000)).toBe(false);
+    expect(times.observe(raw({ ctime: time(start + 2_000) }), start + 3_000)).toBe(true);
   });
 
-  it('lets a directory’s times follow its listing alone', () => {
-    const look = raw({ kind: 'directory', mtimeMs: start });
-    const times = new ObservedTimes(look, creation, start, 'auto');
-    const at = (listing: { digest: number; changedAt: number | undefined }) =>
-      normalise(look, times, creation, listing, 'auto');
-    expect(at({ digest: 7, changedAt: undefined }).mtime).toEqual({
-      seconds: creation.seconds,
-      nanoseconds: 7,
-    });
-    times.observe(raw({ kind: 'directory', mtimeMs: start + 90_000 }), start + 90_000);
-    expect(at({ digest: 7, changedAt: undefined }).ctime).toEqual({
-      seconds: creation.seconds,
-      nanoseconds: 7,
-    });
+  it('are born when the source says so, else when they were first believed, for ever', () => {
+    const birth = time(start - 9 * day);
+    expect(new ObservedTimes(raw({ birth }), start, 'auto').creation).toEqual(birth);
+    const times = new ObservedTimes(raw(), start, 'auto');
+    times.observe(raw({ size: 7, mtimeMs: start + 1_000 }), start + 1_000);
+    expect(times.creation).toEqual(time(start - day));
+    const after = new ObservedTimes(raw({ size: 7, mtimeMs: start + 1_000 }), start + day, 'auto');
+    after.resume(times.saved);
+    expect([after.creation, after.mtime]).toEqual([times.creation, times.mtime]);
+  });
+});
+
+describe('times of a directory', () => {
+  const directory = (mtimeMs: number) => raw({ kind: 'directory', mtimeMs });
+
+  it('move with its listing alone', () => {
+    const look = directory(start - day);
+    const times = new ObservedTimes(look, start, 'auto');
+    const at = (listing: Partial<ListingTimes>) => seen(look, times, { ...unlisted, ...listing });
+    const before = { seconds: (start - day) / 1000, nanoseconds: 7 };
+    expect(at({ digest: 7 })).toMatchObject({ mtime: before, ctime: before });
     const changed = at({ digest: 8, changedAt: start + 100_000 });
     expect(changed.ctime).toEqual({ seconds: start / 1000 + 100, nanoseconds: 8 });
     expect(changed.mtime).toEqual(changed.ctime);
   });
+
+  it('are those of its entries when its own are the clock’s', () => {
+    const times = new ObservedTimes(directory(start), start, 'auto');
+    for (const t of [2_000, 4_000]) times.observe(directory(start + t), start + t);
+    expect(times.followsClock).toBe(true);
+    const [newest, oldest] = [time(start - day), time(start - 30 * day)];
+    const listing = { digest: 7, changedAt: start, newest, oldest };
+    expect(seen(directory(start), times, listing)).toMatchObject({
+      mtime: { seconds: newest.seconds, nanoseconds: 7 },
+      creation: oldest,
+    });
+  });
+
+  it('are not the clock’s when they move with its listing', () => {
+    const times = new ObservedTimes(directory(start), start, 'auto');
+    for (let t = 2_000; t < 20_000; t += 2_000) {
+      times.observe(directory(start + t), start + t);
+      times.listingChanged();
+    }
+    expect(times.followsClock).toBe(false);
+  });
+});
+
+it('never reports fewer links than 1, or 2 for a directory', () => {
+  const look = raw({ links: 0 });
+  const folder = raw({ links: 0, kind: 'directory' });
+  expect(seen(look, new ObservedTimes(look, start, 'auto')).links).toBe(1);
+  expect(seen(folder, new ObservedTimes(folder, start, 'auto')).links).toBe(2);
 });

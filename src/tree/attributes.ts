@@ -1,42 +1,30 @@
-/** Attributes as every consumer sees them. The source's own are taken in here, in one place, and nowhere else. */
-import type { Kind, RawAttributes } from '../source/source.ts';
-import type { Time } from './identity.ts';
+/** The source's own attributes are taken in here, in one place, and nowhere else. */
+import type { RawAttributes } from '../source/raw.ts';
+import type { Attributes, Time, TimesPolicy } from './contract.ts';
 
-export interface Attributes {
-  readonly kind: Kind;
-  /** Permission bits with set-uid, set-gid and sticky. */
-  readonly mode: number;
-  /** Directories at least 2, everything else at least 1: SMB and NFS clients take 0 for "deleted". */
-  readonly links: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly size: number;
-  readonly used: number;
-  readonly rdevMajor: number;
-  readonly rdevMinor: number;
-  readonly atime: Time;
-  readonly mtime: Time;
-  /** The change attribute of NFSv3: moves when, and only when, something changed. */
-  readonly ctime: Time;
-  readonly creation: Time;
+/** See ObservedTimes.saved: seconds and nanoseconds of mtime and creation, last change in ms since 1970, clock follower. */
+export type SavedTimes = readonly [number, number, number, number, number | null, 0 | 1];
+
+/** Longer than any kernel keeps a FUSE attribute: what follows the clock stays behind it by less than this, in ms. */
+const clockSlack = 60_000;
+/** So often a time has to move with the clock, while nothing else moves, before it is the clock's. */
+const clockHits = 2;
+/** A time further ahead of the clock than this is in the future, in ms. */
+const aheadSlack = 1_000;
+
+const toMs = (time: Time): number => time.seconds * 1000 + time.nanoseconds / 1e6;
+
+/** Whole milliseconds as a time. */
+function fromMs(ms: number): Time {
+  const seconds = Math.floor(ms / 1000);
+  return { seconds, nanoseconds: Math.floor(ms - seconds * 1000) * 1_000_000 };
 }
 
-/** See ObservedTimes.saved. */
-export type SavedTimes = readonly [number, number | null];
+export const sameTime = (a: Time, b: Time): boolean =>
+  a.seconds === b.seconds && a.nanoseconds === b.nanoseconds;
 
-/** How far the times of a source are believed. */
-export type TimesPolicy = 'auto' | 'source';
-
-/** Longer than any kernel keeps a FUSE attribute: what follows the clock stays behind it by less than this. */
-const clockSlack = 60_000;
-
-const fromMs = (ms: number): Time => {
-  const seconds = Math.floor(ms / 1000);
-  return {
-    seconds,
-    nanoseconds: Math.min(999_999_999, Math.max(0, Math.round((ms - seconds * 1000) * 1e6))),
-  };
-};
+export const isLater = (a: Time, b: Time): boolean =>
+  a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds);
 
 /** FNV-1a over numbers, to 30 bits or fewer: fills the nanoseconds of a ctime, so below 10^9. */
 function digest(...values: readonly number[]): number {
@@ -53,72 +41,120 @@ function digest(...values: readonly number[]): number {
 
 /**
  * What is remembered of one object's times. FUSE daemons report "now" from getattr and the real time from lookup; a
- * client that is told a new time drops what it has cached. So a time is believed when it cannot have come from
- * the clock, or when it stays put for longer than the kernel caches attributes.
+ * client that is told a new time drops what it has cached, and people sort by dates. So a time is shown at once and
+ * believed until it was seen to follow the clock; from then on the first one shown is kept.
  */
 export class ObservedTimes {
   readonly #policy: TimesPolicy;
   readonly #firstSeen: number;
-  #mtimeMs: number;
-  #settled: boolean;
-  #candidate: number;
+  #mtime: Time;
+  #creation: Time;
+  #followsClock = false;
+  /** Times in a row that another time was reported, and always the present one. */
+  #clockHits = 0;
+  #candidate: Time;
   #candidateSince: number;
   #size: number;
   #changedAt: number | undefined;
   #signature: number;
+  /** The source's ctime, where it is believed; undefined until it was seen in this process. */
+  #sourceCtime: Time | undefined;
 
-  constructor(raw: RawAttributes, creation: Time, now: number, policy: TimesPolicy) {
+  constructor(raw: RawAttributes, now: number, policy: TimesPolicy) {
     this.#policy = policy;
     this.#firstSeen = now;
-    this.#settled = policy === 'source' || raw.mtimeMs < now - clockSlack;
-    // A time that may be the clock's is replaced by one that is the same in every process.
-    this.#mtimeMs = this.#settled ? raw.mtimeMs : creation.seconds * 1000;
-    this.#candidate = raw.mtimeMs;
+    this.#mtime = policy === 'source' ? raw.mtime : firstBelieved(raw, now);
+    this.#creation = raw.birth ?? this.#mtime;
+    this.#candidate = raw.mtime;
     this.#candidateSince = now;
     this.#size = raw.size;
     this.#signature = signatureOf(raw);
+    this.#sourceCtime = raw.ctime;
   }
 
   get mtime(): Time {
-    return fromMs(this.#mtimeMs);
+    return this.#mtime;
   }
 
-  /** What another process needs to go on with the same times: [mtime, time of the last change or null], ms since 1970. */
+  /** The birth time, else the modification time as it was first believed. */
+  get creation(): Time {
+    return this.#creation;
+  }
+
+  /** Whether what the source reports was seen to be the clock's time. */
+  get followsClock(): boolean {
+    return this.#followsClock;
+  }
+
+  /** Whether it may still turn out to follow the clock: it is as young as the clock's would be. */
+  isSuspect(now: number): boolean {
+    return (
+      this.#policy === 'auto' && !this.#followsClock && Math.abs(toMs(this.#candidate) - now) < clockSlack
+    );
+  }
+
+  /** What another process needs to go on with the same times. */
   get saved(): SavedTimes {
-    return [this.#mtimeMs, this.#changedAt ?? null];
+    const { seconds, nanoseconds } = this.#mtime;
+    const creation = this.#creation;
+    const follows = this.#followsClock ? 1 : 0;
+    return [seconds, nanoseconds, creation.seconds, creation.nanoseconds, this.#changedAt ?? null, follows];
   }
 
   /** Goes on with times that an earlier process had settled on. */
-  resume([mtimeMs, changedAt]: SavedTimes): void {
-    this.#mtimeMs = mtimeMs;
-    this.#settled = true;
+  resume([seconds, nanoseconds, bornSeconds, bornNanoseconds, changedAt, follows]: SavedTimes): void {
+    this.#mtime = { seconds, nanoseconds };
+    this.#creation = { seconds: bornSeconds, nanoseconds: bornNanoseconds };
+    this.#followsClock = follows === 1;
     this.#changedAt = changedAt ?? undefined;
+    this.#sourceCtime = undefined;
   }
 
-  /** Takes in one more look at a file; true when it was really modified since the last one. */
+  /** Takes in one more look; true when the object was really modified since the last one. */
   observe(raw: RawAttributes, now: number): boolean {
     const resized = raw.size !== this.#size;
     const signature = signatureOf(raw);
-    let changed = resized || signature !== this.#signature;
+    const changed = resized || signature !== this.#signature || this.#isReplaced(raw);
     this.#size = raw.size;
     this.#signature = signature;
-    if (raw.mtimeMs !== this.#candidate) {
-      this.#candidate = raw.mtimeMs;
+    this.#sourceCtime = raw.ctime;
+    const moved = !sameTime(raw.mtime, this.#candidate);
+    if (moved) {
+      this.#candidate = raw.mtime;
       this.#candidateSince = now;
     }
-    if (raw.mtimeMs === this.#mtimeMs) return this.#moved(changed, now);
-    const trusted = this.#policy === 'source';
-    const beforeWeLooked = raw.mtimeMs < this.#firstSeen - clockSlack;
-    const stayedPut = now - this.#candidateSince >= clockSlack && raw.mtimeMs < now - clockSlack;
-    if (trusted || resized || beforeWeLooked || stayedPut) {
-      changed ||= this.#settled;
-      this.#mtimeMs = raw.mtimeMs;
-      this.#settled = true;
+    if (sameTime(raw.mtime, this.#mtime)) return this.#note(changed, now);
+    if (this.#isBelievable(toMs(raw.mtime), resized, now)) {
+      this.#mtime = raw.mtime;
+      return this.#note(true, now);
     }
-    return this.#moved(changed, now);
+    if (moved && Math.abs(toMs(raw.mtime) - now) < clockSlack) this.#clockHits += 1;
+    if (this.#clockHits >= clockHits) this.#followsClock = true;
+    return this.#note(changed, now);
   }
 
-  #moved(changed: boolean, now: number): boolean {
+  /** Where times are believed, ctime tells of a file that was replaced by one of the same size and mtime. */
+  #isReplaced({ ctime }: RawAttributes): boolean {
+    return (
+      this.#policy === 'source' && this.#sourceCtime !== undefined && !sameTime(ctime, this.#sourceCtime)
+    );
+  }
+
+  /** A directory got or lost entries: that is why its time has moved. */
+  listingChanged(): void {
+    this.#clockHits = 0;
+  }
+
+  #isBelievable(ms: number, resized: boolean, now: number): boolean {
+    if (this.#policy === 'source') return true;
+    const isAhead = ms > now + aheadSlack;
+    // Older than our first look: it cannot have come from the clock since then.
+    if (ms < this.#firstSeen - clockSlack || (resized && !isAhead)) return true;
+    const hasStayed = now - this.#candidateSince >= clockSlack;
+    return hasStayed && (isAhead || ms < now - clockSlack);
+  }
+
+  #note(changed: boolean, now: number): boolean {
     if (changed) this.#changedAt = now;
     return changed;
   }
@@ -128,37 +164,46 @@ export class ObservedTimes {
    * what it stands for, so that a change made while nobody looked shows as well, and nothing else does.
    */
   get ctime(): Time {
+    const { seconds, nanoseconds } = this.#mtime;
     return {
-      seconds: Math.floor((this.#changedAt ?? this.#mtimeMs) / 1000),
-      nanoseconds: digest(this.#mtimeMs * 4096, this.#size, this.#signature),
+      seconds: this.#changedAt === undefined ? seconds : Math.floor(this.#changedAt / 1000),
+      nanoseconds: digest(seconds, nanoseconds, this.#size, this.#signature),
     };
   }
 }
 
+/** A time in the future is no date to show at once; the time of the last change may be one, else that of the first look. */
+function firstBelieved(raw: RawAttributes, now: number): Time {
+  if (toMs(raw.mtime) <= now + aheadSlack) return raw.mtime;
+  return toMs(raw.ctime) <= now + aheadSlack ? raw.ctime : fromMs(now);
+}
+
 const signatureOf = (raw: RawAttributes) => digest(raw.mode, raw.uid, raw.gid);
 
-/** A directory's times: they move when, and only when, the listing does. */
+/** What a directory's times come from besides its own: they move when, and only when, the listing does. */
 export interface ListingTimes {
   /** 30-bit digest of the names, 0 before the first listing. */
   readonly digest: number;
   /** Milliseconds since 1970 of the last change seen here; undefined when none was. */
   readonly changedAt: number | undefined;
+  /** Times of its newest and its oldest entry; undefined until all entries were looked at. */
+  readonly newest: Time | undefined;
+  readonly oldest: Time | undefined;
 }
 
 export function normalise(
   raw: RawAttributes,
   times: ObservedTimes,
-  creation: Time,
-  listing: ListingTimes | undefined,
+  listing: ListingTimes,
   policy: TimesPolicy,
 ): Attributes {
-  const directory = raw.kind === 'directory';
-  const listed = directory && listing ? directoryTime(times, listing) : undefined;
+  const isDirectory = raw.kind === 'directory';
+  const listed = isDirectory ? directoryTime(times, listing) : undefined;
   const mtime = (policy === 'auto' ? listed : undefined) ?? times.mtime;
   return {
     kind: raw.kind,
     mode: raw.mode,
-    links: Math.max(directory ? 2 : 1, raw.links),
+    links: Math.max(isDirectory ? 2 : 1, raw.links),
     uid: raw.uid,
     gid: raw.gid,
     size: raw.size,
@@ -166,14 +211,35 @@ export function normalise(
     rdevMajor: (raw.rdev >>> 8) & 0xfff,
     rdevMinor: (raw.rdev & 0xff) | ((raw.rdev >>> 12) & 0xfff00),
     // Reading does not change anything here, and most FUSE daemons report the clock.
-    atime: policy === 'source' ? fromMs(raw.atimeMs) : mtime,
+    atime: policy === 'source' ? raw.atime : mtime,
     mtime,
     ctime: listed ?? times.ctime,
-    creation,
+    creation: (isDirectory && times.followsClock ? listing.oldest : undefined) ?? times.creation,
   };
 }
 
+/** A directory whose time is the clock's has its newest entry's: the same after a restart and on every gateway. */
 function directoryTime(times: ObservedTimes, listing: ListingTimes): Time {
-  const base = listing.changedAt === undefined ? times.mtime : fromMs(listing.changedAt);
+  const { newest, changedAt } = listing;
+  const base =
+    times.followsClock && newest ? newest : changedAt === undefined ? times.mtime : fromMs(changedAt);
   return { seconds: base.seconds, nanoseconds: listing.digest };
+}
+
+export function sameAttributes(a: Attributes, b: Attributes): boolean {
+  return (
+    a.size === b.size &&
+    a.used === b.used &&
+    a.mode === b.mode &&
+    a.links === b.links &&
+    a.uid === b.uid &&
+    a.gid === b.gid &&
+    a.kind === b.kind &&
+    a.rdevMajor === b.rdevMajor &&
+    a.rdevMinor === b.rdevMinor &&
+    sameTime(a.mtime, b.mtime) &&
+    sameTime(a.ctime, b.ctime) &&
+    sameTime(a.atime, b.atime) &&
+    sameTime(a.creation, b.creation)
+  );
 }

@@ -1,8 +1,9 @@
 /** How a protocol adapter asks the tree: at once where it can, with patience while the source is away, in its own words. */
-import { TreeError } from './errors.ts';
+import type { Awaitable } from './contract.ts';
+import { failedWith } from './failures.ts';
 import type { ByteString } from './names.ts';
 import type { TreeNode } from './node.ts';
-import type { Awaitable, Tree } from './tree.ts';
+import type { Tree } from './tree.ts';
 import type { Waiter } from './waiters.ts';
 
 /** What the protocol package gives with each request; the signal is made on first use. */
@@ -28,7 +29,7 @@ export interface Subject {
   readonly name?: ByteString | undefined;
 }
 
-export const isDown = (error: unknown): boolean => error instanceof TreeError && error.code === 'down';
+export const isDown = (error: unknown): boolean => failedWith(error, 'down');
 
 /** Goes on with a value at once where it is there already. */
 export const andThen = <T, R>(value: Awaitable<T>, next: (value: T) => R): Awaitable<R> =>

@@ -7,17 +7,7 @@ import { createHash } from 'node:crypto';
 import { SipHash, type StringHash } from './siphash.ts';
 import type { ByteString } from './names.ts';
 
-/** One point in time, for attributes: whole seconds since 1970 and nanoseconds below 10^9. */
-export interface Time {
-  readonly seconds: number;
-  readonly nanoseconds: number;
-}
-
 const derive = (...parts: string[]) => createHash('sha256').update(parts.join('\0')).digest();
-
-/** 2000-01-01T00:00:00Z; creation times lie in the twenty years after it. */
-const creationEpoch = 946_684_800;
-const creationSpan = 20 * 365 * 86_400;
 
 export interface HashHalves {
   readonly high: number;
@@ -34,7 +24,6 @@ export class Identity {
   readonly exportTag: Buffer;
   readonly #paths: StringHash;
   readonly #names: StringHash;
-  readonly #births: StringHash;
 
   /**
    * @param seed `identity` of the configuration: gateways that share it give the same ids.
@@ -49,7 +38,6 @@ export class Identity {
     const key = (purpose: string) => derive('holdfast', seed, exportName, purpose).subarray(0, 16);
     this.#paths = makeHash(key('path'));
     this.#names = makeHash(key('name'));
-    this.#births = makeHash(key('creation'));
     const volume = key('volume');
     this.fsid = { high: volume.readUInt32BE(0) & 0x7fffffff, low: volume.readUInt32BE(4) };
     this.volumeSerial = volume.readUInt32BE(8);
@@ -68,16 +56,6 @@ export class Identity {
   nameHash(name: ByteString): HashHalves {
     this.#names.update(name);
     return { high: this.#names.high, low: this.#names.low };
-  }
-
-  /** The Linux cifs client takes it for the inode's generation: it never moves for a path. */
-  creationTime(path: ByteString): Time {
-    this.#births.update(path);
-    return {
-      seconds: creationEpoch + (this.#births.high % creationSpan),
-      // Whole units of 100 ns, which is all that SMB can carry.
-      nanoseconds: (this.#births.low % 10_000_000) * 100,
-    };
   }
 }
 

@@ -16,12 +16,14 @@ export const TreeLimits = {
   listingCostFactor: 20,
   /** But at least this often while somebody uses it, however long it takes. */
   listingStale: 4_000,
-  /** A directory used within this time is looked at behind its users' backs. */
+  /** A directory used within this time is looked at in the background. */
   inUse: 60_000,
   directoriesInUse: 1_024,
   /** How often directories in use are gone through, and how many of them are read at a time. */
   refreshInterval: 500,
   refreshBatch: 16,
+  /** How long one round of it may take before the next begins. */
+  refreshPatience: 2_000,
   /** Listings that are read again in a second because only the attributes of their directories were asked for. */
   attributeRefreshes: 100,
   /** How often files that are held open are looked at for changes, and how many at a time. */
@@ -35,6 +37,8 @@ export const TreeLimits = {
   prefetch: 1_024,
   /** Requests that may wait for a source that is away; beyond it the oldest is told to come again. */
   waiting: 4_096,
+  /** Bytes shown, all of them free, where a source reports no totals: 1 PiB. */
+  unknownSpace: 2 ** 50,
   /** Pause before work is tried again that fails as if the source were away while it answers others. */
   unsureWait: 250,
 } as const;

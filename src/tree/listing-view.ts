@@ -1,13 +1,14 @@
 /** A snapshot as the protocols go through it; each adds what its own listings want to know. */
+import type { Awaitable } from './contract.ts';
 import type { TreeNode } from './node.ts';
 import type { Snapshot } from './snapshot.ts';
-import type { Awaitable, Tree } from './tree.ts';
+import type { Tree } from './tree.ts';
 
 export class ListingView {
   protected readonly tree: Tree;
-  protected readonly snapshot: Snapshot;
+  protected readonly snapshot: Snapshot<TreeNode>;
 
-  constructor(tree: Tree, snapshot: Snapshot) {
+  constructor(tree: Tree, snapshot: Snapshot<TreeNode>) {
     this.tree = tree;
     this.snapshot = snapshot;
   }
@@ -30,9 +31,12 @@ export class ListingView {
     return this.tree.load(this.snapshot, from, to);
   }
 
-  /** After `load`: the entry's node, or undefined when it could not be looked at. */
+  /**
+   * The entry's node; undefined only when a live source has said since that it is gone. Its attributes may be missing: it was
+   * listed, but could not be looked at in time.
+   */
   nodeAt(index: number): TreeNode | undefined {
     const node = this.snapshot.nodes[index]!;
-    return node.attributes && !node.gone ? node : undefined;
+    return node.gone ? undefined : node;
   }
 }

@@ -1,22 +1,23 @@
-/** Directory listings: read, compared with the last one, and looked at again behind the backs of those who use them. */
+/** Directory listings: read, compared with the last one, and looked at again while somebody uses them. */
 import { setImmediate as turn } from 'node:timers/promises';
-import { TreeError } from './errors.ts';
 import type { RawListing, TreeSource } from '../source/source.ts';
-import type { TimesPolicy } from './attributes.ts';
+import type { Changes } from './changes.ts';
+import type { Awaitable, TimesPolicy } from './contract.ts';
+import { TreeError } from './errors.ts';
+import { isAbsent, isAway } from './failures.ts';
 import { TreeLimits } from './limits.ts';
 import type { TreeNode } from './node.ts';
 import { withPatience } from './patience.ts';
 import type { Registry } from './registry.ts';
 import { Snapshot } from './snapshot.ts';
-import type { Awaitable, ListingChange } from './tree.ts';
 
 export interface ListingsOptions {
   readonly source: TreeSource;
   readonly registry: Registry;
   readonly times: TimesPolicy;
-  readonly announce: (change: ListingChange) => void;
-  /** A directory turned out to be gone. */
-  readonly gone: (directory: TreeNode) => void;
+  readonly changes: Changes;
+  /** Called after each reading. */
+  readonly onListed: (directory: TreeNode) => void;
 }
 
 export class Listings {
@@ -39,6 +40,7 @@ export class Listings {
     clearTimeout(this.#timer);
   }
 
+  /** Keeps a directory's listing looked at until the returned function is called. */
   keepFresh(directory: TreeNode): () => void {
     this.#watched.set(directory, (this.#watched.get(directory) ?? 0) + 1);
     let kept = true;
@@ -63,9 +65,12 @@ export class Listings {
   }
 
   /** The listing as of about a second ago; when reading it takes long, the last one meanwhile. */
-  get(directory: TreeNode): Awaitable<Snapshot> {
+  get(directory: TreeNode): Awaitable<Snapshot<TreeNode>> {
+    if (directory.kind !== 'directory') throw new TreeError('notdir');
+    if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
     const state = directory.directory;
     const now = performance.now();
+    this.#options.registry.touch(directory, now);
     this.#use(directory, now);
     if (!state) return this.#refresh(directory);
     if (this.isFresh(directory, now)) return state.snapshot;
@@ -73,7 +78,7 @@ export class Listings {
   }
 
   /** The listing as it is now; the last good one while the source is away. */
-  async current(directory: TreeNode): Promise<Snapshot> {
+  async current(directory: TreeNode): Promise<Snapshot<TreeNode>> {
     const last = directory.directory?.snapshot;
     try {
       return await this.#refresh(directory);
@@ -90,7 +95,15 @@ export class Listings {
     });
   }
 
-  #refreshOrLast(directory: TreeNode, last: Snapshot): Promise<Snapshot> {
+  /** An object is gone, or another has taken its place: forgets it and all below it. */
+  remove(node: TreeNode): void {
+    const directory = node.parent;
+    this.#options.source.forget(node.path);
+    this.#options.registry.remove(node);
+    if (directory && node.listed) this.refreshSoon(directory);
+  }
+
+  #refreshOrLast(directory: TreeNode, last: Snapshot<TreeNode>): Promise<Snapshot<TreeNode>> {
     const refreshed = this.#refresh(directory).catch((error: unknown) => {
       if (isAway(error)) return last;
       throw error;
@@ -98,55 +111,62 @@ export class Listings {
     return withPatience(refreshed, TreeLimits.patience, last);
   }
 
-  #refresh(directory: TreeNode): Promise<Snapshot> {
+  #refresh(directory: TreeNode): Promise<Snapshot<TreeNode>> {
     directory.listing ??= this.#read(directory).finally(() => (directory.listing = undefined));
     return directory.listing;
   }
 
-  async #read(directory: TreeNode): Promise<Snapshot> {
+  async #read(directory: TreeNode): Promise<Snapshot<TreeNode>> {
     const begun = performance.now();
-    let raw: RawListing;
-    try {
-      raw = await this.#options.source.readdir(directory.path);
-    } catch (error) {
-      if (!(error instanceof TreeError) || (error.code !== 'noent' && error.code !== 'notdir')) throw error;
-      if (!directory.parent) throw new TreeError('down', 'the root does not exist', { cause: error });
-      this.#options.gone(directory);
-      throw new TreeError('stale', `gone: ${directory.path}`, { cause: error });
-    }
+    const raw = await this.#ask(directory);
     const snapshot = await this.#take(directory, raw);
     const now = performance.now();
     if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
     directory.directory = { snapshot, listedAt: now, cost: now - begun };
     this.#options.registry.trim();
+    this.#options.onListed(directory);
     return snapshot;
   }
 
-  /** The present snapshot if nothing changed, else a new one; tells what came and went. */
-  async #take(directory: TreeNode, raw: RawListing): Promise<Snapshot> {
+  async #ask(directory: TreeNode): Promise<RawListing> {
+    try {
+      return await this.#options.source.readdir(directory.path, directory.directory?.snapshot.length ?? 0);
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+      if (!directory.parent) throw new TreeError('down', 'the root does not exist', { cause: error });
+      this.remove(directory);
+      throw new TreeError('stale', `gone: ${directory.path}`, { cause: error });
+    }
+  }
+
+  /** The present snapshot if nothing changed, else a new one; announces what came and went. */
+  async #take(directory: TreeNode, raw: RawListing): Promise<Snapshot<TreeNode>> {
+    const { registry, times, changes } = this.#options;
     const last = directory.directory?.snapshot;
     if (last && isSame(directory, last, raw)) {
-      directory.observeListing(last.digest, false, Date.now(), this.#options.times);
+      directory.observeListing(last.digest, false, Date.now(), times);
       return last;
     }
-    const nodes: TreeNode[] = [];
+    // A set: a daemon may list a name twice, and it is one entry all the same.
+    const found = new Set<TreeNode>();
     for (let i = 0; i < raw.names.length; i++) {
-      nodes.push(this.#options.registry.child(directory, raw.names[i]!, raw.kinds[i]!));
+      found.add(registry.child(directory, raw.names[i]!, raw.kinds[i]!));
       if (i % TreeLimits.slice === TreeLimits.slice - 1) await turn();
     }
     // A directory can be removed while its entries are taken in; then nothing of it counts.
     if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
+    const nodes = [...found];
     const snapshot = new Snapshot(nodes);
-    const removed = last ? this.#unlist(last, new Set(nodes)) : [];
+    const removed = last ? this.#unlist(last, found) : [];
     const added = last ? nodes.filter((node) => !node.listed) : [];
     for (const node of nodes) node.listed = true;
     const changed = added.length > 0 || removed.length > 0;
-    directory.observeListing(snapshot.digest, changed, Date.now(), this.#options.times);
-    if (changed) this.#options.announce({ type: 'listing', directory, added, removed });
+    directory.observeListing(snapshot.digest, changed, Date.now(), times);
+    if (changed) changes.announce({ type: 'listing', directory, added, removed });
     return snapshot;
   }
 
-  #unlist(last: Snapshot, present: ReadonlySet<TreeNode>): TreeNode[] {
+  #unlist(last: Snapshot<TreeNode>, present: ReadonlySet<TreeNode>): TreeNode[] {
     const removed = last.nodes.filter((node) => !present.has(node));
     for (const node of removed) {
       node.listed = false;
@@ -157,7 +177,7 @@ export class Listings {
     return removed;
   }
 
-  // -- Behind the users' backs -------------------------------------------------------------------------------------------
+  // -- Background refresh ------------------------------------------------------------------------------------------------
 
   #use(directory: TreeNode, now: number): void {
     if (now - (this.#inUse.get(directory) ?? Number.NEGATIVE_INFINITY) < TreeLimits.listingFresh) return;
@@ -177,7 +197,7 @@ export class Listings {
     }, TreeLimits.refreshInterval).unref();
   }
 
-  /** Directories somebody waits for, then those used lately, as many as a round allows. */
+  /** Directories somebody waits for, then those used lately, as many as one round allows. */
   async #refreshDue(): Promise<void> {
     if (this.#options.source.state !== 'live') return;
     const now = performance.now();
@@ -191,7 +211,9 @@ export class Listings {
       if (directory.gone || now - usedAt > TreeLimits.inUse) this.#inUse.delete(directory);
       else if (directory.directory) consider(directory);
     }
-    await Promise.all(due.map((directory) => this.#refresh(directory).catch(() => undefined)));
+    const all = Promise.all(due.map((directory) => this.#refresh(directory).catch(() => undefined)));
+    // One that hangs keeps the others from being looked at no longer than this.
+    await withPatience(all, TreeLimits.refreshPatience, undefined);
   }
 }
 
@@ -203,15 +225,14 @@ const freshFor = (cost: number) =>
     Math.min(TreeLimits.listingStale, cost * TreeLimits.listingCostFactor),
   );
 
-const isAway = (error: unknown) =>
-  error instanceof TreeError && (error.code === 'down' || error.code === 'timeout' || error.code === 'busy');
-
-function isSame(directory: TreeNode, last: Snapshot, raw: RawListing): boolean {
-  if (last.length !== raw.names.length) return false;
-  for (let i = 0; i < raw.names.length; i++) {
-    const node = directory.children?.get(raw.names[i]!);
-    const kind = raw.kinds[i]!;
-    if (!node?.listed || (kind !== 'unknown' && node.kind !== 'unknown' && node.kind !== kind)) return false;
-  }
+/** Whether the names are those of the last listing. Kinds are hints, and do not count. */
+function isSame(directory: TreeNode, last: Snapshot<TreeNode>, raw: RawListing): boolean {
+  const { children } = directory;
+  if (!children || last.length > raw.names.length) return false;
+  if (last.length === raw.names.length) return raw.names.every((name) => children.get(name)?.listed);
+  // More names than entries: some may have come twice.
+  const names = new Set(raw.names);
+  if (names.size !== last.length) return false;
+  for (const name of names) if (!children.get(name)?.listed) return false;
   return true;
 }

@@ -1,14 +1,20 @@
-/** One object of an export, found by path. The same object is the same reference for as long as it is remembered. */
-import type { Kind, RawAttributes } from '../source/source.ts';
+/**
+ * One object of an export, found by path. The same object is the same reference for as long as it is remembered.
+ *
+ * A node holds what is known; the modules that find it out are the only ones to change it: looks.ts attributes, listings.ts
+ * listings, registry.ts the place among the others, pins.ts the pins.
+ */
+import type { RawAttributes } from '../source/raw.ts';
 import {
   ObservedTimes,
   normalise,
-  type Attributes,
+  sameAttributes,
+  type ListingTimes,
   type SavedTimes,
-  type TimesPolicy,
 } from './attributes.ts';
+import type { Attributes, Kind, Time, TimesPolicy } from './contract.ts';
 import { encodeHandle } from './handle.ts';
-import type { HashHalves, Identity, Time } from './identity.ts';
+import type { HashHalves, Identity } from './identity.ts';
 import type { ByteString } from './names.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -20,7 +26,7 @@ export interface SavedNode {
 
 /** What is known of a directory's contents. */
 export interface DirectoryState {
-  snapshot: Snapshot;
+  snapshot: Snapshot<TreeNode>;
   /** Milliseconds of performance.now(). */
   listedAt: number;
   /** How long the last reading took. */
@@ -42,6 +48,7 @@ export class TreeNode {
   cookie = 0;
   /** Whether the parent's present snapshot holds it. */
   listed = false;
+  /** What a look has said; before the first one, what the directory said, which is a hint. */
   kind: Kind;
   /** True once a healthy source said that it is gone; another object may live at its path now. */
   gone = false;
@@ -54,14 +61,12 @@ export class TreeNode {
   looking: Promise<Attributes> | undefined;
   children: Map<ByteString, TreeNode> | undefined;
   directory: DirectoryState | undefined;
-  listing: Promise<Snapshot> | undefined;
-  /** Survive the listing itself, so that a directory's times do not move when it is merely forgotten. */
-  listingDigest = 0;
-  listingChangedAt: number | undefined;
+  listing: Promise<Snapshot<TreeNode>> | undefined;
   #raw: RawAttributes | undefined;
   #times: ObservedTimes | undefined;
+  /** Survives the listing itself, so that a directory's times do not move when it is merely forgotten. */
+  #listed: ListingTimes = { digest: 0, changedAt: undefined, newest: undefined, oldest: undefined };
   #handle: Buffer | undefined;
-  #creation: Time | undefined;
 
   constructor(identity: Identity, parent: TreeNode | undefined, name: ByteString, kind: Kind) {
     this.identity = identity;
@@ -86,15 +91,36 @@ export class TreeNode {
     return (this.#handle ??= encodeHandle(this.identity, this));
   }
 
-  get creation(): Time {
-    return (this.#creation ??= this.identity.creationTime(this.path));
+  /** Whether a look has ever been at it; before, `kind` is only a hint. */
+  get wasSeen(): boolean {
+    return this.#raw !== undefined;
+  }
+
+  /** Digest of the names of its last listing; 0 before the first. */
+  get listingDigest(): number {
+    return this.#listed.digest;
+  }
+
+  /** Milliseconds since 1970 of the last change of its listing that was seen. */
+  get listingChangedAt(): number | undefined {
+    return this.#listed.changedAt;
+  }
+
+  /** Whether its own times are the clock's, so that those of its entries stand for them. */
+  get followsClock(): boolean {
+    return this.#times?.followsClock ?? false;
+  }
+
+  /** Whether another look may tell that its time is the clock's. */
+  isSuspect(wallClock: number): boolean {
+    return this.#times?.isSuspect(wallClock) ?? false;
   }
 
   /** Takes in what the source says of it now; true when the object was really changed since the last look. */
   observe(raw: RawAttributes, wallClock: number, now: number, policy: TimesPolicy): boolean {
     let changed = false;
     if (this.#times) changed = this.#times.observe(raw, wallClock);
-    else this.#times = new ObservedTimes(raw, this.creation, wallClock, policy);
+    else this.#times = new ObservedTimes(raw, wallClock, policy);
     this.kind = raw.kind;
     this.#raw = raw;
     this.attributesAt = now;
@@ -104,10 +130,16 @@ export class TreeNode {
 
   /** Takes in a listing that was read; the directory's times move only if it `changed` since the last one. */
   observeListing(digest: number, changed: boolean, wallClock: number, policy: TimesPolicy): void {
-    const known = this.listingDigest !== 0;
-    if (known && !changed && digest === this.listingDigest) return;
-    if (known) this.listingChangedAt = wallClock;
-    this.listingDigest = digest;
+    const known = this.#listed.digest !== 0;
+    if (known && !changed && digest === this.#listed.digest) return;
+    if (known) this.#times?.listingChanged();
+    this.#listed = { ...this.#listed, digest, changedAt: known ? wallClock : this.#listed.changedAt };
+    this.#renew(policy);
+  }
+
+  /** Takes in the times of its entries. */
+  observeEntries(newest: Time, oldest: Time, policy: TimesPolicy): void {
+    this.#listed = { ...this.#listed, newest, oldest };
     this.#renew(policy);
   }
 
@@ -119,40 +151,25 @@ export class TreeNode {
   }
 
   /** Takes in what an earlier process had saved. It answers while the source is away, and is asked for again after. */
-  resume({ raw: [mode, uid, gid, size, used, rdev], times }: SavedNode, policy: TimesPolicy): void {
+  resume(
+    { raw: [mode, uid, gid, size, used, rdev], times }: SavedNode,
+    policy: TimesPolicy,
+    changedAt?: number,
+  ): void {
     if (this.#raw) return;
-    const [mtimeMs] = times;
-    const stat = { mtimeMs, ctimeMs: mtimeMs, atimeMs: mtimeMs, links: 1 };
-    this.#raw = { kind: this.kind, mode, uid, gid, size, used, rdev, ...stat };
-    this.#times = new ObservedTimes(this.#raw, this.creation, mtimeMs, policy);
+    const mtime = { seconds: times[0], nanoseconds: times[1] };
+    const all = { mtime, ctime: mtime, atime: mtime, birth: undefined };
+    this.#raw = { kind: this.kind, mode, uid, gid, size, used, rdev, links: 1, ...all };
+    this.#times = new ObservedTimes(this.#raw, Date.now(), policy);
     this.#times.resume(times);
+    this.#listed = { ...this.#listed, changedAt };
     this.#renew(policy);
   }
 
   #renew(policy: TimesPolicy): void {
     if (!this.#raw || !this.#times) return;
-    const listing = { digest: this.listingDigest, changedAt: this.listingChangedAt };
-    const next = normalise(this.#raw, this.#times, this.creation, listing, policy);
+    const next = normalise(this.#raw, this.#times, this.#listed, policy);
     // The same object as long as nothing moved: adapters keep what they made of it.
     if (!this.attributes || !sameAttributes(this.attributes, next)) this.attributes = next;
   }
-}
-
-const sameTime = (a: Time, b: Time) => a.seconds === b.seconds && a.nanoseconds === b.nanoseconds;
-
-function sameAttributes(a: Attributes, b: Attributes): boolean {
-  return (
-    a.size === b.size &&
-    a.used === b.used &&
-    a.mode === b.mode &&
-    a.links === b.links &&
-    a.uid === b.uid &&
-    a.gid === b.gid &&
-    a.kind === b.kind &&
-    a.rdevMajor === b.rdevMajor &&
-    a.rdevMinor === b.rdevMinor &&
-    sameTime(a.mtime, b.mtime) &&
-    sameTime(a.ctime, b.ctime) &&
-    sameTime(a.atime, b.atime)
-  );
 }

@@ -1,5 +1,5 @@
 /** All objects that are remembered of one export: by id, by handle, and which directories were used least. */
-import type { Kind } from '../source/source.ts';
+import type { Kind } from './contract.ts';
 import { encodeHandle } from './handle.ts';
 import type { HashHalves, Identity } from './identity.ts';
 import { TreeLimits } from './limits.ts';
@@ -34,13 +34,23 @@ export class Registry {
     return this.#byId.size;
   }
 
-  /** The child of that name, made when it is not known yet. A child that turned into another kind is a new object. */
-  child(directory: TreeNode, name: ByteString, kind: Kind): TreeNode {
+  /** The child of that name, made when it is not known yet. @param hint what the directory says of its kind. */
+  child(directory: TreeNode, name: ByteString, hint: Kind): TreeNode {
     const known = directory.children?.get(name);
-    if (known) {
-      if (kind === 'unknown' || known.kind === 'unknown' || known.kind === kind) return known;
-      this.remove(known);
-    }
+    if (!known) return this.#add(directory, name, hint);
+    if (!known.wasSeen && hint !== 'unknown') known.kind = hint;
+    return known;
+  }
+
+  /** The child of that name, of which a look has told the kind. One that was seen as another kind is another object. */
+  seen(directory: TreeNode, name: ByteString, kind: Kind): TreeNode {
+    const known = directory.children?.get(name);
+    if (known && (!known.wasSeen || known.kind === kind)) return known;
+    if (known) this.remove(known);
+    return this.#add(directory, name, kind);
+  }
+
+  #add(directory: TreeNode, name: ByteString, kind: Kind): TreeNode {
     const node = this.#create(directory, name, kind);
     if (!directory.children) {
       directory.children = new Map();

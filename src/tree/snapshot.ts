@@ -2,8 +2,15 @@
  * A directory as an ordered, immutable list. The order is that of the name hashes, so that a cookie stands for the same
  * place in every process, and a listing goes on behind an entry that is gone meanwhile.
  */
-import type { TreeNode } from './node.ts';
 import type { HashHalves } from './identity.ts';
+
+/** What an entry must have to be listed. */
+export interface Listed {
+  readonly name: string;
+  readonly nameHash: HashHalves;
+  /** Its place in the listing; set by the snapshot. */
+  cookie: number;
+}
 
 /** 0 begins a listing; 1 and 2 stand for `.` and `..` in the protocols. */
 const firstCookie = 3;
@@ -13,14 +20,14 @@ function cookieOf(hash: HashHalves): number {
   return Math.max(firstCookie, hash.high * 0x100000 + (hash.low >>> 12));
 }
 
-export class Snapshot {
+export class Snapshot<E extends Listed> {
   /** In ascending order of their cookies. */
-  readonly nodes: readonly TreeNode[];
+  readonly nodes: readonly E[];
   /** 30 bits of the set of names, never 0. */
   readonly digest: number;
 
   /** Sorts the nodes and gives each its cookie; names that share a hash get neighbouring ones, in byte order. */
-  constructor(nodes: TreeNode[]) {
+  constructor(nodes: E[]) {
     for (const node of nodes) node.cookie = cookieOf(node.nameHash);
     nodes.sort((a, b) => a.cookie - b.cookie || (a.name < b.name ? -1 : 1));
     let previous = firstCookie - 1;

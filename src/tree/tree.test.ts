@@ -3,7 +3,8 @@ import type { RawAttributes, RawListing, SpaceUsage, StateListener, TreeSource }
 import { TreeError } from './errors.ts';
 import { Identity } from './identity.ts';
 import { SipHash, type StringHash } from './siphash.ts';
-import { Tree, type TreeChange } from './tree.ts';
+import type { TreeChange } from './changes.ts';
+import { Tree } from './tree.ts';
 
 /** A source in memory that can be taken away, and that counts what it is asked. */
 class FakeSource implements TreeSource {
@@ -55,7 +56,8 @@ class FakeSource implements TreeSource {
   async lstat(path: string): Promise<RawAttributes> {
     const entry = await Promise.resolve(this.#get('lstat', path));
     const size = entry.content?.length ?? 0;
-    const times = { mtimeMs: 1e12, ctimeMs: 1e12, atimeMs: 1e12 };
+    const time = { seconds: 1e9, nanoseconds: 0 };
+    const times = { mtime: time, ctime: time, atime: time, birth: undefined };
     const fixed = { mode: 0o755, links: 0, uid: 0, gid: 0, used: size, rdev: 0 };
     return { ...fixed, ...times, size, ...entry, kind: this.#kind(path) };
   }
@@ -83,6 +85,7 @@ class FakeSource implements TreeSource {
         const { content = '' } = await Promise.resolve(this.#get('read', path));
         return target.write(content.slice(position, position + target.length), 'latin1');
       },
+      hold: () => () => undefined,
     };
   }
 

@@ -3,15 +3,14 @@
  * looked at. One line for each directory, most recently used first.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Kind } from '../source/source.ts';
-import type { TimesPolicy } from './attributes.ts';
+import type { Kind, TimesPolicy } from './contract.ts';
 import { nameFault, pathParts } from './names.ts';
 import type { SavedNode, TreeNode } from './node.ts';
 import type { Registry } from './registry.ts';
 import { Snapshot } from './snapshot.ts';
 
 /** Grows when the lines change their meaning; others are not read. */
-const version = 1;
+const version = 2;
 
 /** Entries saved at most, over all directories. */
 const entriesMax = 200_000;
@@ -43,7 +42,7 @@ export async function* warmLines(registry: Registry, exportName: string): AsyncG
   }
 }
 
-function saveDirectory(directory: TreeNode, snapshot: Snapshot): SavedDirectory {
+function saveDirectory(directory: TreeNode, snapshot: Snapshot<TreeNode>): SavedDirectory {
   const entries = snapshot.nodes
     .filter((node) => !node.gone && kinds.includes(node.kind))
     .map((node): SavedEntry => {
@@ -94,7 +93,7 @@ function resumeDirectory(
   policy: TimesPolicy,
 ): number {
   if (directory.directory) return 0;
-  if (saved.self) directory.resume(saved.self, policy);
+  if (saved.self) directory.resume(saved.self, policy, saved.changedAt ?? undefined);
   const nodes = saved.entries.map(([name, kind, entry]) => {
     const node = registry.child(directory, name, kinds[kind]!);
     if (entry) node.resume(entry, policy);
@@ -103,7 +102,6 @@ function resumeDirectory(
   });
   const snapshot = new Snapshot(nodes);
   directory.directory = { snapshot, listedAt: Number.NEGATIVE_INFINITY, cost: 0 };
-  directory.listingChangedAt = saved.changedAt ?? undefined;
   directory.observeListing(snapshot.digest, false, Date.now(), policy);
   return nodes.length;
 }
@@ -144,7 +142,7 @@ function checkNode(value: unknown): void {
     (raw as readonly unknown[]).length === 6 &&
     raw.every(isNumber) &&
     Array.isArray(times) &&
-    isNumber(times[0]) &&
-    (times[1] === null || isNumber(times[1]));
+    times.length === 6 &&
+    times.every((value, i) => (i === 4 && value === null) || isNumber(value));
   if (!sound) throw new Error('not attributes');
 }

@@ -1,0 +1,34 @@
+/** Where a path leads, without asking a FUSE daemon anything: it may be dead, or hang for ever. */
+import { lstatSync, readlinkSync } from 'node:fs';
+import { dirname, resolve, sep } from 'node:path';
+import { isFuse, type MountTable } from '../source/mount-table.ts';
+
+/** Symlinks that are followed at most, as in the kernel (ELOOP). */
+const linksMax = 40;
+
+const bytes = (path: string) => Buffer.from(path, 'utf8').toString('latin1');
+
+/**
+ * Follows symlinks up to the place where a FUSE mount begins.
+ * @returns the path there, or undefined when it leads into a FUSE mount. Throws what lstat throws for what does not exist.
+ */
+export function landing(path: string, mounts: MountTable): string | undefined {
+  let left = path.split(sep).filter(Boolean);
+  let at: string = sep;
+  for (let links = 0; ;) {
+    const mount = mounts.at(bytes(at));
+    if (mount && isFuse(mount.type)) return undefined;
+    const [name, ...rest] = left;
+    if (name === undefined) return at;
+    const next = resolve(at, name);
+    const under = mounts.at(bytes(next));
+    if (!(under && isFuse(under.type)) && lstatSync(next).isSymbolicLink() && links++ < linksMax) {
+      const target = resolve(dirname(next), readlinkSync(next));
+      left = [...target.split(sep).filter(Boolean), ...rest];
+      at = sep;
+    } else {
+      left = rest;
+      at = next;
+    }
+  }
+}

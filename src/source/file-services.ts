@@ -1,0 +1,34 @@
+/** What an open file needs of its surroundings; files.ts provides it. */
+import type { ContentCounts } from './content-counts.ts';
+import type { Descriptor } from './descriptor.ts';
+import type { DirectPolicy } from './direct-policy.ts';
+import type { Inquiry, News } from './inquiry.ts';
+import type { Lane } from './lanes.ts';
+import type { LateResults } from './late-results.ts';
+import type { Quarantine } from './quarantine.ts';
+import type { SourceWatch } from './watch.ts';
+import type { ConfirmedZeros } from './zeros.ts';
+
+export interface FileServices {
+  readonly watch: SourceWatch;
+  readonly quarantine: Quarantine;
+  readonly lane: Lane;
+  readonly late: LateResults;
+  readonly direct: DirectPolicy;
+  readonly counts: ContentCounts;
+  readonly isFuse: () => boolean;
+  readonly zeros: ConfirmedZeros;
+  /** Milliseconds that a daemon may need to leave: see SourceLimits.verdict. */
+  readonly verdictMs: number;
+  /** Opens a path under the present epoch. */
+  open(path: string, wanted: (() => boolean) | undefined): Promise<Descriptor>;
+  /** Bytes of one pread of this file. */
+  partSize(path: string): number;
+  /** The size by a fresh lookup. */
+  sizeNow(path: string): Promise<number>;
+  inquire(path: string, news: News): Inquiry;
+  /** A whole answer came. */
+  answered(path: string, position: number, length: number): void;
+  /** After a missed deadline: whether the source, and the mount that was asked, answers others. */
+  stillWell(epoch: number): Promise<boolean>;
+}

@@ -1,0 +1,154 @@
+/**
+ * Opened directories of a source. A path may lead to another object from one moment to the next: the mount goes and the bare
+ * folder shows, a folder is replaced by a symlink. So what must be believed, an absence or a listing, is asked relative
+ * to a directory that was opened (O_PATH, which asks the daemon for nothing) and then checked: its device is the mount's, and
+ * no symlink led to it. What was asked of a foothold was asked of that very object.
+ *
+ * A foothold serves everybody who works in that directory, and is closed very soon after: an open one keeps the mount busy.
+ */
+import { close, constants, fstat, open, readlink, type Stats } from 'node:fs';
+import { TreeError } from './errors.ts';
+import type { Lane } from './lanes.ts';
+import { SourceLimits } from './limits.ts';
+
+/** open(2) of Linux; Node has no name for it. */
+const O_PATH = 0o10000000;
+export const footholdFlags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+interface Foothold {
+  readonly descriptor: number;
+  readonly openedAt: number;
+  usedAt: number;
+  users: number;
+  /** No longer given to anybody; closed when its last user is done. */
+  retired: boolean;
+}
+
+export interface FootholdOptions {
+  /** Canonical path of the export, a byte string without a slash at its end. */
+  readonly root: string;
+  readonly lane: Lane;
+  /** st_dev that a directory of the mount has; undefined where any will do. Asked at each opening. */
+  readonly device: () => number | undefined;
+  /** Resolves when the mount is still what it was; throws `down` otherwise. */
+  readonly confirm: () => Promise<void>;
+}
+
+export class Footholds {
+  readonly #options: FootholdOptions;
+  readonly #open = new Map<string, Promise<Foothold>>();
+  readonly #held = new Map<string, Foothold>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: FootholdOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Does `work` with a path that stands for the opened directory, such as /proc/self/fd/20. Throws `down` when the path leads
+   * to something that is not of this mount, `notdir` when there is no directory at it, or when a symlink leads there.
+   */
+  async use<T>(directory: string, work: (place: string) => Promise<T>): Promise<T> {
+    let foothold = this.#at(directory);
+    // Until the promise resolved here it may have been retired, and so closed, again.
+    while (foothold instanceof Promise) {
+      const opened = await foothold;
+      foothold = opened.retired ? this.#at(directory) : opened;
+    }
+    foothold.users += 1;
+    try {
+      return await work(`/proc/self/fd/${foothold.descriptor}`);
+    } finally {
+      foothold.users -= 1;
+      foothold.usedAt = performance.now();
+      if (foothold.retired) this.#closeIfUnused(foothold);
+    }
+  }
+
+  /** Lets go of all: the mount has changed, or the source is closed. */
+  clear(): void {
+    for (const directory of [...this.#held.keys()]) this.#retire(directory);
+  }
+
+  #at(directory: string): Foothold | Promise<Foothold> {
+    const held = this.#held.get(directory);
+    if (held && performance.now() - held.openedAt < SourceLimits.footholdAge) return held;
+    if (held) this.#retire(directory);
+    let opening = this.#open.get(directory);
+    if (!opening) {
+      opening = this.#enter(directory)
+        .then((foothold) => this.#keep(directory, foothold))
+        .finally(() => this.#open.delete(directory));
+      this.#open.set(directory, opening);
+    }
+    return opening;
+  }
+
+  #keep(directory: string, foothold: Foothold): Foothold {
+    if (this.#held.size >= SourceLimits.footholds) {
+      for (const oldest of this.#held.keys()) {
+        this.#retire(oldest);
+        break;
+      }
+    }
+    this.#held.set(directory, foothold);
+    this.#timer ??= setInterval(() => this.#sweep(), SourceLimits.footholdIdle).unref();
+    return foothold;
+  }
+
+  async #enter(directory: string): Promise<Foothold> {
+    const { root, lane } = this.#options;
+    const full = root + directory;
+    const path = Buffer.from(full || '/', 'latin1');
+    const descriptor = await lane.run<number>(directory, (done) => open(path, footholdFlags, done), {
+      onLate: (late) => close(late, () => undefined),
+    });
+    try {
+      await this.#check(descriptor, directory, full || '/');
+    } catch (error) {
+      close(descriptor, () => undefined);
+      throw error;
+    }
+    const now = performance.now();
+    return { descriptor, openedAt: now, usedAt: now, users: 0, retired: false };
+  }
+
+  async #check(descriptor: number, directory: string, full: string): Promise<void> {
+    const { lane, device, confirm } = this.#options;
+    const [stats, reached] = await Promise.all([
+      lane.run<Stats>(directory, (done) => fstat(descriptor, done)),
+      lane.run<string>(directory, (done) => readlink(`/proc/self/fd/${descriptor}`, 'latin1', done)),
+    ]);
+    const expected = device();
+    if (expected !== undefined && stats.dev !== expected) {
+      await confirm();
+      throw new TreeError('down', 'the path led to another filesystem');
+    }
+    if (reached === full || reached === `${full} (deleted)`) return;
+    // A mount that was detached meanwhile shows other paths; in one that stands, a symlink led away.
+    await confirm();
+    throw new TreeError('notdir', 'a symlink led to another place');
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const [directory, { users, usedAt }] of this.#held)
+      if (users === 0 && now - usedAt >= SourceLimits.footholdIdle) this.#retire(directory);
+    if (this.#held.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #retire(directory: string): void {
+    const foothold = this.#held.get(directory);
+    if (!foothold) return;
+    this.#held.delete(directory);
+    foothold.retired = true;
+    this.#closeIfUnused(foothold);
+  }
+
+  /** An O_PATH descriptor was never opened by the daemon: closing it asks nobody, and is done at once. */
+  #closeIfUnused({ descriptor, users }: Foothold): void {
+    if (users === 0) close(descriptor, () => undefined);
+  }
+}

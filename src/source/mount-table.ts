@@ -1,0 +1,99 @@
+/** /proc/self/mountinfo, proc(5): which mount a path leads to. Paths are byte strings. */
+
+export interface Mount {
+  readonly id: number;
+  /** Id of the mount that this one is mounted on. */
+  readonly parent: number;
+  /** major:minor packed as st_dev of a 64-bit Linux. */
+  readonly device: number;
+  readonly mountpoint: string;
+  readonly type: string;
+  /** Super-block options, such as `rw,user_id=0,group_id=0,allow_other,max_read=131072`. */
+  readonly options: string;
+}
+
+/** makedev(3) of glibc, for minors below 2^20 (all anonymous devices are). */
+function makeDevice(major: number, minor: number): number {
+  return ((major & 0xfff) << 8) + (minor & 0xff) + (minor & ~0xff) * 0x1000;
+}
+
+const unescape = (text: string) =>
+  text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
+
+function parseLine(line: string): Mount | undefined {
+  const fields = line.split(' ');
+  const separator = fields.indexOf('-', 6);
+  if (separator < 0) return undefined;
+  const [major, minor] = fields[2]!.split(':');
+  return {
+    id: Number(fields[0]),
+    parent: Number(fields[1]),
+    device: makeDevice(Number(major), Number(minor)),
+    mountpoint: unescape(fields[4]!),
+    type: fields[separator + 1] ?? '',
+    options: fields[separator + 3] ?? '',
+  };
+}
+
+export class MountTable {
+  readonly #all: readonly Mount[];
+  readonly #ids: ReadonlySet<number>;
+
+  constructor(mountinfo: string) {
+    this.#all = mountinfo
+      .split('\n')
+      .map(parseLine)
+      .filter((mount) => mount !== undefined);
+    this.#ids = new Set(this.#all.map(({ id }) => id));
+  }
+
+  /**
+   * The mount that a path without symlinks leads to. It is found as the kernel does: from the root, component by
+   * component, into whatever is mounted there. So a mount that hides another, or a parent of it, counts.
+   */
+  at(path: string): Mount | undefined {
+    let current = this.#top(undefined, '/');
+    for (let end = path.indexOf('/', 1); ; end = path.indexOf('/', end + 1)) {
+      const prefix = end < 0 ? path : path.slice(0, end);
+      if (prefix !== '/') current = this.#top(current, prefix);
+      if (end < 0) return current;
+    }
+  }
+
+  /** Visible mounts whose mountpoint lies below `path`, outer ones first. */
+  below(path: string): Mount[] {
+    const prefix = path === '/' ? '/' : `${path}/`;
+    return this.#all
+      .filter(({ mountpoint }) => mountpoint.length > prefix.length && mountpoint.startsWith(prefix))
+      .filter((mount) => this.at(mount.mountpoint) === mount)
+      .sort((a, b) => a.mountpoint.length - b.mountpoint.length);
+  }
+
+  /** What is mounted at `mountpoint` on top of `current`, however high the stack; `current` when nothing is. */
+  #top(current: Mount | undefined, mountpoint: string): Mount | undefined {
+    for (;;) {
+      const next = this.#all.findLast(
+        (mount) => mount.mountpoint === mountpoint && mount !== current && this.#isOn(mount, current),
+      );
+      if (!next) return current;
+      current = next;
+    }
+  }
+
+  /** In a chroot the mount that holds the root is not listed: then `current` is undefined and its children have no parent here. */
+  #isOn(mount: Mount, current: Mount | undefined): boolean {
+    return current ? mount.parent === current.id : !this.#ids.has(mount.parent) || mount.parent === mount.id;
+  }
+}
+
+export function isFuse(type: string): boolean {
+  return type === 'fuse' || type === 'fuseblk' || type.startsWith('fuse.');
+}
+
+/** Bytes of the largest read that the daemon takes; undefined when the mount does not say. */
+export function maxRead(mount: Mount): number | undefined {
+  const value = /(?:^|,)max_read=(\d+)/.exec(mount.options)?.[1];
+  return value === undefined ? undefined : Number(value);
+}
+
+export const allowsOthers = (mount: Mount): boolean => /(?:^|,)allow_other(?:,|$)/.test(mount.options);

@@ -1,0 +1,420 @@
+/**
+ * One mount, or one plain folder, as a source of its own: its state and epoch, its names and attributes, its files. Everything
+ * that is asked of it is judged here and in file.ts, and nowhere else: an answer, a verdict, or it waits (`down`).
+ */
+import {
+  close,
+  fstat,
+  lstat,
+  open,
+  readdir,
+  readlink,
+  statfs,
+  type BigIntStats,
+  type BigIntStatsFs,
+  type Dirent,
+  type Stats,
+} from 'node:fs';
+import { ContentCounts } from './content-counts.ts';
+import { DirectPolicy } from './direct-policy.ts';
+import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
+import { FilePool } from './files.ts';
+import { Footholds, footholdFlags } from './footholds.ts';
+import { Inquiry, type InquiryCounts } from './inquiry.ts';
+import type { Callback, Lanes } from './lanes.ts';
+import { SourceLimits } from './limits.ts';
+import type { MountReader } from './mount-reader.ts';
+import { isFuse, maxRead, type MountTable } from './mount-table.ts';
+import { Opinions, type Opinion } from './opinions.ts';
+import { Quarantine, type Aspect, type Permit, type QuarantineEvent } from './quarantine.ts';
+import type { RawAttributes, RawListing, SpaceUsage, StateListener } from './raw.ts';
+import { hintOf, rawAttributes, spaceUsage } from './stats.ts';
+import { SourceWatch, type Expectation } from './watch.ts';
+
+export interface MountedOptions {
+  /** Canonical path of the export, a byte string without a slash at its end. */
+  readonly root: string;
+  /** Where this mount is, below the root: '' or '/name'. All paths are given from the export's root. */
+  readonly base: string;
+  readonly expect: Expectation;
+  readonly mounts: MountReader;
+  readonly lanes: Lanes;
+  readonly content: ContentCounts;
+  readonly inquiries: InquiryCounts;
+  readonly verdictMs: number;
+  readonly idleCloseMs: number | undefined;
+  readonly onState: StateListener;
+  readonly onTrouble: (event: QuarantineEvent) => void;
+  readonly onTable?: (table: MountTable) => void;
+}
+
+/** What is known of an object that was there a moment ago. */
+export interface Known {
+  /** Bytes; 0 when it was not looked at. */
+  readonly size: number;
+}
+
+/** What a look at a directory or an object needs to be judged. */
+interface Question<T> {
+  readonly aspect: Aspect;
+  readonly path: string;
+  /** Whether it is known to be there, so that an absence has to be confirmed. */
+  readonly known: boolean;
+  readonly ask: () => Promise<T>;
+  /** Whether an answer is so different from the last one that it has to be confirmed. */
+  readonly doubtful?: (value: T) => boolean;
+}
+
+/** Errors that are answers: they do not depend on how the source is. */
+const definite: ReadonlySet<TreeErrorCode> = new Set([
+  'busy',
+  'cancelled',
+  'nametoolong',
+  'acces',
+  'perm',
+  'fbig',
+]);
+
+export class Mounted {
+  readonly watch: SourceWatch;
+  readonly quarantine: Quarantine;
+  readonly files: FilePool;
+  readonly #options: MountedOptions;
+  readonly #footholds: Footholds;
+  readonly #direct: DirectPolicy;
+  readonly #opinions = new Opinions((path) => this.#isThere(path));
+  #probes = 0;
+  /** A directory of this mount did not tell types, and Node cannot list it with them. */
+  #withoutTypes = false;
+  #knownEpoch = 0;
+
+  constructor(options: MountedOptions) {
+    this.#options = options;
+    const { root, base, expect, lanes } = options;
+    this.quarantine = new Quarantine(options.onTrouble);
+    this.watch = new SourceWatch({
+      path: root + base || '/',
+      expect,
+      mounts: options.mounts,
+      probe: (onLate) => this.#probe(onLate),
+      onChange: (state, epoch, reason) => {
+        if (epoch !== this.#knownEpoch) this.#newEpoch(epoch);
+        if (state !== 'live') this.#dismissWaiting();
+        options.onState(state, epoch, reason);
+      },
+      ...(options.onTable && { onTable: options.onTable }),
+    });
+    const device = () => this.watch.mount?.device;
+    this.#footholds = new Footholds({
+      root,
+      lane: lanes.metadata,
+      device,
+      confirm: () => this.watch.confirmMount(this.watch.epoch),
+    });
+    this.#direct = new DirectPolicy(() => this.isFuse);
+    this.files = new FilePool({
+      root,
+      watch: this.watch,
+      lanes,
+      quarantine: this.quarantine,
+      direct: this.#direct,
+      counts: options.content,
+      isFuse: () => this.isFuse,
+      device,
+      maxRead: () => this.watch.mount && maxRead(this.watch.mount),
+      sizeNow: async (path) => (await this.#lookAt(path)).size,
+      inquire: (wasWell, convicted, opinion) => this.#inquire(wasWell, convicted, opinion),
+      idleCloseMs: options.idleCloseMs,
+      verdictMs: options.verdictMs,
+    });
+  }
+
+  get isFuse(): boolean {
+    return this.watch.mount !== undefined && isFuse(this.watch.mount.type);
+  }
+
+  get base(): string {
+    return this.#options.base;
+  }
+
+  async start(): Promise<void> {
+    await this.watch.start();
+  }
+
+  close(): void {
+    this.watch.close();
+    this.#footholds.clear();
+    this.files.close();
+  }
+
+  // -- What the tree asks ------------------------------------------------------------------------------------------------
+
+  /** @param before what is known of it; undefined when it was never there. */
+  async lstat(path: string, before: Known | undefined): Promise<RawAttributes> {
+    const raw = await this.#judged({
+      aspect: 'attributes',
+      path,
+      known: before !== undefined,
+      ask: () => this.#lookAt(path, true),
+      // After a short answer the kernel tells the size at which it ended, for as long as it caches attributes.
+      doubtful: ({ kind, size }) =>
+        kind === 'file' && before !== undefined && size < before.size && this.isFuse,
+    });
+    this.#opinions.note(path, this.watch.epoch);
+    return raw;
+  }
+
+  /** @param before how many entries it had when it was listed last. */
+  async readdir(path: string, before: number): Promise<RawListing> {
+    return await this.#judged({
+      aspect: 'listing',
+      path,
+      known: true,
+      ask: () => this.#list(path),
+      doubtful: ({ names }) => names.length < before / 2,
+    });
+  }
+
+  async readlink(path: string): Promise<string> {
+    return await this.#judged({
+      aspect: 'attributes',
+      path,
+      known: true,
+      ask: () => this.#at(path, (place, done) => readlink(place, 'latin1', done)),
+    });
+  }
+
+  /** A daemon that has no totals, or fails to tell them, is served all the same: then all of them are 0. */
+  async space(): Promise<SpaceUsage> {
+    const { base } = this.#options;
+    this.watch.require();
+    try {
+      const usage = await this.#at(base, (place, done: Callback<BigIntStatsFs>) =>
+        statfs(place, { bigint: true }, done),
+      );
+      return spaceUsage(usage);
+    } catch (error) {
+      const failure = fromErrno(error);
+      if (failure.code === 'down' || failure.code === 'timeout' || failure.code === 'busy') throw failure;
+      return { totalBytes: 0, freeBytes: 0, availableBytes: 0, totalFiles: 0, freeFiles: 0 };
+    }
+  }
+
+  /** Resolves when the source is there and has been asked since this call; throws `down` otherwise. */
+  async confirm(): Promise<void> {
+    await this.watch.confirm(this.watch.require());
+  }
+
+  // -- One call ----------------------------------------------------------------------------------------------------------
+
+  /** Runs a call on a path that stands for the object itself: its directory is opened and checked, its own name is not followed. */
+  #at<T>(path: string, begin: (place: Buffer, done: Callback<T>) => void, onLate?: () => void): Promise<T> {
+    const slash = path.lastIndexOf('/');
+    const isBase = path === this.#options.base;
+    const directory = isBase ? path : path.slice(0, slash);
+    const name = isBase ? '.' : path.slice(slash + 1);
+    return this.#footholds.use(directory, (place) =>
+      this.#options.lanes.metadata.run<T>(
+        directory,
+        (done) => begin(Buffer.from(`${place}/${name}`, 'latin1'), done),
+        onLate && { onLate },
+      ),
+    );
+  }
+
+  async #lookAt(path: string, releases = false): Promise<RawAttributes> {
+    const late = releases ? () => this.quarantine.permit('attributes', path).answered() : undefined;
+    const stats = await this.#at<BigIntStats>(
+      path,
+      (place, done) => lstat(place, { bigint: true }, done),
+      late,
+    );
+    const device = this.watch.mount?.device;
+    if (device !== undefined && Number(stats.dev) !== device)
+      throw new TreeError('down', 'the path led to another filesystem');
+    return rawAttributes(stats);
+  }
+
+  async #list(path: string): Promise<RawListing> {
+    const listing = await this.#footholds.use(path, (place) =>
+      this.#read(path, Buffer.from(place, 'latin1')),
+    );
+    // A daemon that died on the way may have let the listing end early.
+    await this.watch.confirmMount(this.watch.require());
+    if (listing.names.length > SourceLimits.directoryEntries) {
+      throw new TreeError('fbig', `more than ${SourceLimits.directoryEntries} entries in one directory`);
+    }
+    return listing;
+  }
+
+  async #read(path: string, place: Buffer): Promise<RawListing> {
+    const { metadata } = this.#options.lanes;
+    const onLate = () => this.quarantine.permit('listing', path).answered();
+    if (!this.#withoutTypes) {
+      try {
+        const options = { encoding: 'latin1', withFileTypes: true } as const;
+        const entries = await metadata.run<Dirent[]>(path, (done) => readdir(place, options, done), {
+          onLate,
+        });
+        return { names: entries.map(({ name }) => name), kinds: entries.map(hintOf) };
+      } catch (error) {
+        // An entry without a type (DT_UNKNOWN): Node would look at it by a path that it cannot build from a Buffer.
+        if ((error as NodeJS.ErrnoException).code !== 'ERR_INVALID_ARG_TYPE') throw error;
+        this.#withoutTypes = true;
+      }
+    }
+    const names = await metadata.run<string[]>(path, (done) => readdir(place, 'latin1', done), { onLate });
+    return { names, kinds: names.map(() => 'unknown') };
+  }
+
+  /**
+   * The watch's question: a name that cannot be cached, as it was never asked for, in the very directory that is mounted. Any
+   * answer but one that speaks of the connection is a sign of life. It runs in its own lane, as one call.
+   */
+  async #probe(onLate: () => void): Promise<void> {
+    const { root, base, lanes } = this.#options;
+    this.#probes += 1;
+    const name = `.holdfast-probe-${this.#probes}`;
+    const device = this.watch.mount?.device;
+    await lanes.probe.run<undefined>('', (done) => probeOnce(root + base, name, device, done), { onLate });
+  }
+
+  // -- Its judgement -------------------------------------------------------------------------------------------------------
+
+  async #judged<T>(question: Question<T>): Promise<T> {
+    const permit = this.quarantine.admit(question.aspect, question.path);
+    let inquiry: Inquiry | undefined;
+    try {
+      for (;;) {
+        const begun = performance.now();
+        const outcome = await this.#outcome(question);
+        if ('value' in outcome && !question.doubtful?.(outcome.value)) {
+          permit.answered();
+          inquiry?.answered();
+          return outcome.value;
+        }
+        const error = 'error' in outcome ? outcome.error : undefined;
+        if (error) await this.#passOn(question, error, permit);
+        inquiry ??= this.#inquire(false, false, () => this.#opinions.about(question.path));
+        const news = error?.code ?? 'short';
+        if ((await inquiry.weigh(news, performance.now() - begun)) === 'again') continue;
+        if ('value' in outcome) return outcome.value;
+        throw this.#verdict(question.path, outcome.error, permit);
+      }
+    } finally {
+      permit.withdraw();
+      inquiry?.withdraw();
+    }
+  }
+
+  async #outcome<T>({ ask }: Question<T>): Promise<{ value: T } | { error: TreeError }> {
+    this.watch.require();
+    try {
+      return { value: await ask() };
+    } catch (error) {
+      return { error: fromErrno(error) };
+    }
+  }
+
+  /** Throws what needs no confirmation; returns for bad news. */
+  async #passOn(
+    { path, known }: Pick<Question<unknown>, 'path' | 'known'>,
+    error: TreeError,
+    permit: Permit,
+  ): Promise<void> {
+    if (error.code === 'timeout') throw await this.#missed(path, error, permit);
+    // The mount's own directory cannot have trouble of its own: the daemon is going or has lost its backend.
+    if (path === this.#options.base && error.code !== 'acces' && error.code !== 'busy')
+      throw new TreeError('down', error.message, { cause: error });
+    if (error.code === 'down') this.#footholds.clear();
+    const isAbsence = error.code === 'noent' || error.code === 'notdir';
+    if (!definite.has(error.code) && !(isAbsence && !known)) return;
+    if (isAbsence) permit.answered();
+    throw error;
+  }
+
+  async #missed(path: string, error: TreeError, permit: Permit): Promise<TreeError> {
+    const epoch = this.watch.epoch;
+    const isWell = await this.watch.confirm(epoch).then(
+      () => path !== this.#options.base,
+      () => false,
+    );
+    if (!isWell) return new TreeError('down', error.message, { cause: error });
+    permit.failed('timeout');
+    return error;
+  }
+
+  #verdict(path: string, error: TreeError, permit: Permit): TreeError {
+    if (error.code === 'noent' || error.code === 'notdir') {
+      this.#opinions.forget(path);
+      permit.answered();
+      return error;
+    }
+    permit.failed('io');
+    return error.code === 'down' ? new TreeError('io', error.message, { cause: error }) : error;
+  }
+
+  #inquire(wasWell: boolean, convicted: boolean, opinion: () => Promise<Opinion>): Inquiry {
+    const epoch = this.watch.epoch;
+    const confirm = () => this.watch.confirm(epoch);
+    const { inquiries, verdictMs } = this.#options;
+    return new Inquiry({ wasWell, convicted, confirm, opinion }, inquiries, verdictMs);
+  }
+
+  /** A second opinion: whether a name that was seen lately is still there. */
+  async #isThere(path: string): Promise<boolean> {
+    try {
+      await this.#lookAt(path);
+      return true;
+    } catch {
+      this.#opinions.forget(path);
+      return false;
+    }
+  }
+
+  #newEpoch(epoch: number): void {
+    this.#knownEpoch = epoch;
+    this.quarantine.clear();
+    this.#footholds.clear();
+    this.#direct.clear();
+    this.#withoutTypes = false;
+    this.files.newEpoch(epoch);
+  }
+
+  /** What has not begun would only wait behind what hangs: it waits for the source instead. */
+  #dismissWaiting(): void {
+    const { lanes, base } = this.#options;
+    const error = new TreeError('down', 'the source went away before this was asked');
+    for (const lane of [lanes.metadata, lanes.data])
+      lane.dismiss(error, (key) => key === base || key.startsWith(`${base}/`));
+  }
+}
+
+/** Opens the directory, compares its device, and looks up a name in it: as one call, so that it takes one thread at a time. */
+function probeOnce(
+  directory: string,
+  name: string,
+  device: number | undefined,
+  done: Callback<undefined>,
+): void {
+  open(Buffer.from(directory || '/', 'latin1'), footholdFlags, (failure, descriptor) => {
+    if (failure) {
+      done(failure, undefined);
+      return;
+    }
+    const end = (error: Error | null) => close(descriptor, () => done(error, undefined));
+    fstat(descriptor, (error, stats: Stats) => {
+      if (error) end(error);
+      else if (device !== undefined && stats.dev !== device)
+        end(new TreeError('down', 'the path led to another filesystem'));
+      else
+        lstat(`/proc/self/fd/${descriptor}/${name}`, (answer) =>
+          end(answer && (isDisconnected(answer) || isRefused(answer)) ? answer : null),
+        );
+    });
+  });
+}
+
+const isDisconnected = (error: Error) => fromErrno(error).code === 'down';
+/** A mount without allow_other refuses everybody but its owner. */
+const isRefused = (error: Error) => fromErrno(error).code === 'acces';

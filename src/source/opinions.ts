@@ -1,0 +1,88 @@
+/**
+ * What was lately well: files that were read, names that were seen. When one object brings bad news another is asked, so that
+ * trouble of the object can be told from a source that is on its way out.
+ */
+import { LRUCache } from 'lru-cache';
+import { SourceLimits } from './limits.ts';
+
+/** `well`: another object still answers. `unwell`: none of those asked does. `none`: there is no other to ask. */
+export type Opinion = 'well' | 'unwell' | 'none';
+
+interface Witness {
+  /** performance.now() of its last good answer. */
+  at: number;
+  epoch: number;
+  /** Which bytes of a file to ask for again. */
+  place: number;
+  length: number;
+}
+
+/** How many others are asked at most. */
+const asked = 4;
+
+export class Opinions {
+  readonly #witnesses = new LRUCache<string, Witness>({ max: SourceLimits.opinions });
+  readonly #ask: (path: string, place: number, length: number) => Promise<boolean>;
+  #asking: Promise<Opinion> | undefined;
+  #askingFor = '';
+
+  /** @param ask whether the object at `path` still answers well; it must settle in bounded time. */
+  constructor(ask: (path: string, place: number, length: number) => Promise<boolean>) {
+    this.#ask = ask;
+  }
+
+  /** Notes a good answer. */
+  note(path: string, epoch: number, place = 0, length = 0): void {
+    const known = this.#witnesses.get(path);
+    const at = performance.now();
+    if (!known) {
+      this.#witnesses.set(path, { at, epoch, place, length });
+      return;
+    }
+    known.at = at;
+    known.epoch = epoch;
+    known.place = place;
+    known.length = length;
+  }
+
+  /** It has turned out to be gone or broken. */
+  forget(path: string): void {
+    this.#witnesses.delete(path);
+  }
+
+  /** Whether the object has answered well a moment ago, and in this epoch. */
+  wasWell(path: string, epoch: number): boolean {
+    const witness = this.#witnesses.peek(path);
+    return witness?.epoch === epoch && performance.now() - witness.at < SourceLimits.momentAgo;
+  }
+
+  /** Asks others than `path` and what lies below it, now. */
+  async about(path: string): Promise<Opinion> {
+    // One answer serves everybody who asks about the same object at the same time.
+    if (this.#asking && this.#askingFor === path) return await this.#asking;
+    this.#askingFor = path;
+    const asking = this.#askOthers(path).finally(() => {
+      if (this.#asking === asking) this.#asking = undefined;
+    });
+    this.#asking = asking;
+    return await asking;
+  }
+
+  async #askOthers(path: string): Promise<Opinion> {
+    const others = this.#others(path);
+    for (const [other, { place, length }] of others) if (await this.#ask(other, place, length)) return 'well';
+    return others.length > 0 ? 'unwell' : 'none';
+  }
+
+  #others(path: string): [string, Witness][] {
+    const before = performance.now() - SourceLimits.opinionAge;
+    const found: [string, Witness][] = [];
+    for (const [other, witness] of this.#witnesses.entries()) {
+      if (witness.at < before) break;
+      if (other === path || other.startsWith(`${path}/`) || path.startsWith(`${other}/`)) continue;
+      found.push([other, witness]);
+      if (found.length === asked) break;
+    }
+    return found;
+  }
+}

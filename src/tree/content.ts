@@ -1,0 +1,59 @@
+/** What files and symlinks hold. */
+import type { TreeSource } from '../source/source.ts';
+import type { ReadOutcome } from './contract.ts';
+import { TreeError } from './errors.ts';
+import { isAbsent } from './failures.ts';
+import { TreeLimits } from './limits.ts';
+import type { Looks } from './looks.ts';
+import type { ByteString } from './names.ts';
+import type { TreeNode } from './node.ts';
+
+export class Content {
+  readonly #source: TreeSource;
+  readonly #looks: Looks;
+
+  constructor(source: TreeSource, looks: Looks) {
+    this.#source = source;
+    this.#looks = looks;
+  }
+
+  /**
+   * Reads into `target` at `offset`; short only at the end of the file, as the node's attributes then tell it. After a
+   * rejection the target may still be written to: never use it again.
+   * @param wanted asked before a read begins that had to wait: false when nobody waits for it any more.
+   */
+  async read(node: TreeNode, offset: number, target: Buffer, wanted?: () => boolean): Promise<ReadOutcome> {
+    if (node.kind === 'directory') throw new TreeError('isdir');
+    if (node.kind !== 'file') throw new TreeError('inval', 'not a regular file');
+    let attributes = node.attributes ?? (await this.#looks.attributes(node));
+    if (offset >= attributes.size) attributes = await this.#looks.attributes(node);
+    else if (performance.now() - node.attributesAt > TreeLimits.readFresh)
+      this.#looks.look(node).catch(() => undefined);
+    if (offset >= attributes.size || target.length === 0)
+      return { length: 0, eof: offset >= attributes.size };
+    const length = Math.min(target.length, attributes.size - offset);
+    const part = length === target.length ? target : target.subarray(0, length);
+    try {
+      const got = await this.#source.file(node.path).read(part, offset, wanted);
+      if (got < length) return await this.#shrunk(node, offset, got);
+      return { length: got, eof: offset + got >= (node.attributes ?? attributes).size };
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+      this.#looks.vanished(node, error);
+      throw new TreeError('stale', `gone: ${node.path}`, { cause: error });
+    }
+  }
+
+  /** The file has become shorter. An end that the attributes do not tell would not be one to the client. */
+  async #shrunk(node: TreeNode, offset: number, length: number): Promise<ReadOutcome> {
+    const { size } = await this.#looks.look(node);
+    const eof = offset + length >= size;
+    if (!eof && length === 0) throw new TreeError('busy', 'the file changes while it is read');
+    return { length, eof };
+  }
+
+  async readlink(node: TreeNode): Promise<ByteString> {
+    if (node.kind !== 'symlink') throw new TreeError('inval', 'not a symbolic link');
+    return await this.#source.readlink(node.path);
+  }
+}

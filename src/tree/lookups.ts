@@ -1,0 +1,90 @@
+/** Names: which object a directory has under one, and which it does not have. */
+import { LRUCache } from 'lru-cache';
+import type { RawAttributes, TreeSource } from '../source/source.ts';
+import type { Awaitable } from './contract.ts';
+import { TreeError } from './errors.ts';
+import { isAbsent, isAway } from './failures.ts';
+import { TreeLimits } from './limits.ts';
+import type { Listings } from './listings.ts';
+import { knownOf, type Looks } from './looks.ts';
+import { pathMax, type ByteString } from './names.ts';
+import type { TreeNode } from './node.ts';
+import { withPatience } from './patience.ts';
+import type { Registry } from './registry.ts';
+
+export interface LookupsOptions {
+  readonly source: TreeSource;
+  readonly registry: Registry;
+  readonly listings: Listings;
+  readonly looks: Looks;
+}
+
+export class Lookups {
+  readonly #options: LookupsOptions;
+  readonly #pending = new Map<ByteString, Promise<TreeNode>>();
+  readonly #negatives = new LRUCache<ByteString, true>({
+    max: TreeLimits.negatives,
+    ttl: TreeLimits.negativeFresh,
+    perf: { now: () => performance.now() },
+  });
+
+  constructor(options: LookupsOptions) {
+    this.#options = options;
+  }
+
+  /** The object of that name (a valid one: see nameFault). Throws `noent` only on a live source's word. */
+  lookup(directory: TreeNode, name: ByteString): Awaitable<TreeNode> {
+    if (directory.kind !== 'directory') throw new TreeError('notdir');
+    if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
+    const now = performance.now();
+    this.#options.registry.touch(directory, now);
+    const known = directory.children?.get(name);
+    const fresh = known?.kind === 'directory' ? TreeLimits.entryFresh : TreeLimits.attributesFresh;
+    if (known?.attributes && this.#options.looks.isFresh(known, now, fresh) && timesKnown(known))
+      return known;
+    const path = `${directory.path}/${name}`;
+    if (path.length >= pathMax) throw new TreeError('nametoolong');
+    if (!known && this.#negatives.has(path) && this.#options.source.state === 'live')
+      throw new TreeError('noent');
+    let pending = this.#pending.get(path);
+    if (!pending) {
+      pending = this.#find(directory, name, path).finally(() => this.#pending.delete(path));
+      this.#pending.set(path, pending);
+    }
+    // The last good answer, if it takes long: the object was there, and its reader will hear if it is not any more.
+    if (known?.attributes) return withPatience(pending, TreeLimits.patience, known);
+    return pending;
+  }
+
+  async #find(directory: TreeNode, name: ByteString, path: ByteString): Promise<TreeNode> {
+    const { source, registry, listings, looks } = this.#options;
+    let raw: RawAttributes;
+    try {
+      raw = await source.lstat(path, knownOf(directory.children?.get(name)));
+    } catch (error) {
+      const known = directory.children?.get(name);
+      if (isAbsent(error)) {
+        this.#negatives.set(path, true);
+        if (known) listings.remove(known);
+      } else if (isAway(error) && known?.attributes) return known;
+      throw error;
+    }
+    const node = registry.seen(directory, name, raw.kind);
+    looks.observe(node, raw);
+    registry.trim();
+    // Seen here before it was seen in the listing: whoever looks at that should see it too.
+    if (!node.listed && directory.directory) listings.refreshSoon(directory);
+    if (!timesKnown(node)) await withPatience(this.#list(node), TreeLimits.patience, undefined);
+    return node;
+  }
+
+  async #list(directory: TreeNode): Promise<void> {
+    try {
+      await this.#options.listings.get(directory);
+    } catch {
+      // What cannot be listed can still be found.
+    }
+  }
+}
+
+const timesKnown = (node: TreeNode): boolean => node.kind !== 'directory' || node.listingDigest !== 0;

@@ -1,0 +1,62 @@
+/**
+ * What somebody holds open. The reference stays the same, and the object is looked at: a client with a lease reads from its
+ * own cache and asks for nothing, so that a file has changed is found out here.
+ */
+import type { TreeSource } from '../source/source.ts';
+import { TreeLimits } from './limits.ts';
+import type { Looks } from './looks.ts';
+import type { TreeNode } from './node.ts';
+
+export class Pins {
+  readonly #source: TreeSource;
+  readonly #looks: Looks;
+  /** Those looked at least recently come first. */
+  readonly #pinned = new Set<TreeNode>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(source: TreeSource, looks: Looks) {
+    this.#source = source;
+    this.#looks = looks;
+    this.#timer = setInterval(() => this.#lookAtOldest(), TreeLimits.pinnedInterval).unref();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Until the returned function is called, which is the last sign of use for the file's descriptor. */
+  pin(node: TreeNode): () => void {
+    node.pins += 1;
+    this.#pinned.add(node);
+    const release = node.kind === 'file' ? this.#source.file(node.path).hold() : undefined;
+    let pinned = true;
+    return () => {
+      if (!pinned) return;
+      pinned = false;
+      release?.();
+      node.pins -= 1;
+      if (node.pins === 0) this.#pinned.delete(node);
+    };
+  }
+
+  /** After an outage: leases and caches depend on hearing of what has come back as something else. */
+  lookAtAll(): void {
+    for (const node of this.#pinned) this.#looks.look(node).catch(() => undefined);
+  }
+
+  /** Up to so many files per tick, oldest first. */
+  #lookAtOldest(): void {
+    if (this.#source.state !== 'live') return;
+    const now = performance.now();
+    let left: number = TreeLimits.pinnedBatch;
+    for (const node of [...this.#pinned].slice(0, TreeLimits.pinnedBatch * 4)) {
+      this.#pinned.delete(node);
+      this.#pinned.add(node);
+      if (node.gone || node.kind !== 'file') continue;
+      if (this.#looks.isFresh(node, now, TreeLimits.attributesFresh)) continue;
+      this.#looks.look(node).catch(() => undefined);
+      left -= 1;
+      if (left === 0) return;
+    }
+  }
+}
