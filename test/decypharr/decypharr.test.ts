@@ -1,6 +1,7 @@
 /** The gateway over the real Decypharr: `npm run test:decypharr`. `-- -t NAME` runs the scenarios of that name. */
 import { afterAll, it } from 'vitest';
 import { printTable } from './report.ts';
+import { costScenarios } from './scenarios/costs.ts';
 import { endingScenarios } from './scenarios/endings.ts';
 import { whatIsMissing } from './settings.ts';
 
@@ -12,5 +13,6 @@ if (missing !== undefined) {
   });
 } else {
   endingScenarios();
+  costScenarios();
   afterAll(printTable);
 }
