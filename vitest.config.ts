@@ -39,6 +39,17 @@ export default defineConfig({
         },
       },
       {
+        // The real Decypharr, by its path in DECYPHARR.
+        resolve: { alias },
+        test: {
+          name: 'decypharr',
+          include: ['test/decypharr/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 1_800_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
         resolve: { alias },
         test: { name: 'peers', include: ['test/faults/peers.test.ts'], hookTimeout: 120_000 },
       },

@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A name below /run/netns to start in; the mount namespace stays the same, so FUSE mounts made later are seen. */
   readonly netns?: string;
+  /** What starts it in namespaces of its own instead; it must become the gateway (exec), as nsenter does. */
+  readonly enter?: readonly string[];
   /** Default 20 s. */
   readonly startTimeoutMs?: number;
 }
@@ -48,7 +50,7 @@ export class Gateway {
   #closed = false;
 
   private constructor(options: GatewayOptions) {
-    const command = [process.execPath, mainPath, ...options.args];
+    const command = [...(options.enter ?? []), process.execPath, mainPath, ...options.args];
     if (options.netns !== undefined) command.unshift('nsenter', `--net=/run/netns/${options.netns}`);
     this.#events.setMaxListeners(0);
     this.#child = spawn(command[0]!, command.slice(1), {

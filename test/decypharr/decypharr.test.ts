@@ -1,0 +1,18 @@
+/** The gateway over the real Decypharr: `npm run test:decypharr`. `-- -t NAME` runs the scenarios of that name. */
+import { afterAll, it } from 'vitest';
+import { printTable } from './report.ts';
+import { costScenarios } from './scenarios/costs.ts';
+import { endingScenarios } from './scenarios/endings.ts';
+import { whatIsMissing } from './settings.ts';
+
+const missing = whatIsMissing();
+
+if (missing !== undefined) {
+  it('the real Decypharr', () => {
+    throw new Error(missing);
+  });
+} else {
+  endingScenarios();
+  costScenarios();
+  afterAll(printTable);
+}

@@ -1,0 +1,33 @@
+/** The table at the end: printed, and written to the file that DECYPHARR_REPORT names. */
+import { writeFileSync } from 'node:fs';
+
+export interface Row {
+  readonly scenario: string;
+  readonly setting: string;
+  readonly saw: string;
+}
+
+const rows: Row[] = [];
+
+/** Adds a row; the file has it at once, for whoever watches a long run. */
+export function addRow(scenario: string, setting: string, saw: string): void {
+  rows.push({ scenario, setting, saw });
+  process.stdout.write(`${scenario} | ${setting} | ${saw}\n`);
+  const file = process.env['DECYPHARR_REPORT'];
+  if (file !== undefined && file !== '') writeFileSync(file, table());
+}
+
+function table(): string {
+  const cells = [
+    ['scenario', 'setting', 'seen'],
+    ['---', '---', '---'],
+    ...rows.map(({ scenario, setting, saw }) => [scenario, setting, saw]),
+  ];
+  return cells.map((row) => `| ${row.join(' | ')} |\n`).join('');
+}
+
+export function printTable(): void {
+  if (rows.length > 0) process.stdout.write(`\n${table()}\n`);
+}
+
+export const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`;

@@ -1,0 +1,183 @@
+/**
+ * A network and a mount namespace for one daemon: 127.0.0.1:443 is free there, /etc/hosts is the test's own, and FUSE mounts are
+ * seen in there only. Nothing outside of it is changed.
+ */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { outcome, type Outcome } from '../kit/smb.ts';
+import { HOST_ADDRESS } from '../kit/uml.ts';
+
+const NAME_PREFIX = 'holdfast-dcy-';
+const START_MS = 10_000;
+/** Of who reads the tree locally: not root's. */
+export const API_HOST = 'api.real-debrid.com';
+
+const live = new Set<Sandbox>();
+
+export interface SandboxOptions {
+  /** An existing network namespace, say a kernel client's, instead of a new one. */
+  readonly netns?: string;
+}
+
+export class Sandbox {
+  /** The name below /run/netns. */
+  readonly netns: string;
+  /** For everything that the run writes; seen inside and outside. */
+  readonly folder: string;
+  readonly #ownNetns: boolean;
+  #holder: ChildProcess | undefined;
+
+  private constructor({ netns }: SandboxOptions) {
+    this.folder = mkdtempSync(join(tmpdir(), NAME_PREFIX));
+    this.#ownNetns = netns === undefined;
+    this.netns = netns ?? `${NAME_PREFIX}${String(process.pid)}-${randomBytes(3).toString('hex')}`;
+    live.add(this);
+  }
+
+  static async start(options: SandboxOptions = {}): Promise<Sandbox> {
+    sweepOnce();
+    const sandbox = new Sandbox(options);
+    try {
+      if (sandbox.#ownNetns) {
+        execFileSync('ip', ['netns', 'add', sandbox.netns]);
+        execFileSync('ip', ['-n', sandbox.netns, 'link', 'set', 'lo', 'up']);
+      }
+      await sandbox.#hold();
+    } catch (error) {
+      await sandbox.dispose();
+      throw error;
+    }
+    return sandbox;
+  }
+
+  /** A process whose mount namespace the others enter; it ends with this one. */
+  async #hold(): Promise<void> {
+    const hosts = join(this.folder, 'hosts');
+    writeFileSync(hosts, `127.0.0.1 localhost ${API_HOST}\n`);
+    const script = 'mount --bind "$0" /etc/hosts && echo ready && exec cat';
+    const command = [`--net=/run/netns/${this.netns}`, 'unshare', '--mount', '--propagation', 'private'];
+    const holder = spawn('nsenter', [...command, 'sh', '-c', script, hosts], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    this.#holder = holder;
+    const ended = once(holder, 'exit').then(() => {
+      throw new Error('no mount namespace: unshare or mount failed');
+    });
+    ended.catch(() => undefined);
+    await Promise.race([once(holder.stdout, 'data', { signal: AbortSignal.timeout(START_MS) }), ended]);
+  }
+
+  /** The command that starts a process in here: put it before the process's own. */
+  get enter(): string[] {
+    const mounts = `--mount=/proc/${String(this.#holder!.pid)}/ns/mnt`;
+    return ['nsenter', `--net=/run/netns/${this.netns}`, mounts];
+  }
+
+  /** A path of the inside, for this process. */
+  inside(path: string): string {
+    return `/proc/${String(this.#holder!.pid)}/root${path}`;
+  }
+
+  /** The type of what is mounted at `path` inside, or undefined. */
+  mountedAt(path: string, mountinfo: string): string | undefined {
+    const line = mountinfo.split('\n').findLast((one) => one.split(' ')[4] === path);
+    return line?.split(' - ')[1]?.split(' ')[0];
+  }
+
+  get mountinfoPath(): string {
+    return `/proc/${String(this.#holder!.pid)}/mountinfo`;
+  }
+
+  /** A folder below {@link folder}. */
+  makeFolder(name: string): string {
+    const path = join(this.folder, name);
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+
+  /** Runs a command in here to its end. */
+  run(file: string, args: readonly string[]): Promise<Outcome> {
+    const [nsenter, ...enter] = this.enter;
+    return outcome(nsenter!, [...enter, file, ...args]);
+  }
+
+  /** A socket that listens in here and is served by this process. */
+  async listen(port: number, host = '127.0.0.1'): Promise<Server> {
+    const script = `
+      const server = require('node:net').createServer();
+      server.listen(${String(port)}, '${host}', () => process.send('', server));
+      // Else it would accept connections as well.
+      process.on('disconnect', () => process.exit());`;
+    const [nsenter, ...enter] = this.enter;
+    const child = spawn(nsenter!, [...enter, process.execPath, '-e', script], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    const [, server] = (await once(child, 'message', { signal: AbortSignal.timeout(START_MS) })) as [
+      unknown,
+      unknown,
+    ];
+    child.disconnect();
+    await once(child, 'exit');
+    if (!(server instanceof Server)) throw new Error(`nobody listens at port ${String(port)}`);
+    return server;
+  }
+
+  /** Ends everything in here and removes it. Safe to call again. */
+  async dispose(): Promise<void> {
+    const holder = this.#holder;
+    this.disposeNow();
+    if (holder && holder.exitCode === null && holder.signalCode === null) await once(holder, 'exit');
+    // Mounts go with the last process; before that the folder may be busy.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  }
+
+  /** The synchronous {@link dispose}, for the process's last moment. */
+  disposeNow(): void {
+    if (!live.delete(this)) return;
+    if (this.#ownNetns) removeNamespace(this.netns);
+    else this.#holder?.kill('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+}
+
+/** Where servers of a sandbox are reached, from inside (and, in a kernel client's network, by the guest). */
+export const LOOPBACK = '127.0.0.1';
+export { HOST_ADDRESS };
+
+function removeNamespace(name: string): void {
+  if (!existsSync(`/run/netns/${name}`)) return;
+  const pids = execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n');
+  for (const pid of pids.map(Number)) {
+    try {
+      if (pid > 0) process.kill(pid, 'SIGKILL');
+    } catch {
+      // Gone by itself.
+    }
+  }
+  execFileSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
+}
+
+let swept = false;
+
+/** Removes the namespaces of runs that died without doing so. */
+function sweepOnce(): void {
+  if (swept) return;
+  swept = true;
+  process.on('exit', () => {
+    for (const sandbox of live) sandbox.disposeNow();
+  });
+  if (!existsSync('/run/netns')) return;
+  for (const name of readdirSync('/run/netns')) {
+    const pid = new RegExp(`^${NAME_PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeNamespace(name);
+  }
+}

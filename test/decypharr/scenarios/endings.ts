@@ -1,0 +1,67 @@
+/** The daemon ends, in each of its ways, under streams of all clients. */
+import { expect, it } from 'vitest';
+import { film, pathOf } from '../library.ts';
+import { Place } from '../place.ts';
+import { addRow } from '../report.ts';
+import { sizes, wantedBackends, type Backend } from '../settings.ts';
+import { isWhole, mountInGuest, networkClients, startStream, verdict, type Streamed } from '../streams.ts';
+
+const endings = ['TERM', 'KILL', 'page'] as const;
+type Ending = (typeof endings)[number];
+const RATE = 30e6;
+/** Where in the file the daemon ends, round by round. */
+const moments = [0.2, 0.45, 0.7];
+const CLIENTS = (process.env['DECYPHARR_CLIENTS'] ?? networkClients.join()).split(',');
+
+async function end({ daemon }: Place, ending: Ending): Promise<void> {
+  if (ending === 'page') await daemon.restartFromPage();
+  else daemon.signal(ending === 'TERM' ? 'SIGTERM' : 'SIGKILL');
+}
+
+/** One ending under all streams; every round has films of its own, so that nothing of them is on disk. */
+async function round(place: Place, ending: Ending, index: number): Promise<Streamed[]> {
+  const size = sizes.streamBytes;
+  const clients = networkClients.filter((client) => CLIENTS.includes(client));
+  const perRound = clients.length * sizes.streams;
+  const streams = Array.from({ length: perRound }, (_, i) => {
+    const path = pathOf(film(index * perRound + i, size));
+    const mark = size * moments[index % moments.length]!;
+    return startStream(place, { client: clients[i % clients.length]!, path, size, mark });
+  });
+  await Promise.all(streams.map(({ underWay }) => underWay));
+  await end(place, ending);
+  const results = await Promise.all(streams.map(({ done }) => done));
+  return await Promise.all(results.map((one) => confirmed(place, one, size)));
+}
+
+/** A wrong stream is compared with a local reader's: what both have is the daemon's own doing. */
+async function confirmed(place: Place, one: Streamed, size: number): Promise<Streamed> {
+  if (isWhole(one)) return one;
+  await place.daemon.whenListing(place.provider.releases.length);
+  const local = await startStream(place, { client: 'local', path: one.path, size, mark: 0 }).done;
+  const own = isWhole(local) ? 'a local reader has it whole' : `a local reader as well: ${verdict(local)}`;
+  return { ...one, error: [one.error, own].filter(Boolean).join('; ') };
+}
+
+async function play(backend: Backend, ending: Ending): Promise<void> {
+  const perRound = CLIENTS.length * sizes.streams;
+  const releases = Array.from({ length: perRound * sizes.rounds }, (_, i) => film(i, sizes.streamBytes));
+  await using place = await Place.start({ releases, backend, kernel: CLIENTS.some(isKernels), rate: RATE });
+  await place.serve();
+  if (place.client) await mountInGuest(place.client);
+  const all: Streamed[] = [];
+  for (let index = 0; index < sizes.rounds; index++) all.push(...(await round(place, ending, index)));
+  const whole = all.filter(isWhole);
+  const pause = Math.max(...all.map(({ longestMs }) => longestMs));
+  const bad = all.filter((one) => !isWhole(one)).map(verdict);
+  const summary = `${String(whole.length)} of ${String(all.length)} whole, longest pause ${(pause / 1000).toFixed(1)} s`;
+  addRow(`ends by ${ending}`, backend, [summary, ...bad].join('; '));
+  expect(bad, place.logs()).toEqual([]);
+}
+
+const isKernels = (client: string) => client.startsWith('kernel');
+
+export function endingScenarios(): void {
+  for (const backend of wantedBackends())
+    for (const ending of endings) it(`ending ${ending} ${backend}`, () => play(backend, ending));
+}
