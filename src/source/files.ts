@@ -18,6 +18,8 @@ import { ConfirmedZeros } from './zeros.ts';
 /** O_NONBLOCK so that a FIFO cannot hold the thread, O_NOFOLLOW so that a symlink put there cannot lead away. */
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
+const openKey = (path: string) => `${path}\0open`;
+
 export interface FilePoolOptions {
   /** Canonical path of the export, a byte string without a slash at its end. */
   readonly root: string;
@@ -194,7 +196,8 @@ export class FilePool implements FileServices {
     wanted: (() => boolean) | undefined,
   ): Promise<number> {
     const flags = direct ? openFlags | constants.O_DIRECT : openFlags;
-    return this.lane.run<number>(path, (done) => open(Buffer.from(full, 'latin1'), flags, done), {
+    // Of a key of its own: a file that can be opened has not shown that it can be read.
+    return this.lane.run<number>(openKey(path), (done) => open(Buffer.from(full, 'latin1'), flags, done), {
       onLate: (late) => {
         closeSoon(this.#options.lanes.close, late);
         this.quarantine.permit('content', path).answered();
@@ -207,7 +210,7 @@ export class FilePool implements FileServices {
   async #openMissed(path: string, epoch: number, failure: TreeError): Promise<TreeError> {
     if (!(await this.stillWell(epoch))) return new TreeError('down', failure.message, { cause: failure });
     this.quarantine.permit('content', path).failed('timeout');
-    this.lane.dismiss(failure, (key) => key === path);
+    this.lane.dismiss(failure, (key) => key === openKey(path));
     return failure;
   }
 
