@@ -1,17 +1,21 @@
 /** The FUSE filesystems of the zoo: how each is started over the files of content.ts. */
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { FuseTree } from '../kit/fuse.ts';
+import { promisify } from 'node:util';
+import { isMounted } from '../../src/demo/mounts.ts';
+import { contentSeed, FuseTree, makeContent } from '../kit/fuse.ts';
 import { files, named, names, populate, symlinks, type FileSpec, type NameKind } from './content.ts';
 import { detach, Program, type Site } from './daemon.ts';
 import { HttpFolder } from './http-folder.ts';
 
+const run = promisify(execFile);
+
 export interface Animal {
   readonly name: string;
   /** What it cannot show, so that nobody asks for it. */
-  readonly lacks?: { readonly symlinks?: true; readonly names?: readonly NameKind[] };
+  readonly lacks?: { readonly symlinks?: true; readonly empty?: true; readonly names?: readonly NameKind[] };
   /** Prepares the files and what serves them; mounts nothing yet. */
   prepare(site: Site): Promise<Living> | Living;
 }
@@ -21,8 +25,8 @@ export interface Living {
   start(): Promise<void>;
   /** SIGKILL: the mount stays and answers ENOTCONN. */
   kill(): Promise<void>;
-  /** Other bytes under the same name, in whatever way that happens with this filesystem. */
-  replace(file: FileSpec, bytes: Buffer): Promise<void> | void;
+  /** Other bytes under the same name, in whatever way that happens with this filesystem; resolves to what they are. */
+  replace(file: FileSpec, bytes: Buffer): Promise<Buffer> | Buffer;
   dispose?(): Promise<void> | void;
 }
 
@@ -67,6 +71,7 @@ const replaceIn =
   ({ path }, bytes) => {
     writeFileSync(join(folder, `${path}.new`), bytes);
     renameSync(join(folder, `${path}.new`), join(folder, path));
+    return bytes;
   };
 
 /** Over a folder, the mountpoint last. */
@@ -82,6 +87,17 @@ function over(
   };
   return { name, prepare, ...(lacks ? { lacks } : {}) };
 }
+
+const fuseOverlayfs: Animal = {
+  name: 'fuse-overlayfs',
+  prepare: (site) => {
+    const { folder } = backing(site);
+    const layers = `lowerdir=${folder},upperdir=${site.make('upper')},workdir=${site.make('work')}`;
+    const args = ['-f', '-o', `allow_other,${layers}`, site.mountpoint];
+    // It keeps what it knows of a layer: changes come through the mount.
+    return new Daemon(site, 'fuse-overlayfs', args, replaceIn(site.mountpoint));
+  },
+};
 
 const RCLONE = ['--config', '/dev/null', '--allow-other', '--dir-cache-time', '1s', '--attr-timeout', '1s'];
 
@@ -114,6 +130,7 @@ function image(
         pack(folder, path);
         await daemon.kill();
         await daemon.start();
+        return bytes;
       },
     );
     return daemon;
@@ -141,7 +158,8 @@ const gocryptfs: Animal = {
 
 const httpdirfs: Animal = {
   name: 'httpdirfs',
-  lacks: { symlinks: true, names: ['backslash'] },
+  // A file of 0 bytes is none to it.
+  lacks: { symlinks: true, empty: true, names: ['backslash'] },
   prepare: async (site) => {
     const { folder, replace } = backing(site, httpdirfs.lacks);
     const server = await HttpFolder.serve(folder);
@@ -151,6 +169,7 @@ const httpdirfs: Animal = {
       await replace(file, bytes);
       await daemon.kill();
       await daemon.start();
+      return bytes;
     });
     return Object.assign(daemon, { dispose: () => server.close() });
   },
@@ -189,21 +208,41 @@ const rcloneWebdav: Animal = {
   },
 };
 
+/** SIGKILL to a process that is no child of this one; resolves when it has ended. */
+async function killStranger(pid: number): Promise<void> {
+  process.kill(pid, 'SIGKILL');
+  const state = () => {
+    try {
+      const stat = readFileSync(`/proc/${String(pid)}/stat`, 'latin1');
+      return stat.charAt(stat.lastIndexOf(')') + 2);
+    } catch {
+      return 'gone';
+    }
+  };
+  // A zombie has ended too, whoever collects it.
+  while (!['gone', 'Z', 'X'].includes(state())) await delay(20);
+}
+
 const DAVFS_RUN = '/var/run/mount.davfs';
 
 const davfs2: Animal = {
   name: 'davfs2',
-  lacks: { symlinks: true, names: ['backslash'] },
+  // It keeps a copy of each file, under a name that has to be longer.
+  lacks: { symlinks: true, names: ['backslash', 'long'] },
   prepare: async (site) => {
     const { folder, replace } = backing(site, davfs2.lacks);
     const url = await serveWebdav(site, folder);
     const configuration = site.path('davfs2.conf');
+    const cache = site.make('cache');
+    chmodSync(cache, 0o777);
     const settings = {
-      use_locks: 0,
       ask_auth: 0,
+      // KiB; with its own 16 it refuses the listings of newer kernels, which ask for 32.
+      buf_size: 256,
+      cache_dir: cache,
       dir_refresh: 1,
       file_refresh: 1,
-      cache_dir: site.make('cache'),
+      use_locks: 0,
     };
     writeFileSync(
       configuration,
@@ -214,26 +253,16 @@ const davfs2: Animal = {
     const pidFile = join(DAVFS_RUN, `${site.mountpoint.slice(1).replaceAll('/', '-')}.pid`);
     return {
       start: async () => {
-        await detach(site.mountpoint);
+        // Its own umount wants its daemon alive.
+        if (isMounted(site.mountpoint)) await run('umount', ['-i', '-l', site.mountpoint]);
         rmSync(pidFile, { force: true });
         mkdirSync(DAVFS_RUN, { recursive: true });
         execFileSync('mount.davfs', ['-o', `ro,allow_other,conf=${configuration}`, url, site.mountpoint], {
           stdio: ['ignore', 'ignore', 'pipe'],
         });
       },
-      // It has no foreground: its process is nobody's child here, and ends once its connection does.
-      kill: async () => {
-        const pid = Number(readFileSync(pidFile, 'utf8'));
-        process.kill(pid, 'SIGKILL');
-        for (;;) {
-          try {
-            process.kill(pid, 0);
-          } catch {
-            return;
-          }
-          await delay(20);
-        }
-      },
+      // It has no foreground: its process is nobody's child here.
+      kill: () => killStranger(Number(readFileSync(pidFile, 'utf8'))),
       replace,
       dispose: () => rmSync(pidFile, { force: true }),
     };
@@ -243,7 +272,6 @@ const davfs2: Animal = {
 /** The imitation of Decypharr that all other tests use. */
 const demoTree: Animal = {
   name: 'the demo’s tree',
-  lacks: { names: ['long'] },
   prepare: async (site) => {
     const mtimeMs = Date.UTC(2024, 4, 17);
     const tree = await FuseTree.start({
@@ -258,7 +286,11 @@ const demoTree: Animal = {
     return {
       start: () => tree.mount(),
       kill: () => tree.kill(),
-      replace: ({ path }, bytes) => tree.replace(path, { size: bytes.length, version: 1 }),
+      // Its bytes are computed: the version tells them apart.
+      replace: async ({ path }, { length: size }) => {
+        await tree.replace(path, { size, version: size });
+        return makeContent(contentSeed(path, size), 0, size);
+      },
       dispose: () => tree.dispose(),
     };
   },
@@ -278,13 +310,11 @@ export const animals: readonly Animal[] = [
   image('squashfuse', 'squashfuse', 'allow_other', (folder, path) => {
     execFileSync('mksquashfs', [folder, path, '-noappend', '-quiet', '-no-progress'], { stdio: 'ignore' });
   }),
-  over('fuse-overlayfs', 'fuse-overlayfs', (site, folder) => [
-    '-f',
-    ...['-o', `allow_other,lowerdir=${folder},upperdir=${site.make('upper')},workdir=${site.make('work')}`],
-  ]),
+  fuseOverlayfs,
   gocryptfs,
   image('archivemount', 'archivemount', 'readonly,allow_other', (folder, path) => {
-    execFileSync('tar', ['--format=pax', '-C', folder, '-cf', path, '.']);
+    // In pax headers names are UTF-8, which archivemount cannot convert and then drops.
+    execFileSync('tar', ['--format=gnu', '-C', folder, '-cf', path, '.']);
   }),
   httpdirfs,
   over('rclone (folder)', 'rclone', (_, folder) => ['mount', ...RCLONE, folder], { symlinks: true }),

@@ -51,6 +51,8 @@ async function localEntries(visit: Visit, path: string, consumer: Consumer): Pro
 const comparable = (entries: readonly Entry[]) =>
   entries.map(({ name, type, size }) => ({ name, type, size: type === 'file' ? size : 0 }));
 
+const shownFiles = ({ animal }: Visit) => files.filter(({ size }) => size > 0 || !animal.lacks?.empty);
+
 async function expectSame(visit: Visit, consumer: Consumer, path: string): Promise<void> {
   expect(digest(await consumer.whole(path))).toBe(digest(await readFile(local(visit, path))));
 }
@@ -66,7 +68,7 @@ export const checks: readonly Check[] = [
   {
     name: 'stat',
     run: async (visit, consumer) => {
-      for (const { path, size } of files) {
+      for (const { path, size } of shownFiles(visit)) {
         const stat = await lstat(local(visit, path));
         expect(stat.size).toBe(size);
         expect(`${path} ${String(await consumer.mtime(path))}`).toBe(
@@ -88,7 +90,7 @@ export const checks: readonly Check[] = [
   {
     name: 'small file',
     run: async (visit, consumer) => {
-      for (const path of ['/small.srt', '/empty.nfo', '/folder/deeper/two.mkv'])
+      for (const { path } of shownFiles(visit).filter(({ size }) => size < 10_000))
         await expectSame(visit, consumer, path);
       // Again: what was learnt of the file meanwhile must not spoil it.
       await expectSame(visit, consumer, '/small.srt');
@@ -121,8 +123,10 @@ export const checks: readonly Check[] = [
     applies: ({ lacks }) => !lacks?.symlinks,
     run: async (visit, consumer) => {
       for (const [path, target] of symlinks) {
-        expect(await readlink(local(visit, path))).toBe(target);
-        expect(await consumer.readlink(path)).toBe(target);
+        // sshfs refuses those that lead upwards.
+        const read = await readlink(local(visit, path)).catch(() => 'refused');
+        expect(['refused', target]).toContain(read);
+        expect(await consumer.readlink(path).catch(() => 'refused')).toBe(read);
       }
     },
   },
@@ -177,17 +181,14 @@ export const checks: readonly Check[] = [
   {
     name: 'replaced',
     run: async (visit, consumer) => {
-      const before = digest(await consumer.whole('/replaced.mkv'));
       const file = fileOf('/replaced.mkv');
-      const size = consumer.protocol === 'nfs' ? 350_001 : 280_002;
-      await visit.living.replace(file, Buffer.alloc(size, consumer.protocol));
-      await expect
-        .poll(async () => digest(await consumer.whole(file.path)), { timeout: SEEN_MS, interval: 250 })
-        .not.toBe(before);
-      await expect
-        .poll(() => consumer.whole(file.path).then(digest), { timeout: SEEN_MS, interval: 250 })
-        .toBe(digest(await readFile(local(visit, file.path))));
-      expect((await lstat(local(visit, file.path))).size).toBe(size);
+      // Known to the client, and to the gateway's caches.
+      await expectSame(visit, consumer, file.path);
+      const wanted = Buffer.alloc(consumer.protocol === 'nfs' ? 350_001 : 280_002, consumer.protocol);
+      const bytes = await visit.living.replace(file, wanted);
+      const poll = { timeout: SEEN_MS, interval: 250 };
+      await expect.poll(() => readFile(local(visit, file.path)).then(digest), poll).toBe(digest(bytes));
+      await expect.poll(() => consumer.whole(file.path).then(digest), poll).toBe(digest(bytes));
     },
   },
 ];

@@ -15,7 +15,7 @@ export const files: readonly FileSpec[] = [
   { path: '/small.srt', size: 7 },
   { path: '/odd.mkv', size: 1_000_000 },
   { path: '/tail.mkv', size: 5_000_001 },
-  { path: '/big.mkv', size: 24_000_123 },
+  { path: '/big.mkv', size: 12_000_123 },
   { path: '/replaced.mkv', size: 300_000 },
   { path: '/empty.nfo', size: 0 },
   { path: '/folder/one.mkv', size: 70_000 },

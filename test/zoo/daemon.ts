@@ -1,7 +1,7 @@
 /** One FUSE filesystem of the zoo: its process, its mount, and both taken away again whatever happens. */
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -19,6 +19,8 @@ export class Site {
 
   constructor(name: string) {
     this.folder = mkdtempSync(join(tmpdir(), `holdfast-zoo-${name}-`));
+    // davfs2 becomes a user of its own.
+    chmodSync(this.folder, 0o755);
     this.mountpoint = this.make('dfs');
     process.on('exit', this.#onExit);
   }
@@ -36,7 +38,9 @@ export class Site {
 
   /** Starts a program that serves as long as it runs; its stderr is kept for the error message. */
   spawn(command: string, args: readonly string[], options: SpawnOptions = {}): Program {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    // libarchive drops names that the locale cannot say.
+    const env = { ...process.env, LC_ALL: 'C.UTF-8' };
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env, ...options });
     this.#processes.add(child);
     child.on('exit', () => this.#processes.delete(child));
     return new Program(child, command);

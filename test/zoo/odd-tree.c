@@ -1,9 +1,11 @@
 /*
  * A FUSE tree whose answers are odd: each folder of its root is odd in one way, and every file holds bytes that
- * odd-tree.ts can compute. It runs in the foreground and reads commands from stdin, one a line; it says "done" after each:
+ * odd-tree.ts can compute. It runs in the foreground and reads commands from stdin, one a line; it answers each,
+ * with "done" where nothing else is said:
  *
  *   statfs ok|zero|huge|ENOSYS|EIO|EACCES
  *   lookup|open|read PATH ok|ERRNO      what that call of that path answers from now on
+ *   direct PATH                         says how often it was opened with O_DIRECT instead
  *
  * ERRNO is a name out of the table below.
  */
@@ -39,6 +41,8 @@ struct entry {
 	const char *target;
 	/* Errors; set by the table or by a command. */
 	int lookup, open, read;
+	/* Opens with O_DIRECT, refused ones too. */
+	int direct;
 };
 
 #define DIRECTORY(path_) { .path = path_, .mode = S_IFDIR | 0755, .seconds = 1600000000 }
@@ -126,6 +130,7 @@ static struct entry entries[] = {
 	FILE_("/reads/refuse-read.mkv", 300001, .flags = REFUSE_READ),
 	FILE_("/reads/refuse-unaligned.mkv", 300001, .flags = REFUSE_UNALIGNED),
 	FILE_("/reads/tiny.mkv", 7, .flags = REFUSE_UNALIGNED),
+	FILE_("/reads/good.mkv", 300001),
 };
 #define ENTRIES (sizeof entries / sizeof *entries)
 #define LATE_SIZE 300000
@@ -213,6 +218,7 @@ static int odd_open(const char *path, struct fuse_file_info *info)
 	if (!entry) return -ENOENT;
 	if (entry->open) return -entry->open;
 	if ((info->flags & O_ACCMODE) != O_RDONLY) return -EROFS;
+	if (info->flags & O_DIRECT) entry->direct++;
 	if (info->flags & O_DIRECT && entry->flags & REFUSE_OPEN) return -EINVAL;
 	info->fh = info->flags & O_DIRECT;
 	info->direct_io = (entry->flags & (SHORT | LATE)) != 0;
@@ -254,14 +260,9 @@ static int odd_statfs(const char *path, struct statvfs *space)
 	return 0;
 }
 
-static int obey(char *line)
+/* Sets an error; returns -1 for a command that makes no sense. */
+static int obey(const char *what, const char *path, const char *value)
 {
-	char what[16], path[PATH_MAX], value[16];
-	if (sscanf(line, "statfs %15s", value) == 1) {
-		strcpy(statfs_mode, value);
-		return 0;
-	}
-	if (sscanf(line, "%15s %4095s %15s", what, path, value) != 3) return -1;
 	struct entry *entry = find(path);
 	for (size_t i = 0; entry && i < sizeof errors / sizeof *errors; i++) {
 		if (strcmp(value, errors[i].name)) continue;
@@ -275,9 +276,12 @@ static int obey(char *line)
 
 static void *listen_to_stdin(void *unused)
 {
-	char line[PATH_MAX + 64];
+	char line[PATH_MAX + 64], what[16], path[PATH_MAX], value[16];
 	while (fgets(line, sizeof line, stdin)) {
-		puts(obey(line) ? "what?" : "done");
+		if (sscanf(line, "statfs %15s", statfs_mode) == 1) puts("done");
+		else if (sscanf(line, "direct %4095s", path) == 1 && find(path)) printf("%d\n", find(path)->direct);
+		else if (sscanf(line, "%15s %4095s %15s", what, path, value) == 3 && !obey(what, path, value)) puts("done");
+		else puts("what?");
 		fflush(stdout);
 	}
 	return unused;

@@ -48,10 +48,19 @@ export class OddTree {
 
   /** Resolves once the tree has obeyed. */
   async tell(command: OddCommand): Promise<void> {
+    const answer = await this.#ask(command);
+    if (answer !== 'done') throw new Error(`${command}: ${answer}`);
+  }
+
+  /** How often a file was opened with O_DIRECT, or would have been. */
+  async directOpens(path: string): Promise<number> {
+    return Number(await this.#ask(`direct ${path}`));
+  }
+
+  async #ask(line: string): Promise<string> {
     const answer = once(this.#answers, 'line') as Promise<[string]>;
-    this.#program.child.stdin!.write(`${command}\n`);
-    const [line] = await answer;
-    if (line !== 'done') throw new Error(`${command}: ${line}`);
+    this.#program.child.stdin!.write(`${line}\n`);
+    return (await answer)[0];
   }
 
   async kill(): Promise<void> {
