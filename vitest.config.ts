@@ -60,6 +60,16 @@ export default defineConfig({
       {
         resolve: { alias },
         test: {
+          name: 'zoo',
+          include: ['test/zoo/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
           name: 'soak',
           include: ['test/faults/*.soak.ts'],
           fileParallelism: false,

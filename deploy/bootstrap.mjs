@@ -13,6 +13,20 @@ const TEST_PACKAGES = [
   // A FUSE tree (fuse-native links with libfuse 2) and its tools.
   'libfuse2|libfuse2t64',
   'fuse3',
+  // The zoo of real FUSE filesystems, and what makes what they show.
+  'mergerfs',
+  'unionfs-fuse',
+  'bindfs',
+  'sshfs',
+  'openssh-sftp-server',
+  'squashfuse',
+  'squashfs-tools',
+  'fuse-overlayfs',
+  'gocryptfs',
+  'archivemount',
+  'httpdirfs',
+  'rclone',
+  'davfs2',
   // A real kernel as client.
   'user-mode-linux',
   'busybox-static',
@@ -35,9 +49,10 @@ const TEST_PACKAGES = [
   'nfs-ganesha-vfs',
   'tshark',
   'strace',
-  // Load generators in C.
+  // Load generators and a FUSE tree in C.
   'gcc',
   'libc6-dev',
+  'libfuse3-dev',
   'libnfs-dev',
   'libsmbclient-dev',
 ];

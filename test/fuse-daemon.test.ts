@@ -1,6 +1,7 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { constants, existsSync, readFileSync } from 'node:fs';
+import { open, statfs, type FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
@@ -60,6 +61,7 @@ describe('the tree', () => {
     const [, second] = (await stat(tree.path(video), '%h %i')).split(' ');
     expect(second).not.toBe(first);
 
+    expect(await stat(tree.mountpoint, '%i')).toBe('0');
     const nowSeconds = Date.now() / 1000;
     expect(Number(await stat(tree.path('__all__'), '%Y'))).toBeGreaterThan(nowSeconds - 5);
     const release = tree.path(releasePath(1));
@@ -153,6 +155,173 @@ describe('faults', () => {
     await tree.heal(releasePath(1));
     await tree.fail(releasePath(1), { operations: ['open'], errno: 'ETIMEDOUT', afterMs: 20 });
     await expect(read(tree.path(video), 10)).rejects.toThrow(/timed out/);
+  });
+});
+
+/** One read through a descriptor: the bytes, or the code of the error. */
+async function pread(file: FileHandle, bytes: number, offset = 0): Promise<Buffer | string> {
+  const buffer = Buffer.alloc(bytes);
+  try {
+    const { bytesRead } = await file.read(buffer, 0, bytes, offset);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code!;
+  }
+}
+
+const openDirect = (path: string) => open(path, constants.O_RDONLY | constants.O_DIRECT);
+
+describe('a daemon that leaves', () => {
+  it('answers names while its reads fail, end early or end at once, through every descriptor', async () => {
+    tree = await FuseTree.start(small);
+    await using before = await openDirect(tree.path(video));
+    await using unread = await openDirect(tree.path(releasePath(4, 'video.mkv')));
+    const left = tree.leave({ forMs: 1000 });
+    await tree.held();
+    await using after = await openDirect(tree.path(releasePath(2, 'video.mkv')));
+    const answers = [
+      await pread(before, 4096),
+      await pread(before, 4096),
+      await pread(before, 4096, MIB),
+      await pread(after, 4096),
+      await pread(after, 4096),
+      await pread(after, 4096),
+    ];
+    const seen = answers.map((answer) => (typeof answer === 'string' ? answer : answer.length));
+    expect(seen).toEqual(['EIO', 2048, 0, 'EIO', 2048, 0]);
+    expect(firstDifference(video, 0, answers[1] as Buffer)).toBe(-1);
+    expect(await stat(tree.path(releasePath(3, 'video.mkv')), '%s')).toBe(String(2 * MIB));
+    expect(await list(tree.path('__all__'))).toHaveLength(6);
+    expect((await statfs(tree.mountpoint)).type).toBe(0x65735546);
+    await left;
+    expect(tree.pid).toBeUndefined();
+    expect(await list(tree.mountpoint)).toEqual([]);
+    expect(await pread(unread, 4096)).toBe('ENOTCONN');
+    await tree.mount();
+    expect(await read(tree.path(video), 10)).toHaveLength(10);
+  });
+
+  /** A read of 128 KiB whose answers are short, while attributes are asked for until it returns. */
+  const readMeanwhile = async (openFile: (path: string) => Promise<FileHandle>): Promise<Buffer> => {
+    tree = await FuseTree.start({ ...small, entryTimeoutSeconds: 0, attrTimeoutSeconds: 0 });
+    await tree.setLatency({ read: 200 });
+    await using file = await openFile(tree.path(video));
+    const left = tree.leave({ forMs: 1500, answers: ['short'] });
+    const returned = new AbortController();
+    const reader = pread(file, 128 * 1024).finally(() => returned.abort());
+    await expect.poll(async () => (await tree.counts(video)).read).toBeGreaterThan(0);
+    // The kernel then believes these attributes about the size, not the short answer, and fills up with zeros.
+    while (!returned.signal.aborted) await stat(tree.path(video), '%s');
+    await left;
+    return (await reader) as Buffer;
+  };
+
+  const expectZeros = (bytes: Buffer) => {
+    expect(bytes).toHaveLength(128 * 1024);
+    const wrong = firstDifference(video, 0, bytes);
+    expect(wrong).toBeGreaterThan(0);
+    expect(bytes.subarray(wrong).every((byte) => byte === 0)).toBe(true);
+  };
+
+  it('gives a buffered reader pages of zeros', async () => {
+    expectZeros(await readMeanwhile((path) => open(path)));
+  });
+
+  it('gives a direct reader pages of zeros: the kernel asks for what a short answer lacks through its cache', async () => {
+    expectZeros(await readMeanwhile(openDirect));
+  });
+
+  it('fails what it held, and can lose its names first', async () => {
+    tree = await FuseTree.start({ ...small, entryTimeoutSeconds: 0, attrTimeoutSeconds: 0 });
+    await tree.hang(releasePath(1), 'read');
+    const reader = expect(read(tree.path(video), 10)).rejects.toThrow(/Input.output error/);
+    await tree.whenHeld();
+    const left = tree.leave({ forMs: 500, losesNames: true });
+    await reader;
+    await expect(stat(tree.path(video), '%s')).rejects.toThrow(/No such file/);
+    expect(await list(tree.mountpoint)).toEqual([]);
+    await left;
+  });
+
+  it('comes back in the same process, as from its page', async () => {
+    tree = await FuseTree.start(small);
+    const { pid } = tree;
+    await using file = await openDirect(tree.path(video));
+    await tree.leave({ forMs: 100, backAfterMs: 200 });
+    expect(tree.pid).toBe(pid);
+    expect(await pread(file, 10)).toBe('ENOTCONN');
+    expect(firstDifference(video, 0, await read(tree.path(video), 4096))).toBe(-1);
+    await file.close();
+    expect(await list(tree.path('__all__'))).toHaveLength(6);
+  });
+});
+
+describe('a provider', () => {
+  const provider = { bytesPerSecond: 20_000_000, firstByteMs: 30, aheadBytes: 64 * MIB, giveUpMs: 120_000 };
+
+  it('is asked ahead of the reads while a file is open, and what came stays', async () => {
+    tree = await FuseTree.start({ releases: 2, provider });
+    const path = tree.path(video);
+    {
+      await using file = await openDirect(path);
+      expect(firstDifference(video, 0, (await pread(file, MIB)) as Buffer)).toBe(-1);
+      await expect.poll(async () => (await tree.usage(video)).provider.bytes).toBeGreaterThan(3 * MIB);
+    }
+    await expect.poll(async () => (await tree.usage()).openNow).toBe(0);
+    const { provider: closed } = await tree.usage(video);
+    expect(await tree.usage()).toEqual({ opens: 1, closes: 1, openNow: 0, openMost: 1, provider: closed });
+    expect(closed.requests).toBe(1);
+    expect(closed.bytes).toBeLessThan(60 * MIB);
+
+    await tree.stall();
+    expect(await read(path, 3 * MIB)).toHaveLength(3 * MIB);
+    const waiting = read(path, 4096, 60 * MIB);
+    await expect.poll(async () => (await tree.usage(video)).provider.requests).toBe(2);
+    await tree.heal();
+    expect(firstDifference(video, 60 * MIB, await waiting)).toBe(-1);
+  });
+});
+
+describe('bad news', () => {
+  it('a dead file fails late the first time, then at once', async () => {
+    tree = await FuseTree.start(small);
+    await tree.fail(releasePath(1), { operations: ['open'], afterMs: 300, delaysOnce: true });
+    const times: number[] = [];
+    for (let i = 0; i < 2; i++) {
+      const startMs = performance.now();
+      await expect(open(tree.path(video))).rejects.toThrow(/EIO/);
+      times.push(performance.now() - startMs);
+    }
+    expect(times[0]).toBeGreaterThanOrEqual(299);
+    expect(times[1]).toBeLessThan(200);
+  });
+
+  it('names are lost and listings end early, until healed', async () => {
+    tree = await FuseTree.start({ ...small, entryTimeoutSeconds: 0, attrTimeoutSeconds: 0 });
+    await tree.cutListings('/__all__', 2);
+    expect(await list(tree.path('__all__'))).toHaveLength(2);
+    await tree.lose('/__all__');
+    expect(await list(tree.path('__all__'))).toEqual([]);
+    await expect(stat(tree.path(video), '%s')).rejects.toThrow(/No such file/);
+    await tree.heal();
+    expect(await list(tree.path('__all__'))).toHaveLength(6);
+    expect(await stat(tree.path(video), '%s')).toBe(String(2 * MIB));
+  });
+
+  it('O_DIRECT is refused at open or at read', async () => {
+    tree = await FuseTree.start({ ...small, direct: 'refuse-open' });
+    await expect(openDirect(tree.path(video))).rejects.toThrow(/EINVAL/);
+    expect(await read(tree.path(video), 10)).toHaveLength(10);
+    await tree.dispose();
+    tree = await FuseTree.start({ ...small, direct: 'refuse-unaligned' });
+    await using file = await openDirect(tree.path(video));
+    expect(await pread(file, 4096)).toHaveLength(4096);
+    expect(await pread(file, 1000)).toBe('EINVAL');
+    expect(await read(tree.path(video), 1000)).toHaveLength(1000);
+    await tree.dispose();
+    tree = await FuseTree.start({ ...small, direct: 'refuse-read' });
+    await using other = await openDirect(tree.path(video));
+    expect(await pread(other, 4096)).toBe('EINVAL');
   });
 });
 

@@ -1,4 +1,6 @@
+import { createInterface, type Interface } from 'node:readline';
 import { loadConfig } from '../config/index.ts';
+import { consoleHelp } from '../demo/console.ts';
 import type { Gateway } from '../gateway.ts';
 import { createLogger } from '../log/index.ts';
 import { ExitCode, type Command, type Terminal } from './command.ts';
@@ -9,6 +11,8 @@ interface DemoTree {
   readonly isFuse: boolean;
   /** A file to read, as a path in the tree. */
   readonly sample: string;
+  /** Obeys a line that was typed; a plain folder can do nothing. */
+  readonly obey?: (line: string) => Promise<void>;
   dispose(): Promise<void>;
 }
 
@@ -19,7 +23,9 @@ export const demo: Command = {
   description: `Makes a small tree like that of a debrid account in a temporary folder, with what makes such trees hard to
 share (link counts of 0, inode numbers that change, times that follow the clock), serves it, and prints the
 commands to read and mount it. Where FUSE or libfuse2 cannot be had, the tree is a plain folder instead.
-Ports are those of a start without root: NFS 12049, SMB 1445, admin 9445. Ctrl-C ends it and cleans up.`,
+Ports are those of a start without root: NFS 12049, SMB 1445, admin 9445. Ctrl-C ends it and cleans up.
+While it runs, type a command to see what clients see of it:
+${consoleHelp().trimEnd()}`,
   positionals: { names: [], required: 0 },
   flags: serverFlags,
   examples: [
@@ -47,11 +53,13 @@ Ports are those of a start without root: NFS 12049, SMB 1445, admin 9445. Ctrl-C
         terminal.out(
           guide(
             gateway,
-            tree.sample,
+            tree,
             mountCommands(config, gateway, () => '/mnt/holdfast-demo'),
           ),
         );
+        const typed = tree.obey && obeyStdin(tree.obey);
         await stopped;
+        typed?.close();
       } finally {
         await gateway.close();
       }
@@ -62,15 +70,26 @@ Ports are those of a start without root: NFS 12049, SMB 1445, admin 9445. Ctrl-C
   },
 };
 
+/** Obeys lines from standard input until closed; the end of the input does not end the demo. */
+function obeyStdin(obey: (line: string) => Promise<void>): Interface {
+  // In the background of a terminal reading is refused, by a signal that would stop the process.
+  process.on('SIGTTIN', () => undefined);
+  process.stdin.on('error', () => undefined);
+  return createInterface({ input: process.stdin }).on('line', (line) => void obey(line));
+}
+
 async function makeTree(terminal: Terminal): Promise<DemoTree> {
   try {
-    const [{ FuseTree }, { releasePath }] = await Promise.all([
+    const [{ FuseTree }, { releasePath }, { DemoConsole }] = await Promise.all([
       import('../demo/fuse-tree.ts'),
       import('../demo/fuse-protocol.ts'),
+      import('../demo/console.ts'),
     ]);
     const tree = await FuseTree.start();
     const sample = releasePath(0, tree.spec.files[0]!.name);
-    return { path: tree.mountpoint, isFuse: true, sample, dispose: () => tree.dispose() };
+    const console = new DemoConsole(tree, (line) => terminal.out(`${line}\n`));
+    const obey = (line: string) => console.obey(line);
+    return { path: tree.mountpoint, isFuse: true, sample, obey, dispose: () => tree.dispose() };
   } catch (error) {
     const reason = (error as Error).message.split('\n', 1)[0]!;
     terminal.out(`No FUSE here, so the demo serves a plain folder instead (${reason}).\n`);
@@ -85,7 +104,7 @@ async function makeTree(terminal: Terminal): Promise<DemoTree> {
 }
 
 /** What to try, with the real ports. */
-function guide({ addresses }: Gateway, sample: string, mounts: readonly string[]): string {
+function guide({ addresses }: Gateway, { sample, obey }: DemoTree, mounts: readonly string[]): string {
   const portOf = (protocol: string) => addresses.find((one) => one.protocol === protocol)?.port;
   const lines: string[] = [];
   const [nfs, smb, admin] = ['nfs', 'smb', 'admin'].map(portOf);
@@ -98,5 +117,7 @@ function guide({ addresses }: Gateway, sample: string, mounts: readonly string[]
   if (admin !== undefined) lines.push(`curl http://127.0.0.1:${admin}/metrics`);
   const block = (title: string, commands: readonly string[]) =>
     `\n${title}\n${commands.map((command) => `  ${command}\n`).join('')}`;
-  return `${block('Read it without mounting:', lines)}${block('Mount it (as root):', mounts)}\nCtrl-C ends the demo.\n\n`;
+  const read = block('Read it without mounting:', lines);
+  const commands = obey ? 'Type help for what the tree can do meanwhile. ' : '';
+  return `${read}${block('Mount it (as root):', mounts)}\n${commands}Ctrl-C ends the demo.\n\n`;
 }

@@ -55,8 +55,8 @@ it('holds, tells how many, and lets go what no other rule holds', () => {
 });
 
 it('fails with the errno, at once or late, until healed', () => {
-  faults.fail({ path: '/a' }, 5, 0);
-  faults.fail({ path: '/b' }, 110, 50);
+  faults.fail({ path: '/a', errno: 5, afterMs: 0, delaysOnce: false });
+  faults.fail({ path: '/b', errno: 110, afterMs: 50, delaysOnce: false });
   pass('read', '/a');
   pass('read', '/b');
   vi.advanceTimersByTime(50);
@@ -74,4 +74,32 @@ it('counts at and below a path', () => {
   expect(faults.counts('/').lookup).toBe(1);
   faults.resetCounts();
   expect(faults.counts('/').read).toBe(0);
+});
+
+it('delays only the first failure of each dead file', () => {
+  faults.fail({ path: '/a', operations: ['read'], errno: 5, afterMs: 7000, delaysOnce: true });
+  pass('read', '/a/1');
+  pass('read', '/a/2');
+  vi.advanceTimersByTime(6999);
+  expect(answers).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(answers).toEqual(['read /a/1 -5', 'read /a/2 -5']);
+  pass('read', '/a/1');
+  expect(answers).toHaveLength(3);
+});
+
+it('loses names below a path and cuts listings, until healed', () => {
+  faults.lose('/a');
+  faults.cut('/b', 3);
+  expect(['/a', '/a/1', '/b'].map((path) => faults.isLost(path))).toEqual([false, true, false]);
+  expect([faults.listingLimit('/b/c'), faults.listingLimit('/a')]).toEqual([3, Infinity]);
+  faults.heal('/');
+  expect([faults.isLost('/a/1'), faults.listingLimit('/b')]).toEqual([false, Infinity]);
+});
+
+it('abandons what it holds', () => {
+  faults.hang({ path: '/' });
+  pass('read', '/a');
+  faults.abandon(-5);
+  expect([answers, faults.held]).toEqual([['read /a -5'], 0]);
 });

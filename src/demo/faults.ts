@@ -1,4 +1,4 @@
-import type { FaultScope, FuseOperation, Latency, OperationCounts } from './fuse-protocol.ts';
+import type { FailureSpec, FaultScope, FuseOperation, Latency, OperationCounts } from './fuse-protocol.ts';
 
 /** 0, or a negative errno. */
 export type Answer = (error: number) => void;
@@ -9,9 +9,9 @@ interface Held {
   readonly answer: Answer;
 }
 
-interface Failure extends FaultScope {
-  readonly errno: number;
-  readonly afterMs: number;
+interface Failure extends FailureSpec {
+  /** Paths that have failed before. */
+  readonly failed: Set<string>;
 }
 
 /** True if `path` is `scope` or below it. */
@@ -23,11 +23,19 @@ function matches(scope: FaultScope, operation: FuseOperation, path: string): boo
   return (scope.operations?.includes(operation) ?? true) && isBelow(path, scope.path);
 }
 
+function delayOf({ afterMs, delaysOnce, failed }: Failure, path: string): number {
+  const again = failed.has(path);
+  failed.add(path);
+  return delaysOnce && again ? 0 : afterMs;
+}
+
 /** Delays, holds and fails operations, and counts them. Every operation passes through {@link pass} first. */
 export class Faults {
   readonly #latencies = new Map<string, Latency>();
   #hangs: FaultScope[] = [];
   #failures: Failure[] = [];
+  readonly #lost = new Set<string>();
+  readonly #cuts = new Map<string, number>();
   readonly #held = new Set<Held>();
   readonly #waiters = new Set<{ count: number; done: () => void }>();
   readonly #counts = new Map<string, Record<keyof OperationCounts, number>>();
@@ -46,18 +54,47 @@ export class Faults {
     this.#hangs.push(scope);
   }
 
-  fail(scope: FaultScope, errno: number, afterMs: number): void {
-    this.#failures.push({ ...scope, errno, afterMs });
+  fail(spec: FailureSpec): void {
+    this.#failures.push({ ...spec, failed: new Set() });
   }
 
-  /** Ends the hangs and failures at and below `path` and lets what they held go on. */
+  /** Lookups below `path` say ENOENT and its listings are empty, as of a daemon that has closed its database. */
+  lose(path: string): void {
+    this.#lost.add(path);
+  }
+
+  isLost(path: string): boolean {
+    return [...this.#lost].some((scope) => path !== scope && isBelow(path, scope));
+  }
+
+  /** Listings at and below `path` end, with success, after so many entries. */
+  cut(path: string, entries: number): void {
+    this.#cuts.set(path, entries);
+  }
+
+  /** How many entries a listing of `path` has at most. */
+  listingLimit(path: string): number {
+    const limits = [...this.#cuts].filter(([scope]) => isBelow(path, scope)).map(([, entries]) => entries);
+    return Math.min(Infinity, ...limits);
+  }
+
+  /** Ends the faults at and below `path`, but no latency, and lets go on what they held. */
   heal(path: string): void {
+    for (const scope of this.#lost) if (isBelow(scope, path)) this.#lost.delete(scope);
+    for (const scope of this.#cuts.keys()) if (isBelow(scope, path)) this.#cuts.delete(scope);
     this.#hangs = this.#hangs.filter((scope) => !isBelow(scope.path, path));
     this.#failures = this.#failures.filter((scope) => !isBelow(scope.path, path));
     for (const held of [...this.#held]) {
       this.#held.delete(held);
       this.#admit(held);
     }
+  }
+
+  /** Answers all that is held with this error, and holds nothing more. */
+  abandon(error: number): void {
+    this.#hangs = [];
+    for (const held of this.#held) held.answer(error);
+    this.#held.clear();
   }
 
   get held(): number {
@@ -95,7 +132,7 @@ export class Faults {
       return;
     }
     const failure = this.#failures.find((scope) => matches(scope, operation, path));
-    const delayMs = failure ? failure.afterMs : this.#latency(operation, path);
+    const delayMs = failure ? delayOf(failure, path) : this.#latency(operation, path);
     const error = failure ? -failure.errno : 0;
     if (delayMs > 0) setTimeout(answer, delayMs, error);
     else answer(error);

@@ -1,34 +1,46 @@
 /** The FUSE daemon of the demo and the tests: forked by FuseTree (fuse-tree.ts), told what to do over IPC. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Departure } from './departure.ts';
 import { Faults } from './faults.ts';
-import type { DaemonCommand, DaemonReply, DaemonRequest, TreeSpec } from './fuse-protocol.ts';
-import { makeOperations } from './fuse-operations.ts';
+import type { DaemonCommand, DaemonReply, DaemonRequest, LeaveSpec, TreeSpec } from './fuse-protocol.ts';
+import { makeOperations, type Service } from './fuse-operations.ts';
+import { unmountPath } from './mounts.ts';
+import { Provider } from './provider.ts';
 import { TreeModel } from './tree-model.ts';
+import { Usage } from './usage.ts';
 
 const ORPHAN_CHECK_MS = 1000;
+const { EIO, ENOTCONN } = constants.errno;
 
 interface Mounted {
   readonly mountpoint: string;
-  readonly model: TreeModel;
-  readonly faults: Faults;
+  readonly service: Service;
 }
 
 const parentPid = process.ppid;
 let mounted: Mounted | undefined;
 
-async function mount(mountpoint: string, spec: TreeSpec, model: TreeModel): Promise<void> {
-  const { default: Fuse } = await import('fuse-native');
+function makeService(spec: TreeSpec, model: TreeModel): Service {
   const faults = new Faults();
   faults.setLatency('/', spec.latency);
   for (const scope of spec.hang) faults.hang(scope);
+  const provider = spec.provider ? new Provider(spec.provider) : undefined;
+  return { spec, model, faults, usage: new Usage(), provider, departure: undefined };
+}
+
+async function mount(mountpoint: string, service: Service): Promise<void> {
+  const { default: Fuse } = await import('fuse-native');
+  const { spec } = service;
   const options = [
     spec.fsname,
     // fuse-native knows neither of these, and libfuse takes them wherever a comma puts them.
     'use_ino,hard_remove,nonempty',
     `entry_timeout=${spec.entryTimeoutSeconds},attr_timeout=${spec.attrTimeoutSeconds}`,
   ].join(',');
-  const fuse = new Fuse(mountpoint, makeOperations(spec, model, faults), {
+  const fuse = new Fuse(mountpoint, makeOperations(service), {
     timeout: false,
     // Only root may, unless /etc/fuse.conf says otherwise.
     allowOther: process.getuid?.() === 0,
@@ -39,12 +51,44 @@ async function mount(mountpoint: string, spec: TreeSpec, model: TreeModel): Prom
   await new Promise<void>((resolve, reject) => {
     fuse.mount((error) => (error ? reject(error) : resolve()));
   });
-  mounted = { mountpoint, model, faults };
+  mounted = { mountpoint, service };
 }
 
-function tree(): Mounted {
+function current(): Mounted {
   if (!mounted) throw new Error('not mounted');
   return mounted;
+}
+
+function tree(): Service {
+  return current().service;
+}
+
+/**
+ * Leaves in good order, as Decypharr does: the mount stands for a while and its reads fail, then it is gone. With
+ * `backAfterMs` this process mounts again, with what it has on its disk; else it ends.
+ */
+async function depart(leave: LeaveSpec): Promise<void> {
+  const { mountpoint, service } = current();
+  const { model, faults, provider } = service;
+  service.departure = new Departure(leave);
+  faults.abandon(-EIO);
+  provider?.abandon(-EIO);
+  if (leave.losesNames) faults.lose('/');
+  await delay(leave.forMs);
+  // Files may be open: they keep the connection, and get what a connection that is closed would answer.
+  await unmountPath(mountpoint, true);
+  faults.abandon(-ENOTCONN);
+  faults.heal('/');
+  faults.fail({ path: '/', errno: ENOTCONN, afterMs: 0, delaysOnce: false });
+  mounted = undefined;
+  if (leave.backAfterMs === null) {
+    // Once the reply is on its way.
+    setImmediate(() => process.disconnect());
+    return;
+  }
+  await delay(leave.backAfterMs);
+  const successor = makeService(service.spec, model);
+  await mount(mountpoint, { ...successor, provider });
 }
 
 async function obey(command: DaemonCommand): Promise<unknown> {
@@ -52,7 +96,7 @@ async function obey(command: DaemonCommand): Promise<unknown> {
     case 'mount': {
       const model = new TreeModel(command.spec);
       for (const change of command.changes) model.apply(change);
-      return mount(command.mountpoint, command.spec, model);
+      return mount(command.mountpoint, makeService(command.spec, model));
     }
     case 'change': {
       tree().model.apply(command.change);
@@ -67,23 +111,40 @@ async function obey(command: DaemonCommand): Promise<unknown> {
       return;
     }
     case 'fail': {
-      tree().faults.fail(command.scope, command.errno, command.afterMs);
+      tree().faults.fail(command.failure);
       return;
     }
+    case 'lose': {
+      tree().faults.lose(command.path);
+      return;
+    }
+    case 'cut': {
+      tree().faults.cut(command.path, command.entries);
+      return;
+    }
+    case 'stall':
+      return tree().provider?.stall();
     case 'heal': {
+      tree().provider?.resume();
       tree().faults.heal(command.path);
       return;
     }
     case 'counts':
       return tree().faults.counts(command.path);
-    case 'resetCounts': {
-      tree().faults.resetCounts();
-      return;
+    case 'usage': {
+      const provider = tree().provider?.counts(command.path) ?? { bytes: 0, requests: 0 };
+      return { ...tree().usage.counts(command.path), provider };
     }
+    case 'resetCounts':
+      tree().faults.resetCounts();
+      tree().usage.reset();
+      return tree().provider?.resetCounts();
     case 'held':
       return tree().faults.held;
     case 'waitHeld':
       return new Promise<void>((resolve) => tree().faults.whenHeld(command.count, resolve));
+    case 'leave':
+      return depart(command.leave);
     case 'exit':
       process.exit(command.code);
   }

@@ -1,19 +1,41 @@
+import { constants as fsConstants } from 'node:fs';
 import { constants } from 'node:os';
 import { posix } from 'node:path';
 import type { FuseOperations, FuseStat } from 'fuse-native';
 import { fillContent } from './content.ts';
+import type { Departure } from './departure.ts';
 import { isBelow, type Faults } from './faults.ts';
 import type { TreeSpec } from './fuse-protocol.ts';
+import type { Provider } from './provider.ts';
 import type { FileNode, TreeModel, TreeNode } from './tree-model.ts';
+import type { Usage } from './usage.ts';
 
-const { ENOENT, ENOTDIR, EISDIR, EINVAL, EROFS, EBADF, ENOTEMPTY } = constants.errno;
+const { ENOENT, ENOTDIR, EISDIR, EINVAL, EROFS, EBADF, EIO, ENOTEMPTY } = constants.errno;
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
 const O_ACCMODE = 3;
+const { O_DIRECT } = fsConstants;
 const BLOCK = 512;
 /** fuse-native turns 0 into 1, but stores what it gets in 32 bits. */
 const ZERO_NLINK = 2 ** 32;
+
+/** One mount: what it serves and how it does. */
+export interface Service {
+  readonly spec: TreeSpec;
+  readonly model: TreeModel;
+  readonly faults: Faults;
+  readonly usage: Usage;
+  readonly provider: Provider | undefined;
+  /** Set from the moment at which the daemon begins to leave. */
+  departure: Departure | undefined;
+}
+
+interface Descriptor {
+  readonly file: FileNode;
+  readonly path: string;
+  readonly direct: boolean;
+}
 
 /** What the last lookup of a path was told. */
 interface Identity {
@@ -46,7 +68,8 @@ class Attributes {
       mode: modes[node.type],
       size,
       nlink: this.#spec.nlink === 0 ? ZERO_NLINK : this.#spec.nlink,
-      ino: this.#identities.get(path)!.ino,
+      // Decypharr's root has no number.
+      ino: path === '/' ? 0 : this.#identities.get(path)!.ino,
       uid: 0,
       gid: 0,
       blksize: 4096,
@@ -81,9 +104,12 @@ function directoryInode(path: string): number {
   return (hash | 0x80000000) >>> 0;
 }
 
-function listing(model: TreeModel, path: string): { names: string[]; stats: FuseStat[] } {
+function listing({ model, faults }: Service, path: string): { names: string[]; stats: FuseStat[] } {
   const node = model.get(path);
-  const names = node?.type === 'directory' ? [...node.names] : [];
+  const there = node?.type === 'directory' ? [...node.names] : [];
+  const names = there
+    .filter((name) => !faults.isLost(posix.join(path, name)))
+    .slice(0, faults.listingLimit(path));
   const stat = (name: string): FuseStat => {
     const child = posix.join(path, name);
     const mode = modes[model.get(child)?.type ?? 'directory'];
@@ -94,41 +120,17 @@ function listing(model: TreeModel, path: string): { names: string[]; stats: Fuse
   return { names: all, stats: all.map(stat) };
 }
 
-/** The operations of the tree: `model` says what is there, `faults` when and whether it is told. */
-export function makeOperations(spec: TreeSpec, model: TreeModel, faults: Faults): FuseOperations {
+/** The operations of the tree: the model says what is there, the faults when and whether it is told. */
+export function makeOperations(service: Service): FuseOperations {
+  const { spec, faults } = service;
   const attributes = new Attributes(spec);
-  const open = new Map<number, { file: FileNode; path: string }>();
-  let lastDescriptor = 0;
+  const find = (path: string) => (faults.isLost(path) ? undefined : service.model.get(path));
 
   const getattr: FuseOperations['getattr'] = (path, reply) =>
     faults.pass('lookup', path, (error) => {
-      const node = model.get(path);
+      const node = find(path);
       if (error !== 0 || !node) reply(error || -ENOENT);
       else reply(0, attributes.of(path, node));
-    });
-
-  /** Decypharr removes files of a release and releases, nothing else. */
-  const remove = (path: string, wanted: 'file' | 'directory', reply: (error: number) => void) =>
-    faults.pass('change', path, (error) => {
-      const node = model.get(path);
-      if (error !== 0 || !node) {
-        reply(error || -ENOENT);
-        return;
-      }
-      if (wanted === 'directory' && node.type !== 'directory') {
-        reply(-ENOTDIR);
-        return;
-      }
-      if (wanted === 'file' && node.type === 'directory') {
-        reply(-EISDIR);
-        return;
-      }
-      if (node.type === 'directory' && node.names.size > 0) {
-        reply(-ENOTEMPTY);
-        return;
-      }
-      model.remove(path);
-      reply(0);
     });
 
   return {
@@ -140,49 +142,117 @@ export function makeOperations(spec: TreeSpec, model: TreeModel, faults: Faults)
     },
     readdir: (path, reply) =>
       faults.pass('list', path, (error) => {
-        if (error !== 0 || model.get(path)?.type !== 'directory') {
+        if (error !== 0 || find(path)?.type !== 'directory') {
           reply(error || -ENOENT);
           return;
         }
-        const { names, stats } = listing(model, path);
+        const { names, stats } = listing(service, path);
         reply(0, names, stats);
       }),
     readlink: (path, reply) =>
       faults.pass('lookup', path, (error) => {
-        const node = model.get(path);
+        const node = find(path);
         if (error !== 0 || node?.type !== 'symlink') reply(error || (node ? -EINVAL : -ENOENT));
         else reply(0, node.target);
       }),
+    ...contentOperations(service, find),
+    ...removeOperations(service),
+  };
+}
+
+/** Open, read and release. */
+function contentOperations(
+  service: Service,
+  find: (path: string) => TreeNode | undefined,
+): Pick<FuseOperations, 'open' | 'read' | 'release'> {
+  const { spec, faults, usage, provider } = service;
+  const open = new Map<number, Descriptor>();
+  let lastDescriptor = 0;
+
+  const refusal = (file: TreeNode | undefined, flags: number): number => {
+    if (file?.type !== 'file') return file ? -EISDIR : -ENOENT;
+    if ((flags & O_ACCMODE) !== 0) return -EROFS;
+    return spec.direct === 'refuse-open' && (flags & O_DIRECT) !== 0 ? -EINVAL : 0;
+  };
+  /** Bytes read, or a negative errno. */
+  const fill = (fd: number, buffer: Buffer, length: number, position: number): number => {
+    const descriptor = open.get(fd);
+    if (!descriptor) return -EBADF;
+    const { file, path } = descriptor;
+    let bytes: number | undefined = Math.max(0, Math.min(length, file.size - position));
+    if (service.departure) bytes = service.departure.next(bytes);
+    if (bytes === undefined) return -EIO;
+    fillContent(file.seed, position, buffer.subarray(0, bytes));
+    faults.countBytes(path, bytes);
+    return bytes;
+  };
+
+  return {
     open: (path, flags, reply) =>
       faults.pass('open', path, (error) => {
-        const file = model.get(path);
-        if (error !== 0 || file?.type !== 'file') {
-          reply(error || (file ? -EISDIR : -ENOENT));
+        const file = find(path);
+        const refused = error || refusal(file, flags);
+        if (refused !== 0) {
+          reply(refused);
           return;
         }
-        if ((flags & O_ACCMODE) !== 0) {
-          reply(-EROFS);
-          return;
-        }
-        open.set(++lastDescriptor, { file, path });
+        const descriptor = { file: file as FileNode, path, direct: (flags & O_DIRECT) !== 0 };
+        open.set(++lastDescriptor, descriptor);
+        usage.opened(path);
+        provider?.open(descriptor.file.seed, path, descriptor.file.size);
         reply(0, lastDescriptor);
       }),
     read: (path, fd, buffer, length, position, reply) =>
       faults.pass('read', path, (error) => {
-        const file = open.get(fd)?.file;
-        if (error !== 0 || !file) {
+        const descriptor = open.get(fd);
+        if (error !== 0 || !descriptor) {
           reply(error || -EBADF);
           return;
         }
-        const bytes = Math.max(0, Math.min(length, file.size - position));
-        fillContent(file.seed, position, buffer.subarray(0, bytes));
-        faults.countBytes(path, bytes);
-        reply(bytes);
+        if (descriptor.direct && refusesDirectRead(spec, position, length)) {
+          reply(-EINVAL);
+          return;
+        }
+        if (!provider || service.departure) {
+          reply(fill(fd, buffer, length, position));
+          return;
+        }
+        provider.read(descriptor.file.seed, position, length, (failed) =>
+          reply(failed || fill(fd, buffer, length, position)),
+        );
       }),
     release: (_path, fd, reply) => {
+      const descriptor = open.get(fd);
       open.delete(fd);
+      if (descriptor) {
+        usage.closed(descriptor.path);
+        provider?.close(descriptor.file.seed);
+      }
       reply(0);
     },
+  };
+}
+
+function refusesDirectRead({ direct }: TreeSpec, position: number, length: number): boolean {
+  if (direct === 'refuse-unaligned') return position % BLOCK !== 0 || length % BLOCK !== 0;
+  return direct === 'refuse-read';
+}
+
+/** Decypharr removes files of a release and releases, nothing else. */
+function removeOperations({ model, faults }: Service): Pick<FuseOperations, 'unlink' | 'rmdir'> {
+  const refusal = (node: TreeNode | undefined, wanted: 'file' | 'directory'): number => {
+    if (!node) return -ENOENT;
+    if (wanted === 'directory' && node.type !== 'directory') return -ENOTDIR;
+    if (wanted === 'file' && node.type === 'directory') return -EISDIR;
+    return node.type === 'directory' && node.names.size > 0 ? -ENOTEMPTY : 0;
+  };
+  const remove = (path: string, wanted: 'file' | 'directory', reply: (error: number) => void) =>
+    faults.pass('change', path, (error) => {
+      const refused = error || refusal(model.get(path), wanted);
+      if (refused === 0) model.remove(path);
+      reply(refused);
+    });
+  return {
     unlink: (path, reply) => remove(path, 'file', reply),
     rmdir: (path, reply) => remove(path, 'directory', reply),
   };

@@ -50,7 +50,42 @@ export interface TreeSpec {
   /** Faults that hold from the first moment of every mount. */
   readonly latency: Latency;
   readonly hang: readonly FaultScope[];
+  /** What reads wait for. Default null: every byte is there at once. */
+  readonly provider: ProviderSpec | null;
+  /**
+   * What the daemon says to O_DIRECT. `refuse-open`: EINVAL at open. `refuse-read`: EINVAL at every read.
+   * `refuse-unaligned`: EINVAL at a read whose offset or length is no multiple of 512. O_DIRECT set later by fcntl is not
+   * seen: FUSE tells a daemon the flags of the open only.
+   */
+  readonly direct: 'accept' | 'refuse-open' | 'refuse-read' | 'refuse-unaligned';
 }
+
+/** A provider on the network and the daemon that fetches from it (provider.ts). */
+export interface ProviderSpec {
+  /** Of each request. */
+  readonly bytesPerSecond: number;
+  /** From a request to its first byte. */
+  readonly firstByteMs: number;
+  /** How far a file is fetched beyond its last read, while it is open. */
+  readonly aheadBytes: number;
+  /** A read that has waited for so long fails with EIO. */
+  readonly giveUpMs: number;
+}
+
+/** How the daemon ends in good order. */
+export interface LeaveSpec {
+  /** How long names are still answered while reads are not. */
+  readonly forMs: number;
+  /** What the reads get meanwhile, one after the other and again from the first. */
+  readonly answers: readonly LeavingAnswer[];
+  /** Its database is closed first: every lookup says ENOENT and every listing is empty. */
+  readonly losesNames: boolean;
+  /** It mounts again in the same process, so long after the unmount; null: the process ends. */
+  readonly backAfterMs: number | null;
+}
+
+/** EIO; fewer bytes than asked for; 0 bytes. The latter two with success. */
+export type LeavingAnswer = 'error' | 'short' | 'nothing';
 
 /** Milliseconds before each operation is answered; a READ is one request of at most `maxRead` bytes. */
 export type Latency = Partial<Record<FuseOperation, number>>;
@@ -59,6 +94,13 @@ export type Latency = Partial<Record<FuseOperation, number>>;
 export interface FaultScope {
   readonly path: string;
   readonly operations?: readonly FuseOperation[];
+}
+
+export interface FailureSpec extends FaultScope {
+  readonly errno: number;
+  readonly afterMs: number;
+  /** `afterMs` holds for the first failure of each path only; then it fails at once, as a dead link does. */
+  readonly delaysOnce: boolean;
 }
 
 export interface OperationCounts {
@@ -71,6 +113,25 @@ export interface OperationCounts {
   readonly readBytes: number;
 }
 
+/** Descriptors at or below a path. */
+export interface DescriptorCounts {
+  readonly opens: number;
+  readonly closes: number;
+  readonly openNow: number;
+  /** The most that were open at one time. */
+  readonly openMost: number;
+}
+
+/** What was asked of the provider: the user's traffic. */
+export interface ProviderCounts {
+  readonly bytes: number;
+  readonly requests: number;
+}
+
+export interface UsageCounts extends DescriptorCounts {
+  readonly provider: ProviderCounts;
+}
+
 export type DaemonCommand =
   | {
       readonly name: 'mount';
@@ -81,7 +142,12 @@ export type DaemonCommand =
   | { readonly name: 'change'; readonly change: TreeChange }
   | { readonly name: 'latency'; readonly latency: Latency; readonly path: string }
   | { readonly name: 'hang'; readonly scope: FaultScope }
-  | { readonly name: 'fail'; readonly scope: FaultScope; readonly errno: number; readonly afterMs: number }
+  | { readonly name: 'fail'; readonly failure: FailureSpec }
+  | { readonly name: 'lose'; readonly path: string }
+  | { readonly name: 'cut'; readonly path: string; readonly entries: number }
+  | { readonly name: 'stall' }
+  | { readonly name: 'usage'; readonly path: string }
+  | { readonly name: 'leave'; readonly leave: LeaveSpec }
   | { readonly name: 'heal'; readonly path: string }
   | { readonly name: 'counts'; readonly path: string }
   | { readonly name: 'resetCounts' }
@@ -134,6 +200,24 @@ export const defaultSpec: TreeSpec = {
   fsname: 'decypharr',
   latency: {},
   hang: [],
+  provider: null,
+  direct: 'accept',
+};
+
+/** A fast line to a provider that is not near. */
+export const defaultProvider: ProviderSpec = {
+  bytesPerSecond: 20_000_000,
+  firstByteMs: 60,
+  aheadBytes: 128 * MIB,
+  giveUpMs: 120_000,
+};
+
+/** What Decypharr was seen to do at SIGTERM. */
+export const defaultLeave: LeaveSpec = {
+  forMs: 1500,
+  answers: ['error', 'short', 'nothing'],
+  losesNames: false,
+  backAfterMs: null,
 };
 
 /** The name of release `index` (from 0) in `__all__`. */

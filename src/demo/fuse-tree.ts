@@ -6,6 +6,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
+  defaultLeave,
   defaultSpec,
   type DaemonCommand,
   type DaemonReply,
@@ -13,9 +14,11 @@ import {
   type FaultScope,
   type FuseOperation,
   type Latency,
+  type LeaveSpec,
   type OperationCounts,
   type TreeChange,
   type TreeSpec,
+  type UsageCounts,
 } from './fuse-protocol.ts';
 import { detachNow, FOLDER_PREFIX, isMounted, sweepLeftovers, unmountPath } from './mounts.ts';
 
@@ -141,6 +144,20 @@ export class FuseTree {
     this.#daemon = undefined;
   }
 
+  /**
+   * The daemon leaves in good order. For a while the mount stands and answers names, but no reads; then it is detached.
+   * Resolves when the daemon has ended, or with `backAfterMs` when it has mounted again. A command that is sent
+   * meanwhile is obeyed after the beginning.
+   */
+  async leave(options: Partial<LeaveSpec> = {}): Promise<void> {
+    const daemon = this.#daemon;
+    if (!daemon) throw new Error('not mounted');
+    const leave = { ...defaultLeave, ...options };
+    const gone = once(daemon.process, 'exit');
+    await this.#send({ name: 'leave', leave });
+    if (leave.backAfterMs === null) await gone;
+  }
+
   /** Detaches the dead mount that {@link kill} left, as a restarting Decypharr does before it mounts. */
   async detach(): Promise<void> {
     await unmountPath(this.mountpoint, true);
@@ -181,18 +198,36 @@ export class FuseTree {
   /** Fails these operations (all by default) at and below `path`, each after `afterMs`. */
   async fail(
     path: string,
-    options: { errno?: keyof typeof constants.errno; afterMs?: number; operations?: FuseOperation[] } = {},
+    options: {
+      errno?: keyof typeof constants.errno;
+      afterMs?: number;
+      /** Only the first failure of each path takes `afterMs`, as that of a dead link does. */
+      delaysOnce?: boolean;
+      operations?: FuseOperation[];
+    } = {},
   ): Promise<void> {
-    const { errno = 'EIO', afterMs = 0, operations = [] } = options;
-    await this.#send({
-      name: 'fail',
-      scope: scopeOf(path, operations),
-      errno: constants.errno[errno],
-      afterMs,
-    });
+    const { errno = 'EIO', afterMs = 0, delaysOnce = false, operations = [] } = options;
+    const failure = { ...scopeOf(path, operations), errno: constants.errno[errno], afterMs, delaysOnce };
+    await this.#send({ name: 'fail', failure });
   }
 
-  /** Ends hangs and failures at and below `path`; held operations go on. */
+  /** Lookups below `path` say ENOENT and its listings are empty until {@link heal}: a daemon without its database. */
+  async lose(path = '/'): Promise<void> {
+    await this.#send({ name: 'lose', path });
+  }
+
+  /** Listings at and below `path` end, with success, after `entries` entries until {@link heal}. */
+  async cutListings(path: string, entries: number): Promise<void> {
+    await this.#send({ name: 'cut', path, entries });
+  }
+
+  /** The provider sends nothing until {@link heal}; what was fetched is read as always. */
+  async stall(): Promise<void> {
+    if (!this.spec.provider) throw new Error('the tree has no provider: TreeSpec.provider');
+    await this.#send({ name: 'stall' });
+  }
+
+  /** Ends faults at and below `path`, and the provider's stall; held operations go on. */
   async heal(path = '/'): Promise<void> {
     await this.#send({ name: 'heal', path });
   }
@@ -200,6 +235,11 @@ export class FuseTree {
   /** What reached the daemon at and below `path` since the mount or {@link resetCounts}. */
   async counts(path = '/'): Promise<OperationCounts> {
     return (await this.#send({ name: 'counts', path })) as OperationCounts;
+  }
+
+  /** Descriptors at and below `path`, and what the provider was asked for, since the mount or {@link resetCounts}. */
+  async usage(path = '/'): Promise<UsageCounts> {
+    return (await this.#send({ name: 'usage', path })) as UsageCounts;
   }
 
   async resetCounts(): Promise<void> {

@@ -1,0 +1,6 @@
+/** Real FUSE filesystems before the gateway: `npm run test:zoo`. ZOO=name,… picks some. */
+import { animals } from './animals.ts';
+import { describeZoo } from './suite.ts';
+
+const wanted = process.env['ZOO']?.split(',');
+describeZoo(animals.filter(({ name }) => wanted?.some((one) => name.includes(one)) ?? true));
