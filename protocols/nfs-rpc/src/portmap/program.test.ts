@@ -78,6 +78,7 @@ describe('portmap v2 (RFC 1833 §3)', () => {
         peer: { transport: 'tcp', address, port: 1 },
         pool: new SlabPool(0),
         reserve: () => undefined,
+        cancelReservation: () => undefined,
         bug: () => undefined,
       };
       const call = new RpcCall(link, 1, { flavor: 'none' }, 'PORTMAP', 'SET', 0);

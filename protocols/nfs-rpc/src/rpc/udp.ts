@@ -90,6 +90,10 @@ class DatagramLink implements CallLink {
     return undefined;
   }
 
+  cancelReservation(): void {
+    // Nothing was set aside.
+  }
+
   bug(error: unknown, where: string): void {
     this.#host.hooks.bug?.(error, where);
   }
