@@ -94,6 +94,11 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     }
   }
 
+  /** Whether any export allows this address. */
+  admits(address: string): boolean {
+    return this.#exports.some(({ allows }) => allows(address));
+  }
+
   // -- NFSv3 -----------------------------------------------------------------------------------------------------------
 
   resolve(handle: Buffer, call: CallContext): Awaitable<TreeNode> {

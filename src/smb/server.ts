@@ -1,5 +1,4 @@
 /** The SMB side of the gateway: the listener, the shares, and what they tell the log and the metrics. */
-import { createServer } from 'node:net';
 import {
   SmbServer as ProtocolServer,
   Status,
@@ -10,6 +9,7 @@ import {
   type ShareOptions,
   type UserOptions,
 } from '@tsmb2/server';
+import { Admission, GuardedServer } from '../admission.ts';
 import type { Metrics } from '../admin/index.ts';
 import type { ClientRule, Config, Endpoint, SmbUser } from '../config/index.ts';
 import type { Logger } from '../log/index.ts';
@@ -48,14 +48,17 @@ export class SmbServer {
   readonly #server: ProtocolServer;
   /** One backend for each tree: opens of a share that stays go on over a reload. */
   readonly #backends: Map<Tree, TreeShare>;
+  readonly #admission: Admission;
 
   private constructor(
     server: ProtocolServer,
     backends: Map<Tree, TreeShare>,
+    admission: Admission,
     addresses: readonly Endpoint[],
   ) {
     this.#server = server;
     this.#backends = backends;
+    this.#admission = admission;
     this.addresses = addresses;
   }
 
@@ -76,13 +79,16 @@ export class SmbServer {
       limits: { maxCredits },
       hooks: hooksFor(metrics, log),
     });
-    const listener = createServer();
+    const admission = new Admission('smb', metrics.connections('smb'), log);
+    admission.setRules(rulesOf(exports));
+    const listener = new GuardedServer({}, admission);
     await listeners.listen(listener, 'smb', config.listen);
     const { port } = server.attach(listener);
-    return new SmbServer(server, backends, [{ host: config.listen.host, port }]);
+    return new SmbServer(server, backends, admission, [{ host: config.listen.host, port }]);
   }
 
   setExports(exports: readonly SmbExport[]): void {
+    this.#admission.setRules(rulesOf(exports));
     this.#server.reload({ shares: sharesOf(exports, this.#backends), users: usersOf(exports) });
     for (const tree of this.#backends.keys()) {
       if (!exports.some((entry) => entry.tree === tree)) this.#backends.delete(tree);
@@ -93,6 +99,14 @@ export class SmbServer {
   async close(timeoutMs: number): Promise<void> {
     await this.#server.close({ timeoutMs });
   }
+}
+
+function rulesOf(exports: readonly SmbExport[]): ((address: string) => boolean)[] {
+  return exports.map(
+    ({ clients }) =>
+      (address) =>
+        clients.allows(address),
+  );
 }
 
 function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {

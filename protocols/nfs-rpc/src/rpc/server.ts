@@ -6,7 +6,7 @@ import { Connection, type ConnectionHost } from './connection.ts';
 import type { Peer } from './context.ts';
 import { SlabPool } from './pool.ts';
 import { ProgramTable, type RpcProgram } from './program.ts';
-import { DatagramListener } from './udp.ts';
+import { DatagramListener, type DatagramOptions } from './udp.ts';
 
 export interface RpcServerOptions {
   readonly hooks?: RpcHooks;
@@ -86,10 +86,13 @@ export class RpcServer {
     return listener.address() as AddressInfo;
   }
 
-  /** Serves the same programs by datagrams of up to 8,800 bytes. Rejects with the system's error. */
-  async listenUdp(options: { readonly host?: string; readonly port: number }): Promise<AddressInfo> {
-    const listener = new DatagramListener(this.#host);
-    const address = await listener.listen(options);
+  /**
+   * Serves some of the programs by datagrams of up to 8,800 bytes, as far as they allow it. Rejects with the system's
+   * error.
+   */
+  async listenUdp(options: DatagramOptions): Promise<AddressInfo> {
+    const listener = new DatagramListener(this.#host, options);
+    const address = await listener.listen();
     this.#datagrams.add(listener);
     return address;
   }
