@@ -18,7 +18,7 @@ import {
   type Peer,
   type ReadResult,
 } from '@holdfast/nfs-rpc';
-import type { Attributes } from '../tree/attributes.ts';
+import { whenPermitted } from '../access.ts';
 import { TreeError } from '../tree/errors.ts';
 import { handleVersion } from '../tree/handle.ts';
 import { andThen, hold, isDown, type HoldTerms, type Subject } from '../tree/hold.ts';
@@ -28,7 +28,7 @@ import type { TreeNode } from '../tree/node.ts';
 import type { Tree } from '../tree/tree.ts';
 import { fileAttributes } from './attributes.ts';
 import { toMountError, toNfsError } from './errors.ts';
-import { accessBits, mayRead, maySearch, type Squash } from './permission.ts';
+import { accessBits, callerMayRead, callerMaySearch, type Squash } from './permission.ts';
 
 export interface NfsExport {
   /** Without the leading slash. */
@@ -105,7 +105,34 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     const entry = handle[0] === handleVersion ? this.#byTag.get(handle.toString('latin1', 2, 8)) : undefined;
     if (!entry) throw new NfsError(NfsStatus.BADHANDLE);
     if (!this.#allowed(entry, call.peer)) throw new NfsError(NfsStatus.ACCES);
-    return answer(entry.tree, call, { node: undefined }, () => entry.tree.resolve(handle));
+    const { tree } = entry;
+    return answer(tree, call, { node: undefined }, () => {
+      const found = tree.resolve(handle);
+      if (tree.identity.secret) return found;
+      return andThen(found, (node) => this.#reached(entry, node, call)) as Awaitable<TreeNode>;
+    });
+  }
+
+  /**
+   * Handles of a public key can be made by anybody. So the caller must be allowed to come to the object by its path, as if
+   * it had looked up each name.
+   */
+  #reached(entry: NfsExport, node: TreeNode, call: CallContext): Awaitable<TreeNode> {
+    for (let above = node.parent; above; above = above.parent) {
+      const { attributes } = above;
+      if (attributes && callerMaySearch(attributes, call, entry.squash)) continue;
+      return this.#reachedNow(entry, node, call);
+    }
+    return node;
+  }
+
+  /** The same with attributes as they are now: a directory may have been opened to the caller since the last look. */
+  async #reachedNow({ tree, squash }: NfsExport, node: TreeNode, call: CallContext): Promise<TreeNode> {
+    for (let above = node.parent; above; above = above.parent) {
+      const attributes = await tree.attributes(above);
+      if (!callerMaySearch(attributes, call, squash)) throw new TreeError('acces');
+    }
+    return node;
   }
 
   handle(node: TreeNode): Buffer {
@@ -134,10 +161,10 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   lookup(directory: TreeNode, name: ByteString, call: CallContext): Awaitable<TreeNode> {
     const { tree, squash } = this.#of(directory);
     return answer(tree, call, { node: directory, name }, () =>
-      this.#permitted(
-        directory,
+      whenPermitted(
         tree,
-        (attributes) => maySearch(attributes, call, squash),
+        directory,
+        (attributes) => callerMaySearch(attributes, call, squash),
         () => tree.lookup(directory, name),
       ),
     );
@@ -155,10 +182,10 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   read(node: TreeNode, offset: number, target: Buffer, call: CallContext): Awaitable<ReadResult> {
     const { tree, squash } = this.#of(node);
     return answer(tree, call, { node }, () =>
-      this.#permitted(
-        node,
+      whenPermitted(
         tree,
-        (attributes) => mayRead(attributes, call, squash),
+        node,
+        (attributes) => callerMayRead(attributes, call, squash),
         () => tree.read(node, offset, target),
       ),
     );
@@ -167,10 +194,10 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   list(directory: TreeNode, call: CallContext): Awaitable<DirectoryListing<TreeNode>> {
     const { tree, squash } = this.#of(directory);
     return answer(tree, call, { node: directory }, () =>
-      this.#permitted(
-        directory,
+      whenPermitted(
         tree,
-        (attributes) => mayRead(attributes, call, squash),
+        directory,
+        (attributes) => callerMayRead(attributes, call, squash),
         () => andThen(tree.list(directory), (snapshot) => new Listing(tree, snapshot)),
       ),
     );
@@ -263,22 +290,6 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
       if (!verdict) this.#hooks.onRefused(entry.name, peer);
     }
     return verdict;
-  }
-
-  /** Does the work once the attributes, at hand nearly always, permit it. */
-  #permitted<T>(
-    node: TreeNode,
-    tree: Tree,
-    permits: (attributes: Attributes) => boolean,
-    work: () => Awaitable<T>,
-  ): Awaitable<T> {
-    const check = (attributes: Attributes): Awaitable<T> => {
-      if (!permits(attributes)) throw new TreeError('acces');
-      return work();
-    };
-    if (node.attributes) return check(node.attributes);
-    const attributes = tree.attributes(node);
-    return attributes instanceof Promise ? attributes.then(check) : check(attributes);
   }
 }
 

@@ -3,12 +3,14 @@ import {
   SmbServer as ProtocolServer,
   Status,
   statusName,
+  type Caller,
   type Hooks,
   type NtStatus,
   type ScanStore,
   type ShareOptions,
   type UserOptions,
 } from '@tsmb2/server';
+import { actor, type Actor } from '../access.ts';
 import { Admission, GuardedServer } from '../admission.ts';
 import type { Metrics } from '../admin/index.ts';
 import type { ClientRule, Config, Endpoint, SmbUser } from '../config/index.ts';
@@ -23,6 +25,9 @@ export interface SmbExport {
   readonly tree: Tree;
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
+  /** Whom guests act as. */
+  readonly uid: number;
+  readonly gid: number;
   readonly clients: ClientRule;
   readonly encrypt: boolean;
   readonly followSymlinks: boolean;
@@ -110,9 +115,11 @@ function rulesOf(exports: readonly SmbExport[]): ((address: string) => boolean)[
 }
 
 function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {
-  return exports.map(({ name, tree, guest, users, clients, encrypt, followSymlinks }) => {
+  return exports.map((entry) => {
+    const { name, tree, guest, users, clients, encrypt, followSymlinks } = entry;
     const backend = backends.get(tree) ?? new TreeShare(tree);
     backends.set(tree, backend);
+    backend.setActors(actorsOf(entry));
     return {
       name,
       comment: 'served by Holdfast',
@@ -126,12 +133,19 @@ function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>)
   });
 }
 
+/** SMB users have no ids of their own: the configuration says whom they act as. */
+function actorsOf({ users, uid, gid }: SmbExport): (caller: Caller) => Actor {
+  const guests = actor(uid, gid);
+  const named = new Map(users.map((user) => [user.name.toLowerCase(), actor(user.uid, user.gid)]));
+  return ({ guest, userName }) => (guest ? guests : (named.get(userName.toLowerCase()) ?? guests));
+}
+
 /** A name that several exports list is one user; the configuration has seen to it that the secret is the same. */
 function usersOf(exports: readonly SmbExport[]): UserOptions[] {
   const users = new Map<string, UserOptions>();
   for (const { name, secret } of exports.flatMap((entry) => entry.users)) {
     const value = secret.reveal();
-    const proof = secret.kind === 'password' ? { password: value } : { ntHash: Buffer.from(value, 'hex') };
+    const proof = secret.kind === 'ntHash' ? { ntHash: Buffer.from(value, 'hex') } : { password: value };
     users.set(name.toLowerCase(), { name, ...proof });
   }
   return [...users.values()];
