@@ -10,6 +10,7 @@ import {
   type DirectoryListing,
   type ExportEntry,
   type FileAttributes,
+  type Fileid,
   type FsInfo,
   type FsStat,
   type MountBackend,
@@ -19,12 +20,14 @@ import {
   type ReadResult,
 } from '@holdfast/nfs-rpc';
 import { whenPermitted } from '../access.ts';
+import type { Attributes } from '../tree/attributes.ts';
 import { TreeError } from '../tree/errors.ts';
 import { handleVersion } from '../tree/handle.ts';
 import { andThen, hold, isDown, type HoldTerms, type Subject } from '../tree/hold.ts';
 import { ListingView } from '../tree/listing-view.ts';
 import { nameFault, nameMax, pathParts } from '../tree/names.ts';
 import type { TreeNode } from '../tree/node.ts';
+import type { Snapshot } from '../tree/snapshot.ts';
 import type { Tree } from '../tree/tree.ts';
 import { fileAttributes } from './attributes.ts';
 import { toMountError, toNfsError } from './errors.ts';
@@ -139,6 +142,10 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     return node.handle;
   }
 
+  fileid(node: TreeNode): Fileid {
+    return { high: node.idHigh, low: node.idLow };
+  }
+
   cachedAttributes(node: TreeNode): FileAttributes | undefined {
     return node.attributes && !node.gone ? fileAttributes(node, node.attributes) : undefined;
   }
@@ -198,7 +205,13 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
         tree,
         directory,
         (attributes) => callerMayRead(attributes, call, squash),
-        () => andThen(tree.list(directory), (snapshot) => new Listing(tree, snapshot)),
+        () =>
+          andThen(tree.list(directory), (snapshot) => {
+            const { attributes } = directory;
+            // Names may be read without the right to look them up: then READDIRPLUS shows the names alone.
+            const searchable = !attributes || callerMaySearch(attributes, call, squash);
+            return new Listing(tree, snapshot, searchable);
+          }),
       ),
     );
   }
@@ -244,7 +257,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     const entry = this.#exports.find(({ name }) => Buffer.from(name).toString('latin1') === parts[0]);
     if (!entry) throw new MountError(MountStatus.NOENT);
     if (!this.#allowed(entry, call.peer)) throw new MountError(MountStatus.ACCES);
-    const walk = () => this.#directoryAt(entry.tree, parts.slice(1));
+    const walk = () => this.#directoryAt(entry, parts.slice(1), call);
     try {
       const node = await walk().catch((error: unknown) => {
         if (!isDown(error)) throw error;
@@ -261,11 +274,18 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     this.#hooks.onUnmount(path, call.peer);
   }
 
-  async #directoryAt(tree: Tree, parts: readonly ByteString[]): Promise<TreeNode> {
+  /** The folder at a path below an export's root, as far as the caller may go there. */
+  async #directoryAt(
+    { tree, squash }: NfsExport,
+    parts: readonly ByteString[],
+    call: CallContext,
+  ): Promise<TreeNode> {
+    const permits = (attributes: Attributes) => callerMaySearch(attributes, call, squash);
     let node = tree.root;
     for (const part of parts) {
       if (nameFault(part)) throw new TreeError(nameFault(part) === 'too-long' ? 'nametoolong' : 'noent');
-      node = await tree.lookup(node, part);
+      const directory = node;
+      node = await whenPermitted(tree, directory, permits, () => tree.lookup(directory, part));
     }
     if (node.kind !== 'directory') throw new TreeError('notdir');
     return node;
@@ -294,6 +314,21 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
 }
 
 class Listing extends ListingView implements DirectoryListing<TreeNode> {
+  readonly #searchable: boolean;
+
+  constructor(tree: Tree, snapshot: Snapshot, searchable: boolean) {
+    super(tree, snapshot);
+    this.#searchable = searchable;
+  }
+
+  override load(from: number, to: number): Awaitable<void> {
+    return this.#searchable ? super.load(from, to) : undefined;
+  }
+
+  override nodeAt(index: number): TreeNode | undefined {
+    return this.#searchable ? super.nodeAt(index) : undefined;
+  }
+
   nameAt(index: number): ByteString {
     return this.snapshot.nodes[index]!.name;
   }

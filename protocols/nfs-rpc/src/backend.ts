@@ -53,6 +53,12 @@ export interface FileAttributes {
   readonly ctime: NfsTime;
 }
 
+/** fileid3 as two unsigned 32-bit halves. */
+export interface Fileid {
+  readonly high: number;
+  readonly low: number;
+}
+
 /** sattr3, RFC 1813 §2.6: what SETATTR and the creating procedures ask for; absent means "leave as it is". */
 export interface SetAttributes {
   readonly mode?: number;
@@ -164,6 +170,8 @@ export interface NfsBackend<N> {
   resolve(handle: Buffer, call: CallContext): Awaitable<N>;
   /** Canonical handle bytes: at most 64, a multiple of 4, the same object always the same bytes. */
   handle(node: N): Buffer;
+  /** The fileid that attributes and listings show for this node. Never waits. */
+  fileid(node: N): Fileid;
   /** Attributes if they are at hand, for post_op_attr and directory entries. Never waits. */
   cachedAttributes(node: N): FileAttributes | undefined;
   getAttributes(node: N, call: CallContext): Awaitable<FileAttributes>;
