@@ -1,5 +1,5 @@
 /** A kernel client that is told neither ports nor transports finds them by portmap. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -12,6 +12,7 @@ let gateway: Gateway;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'holdfast-portmap-'));
+  chmodSync(folder, 0o755);
   writeFileSync(join(folder, 'file'), 'content');
   client = await KernelClient.start();
   const config = join(folder, 'config.yaml');

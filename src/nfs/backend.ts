@@ -198,6 +198,13 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     );
   }
 
+  readWaits(node: TreeNode, { peer }: CallContext): () => void {
+    const { waiters } = this.#of(node).tree;
+    const waiter = { since: performance.now(), node, name: undefined, client: peer.address };
+    waiters.add(waiter);
+    return () => waiters.delete(waiter);
+  }
+
   list(directory: TreeNode, call: CallContext): Awaitable<DirectoryListing<TreeNode>> {
     const { tree, squash } = this.#of(directory);
     return answer(tree, call, { node: directory }, () =>

@@ -36,7 +36,7 @@ export function seedOf({ identity, ownIdentity, secret, state }: SeedConfig, log
   const line = ownIdentity
     ? 'whoever knows "identity" can make file handles'
     : 'anybody can make file handles: neither secretFile, secretEnv, state nor identity is set';
-  log.warn(`${line}; so the permissions of every folder above a file are checked at each NFS call`);
+  log.info(`${line}; so the permissions of every folder above a file are checked at each NFS call`);
   return { text: identity, secret: false };
 }
 

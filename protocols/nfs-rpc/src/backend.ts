@@ -186,6 +186,11 @@ export interface NfsBackend<N> {
    * After an answer `target` belongs to someone else; after a failure it may still be written to, and is not reused.
    */
   read(node: N, offset: number, target: Buffer, call: CallContext): Awaitable<ReadResult>;
+  /**
+   * A READ of the node waits until earlier ones of it have been answered; what this gives is called when it waits no longer.
+   * For those who show what is being waited for.
+   */
+  readWaits?(node: N, call: CallContext): () => void;
   list(directory: N, call: CallContext): Awaitable<DirectoryListing<N>>;
   fsStat(node: N, call: CallContext): Awaitable<FsStat>;
   fsInfo(node: N, call: CallContext): Awaitable<FsInfo>;

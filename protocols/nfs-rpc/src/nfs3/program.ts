@@ -53,7 +53,7 @@ const procedures: readonly Procedure[] = [
 
 /** NFS, program 100003, version 3. */
 export function nfs3Program<N>(backend: NfsBackend<N>, readsPerFile?: ReadsPerFile): RpcProgram {
-  const turns = new ReadTurns<N>(readsPerFile);
+  const turns = new ReadTurns(backend, readsPerFile);
   const rows = procedures.map((row) => bind(row, backend, turns));
   return { number: NFS_PROGRAM, name: 'NFS', versions: new Map([[NFS_VERSION, [nullProcedure, ...rows]]]) };
 }

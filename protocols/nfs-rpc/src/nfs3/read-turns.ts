@@ -1,4 +1,4 @@
-import { type Awaitable, NfsError } from '../backend.ts';
+import { type Awaitable, type NfsBackend, NfsError } from '../backend.ts';
 import { FIRST_READS_PER_FILE, LONGEST_TURN_WAIT, MAX_READS_PER_FILE } from '../limits.ts';
 import type { RpcCall } from '../rpc/call.ts';
 import { NfsStatus } from '../status.ts';
@@ -34,11 +34,13 @@ const comeAgain = (): never => {
  * wait here, as call records of some hundred bytes.
  */
 export class ReadTurns<N> {
+  readonly #backend: NfsBackend<N>;
   readonly #perFile: ReadsPerFile;
   readonly #files = new Map<N, FileReads>();
   #sweeper: NodeJS.Timeout | undefined;
 
-  constructor(perFile: ReadsPerFile = defaults) {
+  constructor(backend: NfsBackend<N>, perFile: ReadsPerFile = defaults) {
+    this.#backend = backend;
     this.#perFile = perFile;
   }
 
@@ -46,7 +48,7 @@ export class ReadTurns<N> {
   take<T>(node: N, call: RpcCall, bytes: number, work: () => Awaitable<T>): Awaitable<T> {
     const file = this.#file(node);
     if (file.running >= file.allowed)
-      return this.#queue(file, call).then(() => this.#useTurn(node, file, call, bytes, work));
+      return this.#queue(node, file, call).then(() => this.#useTurn(node, file, call, bytes, work));
     file.running += 1;
     return this.#useTurn(node, file, call, bytes, work);
   }
@@ -125,11 +127,17 @@ export class ReadTurns<N> {
   }
 
   /** Resolves with the turn. */
-  #queue({ queue }: FileReads, call: RpcCall): Promise<void> {
-    return new Promise((resolve, fail) => {
+  #queue(node: N, { queue }: FileReads, call: RpcCall): Promise<void> {
+    const waitsNoLonger = this.#backend.readWaits?.(node, call);
+    return new Promise((resolve, reject) => {
       const go = (): void => {
         call.onRetransmission = undefined;
+        waitsNoLonger?.();
         resolve();
+      };
+      const fail = (error: Error): void => {
+        waitsNoLonger?.();
+        reject(error);
       };
       const waiter: Waiter = { since: performance.now(), go, fail };
       queue.add(waiter);
