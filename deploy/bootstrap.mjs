@@ -1,7 +1,7 @@
 // `npm start` and `npm test`, from a fresh clone: brings what is missing, builds, then runs the demo or the tests.
 // Node's own modules only: nothing is installed yet when this runs.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,6 +60,12 @@ const TEST_PACKAGES = [
 /** What `npm start` wants for its own FUSE tree. */
 const DEMO_PACKAGES = ['libfuse2|libfuse2t64', 'fuse3'];
 
+/**
+ * What an npm package needs while it is being installed. fuse-native is optional: its install script loads the prebuilt
+ * module, which links with libfuse 2, and where that fails npm leaves the package out without a word.
+ */
+const MODULE_PACKAGES = ['libfuse2|libfuse2t64'];
+
 function fail(...lines) {
   console.error(lines.join('\n'));
   process.exit(1);
@@ -75,10 +81,15 @@ function run(command, args, options = {}) {
   return error ? undefined : (status ?? 1);
 }
 
+/** Installs the npm packages. What they need of the system has to be there before: see MODULE_PACKAGES. */
 function installModules() {
   const installed = join(root, 'node_modules/.package-lock.json');
   const wanted = join(root, 'package-lock.json');
-  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(wanted).mtimeMs) return;
+  if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(wanted).mtimeMs) cleanInstall();
+  repairOptionalModules();
+}
+
+function cleanInstall() {
   console.error('installing the npm packages (npm ci)');
   const code = run('npm', ['ci', '--no-audit', '--no-fund']);
   if (code === undefined) fail('npm is missing: install Node 20 or newer with npm');
@@ -87,6 +98,41 @@ function installModules() {
       '`npm ci` failed: it needs package-lock.json unchanged, a writable folder and an npm registry it can reach',
     );
   }
+}
+
+/** Whether a module of this project can be loaded, by a process of its own: a native one may take its process down. */
+function loads(name) {
+  const { status } = spawnSync(process.execPath, ['-e', `require(${JSON.stringify(name)})`], {
+    cwd: root,
+    stdio: 'ignore',
+  });
+  return status === 0;
+}
+
+/**
+ * npm does not say when it leaves an optional package out, and never tries again. So each is loaded here; what fails is
+ * built again if it is there, and else all packages are installed again.
+ */
+function repairOptionalModules() {
+  const { optionalDependencies = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const broken = () => Object.keys(optionalDependencies).filter((name) => !loads(name));
+  let left = broken();
+  // Without its library, or on another processor, a second attempt would end like the first.
+  if (left.length === 0 || process.arch !== 'x64' || missingPackages(MODULE_PACKAGES)?.length > 0) {
+    if (left.length > 0) console.error(`optional npm packages that do not load here: ${left.join(' ')}`);
+    return;
+  }
+  const there = left.filter((name) => existsSync(join(root, 'node_modules', name, 'package.json')));
+  if (there.length > 0) {
+    console.error(`building again what does not load: ${there.join(' ')} (npm rebuild)`);
+    run('npm', ['rebuild', ...there]);
+    left = broken();
+  }
+  if (left.length === 0) return;
+  console.error(`optional npm packages are missing: ${left.join(' ')}`);
+  cleanInstall();
+  left = broken();
+  if (left.length > 0) console.error(`optional npm packages that still do not load: ${left.join(' ')}`);
 }
 
 function build() {
@@ -154,24 +200,24 @@ function become(command, args) {
 }
 
 function start(args) {
+  if (!existsSync('/dev/fuse')) console.error('/dev/fuse is missing: load the fuse module (modprobe fuse)');
+  ensurePackages(DEMO_PACKAGES, "the demo's FUSE tree uses");
   installModules();
   build();
-  if (!existsSync('/dev/fuse')) console.error('/dev/fuse is missing: load the fuse module (modprobe fuse)');
-  // fuse-native brings a libfuse of its own for the case that this fails.
-  ensurePackages(DEMO_PACKAGES, "the demo's FUSE tree uses");
   become(process.execPath, ['dist/main.js', 'demo', ...args]);
 }
 
 function test(args) {
-  installModules();
-  build();
   const lacking = [];
   if (!existsSync('/dev/fuse')) lacking.push('/dev/fuse (modprobe fuse; in a container: --device /dev/fuse)');
   if (!existsSync('/dev/net/tun'))
     lacking.push('/dev/net/tun (modprobe tun; in a container: --device /dev/net/tun)');
   if (process.getuid() !== 0) lacking.push('root: the tests mount and make network namespaces');
   if (!ensurePackages(TEST_PACKAGES, 'the tests use')) lacking.push('the Debian packages named above');
+  installModules();
+  if (!loads('fuse-native')) lacking.push("the npm package fuse-native: the tests' FUSE trees");
   if (lacking.length > 0) fail('the tests cannot run without:', ...lacking.map((what) => `  - ${what}`));
+  build();
   become(process.execPath, [
     'node_modules/vitest/vitest.mjs',
     'run',
@@ -183,10 +229,16 @@ function test(args) {
   ]);
 }
 
+/** For `.ci/run`, which builds and lints before it tests. */
+function install() {
+  ensurePackages(MODULE_PACKAGES, 'the npm packages use');
+  installModules();
+}
+
 const [command, ...args] = process.argv.slice(2);
 if (!process.env.PATH?.split(delimiter).includes('/usr/sbin'))
   process.env.PATH += `${delimiter}/usr/sbin${delimiter}/sbin`;
 if (command === 'start') start(args);
 else if (command === 'test') test(args);
-else if (command === 'install') installModules();
+else if (command === 'install') install();
 else fail('usage: node deploy/bootstrap.mjs start|test|install [argument…]');

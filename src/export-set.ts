@@ -7,6 +7,7 @@ import type { SmbExport } from './smb/server.ts';
 import { reshareLanes } from './source/lanes.ts';
 import { Source } from './source/source.ts';
 import type { WarmMetadata } from './state/warm-metadata.ts';
+import type { Seed } from './state/seed.ts';
 import { Identity } from './tree/identity.ts';
 import { Tree } from './tree/tree.ts';
 import { Trouble } from './trouble.ts';
@@ -24,8 +25,8 @@ interface ServedExport {
 }
 
 export interface ExportSetOptions {
-  /** `identity` of the configuration. */
-  readonly seed: string;
+  /** Of all ids and handles. */
+  readonly seed: Seed;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly warm: WarmMetadata | undefined;
@@ -57,7 +58,7 @@ const watch = (source: Source, tree: Tree, trouble: Trouble): WatchedSource => (
 export class ExportSet {
   #served: readonly ServedExport[] = [];
   readonly #retiring = new Map<ServedExport, NodeJS.Timeout>();
-  readonly #seed: string;
+  readonly #seed: Seed;
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #warm: WarmMetadata | undefined;
@@ -161,7 +162,7 @@ export class ExportSet {
       else log.warn(line, `source is ${state}`);
     });
     const tree = new Tree({
-      identity: new Identity(this.#seed, config.name),
+      identity: new Identity(this.#seed.text, config.name, undefined, this.#seed.secret),
       source,
       // Nothing but a FUSE daemon reports the clock as its files' times.
       times: config.expectFuse ? config.times : 'source',

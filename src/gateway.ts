@@ -8,6 +8,7 @@ import { NfsServer } from './nfs/server.ts';
 import { SmbServer } from './smb/server.ts';
 import { Listeners, type InheritedSockets } from './takeover/listeners.ts';
 import { durableKey, serverGuid } from './tree/identity.ts';
+import { seedOf } from './state/seed.ts';
 import { ScanFolder, scanFolderPath } from './state/scan-folder.ts';
 import { WarmMetadata } from './state/warm-metadata.ts';
 
@@ -117,7 +118,7 @@ export class Gateway {
 
 /** Names of the settings that differ although a running gateway cannot change them. */
 function fixedSettings(before: Config, after: Config): string[] {
-  const values = ({ nfs, smb, admin, state, identity }: Config): Record<string, unknown> => ({
+  const values = ({ nfs, smb, admin, state, identity, secret }: Config): Record<string, unknown> => ({
     'nfs.listen': formatEndpoint(nfs.listen),
     'nfs.mountListen': nfs.mountListen && formatEndpoint(nfs.mountListen),
     'nfs.portmap': nfs.portmap,
@@ -125,8 +126,11 @@ function fixedSettings(before: Config, after: Config): string[] {
     'smb.signing': smb.signing,
     'smb.encryption': smb.encryption,
     'admin.listen': formatEndpoint(admin.listen),
+    'admin.details': admin.details.toString(),
+    'admin.hosts': admin.hosts.join(),
     state,
     identity,
+    secret: secret?.reveal(),
   });
   const old = values(before);
   return Object.entries(values(after)).flatMap(([name, value]) => (old[name] === value ? [] : [name]));
@@ -139,8 +143,9 @@ export async function startGateway(
   listeners: Listeners = new Listeners(),
 ): Promise<Gateway> {
   const metrics = new Metrics();
+  const seed = seedOf(config, log);
   const warm = config.state === undefined ? undefined : new WarmMetadata(config.state, log);
-  const exports = new ExportSet({ seed: config.identity, metrics, log, warm });
+  const exports = new ExportSet({ seed, metrics, log, warm });
   await exports.change(config.exports);
   const scanFolder = scanFolderPath(config.state);
   let nfs: NfsServer | undefined;
@@ -157,7 +162,7 @@ export async function startGateway(
       config: config.smb,
       listeners,
       serverGuid: serverGuid(config.identity),
-      durableKey: durableKey(config.identity),
+      durableKey: durableKey(seed.text),
       scanStore: scanFolder === undefined ? undefined : ScanFolder.open(scanFolder, log),
       metrics,
       log,
@@ -169,6 +174,8 @@ export async function startGateway(
       metrics,
       log,
       state: () => ({ ready: true, exports: exports.state() }),
+      details: (address) => config.admin.details.allows(address),
+      hosts: config.admin.hosts,
     });
     return new Gateway({ config, log, metrics, listeners, exports, nfs, smb, admin });
   } catch (error) {

@@ -45,7 +45,7 @@ describe('the state directory', () => {
     const listed = await first.client.readdirplus(all);
     const attributes = await first.client.getattr(file);
     await first.gateway.stop();
-    expect(readdirSync(join(folder, 'state'))).toEqual(['metadata-dfs.jsonl', 'scans']);
+    expect(readdirSync(join(folder, 'state'))).toEqual(['metadata-dfs.jsonl', 'scans', 'secret']);
 
     await fuse.unmount();
     const second = await start(folder, fuse.mountpoint);

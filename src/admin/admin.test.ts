@@ -2,7 +2,14 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Metrics, startAdmin, type AdminServer, type AdminState, type WatchedSource } from './index.ts';
+import {
+  Metrics,
+  startAdmin,
+  type AdminOptions,
+  type AdminServer,
+  type AdminState,
+  type WatchedSource,
+} from './index.ts';
 
 const live: AdminState = {
   ready: true,
@@ -33,8 +40,14 @@ afterEach(async () => {
   server = undefined;
 });
 
-async function start(state: () => AdminState = () => live, metrics = new Metrics({ process: false })) {
-  server = await startAdmin({ host: '127.0.0.1', port: 0, metrics, state, log: pino({ level: 'silent' }) });
+async function start(
+  state: () => AdminState = () => live,
+  metrics = new Metrics({ process: false }),
+  more: Partial<AdminOptions> = {},
+) {
+  const log = pino({ level: 'silent' });
+  const details = () => true;
+  server = await startAdmin({ host: '127.0.0.1', port: 0, metrics, state, log, details, ...more });
   const { port } = server;
   return {
     port,
@@ -146,6 +159,36 @@ describe('admin server', () => {
       expect(page).toContain(`<td>${cell}</td>`);
   });
 
+  it('shows numbers only to whom the configuration does not name', async () => {
+    const waits = [{ path: '/b.mkv', requests: 3, clients: ['10.0.0.9'], seconds: 12 }];
+    const troubled = { ...live, exports: [{ ...live.exports[0]!, quarantine: [hung], waits }] };
+    const metrics = new Metrics({ process: false });
+    const source = {
+      state: 'live' as const,
+      epoch: 1,
+      lanes: {},
+      quarantined: 1,
+      quarantine: [hung],
+      waiting: 3,
+    };
+    metrics.watchSource('dfs', source);
+    const named = new Set<string>();
+    const details = (address: string) => named.has(address);
+    const { get } = await start(() => troubled, metrics, { details });
+    const all = async () => {
+      const pages = ['/', '/readyz', '/metrics'].map((path) => get(path));
+      return (await Promise.all((await Promise.all(pages)).map((page) => page.text()))).join('\n');
+    };
+    const secrets = ['.mkv', '/mnt/', '10.0.0.9', '10.0.0.7'];
+    const shown = await all();
+    for (const secret of secrets) expect(shown).not.toContain(secret);
+    expect(shown).toContain('"waiting": 3');
+    expect(shown).toContain('holdfast_source_quarantined{export="dfs"} 1');
+    named.add('127.0.0.1');
+    const now = await all();
+    for (const secret of secrets) expect(now).toContain(secret);
+  });
+
   it('is not ready when the gateway is not, and alive all the same', async () => {
     const { get } = await start(() => ({ ...live, ready: false }));
     expect((await get('/readyz')).status).toBe(503);
@@ -173,6 +216,8 @@ describe('admin server', () => {
     ['a header without end', `GET / HTTP/1.1\r\nx: ${'y'.repeat(20_000)}`, /^HTTP\/1\.1 431 /],
     ['no HTTP', '\0\0\0\x2a\x80\0\0\x28\r\n\r\n', /^HTTP\/1\.1 400 /],
     ['a GET with a body', 'GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n', /^HTTP\/1\.1 413 /],
+    ['a page of another site', 'GET / HTTP/1.0\r\nhost: attacker.example\r\n\r\n', /^HTTP\/1\.1 421 /],
+    ['no name at all', 'GET /livez HTTP/1.0\r\n\r\n', /^HTTP\/1\.1 200 /],
   ])('ends the connection of %s', async (_, request, status) => {
     const { port } = await start();
     const socket = connect(port, '127.0.0.1');
@@ -186,7 +231,8 @@ describe('admin server', () => {
 
   it('rejects when it cannot listen', async () => {
     const { port } = await start();
-    const options = { host: '127.0.0.1', port, metrics: new Metrics({ process: false }), state: () => live };
+    const metrics = new Metrics({ process: false });
+    const options = { host: '127.0.0.1', port, metrics, state: () => live, details: () => true };
     await expect(startAdmin({ ...options, log: pino({ level: 'silent' }) })).rejects.toMatchObject({
       code: 'EADDRINUSE',
     });

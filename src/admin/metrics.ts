@@ -133,10 +133,12 @@ class Computed {
 
 export class Metrics {
   readonly #registry = new Registry();
+  /** Of what not everybody is shown. */
+  readonly #detailed = new Registry();
   readonly #requests = new Map<string, RequestMeter>();
   readonly #connections = new Map<Protocol, ConnectionMeter>();
   readonly #sources = new Map<string, WatchedSource>();
-  #rendering: Promise<string> | undefined;
+  readonly #rendering = new Map<Registry, Promise<string>>();
 
   /** @param process also the metrics of the process: memory, CPU, descriptors, event-loop delay, garbage collection. */
   constructor({ process = true }: { readonly process?: boolean } = {}) {
@@ -192,15 +194,33 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** In the text format of Prometheus. Those who ask at the same time get the same text. */
-  text(): Promise<string> {
-    this.#rendering ??= this.#registry.metrics().finally(() => (this.#rendering = undefined));
-    return this.#rendering;
+  /**
+   * In the text format of Prometheus. Those who ask at the same time get the same text.
+   * @param details with the paths of files.
+   */
+  async text(details = true): Promise<string> {
+    const everybodys = await this.#render(this.#registry);
+    return details ? `${everybodys}${await this.#render(this.#detailed)}` : everybodys;
   }
 
-  #add(name: string, type: Computed['type'], help: string, samples: () => Sample[]): void {
+  #render(registry: Registry): Promise<string> {
+    let text = this.#rendering.get(registry);
+    if (!text) {
+      text = registry.metrics().finally(() => this.#rendering.delete(registry));
+      this.#rendering.set(registry, text);
+    }
+    return text;
+  }
+
+  #add(
+    name: string,
+    type: Computed['type'],
+    help: string,
+    samples: () => Sample[],
+    registry = this.#registry,
+  ): void {
     // The registry asks of a metric no more than `name` and `get`; its type names the four classes it ships.
-    this.#registry.registerMetric(new Computed(name, type, help, samples) as unknown as Metric);
+    registry.registerMetric(new Computed(name, type, help, samples) as unknown as Metric);
   }
 
   #addRequests(): void {
@@ -291,6 +311,7 @@ export class Metrics {
           value: clients.length,
         })),
       ),
+      this.#detailed,
     );
     this.#add(
       'holdfast_source_waiting',

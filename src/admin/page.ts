@@ -1,5 +1,5 @@
 /** The page that a person sees at `/`. Plain HTML, no script, nothing from elsewhere. */
-import type { AdminState, ExportState } from './state.ts';
+import type { AdminState, AdminSummary, ExportState } from './state.ts';
 
 const entities: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -56,17 +56,40 @@ function troubles(exports: readonly ExportState[]): string {
   return parts.join('\n    ');
 }
 
+const stateCell = (state: string, reason = '') =>
+  `<td><span class="${state}">${state}</span>${state === 'live' || reason === '' ? '' : `<br>${escape(reason)}`}</td>`;
+
+/** For those who may see paths and addresses. */
 export function renderPage(state: AdminState): string {
   const rows = state.exports.map(
     ({ name, path, state: source, reason, epoch, nodes }) => `
       <tr>
         <td>${escape(name)}</td>
         <td><code>${escape(path)}</code></td>
-        <td><span class="${source}">${source}</span>${source === 'live' ? '' : `<br>${escape(reason)}`}</td>
+        ${stateCell(source, reason)}
         <td>${escape(epoch)}</td>
         <td>${escape(nodes)}</td>
       </tr>`,
   );
+  const exports = table(['Export', 'Path', 'Source', 'Mounts seen', 'Objects known'], rows);
+  return page(state.ready, `${exports}\n    ${troubles(state.exports)}`);
+}
+
+/** For everybody else: numbers only. */
+export function renderSummary(state: AdminSummary): string {
+  const rows = state.exports.map(
+    ({ name, state: source, epoch, nodes, quarantined, waiting }) => `
+      <tr>
+        <td>${escape(name)}</td>
+        ${stateCell(source)}
+        ${[epoch, nodes, quarantined, waiting].map((count) => `<td>${escape(count)}</td>`).join('')}
+      </tr>`,
+  );
+  const head = ['Export', 'Source', 'Mounts seen', 'Objects known', 'In quarantine', 'Requests waiting'];
+  return page(state.ready, table(head, rows));
+}
+
+function page(ready: boolean, content: string): string {
   return `<!doctype html>
 <html lang="en">
   <head>
@@ -77,9 +100,8 @@ export function renderPage(state: AdminState): string {
   </head>
   <body>
     <h1>Holdfast</h1>
-    <p>${state.ready ? 'Ready.' : 'Not ready.'}</p>
-    ${table(['Export', 'Path', 'Source', 'Mounts seen', 'Objects known'], rows)}
-    ${troubles(state.exports)}
+    <p>${ready ? 'Ready.' : 'Not ready.'}</p>
+    ${content}
     <p><a href="/metrics">metrics</a> · <a href="/readyz">readyz</a> · <a href="/livez">livez</a></p>
   </body>
 </html>

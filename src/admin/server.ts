@@ -2,8 +2,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from '../log/index.ts';
 import type { Metrics } from './metrics.ts';
-import { renderPage } from './page.ts';
-import type { AdminState } from './state.ts';
+import { isKnownHost } from './host.ts';
+import { renderPage, renderSummary } from './page.ts';
+import { summaryOf, type AdminState } from './state.ts';
 
 /** Bounds of a request: bytes, milliseconds, connections. */
 const limits = {
@@ -25,6 +26,10 @@ export interface AdminOptions {
   readonly listen?: (server: Server) => Promise<unknown>;
   readonly metrics: Metrics;
   readonly state: () => AdminState;
+  /** Whether a client of this address is shown paths and addresses. Others are shown numbers only. */
+  readonly details: (address: string) => boolean;
+  /** Names by which this server may be asked, besides addresses and localhost. */
+  readonly hosts?: readonly string[];
   readonly log: Logger;
 }
 
@@ -43,19 +48,29 @@ interface Answer {
 
 const text = (status: number, body: string): Answer => ({ status, type: 'text/plain; charset=utf-8', body });
 
+type Page = (options: AdminOptions, details: boolean) => Answer | Promise<Answer>;
+
 /** What there is, by path. */
-const pages: Readonly<Record<string, (options: AdminOptions) => Answer | Promise<Answer>>> = {
-  '/': ({ state }) => ({ status: 200, type: 'text/html; charset=utf-8', body: renderPage(state()) }),
+const pages: Readonly<Record<string, Page>> = {
+  '/': ({ state }, details) => ({
+    status: 200,
+    type: 'text/html; charset=utf-8',
+    body: details ? renderPage(state()) : renderSummary(summaryOf(state())),
+  }),
   '/livez': () => text(200, 'ok\n'),
-  '/readyz': ({ state }) => {
-    const now = state();
+  '/readyz': ({ state }, details) => {
+    const now = details ? state() : summaryOf(state());
     return {
       status: now.ready ? 200 : 503,
       type: 'application/json; charset=utf-8',
       body: `${JSON.stringify(now, null, 2)}\n`,
     };
   },
-  '/metrics': async ({ metrics }) => ({ status: 200, type: metrics.contentType, body: await metrics.text() }),
+  '/metrics': async ({ metrics }, details) => ({
+    status: 200,
+    type: metrics.contentType,
+    body: await metrics.text(details),
+  }),
 };
 
 async function answer(request: IncomingMessage, options: AdminOptions): Promise<Answer> {
@@ -63,10 +78,12 @@ async function answer(request: IncomingMessage, options: AdminOptions): Promise<
   const hasBody =
     request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
   if (hasBody) return text(413, 'a request has no body here\n');
+  if (!isKnownHost(request.headers.host, options.hosts ?? []))
+    return text(421, 'not the name of this server: use an address, or name it in admin.hosts\n');
   const path = (request.url ?? '/').split('?', 1)[0]!;
   if (!Object.hasOwn(pages, path))
     return text(404, `no such page; there are ${Object.keys(pages).join(' ')}\n`);
-  return await pages[path]!(options);
+  return await pages[path]!(options, options.details(request.socket.remoteAddress ?? ''));
 }
 
 function send(request: IncomingMessage, response: ServerResponse, { status, type, body }: Answer): void {

@@ -39,6 +39,37 @@ export interface ExportState {
   readonly waits: readonly WaitEntry[];
 }
 
+/** What is told of an export to those who are shown neither paths nor addresses. */
+export interface ExportSummary {
+  readonly name: string;
+  readonly state: SourceState;
+  readonly epoch: number;
+  readonly nodes: number;
+  /** Objects in quarantine. */
+  readonly quarantined: number;
+  /** Requests that wait. */
+  readonly waiting: number;
+}
+
+export interface AdminSummary {
+  readonly ready: boolean;
+  readonly exports: readonly ExportSummary[];
+}
+
+export function summaryOf({ ready, exports }: AdminState): AdminSummary {
+  return {
+    ready,
+    exports: exports.map(({ name, state, epoch, nodes, quarantine, waits }) => ({
+      name,
+      state,
+      epoch,
+      nodes,
+      quarantined: quarantine.length,
+      waiting: waits.reduce((sum, { requests }) => sum + requests, 0),
+    })),
+  };
+}
+
 /** What health checks and the page tell. */
 export interface AdminState {
   /** Whether every export's handles and users can be answered and every listener is up. */

@@ -17,8 +17,9 @@ export function audience({ name, path, nfs, smb }: ExportConfig, protocols: Read
     ways.push(`NFS: ${whom(nfs.clients)}${squash[nfs.squash]}`);
   }
   if (protocols.has('smb')) {
-    const users = smb.guest ? 'anybody without a password' : smb.users.map((user) => user.name).join(', ');
-    ways.push(`SMB: ${users} from ${whom(smb.clients)}`);
+    const guests = `anybody without a password, as ${smb.uid}:${smb.gid},`;
+    const users = smb.users.map(({ name, uid, gid }) => `${name} as ${uid}:${gid}`).join(', ');
+    ways.push(`SMB: ${smb.guest ? guests : users} from ${whom(smb.clients)}`);
   }
   return `${name} (${path}) can be read, not changed, by ${ways.join('; ')}`;
 }

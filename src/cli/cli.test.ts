@@ -124,8 +124,8 @@ describe('holdfast check', () => {
     expect([code, err]).toEqual([0, '']);
     expect(out.split('\n')).toEqual([
       `${file} is valid`,
-      `dfs (${join(folder, 'media')}) can be read, not changed, by NFS: 10.0.0.0/8, all as 65534:65534; SMB: anybody without a password from loopback and private addresses`,
-      expect.stringMatching(/^listens at NFS \[::1\]:7, SMB 0\.0\.0\.0:\d+, admin 0\.0\.0\.0:9445$/),
+      `dfs (${join(folder, 'media')}) can be read, not changed, by NFS: 10.0.0.0/8, all as 65534:65534; SMB: anybody without a password, as 65534:65534, from loopback and private addresses`,
+      expect.stringMatching(/^listens at NFS \[::1\]:7, SMB 0\.0\.0\.0:\d+, admin 127\.0\.0\.1:9445$/),
       '',
     ]);
   });

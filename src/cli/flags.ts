@@ -21,7 +21,7 @@ export const serverFlags: readonly Flag[] = [
   {
     name: 'admin',
     value: 'HOST:PORT',
-    help: 'listen for metrics and health over HTTP (default 0.0.0.0:9445)',
+    help: 'listen for metrics and health over HTTP (default 127.0.0.1:9445)',
   },
   { name: 'log-level', value: 'LEVEL', help: 'fatal, error, warn, info (default), debug, trace or silent' },
 ];

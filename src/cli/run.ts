@@ -60,9 +60,11 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
       forwardHangup: invocation.has('forward-hup'),
     };
     const output = choice(invocation, 'child-output', outputModes);
-    const read = () =>
+    const load = () =>
       loadConfig({ flags: configFlags(invocation, invocation.positionals[0]), env: terminal.env });
-    const config = read();
+    const config = load();
+    let current = config;
+    const read = () => (current = load());
     const log = createLogger(config.log.level);
     const below = await runBelowInit(log);
     if (below !== undefined) return below;
@@ -78,7 +80,7 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
     };
     const code = await supervise({
       ...settings,
-      spawn: processSpawner({ command, output, log }),
+      spawn: processSpawner({ command, output, withhold: () => current.secretVariables, log }),
       startGateway,
       log,
     });

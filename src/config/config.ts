@@ -7,12 +7,18 @@ import type { UserSecret } from './secret.ts';
 export interface SmbUser {
   readonly name: string;
   readonly secret: UserSecret;
+  /** Whom the user acts as. */
+  readonly uid: number;
+  readonly gid: number;
 }
 
 export interface ExportSmb {
   /** Everybody whom `clients` allows may read without a password. Never together with users. */
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
+  /** Whom guests act as. */
+  readonly uid: number;
+  readonly gid: number;
   readonly clients: ClientRule;
   /** Only encrypted requests are answered. */
   readonly encrypt: boolean;
@@ -64,10 +70,21 @@ export interface Config {
     readonly mountListen: Endpoint | undefined;
     readonly portmap: boolean | 'register';
   };
-  readonly admin: { readonly listen: Endpoint };
+  readonly admin: {
+    readonly listen: Endpoint;
+    /** Who is shown paths and addresses: loopback, and whom the file names. */
+    readonly details: ClientRule;
+    /** Names under which the port may be asked for, besides addresses and localhost. Lower case. */
+    readonly hosts: readonly string[];
+  };
   /** Absolute folder for what is worth keeping across restarts. */
   readonly state: string | undefined;
-  /** Key of all path-derived ids. */
+  /** Key of all path-derived ids, together with `secret`. */
   readonly identity: string;
+  /** Whether `identity` was chosen: the default is known to everybody. */
+  readonly ownIdentity: boolean;
+  readonly secret: UserSecret | undefined;
+  /** Environment variables that hold passwords or the secret: nobody else's business. */
+  readonly secretVariables: readonly string[];
   readonly log: { readonly level: LogLevel };
 }

@@ -51,6 +51,7 @@ export const environmentSettings: Readonly<Record<string, readonly string[]>> = 
   HOLDFAST_LOG_LEVEL: ['log', 'level'],
   HOLDFAST_STATE: ['state'],
   HOLDFAST_IDENTITY: ['identity'],
+  HOLDFAST_SECRET_FILE: ['secretFile'],
 };
 const configVariable = 'HOLDFAST_CONFIG';
 

@@ -29,6 +29,15 @@ type ExportSettings = Settings['exports'][string];
 const privilegedPort = { smb: 445, nfs: 2049, admin: 9445 };
 const plainPort = { smb: 1445, nfs: 12049, admin: 9445 };
 
+const loopback = ['127.0.0.0/8', '::1/128'];
+
+/** The default of `identity`. */
+const publicIdentity = 'holdfast';
+/** Who has no identity of this system acts as this user and group. */
+const nobody = 65534;
+/** Characters of a secret that is not worth guessing at. */
+const shortestSecret = 16;
+
 class Resolver {
   readonly findings: Finding[] = [];
   readonly #surroundings: Surroundings;
@@ -41,8 +50,8 @@ class Resolver {
   config(settings: Settings): Config {
     const { root, file } = this.#surroundings;
     const ports = root ? privilegedPort : plainPort;
-    const listen = (text: string | undefined, protocol: keyof typeof ports): Endpoint =>
-      (text === undefined ? undefined : parseEndpoint(text)) ?? { host: '0.0.0.0', port: ports[protocol] };
+    const listen = (text: string | undefined, protocol: keyof typeof ports, host = '0.0.0.0'): Endpoint =>
+      (text === undefined ? undefined : parseEndpoint(text)) ?? { host, port: ports[protocol] };
     const { smb, nfs, admin, state, identity, log } = settings;
     this.#checkNames(Object.keys(settings.exports));
     const exports = Object.entries(settings.exports).map(([name, one]) => this.#export(name, one));
@@ -56,9 +65,16 @@ class Resolver {
         mountListen: nfs.mountListen === undefined ? undefined : parseEndpoint(nfs.mountListen),
         portmap: nfs.portmap,
       },
-      admin: { listen: listen(admin.listen, 'admin') },
+      admin: {
+        listen: listen(admin.listen, 'admin', '127.0.0.1'),
+        details: new ClientRule([...loopback, ...admin.details]),
+        hosts: admin.hosts.map((name) => name.toLowerCase()),
+      },
       state: state === undefined ? undefined : this.#absolute(['state'], state),
-      identity,
+      identity: identity ?? publicIdentity,
+      ownIdentity: identity !== undefined && identity !== publicIdentity,
+      secret: this.#handleSecret(settings),
+      secretVariables: secretVariables(settings),
       log,
     };
   }
@@ -114,13 +130,15 @@ class Resolver {
       nfs: {
         clients: new ClientRule(nfs.clients ?? settings.clients),
         squash: nfs.squash,
-        uid: nfs.uid,
-        gid: nfs.gid,
+        uid: nfs.uid ?? settings.uid ?? nobody,
+        gid: nfs.gid ?? settings.gid ?? nobody,
       },
     };
   }
 
-  #smb(at: Path, { smb, clients }: ExportSettings): ExportSmb {
+  #smb(at: Path, { smb, clients, nfs, ...own }: ExportSettings): ExportSmb {
+    const uid = own.uid ?? nfs.uid ?? nobody;
+    const gid = own.gid ?? nfs.gid ?? nobody;
     const seen = new Set<string>();
     const users: SmbUser[] = [];
     for (const [index, user] of (smb.users ?? []).entries()) {
@@ -129,12 +147,14 @@ class Resolver {
       if (seen.has(folded)) this.#find([...here, 'name'], 'given twice; expected each user once');
       seen.add(folded);
       const secret = this.#secret(here, user);
-      if (secret) users.push({ name: user.name, secret });
+      if (secret) users.push({ name: user.name, secret, uid: user.uid ?? uid, gid: user.gid ?? gid });
     }
     const { encrypt, followSymlinks } = smb;
     return {
       guest: smb.users === undefined,
       users,
+      uid,
+      gid,
       clients: new ClientRule(clients),
       encrypt,
       followSymlinks,
@@ -144,23 +164,41 @@ class Resolver {
   #secret(at: Path, user: NonNullable<ExportSettings['smb']['users']>[number]): UserSecret | undefined {
     const { passwordFile, passwordEnv, ntHashFile } = user;
     if (this.#surroundings.elsewhere) return undefined;
-    if (passwordEnv !== undefined) {
-      const password = this.#surroundings.env[passwordEnv];
-      if (password !== undefined && password !== '') return new UserSecret('password', password);
-      const problem = `the environment variable ${passwordEnv} is not set`;
-      this.#find([...at, 'passwordEnv'], `${problem}; expected a variable that holds the password`);
-      return undefined;
+    if (passwordEnv !== undefined) return this.#fromVariable([...at, 'passwordEnv'], passwordEnv, 'password');
+    if (passwordFile !== undefined) return this.#fromFile([...at, 'passwordFile'], passwordFile, 'password');
+    return this.#fromFile([...at, 'ntHashFile'], ntHashFile!, 'ntHash');
+  }
+
+  /** The key of handles. */
+  #handleSecret({ secretFile, secretEnv }: Settings): UserSecret | undefined {
+    if (this.#surroundings.elsewhere) return undefined;
+    let secret: UserSecret | undefined;
+    if (secretFile !== undefined) secret = this.#fromFile(['secretFile'], secretFile, 'key');
+    else if (secretEnv !== undefined) secret = this.#fromVariable(['secretEnv'], secretEnv, 'key');
+    if (secret && secret.reveal().length < shortestSecret) {
+      const problem = `holds fewer than ${shortestSecret} characters`;
+      const key = secretFile === undefined ? 'secretEnv' : 'secretFile';
+      this.#find([key], `${problem}; expected a secret that cannot be guessed (openssl rand -hex 32)`);
     }
-    const key = passwordFile === undefined ? 'ntHashFile' : 'passwordFile';
-    const path = this.#absolute([...at, key], passwordFile ?? ntHashFile!);
+    return secret;
+  }
+
+  #fromVariable(at: Path, variable: string, kind: 'password' | 'key'): UserSecret | undefined {
+    const value = this.#surroundings.env[variable];
+    if (value !== undefined && value !== '') return new UserSecret(kind, value);
+    const problem = `the environment variable ${variable} is not set`;
+    this.#find(at, `${problem}; expected a variable that holds the ${kind === 'key' ? 'secret' : kind}`);
+    return undefined;
+  }
+
+  #fromFile(at: Path, file: string, kind: UserSecret['kind']): UserSecret | undefined {
+    const path = this.#absolute(at, file);
     try {
       const text = readSecretFile(path);
-      return key === 'passwordFile'
-        ? new UserSecret('password', text)
-        : new UserSecret('ntHash', parseNtHash(text));
+      return new UserSecret(kind, kind === 'ntHash' ? parseNtHash(text) : text);
     } catch (error) {
-      const holds = key === 'passwordFile' ? 'the password' : 'the NT hash';
-      this.#find([...at, key], `${path} ${(error as Error).message}; expected a readable file with ${holds}`);
+      const holds = { password: 'the password', ntHash: 'the NT hash', key: 'the secret' }[kind];
+      this.#find(at, `${path} ${(error as Error).message}; expected a readable file with ${holds}`);
       return undefined;
     }
   }
@@ -202,6 +240,13 @@ class Resolver {
   #find(path: Path, message: string, at: 'key' | 'value' = 'value'): void {
     this.findings.push({ path, at, message });
   }
+}
+
+/** Names of all variables that hold a secret, whether they are set or not. */
+function secretVariables({ exports, secretEnv }: Settings): string[] {
+  const users = Object.values(exports).flatMap(({ smb }) => smb.users ?? []);
+  const names = [secretEnv, ...users.map(({ passwordEnv }) => passwordEnv)];
+  return [...new Set(names.filter((name) => name !== undefined))];
 }
 
 /** The configuration, and what of it cannot work here. */

@@ -32,6 +32,14 @@ const id = (what: string) => {
   return z.int({ error: allowed }).min(0, allowed).max(4294967294, allowed);
 };
 
+const hostName = z
+  .string({ error: 'a host name such as "gateway.example"' })
+  .regex(/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/, 'a host name such as "gateway.example"');
+
+const variableName = z
+  .string({ error: 'the name of an environment variable' })
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable');
+
 const oneSecret = 'exactly one of passwordFile, passwordEnv, ntHashFile';
 
 const smbUser = z
@@ -50,14 +58,16 @@ const smbUser = z
       passwordFile: filePath('the path of a file that holds the password')
         .optional()
         .describe('File with the password; one line ending at its end is not part of it.'),
-      passwordEnv: z
-        .string({ error: 'the name of an environment variable' })
-        .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'the name of an environment variable')
-        .optional()
-        .describe('Environment variable that holds the password.'),
+      passwordEnv: variableName.optional().describe('Environment variable that holds the password.'),
       ntHashFile: filePath('the path of a file that holds the NT hash')
         .optional()
         .describe('File with the NT hash (MD4 of the password in UTF-16LE) as 32 hexadecimal digits.'),
+      uid: id('user id')
+        .optional()
+        .describe('User id that this user acts as. Default: the `uid` of the export.'),
+      gid: id('group id')
+        .optional()
+        .describe('Group id that this user acts as. Default: the `gid` of the export.'),
     },
     { error: 'a user such as { name: media, passwordFile: /run/secrets/media }' },
   )
@@ -104,8 +114,12 @@ const nfsAccess = z.strictObject(
       .enum(['none', 'root', 'all'], { error: '"none", "root" or "all"' })
       .default('root')
       .describe('Whose user id is replaced by uid and gid: nobody, root, or everybody.'),
-    uid: id('user id').default(65534).describe('User id that squashed callers act as.'),
-    gid: id('group id').default(65534).describe('Group id that squashed callers act as.'),
+    uid: id('user id')
+      .optional()
+      .describe('User id that squashed callers act as. Default: the `uid` of the export.'),
+    gid: id('group id')
+      .optional()
+      .describe('Group id that squashed callers act as. Default: the `gid` of the export.'),
   },
   { error: 'a mapping with clients, squash, uid, gid' },
 );
@@ -130,6 +144,12 @@ const exportSettings = z.strictObject(
     clients: clients
       .default([...privateRanges])
       .describe('Who may connect, by either protocol: addresses and CIDR ranges. An empty list: nobody.'),
+    uid: id('user id')
+      .optional()
+      .describe(
+        'User id that those act as who have none of their own: everybody by SMB, and squashed NFS callers. Default 65534, or what `nfs` says.',
+      ),
+    gid: id('group id').optional().describe('Group id to go with it. Default 65534, or what `nfs` says.'),
     smb: smbAccess.prefault({}).describe('Access by SMB.'),
     nfs: nfsAccess.prefault({}).describe('Access by NFS.'),
     times: z
@@ -223,8 +243,19 @@ export const settingsSchema = z
         .describe('The NFS server.'),
       admin: z
         .strictObject(
-          { listen: endpoint('0.0.0.0:9445').optional().describe('Default 0.0.0.0:9445.') },
-          { error: 'a mapping with listen' },
+          {
+            listen: endpoint('127.0.0.1:9445').optional().describe('Default 127.0.0.1:9445.'),
+            details: clients
+              .default([])
+              .describe(
+                'Addresses and CIDR ranges that are shown paths and client addresses. Loopback always is; others see numbers.',
+              ),
+            hosts: z
+              .array(hostName, { error: 'a list of host names such as ["gateway.example"]' })
+              .default([])
+              .describe('Host names by which the port may be asked for, besides addresses and localhost.'),
+          },
+          { error: 'a mapping with listen, details, hosts' },
         )
         .prefault({})
         .describe('Metrics, health and status over HTTP.'),
@@ -237,8 +268,16 @@ export const settingsSchema = z
         .string({ error: 'a text of 1 to 255 characters' })
         .min(1, 'a text of 1 to 255 characters')
         .max(255, 'a text of 1 to 255 characters')
-        .default('holdfast')
-        .describe('Key of all ids and handles: gateways with the same value can stand in for each other.'),
+        .optional()
+        .describe(
+          'Key of all ids and handles: gateways with the same value can stand in for each other. Default holdfast.',
+        ),
+      secretFile: filePath('the path of a file that holds a secret')
+        .optional()
+        .describe(
+          'File with a secret of 16 characters or more that becomes part of that key, so that nobody else can make handles. Without one, and without identity, a secret is made and kept in `state`.',
+        ),
+      secretEnv: variableName.optional().describe('Environment variable that holds that secret.'),
       log: z
         .strictObject(
           {
@@ -254,6 +293,9 @@ export const settingsSchema = z
     },
     { error: 'a mapping with exports' },
   )
+  .refine(({ secretFile, secretEnv }) => secretFile === undefined || secretEnv === undefined, {
+    error: 'secretFile or secretEnv, not both',
+  })
   .describe('Configuration of a Holdfast gateway.');
 
 export type Settings = z.output<typeof settingsSchema>;

@@ -4,17 +4,17 @@ import { inspect } from 'node:util';
 /** Longest secrets file, bytes. */
 const longestFile = 4096;
 
-/** What proves a user's identity. Shows in no log, message or serialisation. */
+/** What proves a user's identity, or the key of all handles. Shows in no log, message or serialisation. */
 export class UserSecret {
-  readonly kind: 'password' | 'ntHash';
+  readonly kind: 'password' | 'ntHash' | 'key';
   readonly #value: string;
 
-  constructor(kind: 'password' | 'ntHash', value: string) {
+  constructor(kind: 'password' | 'ntHash' | 'key', value: string) {
     this.kind = kind;
     this.#value = value;
   }
 
-  /** The password, or the NT hash as 32 lower-case hexadecimal digits. */
+  /** The password or key, or the NT hash as 32 lower-case hexadecimal digits. */
   reveal(): string {
     return this.#value;
   }

@@ -14,9 +14,14 @@ const types: Readonly<Record<Attributes['kind'], FileType>> = {
   unknown: FileType.regular,
 };
 
-/** nfstime3 is unsigned: what lies before 1970 is shown as 1970. */
-const nfsTime = (time: NfsTime): NfsTime =>
-  time.seconds >= 0 && time.seconds <= 0xffffffff ? time : { seconds: 0, nanoseconds: 0 };
+/** Seconds of the last moment that nfstime3 can name, in February 2106. */
+const lastSecond = 0xffffffff;
+
+/** nfstime3 is unsigned, 32 bits: what lies outside is shown as the nearest time that it can name. */
+function nfsTime(time: NfsTime): NfsTime {
+  if (time.seconds >= 0 && time.seconds <= lastSecond) return time;
+  return { seconds: time.seconds > lastSecond ? lastSecond : 0, nanoseconds: 0 };
+}
 
 const made = new WeakMap<Attributes, FileAttributes>();
 

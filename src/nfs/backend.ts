@@ -10,6 +10,7 @@ import {
   type DirectoryListing,
   type ExportEntry,
   type FileAttributes,
+  type Fileid,
   type FsInfo,
   type FsStat,
   type MountBackend,
@@ -18,6 +19,7 @@ import {
   type Peer,
   type ReadResult,
 } from '@holdfast/nfs-rpc';
+import { whenPermitted } from '../access.ts';
 import type { Attributes } from '../tree/contract.ts';
 import { TreeError } from '../tree/errors.ts';
 import { handleVersion } from '../tree/handle.ts';
@@ -25,10 +27,11 @@ import { andThen, hold, isDown, type HoldTerms, type Subject } from '../tree/hol
 import { ListingView } from '../tree/listing-view.ts';
 import { nameFault, nameMax, pathParts } from '../tree/names.ts';
 import type { TreeNode } from '../tree/node.ts';
+import type { Snapshot } from '../tree/snapshot.ts';
 import type { Tree } from '../tree/tree.ts';
 import { fileAttributes } from './attributes.ts';
 import { toMountError, toNfsError } from './errors.ts';
-import { accessBits, mayRead, maySearch, type Squash } from './permission.ts';
+import { accessBits, callerMayRead, callerMaySearch, type Squash } from './permission.ts';
 
 export interface NfsExport {
   /** Without the leading slash. */
@@ -94,17 +97,53 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     }
   }
 
+  /** Whether any export allows this address. */
+  admits(address: string): boolean {
+    return this.#exports.some(({ allows }) => allows(address));
+  }
+
   // -- NFSv3 -----------------------------------------------------------------------------------------------------------
 
   resolve(handle: Buffer, call: CallContext): Awaitable<TreeNode> {
     const entry = handle[0] === handleVersion ? this.#byTag.get(handle.toString('latin1', 2, 8)) : undefined;
     if (!entry) throw new NfsError(NfsStatus.BADHANDLE);
     if (!this.#allowed(entry, call.peer)) throw new NfsError(NfsStatus.ACCES);
-    return answer(entry.tree, call, { node: undefined }, () => entry.tree.resolve(handle));
+    const { tree } = entry;
+    return answer(tree, call, { node: undefined }, () => {
+      const found = tree.resolve(handle);
+      if (tree.identity.secret) return found;
+      return andThen(found, (node) => this.#reached(entry, node, call)) as Awaitable<TreeNode>;
+    });
+  }
+
+  /**
+   * Handles of a public key can be made by anybody. So the caller must be allowed to come to the object by its path, as if
+   * it had looked up each name.
+   */
+  #reached(entry: NfsExport, node: TreeNode, call: CallContext): Awaitable<TreeNode> {
+    for (let above = node.parent; above; above = above.parent) {
+      const { attributes } = above;
+      if (attributes && callerMaySearch(attributes, call, entry.squash)) continue;
+      return this.#reachedNow(entry, node, call);
+    }
+    return node;
+  }
+
+  /** The same with attributes as they are now: a directory may have been opened to the caller since the last look. */
+  async #reachedNow({ tree, squash }: NfsExport, node: TreeNode, call: CallContext): Promise<TreeNode> {
+    for (let above = node.parent; above; above = above.parent) {
+      const attributes = await tree.attributes(above);
+      if (!callerMaySearch(attributes, call, squash)) throw new TreeError('acces');
+    }
+    return node;
   }
 
   handle(node: TreeNode): Buffer {
     return node.handle;
+  }
+
+  fileid(node: TreeNode): Fileid {
+    return { high: node.idHigh, low: node.idLow };
   }
 
   cachedAttributes(node: TreeNode): FileAttributes | undefined {
@@ -129,10 +168,10 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   lookup(directory: TreeNode, name: ByteString, call: CallContext): Awaitable<TreeNode> {
     const { tree, squash } = this.#of(directory);
     return answer(tree, call, { node: directory, name }, () =>
-      this.#permitted(
-        directory,
+      whenPermitted(
         tree,
-        (attributes) => maySearch(attributes, call, squash),
+        directory,
+        (attributes) => callerMaySearch(attributes, call, squash),
         () => tree.lookup(directory, name),
       ),
     );
@@ -150,23 +189,36 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   read(node: TreeNode, offset: number, target: Buffer, call: CallContext): Awaitable<ReadResult> {
     const { tree, squash } = this.#of(node);
     return answer(tree, call, { node }, () =>
-      this.#permitted(
-        node,
+      whenPermitted(
         tree,
-        (attributes) => mayRead(attributes, call, squash),
+        node,
+        (attributes) => callerMayRead(attributes, call, squash),
         () => tree.read(node, offset, target, () => !call.signal.aborted),
       ),
     );
   }
 
+  readWaits(node: TreeNode, { peer }: CallContext): () => void {
+    const { waiters } = this.#of(node).tree;
+    const waiter = { since: performance.now(), node, name: undefined, client: peer.address };
+    waiters.add(waiter);
+    return () => waiters.delete(waiter);
+  }
+
   list(directory: TreeNode, call: CallContext): Awaitable<DirectoryListing<TreeNode>> {
     const { tree, squash } = this.#of(directory);
     return answer(tree, call, { node: directory }, () =>
-      this.#permitted(
-        directory,
+      whenPermitted(
         tree,
-        (attributes) => mayRead(attributes, call, squash),
-        () => andThen(tree.list(directory), (snapshot) => new Listing(tree, snapshot)),
+        directory,
+        (attributes) => callerMayRead(attributes, call, squash),
+        () =>
+          andThen(tree.list(directory), (snapshot) => {
+            const { attributes } = directory;
+            // Names may be read without the right to look them up: then READDIRPLUS shows the names alone.
+            const searchable = !attributes || callerMaySearch(attributes, call, squash);
+            return new Listing(tree, snapshot, searchable);
+          }),
       ),
     );
   }
@@ -212,7 +264,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     const entry = this.#exports.find(({ name }) => Buffer.from(name).toString('latin1') === parts[0]);
     if (!entry) throw new MountError(MountStatus.NOENT);
     if (!this.#allowed(entry, call.peer)) throw new MountError(MountStatus.ACCES);
-    const walk = () => this.#directoryAt(entry.tree, parts.slice(1));
+    const walk = () => this.#directoryAt(entry, parts.slice(1), call);
     try {
       const node = await walk().catch((error: unknown) => {
         if (!isDown(error)) throw error;
@@ -229,11 +281,18 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     this.#hooks.onUnmount(path, call.peer);
   }
 
-  async #directoryAt(tree: Tree, parts: readonly ByteString[]): Promise<TreeNode> {
+  /** The folder at a path below an export's root, as far as the caller may go there. */
+  async #directoryAt(
+    { tree, squash }: NfsExport,
+    parts: readonly ByteString[],
+    call: CallContext,
+  ): Promise<TreeNode> {
+    const permits = (attributes: Attributes) => callerMaySearch(attributes, call, squash);
     let node = tree.root;
     for (const part of parts) {
       if (nameFault(part)) throw new TreeError(nameFault(part) === 'too-long' ? 'nametoolong' : 'noent');
-      node = await tree.lookup(node, part);
+      const directory = node;
+      node = await whenPermitted(tree, directory, permits, () => tree.lookup(directory, part));
     }
     if (node.kind !== 'directory') throw new TreeError('notdir');
     return node;
@@ -259,25 +318,24 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     }
     return verdict;
   }
-
-  /** Does the work once the attributes, at hand nearly always, permit it. */
-  #permitted<T>(
-    node: TreeNode,
-    tree: Tree,
-    permits: (attributes: Attributes) => boolean,
-    work: () => Awaitable<T>,
-  ): Awaitable<T> {
-    const check = (attributes: Attributes): Awaitable<T> => {
-      if (!permits(attributes)) throw new TreeError('acces');
-      return work();
-    };
-    if (node.attributes) return check(node.attributes);
-    const attributes = tree.attributes(node);
-    return attributes instanceof Promise ? attributes.then(check) : check(attributes);
-  }
 }
 
 class Listing extends ListingView implements DirectoryListing<TreeNode> {
+  readonly #searchable: boolean;
+
+  constructor(tree: Tree, snapshot: Snapshot<TreeNode>, searchable: boolean) {
+    super(tree, snapshot);
+    this.#searchable = searchable;
+  }
+
+  override load(from: number, to: number): Awaitable<void> {
+    return this.#searchable ? super.load(from, to) : undefined;
+  }
+
+  override nodeAt(index: number): TreeNode | undefined {
+    return this.#searchable ? super.nodeAt(index) : undefined;
+  }
+
   nameAt(index: number): ByteString {
     return this.snapshot.nodes[index]!.name;
   }

@@ -1,5 +1,5 @@
 /** The NFS side of the gateway: listeners, programs, and what they tell the log and the metrics. */
-import { createServer, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import {
   MOUNT_PROGRAM,
   MOUNT_VERSION,
@@ -21,6 +21,7 @@ import {
   type Peer,
   type RpcHooks,
 } from '@holdfast/nfs-rpc';
+import { Admission, GuardedServer } from '../admission.ts';
 import type { Metrics, RequestMeter } from '../admin/index.ts';
 import type { Config, Endpoint } from '../config/index.ts';
 import { LineThrottle, renderName, type Logger } from '../log/index.ts';
@@ -68,7 +69,9 @@ export class NfsServer {
     });
     server.add(nfs3Program(gateway)).add(mountProgram(gateway));
     try {
-      return await NfsServer.#listen(server, gateway, config, listeners);
+      const admission = new Admission('nfs', metrics.connections('nfs'), log);
+      admission.setRules([(address) => gateway.admits(address)]);
+      return await NfsServer.#listen(server, gateway, config, listeners, admission);
     } catch (error) {
       await server.close({ timeoutMs: 0 });
       throw error;
@@ -80,8 +83,10 @@ export class NfsServer {
     gateway: NfsGateway,
     config: Config['nfs'],
     listeners: Listeners,
+    admission: Admission,
   ): Promise<NfsServer> {
-    const listen = (name: string, at: Endpoint) => listenTcp(server, listeners, name, at);
+    const listen = (name: string, at: Endpoint) => listenTcp(server, listeners, name, at, admission);
+    const allows = (address: string) => admission.admits(address);
     const main = await listen('nfs', config.listen);
     const addresses: Endpoint[] = [{ host: config.listen.host, port: main.port }];
     let mountPort = main.port;
@@ -93,11 +98,18 @@ export class NfsServer {
       { program: NFS_PROGRAM, version: NFS_VERSION, protocol: Protocol.tcp, port: main.port },
       { program: MOUNT_PROGRAM, version: MOUNT_VERSION, protocol: Protocol.tcp, port: mountPort },
     ];
+    if (config.portmap !== false) {
+      // mount.nfs and others ask MOUNT by UDP unless they are told `mountproto=tcp`.
+      const { host } = config.mountListen ?? config.listen;
+      await server.listenUdp({ host, port: mountPort, programs: [MOUNT_PROGRAM], allows });
+      const { program, version, port } = services[1]!;
+      services.push({ program, version, protocol: Protocol.udp, port });
+    }
     if (config.portmap === true) {
       const at = { host: config.listen.host, port: PORTMAP_PORT };
       servePortmap(server, services);
       await listen('portmap', at);
-      await server.listenUdp(at);
+      await server.listenUdp({ ...at, programs: [PORTMAP_PROGRAM], allows });
     }
     if (config.portmap !== 'register') return new NfsServer(server, gateway, addresses, undefined);
     if (!(await registerPrograms(services))) throw new Error('rpcbind refused to register NFS and MOUNT');
@@ -128,8 +140,9 @@ async function listenTcp(
   listeners: Listeners,
   name: string,
   at: Endpoint,
+  admission: Admission,
 ): Promise<AddressInfo> {
-  const listener = createServer({ allowHalfOpen: true, noDelay: true });
+  const listener = new GuardedServer({ allowHalfOpen: true, noDelay: true }, admission);
   await listeners.listen(listener, name, at);
   return server.attach(listener);
 }

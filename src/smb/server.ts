@@ -1,15 +1,17 @@
 /** The SMB side of the gateway: the listener, the shares, and what they tell the log and the metrics. */
-import { createServer } from 'node:net';
 import {
   SmbServer as ProtocolServer,
   Status,
   statusName,
+  type Caller,
   type Hooks,
   type NtStatus,
   type ScanStore,
   type ShareOptions,
   type UserOptions,
 } from '@tsmb2/server';
+import { actor, type Actor } from '../access.ts';
+import { Admission, GuardedServer } from '../admission.ts';
 import type { Metrics } from '../admin/index.ts';
 import type { ClientRule, Config, Endpoint, SmbUser } from '../config/index.ts';
 import type { Logger } from '../log/index.ts';
@@ -23,6 +25,9 @@ export interface SmbExport {
   readonly tree: Tree;
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
+  /** Whom guests act as. */
+  readonly uid: number;
+  readonly gid: number;
   readonly clients: ClientRule;
   readonly encrypt: boolean;
   readonly followSymlinks: boolean;
@@ -48,14 +53,17 @@ export class SmbServer {
   readonly #server: ProtocolServer;
   /** One backend for each tree: opens of a share that stays go on over a reload. */
   readonly #backends: Map<Tree, TreeShare>;
+  readonly #admission: Admission;
 
   private constructor(
     server: ProtocolServer,
     backends: Map<Tree, TreeShare>,
+    admission: Admission,
     addresses: readonly Endpoint[],
   ) {
     this.#server = server;
     this.#backends = backends;
+    this.#admission = admission;
     this.addresses = addresses;
   }
 
@@ -76,13 +84,16 @@ export class SmbServer {
       limits: { maxCredits },
       hooks: hooksFor(metrics, log),
     });
-    const listener = createServer();
+    const admission = new Admission('smb', metrics.connections('smb'), log);
+    admission.setRules(rulesOf(exports));
+    const listener = new GuardedServer({}, admission);
     await listeners.listen(listener, 'smb', config.listen);
     const { port } = server.attach(listener);
-    return new SmbServer(server, backends, [{ host: config.listen.host, port }]);
+    return new SmbServer(server, backends, admission, [{ host: config.listen.host, port }]);
   }
 
   setExports(exports: readonly SmbExport[]): void {
+    this.#admission.setRules(rulesOf(exports));
     this.#server.reload({ shares: sharesOf(exports, this.#backends), users: usersOf(exports) });
     for (const tree of this.#backends.keys()) {
       if (!exports.some((entry) => entry.tree === tree)) this.#backends.delete(tree);
@@ -95,10 +106,20 @@ export class SmbServer {
   }
 }
 
+function rulesOf(exports: readonly SmbExport[]): ((address: string) => boolean)[] {
+  return exports.map(
+    ({ clients }) =>
+      (address) =>
+        clients.allows(address),
+  );
+}
+
 function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {
-  return exports.map(({ name, tree, guest, users, clients, encrypt, followSymlinks }) => {
+  return exports.map((entry) => {
+    const { name, tree, guest, users, clients, encrypt, followSymlinks } = entry;
     const backend = backends.get(tree) ?? new TreeShare(tree);
     backends.set(tree, backend);
+    backend.setActors(actorsOf(entry));
     return {
       name,
       comment: 'served by Holdfast',
@@ -112,12 +133,19 @@ function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>)
   });
 }
 
+/** SMB users have no ids of their own: the configuration says whom they act as. */
+function actorsOf({ users, uid, gid }: SmbExport): (caller: Caller) => Actor {
+  const guests = actor(uid, gid);
+  const named = new Map(users.map((user) => [user.name.toLowerCase(), actor(user.uid, user.gid)]));
+  return ({ guest, userName }) => (guest ? guests : (named.get(userName.toLowerCase()) ?? guests));
+}
+
 /** A name that several exports list is one user; the configuration has seen to it that the secret is the same. */
 function usersOf(exports: readonly SmbExport[]): UserOptions[] {
   const users = new Map<string, UserOptions>();
   for (const { name, secret } of exports.flatMap((entry) => entry.users)) {
     const value = secret.reveal();
-    const proof = secret.kind === 'password' ? { password: value } : { ntHash: Buffer.from(value, 'hex') };
+    const proof = secret.kind === 'ntHash' ? { ntHash: Buffer.from(value, 'hex') } : { password: value };
     users.set(name.toLowerCase(), { name, ...proof });
   }
   return [...users.values()];

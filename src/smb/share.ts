@@ -4,6 +4,7 @@ import {
   StatusError,
   type Awaitable,
   type CallContext,
+  type Caller,
   type ChangeEvent,
   type DirectoryListing,
   type NodeAttributes,
@@ -13,6 +14,7 @@ import {
   type VolumeInfo,
   type VolumeSpace,
 } from '@tsmb2/server';
+import { actor, mayRead, maySearch, whenPermitted, type Actor } from '../access.ts';
 import type { TreeChange } from '../tree/changes.ts';
 import type { Attributes, Kind, Time } from '../tree/contract.ts';
 import { TreeError } from '../tree/errors.ts';
@@ -107,6 +109,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
   /** Changing a FUSE tree through the gateway is not offered: every share is read-only. */
   readonly changes = undefined;
   readonly #tree: Tree;
+  #actorOf: (caller: Caller) => Actor = () => actor(65534, 65534);
 
   constructor(tree: Tree) {
     this.#tree = tree;
@@ -117,6 +120,11 @@ export class TreeShare implements ShareBackend<TreeNode> {
       creationTime: 0n,
       filesystemName: 'NTFS',
     };
+  }
+
+  /** Whom callers act as, from now on. */
+  setActors(actorOf: (caller: Caller) => Actor): void {
+    this.#actorOf = actorOf;
   }
 
   get root(): TreeNode {
@@ -131,14 +139,17 @@ export class TreeShare implements ShareBackend<TreeNode> {
   ): Awaitable<TreeNode | undefined> {
     const exact = bytesOf(name);
     if (exact === undefined || nameFault(exact)) return undefined;
-    return answer(this.#tree, call, { node: directory, name: exact }, async () => {
+    const find = async () => {
       try {
         return await this.#tree.lookup(directory, exact);
       } catch (error) {
         if (!(error instanceof TreeError) || error.code !== 'noent') throw error;
         return await this.#lookupByText(directory, name, caseSensitive);
       }
-    });
+    };
+    return answer(this.#tree, call, { node: directory, name: exact }, () =>
+      this.#permitted(directory, maySearch, call, find),
+    );
   }
 
   /** Names that are not UTF-8 are found by what clients were shown; others by letters of another case. */
@@ -171,8 +182,9 @@ export class TreeShare implements ShareBackend<TreeNode> {
   }
 
   list(directory: TreeNode, call: CallContext): Awaitable<DirectoryListing<TreeNode>> {
+    const list = () => andThen(this.#tree.list(directory), (snapshot) => new Listing(this.#tree, snapshot));
     return answer(this.#tree, call, { node: directory }, () =>
-      andThen(this.#tree.list(directory), (snapshot) => new Listing(this.#tree, snapshot)),
+      this.#permitted(directory, mayRead, call, list),
     );
   }
 
@@ -181,14 +193,27 @@ export class TreeShare implements ShareBackend<TreeNode> {
     return {
       node,
       read: (offset, target, call) =>
-        answer(
-          tree,
-          call,
-          { node },
-          async () => (await tree.read(node, offset, target, () => !call.signal.aborted)).length,
+        answer(tree, call, { node }, () =>
+          this.#permitted(
+            node,
+            mayRead,
+            call,
+            async () => (await tree.read(node, offset, target, () => !call.signal.aborted)).length,
+          ),
         ),
       close: tree.pin(node),
     };
+  }
+
+  /** Mode bits and owners hold for callers by SMB as they do for those by NFS. */
+  #permitted<T>(
+    node: TreeNode,
+    permits: typeof mayRead,
+    call: CallContext,
+    work: () => Awaitable<T>,
+  ): Awaitable<T> {
+    const who = () => this.#actorOf(call.caller);
+    return whenPermitted(this.#tree, node, (attributes) => permits(attributes, who), work);
   }
 
   readlink(node: TreeNode, call: CallContext): Awaitable<string> {

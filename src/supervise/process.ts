@@ -14,18 +14,23 @@ export interface ProcessOptions {
   /** The program and its arguments. */
   readonly command: readonly [string, ...string[]];
   readonly output: OutputMode;
+  /** Names of variables that are this process's own business, such as those that hold passwords. */
+  readonly withhold?: () => readonly string[];
   readonly log: Logger;
 }
 
 /** What a child wrote last is still on its way when it has ended, and what it started may hold the pipe open: in ms. */
 const outputTimeout = 500;
 
-export function processSpawner({ command, output, log }: ProcessOptions): SpawnChild {
+export function processSpawner({ command, output, withhold, log }: ProcessOptions): SpawnChild {
   const [program, ...args] = command;
   return async () => {
     const piped = output === 'log' ? 'pipe' : 'inherit';
+    const withheld = new Set(withhold?.());
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !withheld.has(name)));
     const child = spawn(program, args, {
       stdio: ['inherit', piped, piped],
+      env,
       // In a session of its own: Ctrl-C at a terminal comes to this process alone, which first drains the gateway.
       detached: true,
     });

@@ -1,11 +1,25 @@
 /** A file that holds the id of the process that serves now, for service managers and scripts. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { closeSync, constants, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 
-/** Takes the place of whatever id stood there. Throws with the errno when it cannot be written. */
+/**
+ * Takes the place of whatever id stood there. Throws with the errno when it cannot be written. In a folder that others may
+ * write to (such as /tmp), nothing of theirs is followed or written to: the file is always a new one.
+ */
 export function writePidFile(file: string): void {
-  const staged = `${file}.${process.pid}`;
-  writeFileSync(staged, `${process.pid}\n`);
-  renameSync(staged, file);
+  const staged = `${file}.${randomBytes(8).toString('hex')}`;
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  const descriptor = openSync(staged, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644);
+  try {
+    writeSync(descriptor, `${process.pid}\n`);
+    // Replaces a link that stands there, and leaves alone what it leads to.
+    renameSync(staged, file);
+  } catch (error) {
+    rmSync(staged, { force: true });
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** Removes the file unless it is a successor's by now. Never throws: the process ends either way. */

@@ -16,6 +16,8 @@ export interface HashHalves {
 
 export class Identity {
   readonly exportName: string;
+  /** Whether the seed is known to gateways alone, so that nobody else can make a handle. */
+  readonly secret: boolean;
   /** Filesystem id: constant for the export, unsigned 32-bit halves. */
   readonly fsid: HashHalves;
   /** Volume serial number of the share, unsigned 32 bit. */
@@ -28,13 +30,16 @@ export class Identity {
   /**
    * @param seed `identity` of the configuration: gateways that share it give the same ids.
    * @param makeHash replaced in tests, to make collisions likely.
+   * @param secret whether the seed is.
    */
   constructor(
     seed: string,
     exportName: string,
     makeHash: (key: Buffer) => StringHash = (key) => new SipHash(key),
+    secret = false,
   ) {
     this.exportName = exportName;
+    this.secret = secret;
     const key = (purpose: string) => derive('holdfast', seed, exportName, purpose).subarray(0, 16);
     this.#paths = makeHash(key('path'));
     this.#names = makeHash(key('name'));
@@ -59,12 +64,17 @@ export class Identity {
   }
 }
 
+/** The seed of gateways that have a secret: without it nothing of what follows from the seed can be computed. */
+export function seedWithSecret(identity: string, secret: string): string {
+  return derive('holdfast', identity, 'secret', secret).toString('hex');
+}
+
 /** 16 bytes that name this server to SMB clients, the same on every gateway of one configuration. */
 export function serverGuid(seed: string): Buffer {
   return derive('holdfast', seed, 'server-guid').subarray(0, 16);
 }
 
-/** 32 secret-from-seed bytes with which durable SMB handles are authenticated. */
+/** 32 bytes, as secret as the seed, with which durable SMB handles are authenticated. */
 export function durableKey(seed: string): Buffer {
   return derive('holdfast', seed, 'durable-handles');
 }

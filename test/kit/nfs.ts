@@ -34,8 +34,8 @@ export class NfsClient {
     this.#mount = mount;
   }
 
-  static async connect(port: number, timeoutMs = 30_000): Promise<NfsClient> {
-    const common = { host: '127.0.0.1', port, version: 3, timeoutMs, credential: { uid: 1000, gid: 1000 } };
+  static async connect(port: number, timeoutMs = 30_000, uid = 1000): Promise<NfsClient> {
+    const common = { host: '127.0.0.1', port, version: 3, timeoutMs, credential: { uid, gid: uid } };
     const nfs = await RpcClient.open({ ...common, program: 100003 });
     return new NfsClient(nfs, await RpcClient.open({ ...common, program: 100005 }));
   }

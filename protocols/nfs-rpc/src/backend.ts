@@ -53,6 +53,12 @@ export interface FileAttributes {
   readonly ctime: NfsTime;
 }
 
+/** fileid3 as two unsigned 32-bit halves. */
+export interface Fileid {
+  readonly high: number;
+  readonly low: number;
+}
+
 /** sattr3, RFC 1813 §2.6: what SETATTR and the creating procedures ask for; absent means "leave as it is". */
 export interface SetAttributes {
   readonly mode?: number;
@@ -164,6 +170,8 @@ export interface NfsBackend<N> {
   resolve(handle: Buffer, call: CallContext): Awaitable<N>;
   /** Canonical handle bytes: at most 64, a multiple of 4, the same object always the same bytes. */
   handle(node: N): Buffer;
+  /** The fileid that attributes and listings show for this node. Never waits. */
+  fileid(node: N): Fileid;
   /** Attributes if they are at hand, for post_op_attr and directory entries. Never waits. */
   cachedAttributes(node: N): FileAttributes | undefined;
   getAttributes(node: N, call: CallContext): Awaitable<FileAttributes>;
@@ -178,6 +186,11 @@ export interface NfsBackend<N> {
    * After an answer `target` belongs to someone else; after a failure it may still be written to, and is not reused.
    */
   read(node: N, offset: number, target: Buffer, call: CallContext): Awaitable<ReadResult>;
+  /**
+   * A READ of the node waits until earlier ones of it have been answered; what this gives is called when it waits no longer.
+   * For those who show what is being waited for.
+   */
+  readWaits?(node: N, call: CallContext): () => void;
   list(directory: N, call: CallContext): Awaitable<DirectoryListing<N>>;
   fsStat(node: N, call: CallContext): Awaitable<FsStat>;
   fsInfo(node: N, call: CallContext): Awaitable<FsInfo>;

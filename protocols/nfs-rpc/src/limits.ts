@@ -12,6 +12,13 @@ export interface RpcLimits {
   /** Bytes set aside for large replies (READ, READDIR, READDIRPLUS): for one connection and for all. */
   readonly maxReplyBytes: number;
   readonly maxTotalReplyBytes: number;
+  /**
+   * Bytes, for all connections, of replies that have waited for their data for `slowCallMs`. They no longer count against
+   * the two bounds above, so that what hangs does not keep memory from what would be answered at once.
+   */
+  readonly maxSlowReplyBytes: number;
+  /** Milliseconds after which a call gives way to others where there is not enough for all. */
+  readonly slowCallMs: number;
   /** Bytes of finished replies that wait for the peer, above which no further large reply is begun. */
   readonly maxUnsentBytes: number;
   /** Bytes handed to the socket at a time; also the progress a slow reader must make in `stalledWriteMs`. */
@@ -39,6 +46,8 @@ export const defaultLimits: RpcLimits = {
   maxTotalRequestBytes: 256 * MiB,
   maxReplyBytes: 128 * MiB,
   maxTotalReplyBytes: 512 * MiB,
+  maxSlowReplyBytes: 256 * MiB,
+  slowCallMs: 1_000,
   maxUnsentBytes: 8 * MiB,
   writeBatchBytes: MiB,
   maxPooledBytes: 64 * MiB,
@@ -55,6 +64,14 @@ export const MAX_TRANSFER = MiB;
 export const PREFERRED_DIRECTORY_READ = 64 * KiB;
 /** NFSv3: bytes of a name component. */
 export const MAX_NAME = 255;
+/**
+ * NFSv3: READs of one file that are handed to the backend at once, of all connections together: at first, and at most.
+ * Every answer allows one more. The others wait without memory.
+ */
+export const FIRST_READS_PER_FILE = 4;
+export const MAX_READS_PER_FILE = 16;
+/** NFSv3: milliseconds that a READ waits for its turn before the client is told to come again (JUKEBOX). */
+export const LONGEST_TURN_WAIT = 20_000;
 /** MOUNT: bytes of a path, RFC 1813 §5.1.1 MNTPATHLEN. */
 export const MAX_MOUNT_PATH = 1024;
 /** MOUNT: remembered mounts of one client, and clients with remembered mounts. */

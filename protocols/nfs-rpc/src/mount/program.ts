@@ -26,7 +26,9 @@ export function mountProgram(backend: MountBackend): RpcProgram {
     /* 4 */ { name: 'UMNTALL', run: (_args, call) => unmountAll(backend, mounts, call) },
     /* 5 */ { name: 'EXPORT', run: (_args, call) => exports(backend, call) },
   ];
-  return { number: MOUNT_PROGRAM, name: 'MOUNT', versions: new Map([[MOUNT_VERSION, rows]]) };
+  const versions = new Map([[MOUNT_VERSION, rows]]);
+  // mount.nfs asks by UDP first. DUMP and EXPORT answer with more than was asked: by TCP alone.
+  return { number: MOUNT_PROGRAM, name: 'MOUNT', versions, byDatagram: new Set([0, 1, 3, 4]) };
 }
 
 /** §5.2.1 `mountres3 MOUNTPROC3_MNT(dirpath)` */

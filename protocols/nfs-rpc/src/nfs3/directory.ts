@@ -2,6 +2,7 @@ import {
   type Awaitable,
   type DirectoryListing,
   type FileAttributes,
+  type Fileid,
   FileType,
   NfsError,
 } from '../backend.ts';
@@ -27,7 +28,6 @@ export interface Cursor<N> {
   readonly directory: N;
   readonly attributes: FileAttributes;
   readonly parent: N;
-  readonly parentAttributes: FileAttributes | undefined;
   readonly listing: DirectoryListing<N>;
   /** 0: with `.`, 1: with `..`, 2: with the entry at `index`. */
   readonly dots: number;
@@ -43,18 +43,14 @@ export function openDirectory<N>(
   return chain(operation.resolve(handle), (directory) =>
     chain(backend.getAttributes(directory, call), (attributes) => {
       if (attributes.type !== FileType.directory) throw new NfsError(NfsStatus.NOTDIR);
-      const parent = backend.parent(directory);
-      return chain(parentAttributes(operation, parent, cookie), (above) =>
-        chain(backend.list(directory, call), (listing) => ({
-          directory,
-          attributes,
-          parent,
-          parentAttributes: above,
-          listing,
-          dots: Math.min(cookie, 2),
-          index: startIndex(listing, cookie),
-        })),
-      );
+      return chain(backend.list(directory, call), (listing) => ({
+        directory,
+        attributes,
+        parent: backend.parent(directory),
+        listing,
+        dots: Math.min(cookie, 2),
+        index: startIndex(listing, cookie),
+      }));
     }),
   );
 }
@@ -62,25 +58,6 @@ export function openDirectory<N>(
 function startIndex<N>(listing: DirectoryListing<N>, cookie: number): number {
   if (cookie <= PARENT_COOKIE) return 0;
   return cookie > Number.MAX_SAFE_INTEGER ? listing.length : listing.after(cookie);
-}
-
-/** The parent's attributes where they are wanted; its entry does without them when they cannot be had. */
-function parentAttributes<N>(
-  { backend, call }: Operation<N>,
-  parent: N,
-  cookie: number,
-): Awaitable<FileAttributes | undefined> {
-  if (cookie >= PARENT_COOKIE) return undefined;
-  const without = (error: unknown): undefined => {
-    if (!(error instanceof NfsError)) throw error;
-  };
-  try {
-    const attributes = backend.cachedAttributes(parent) ?? backend.getAttributes(parent, call);
-    return attributes instanceof Promise ? attributes.catch(without) : attributes;
-  } catch (error) {
-    without(error);
-    return undefined;
-  }
 }
 
 /** Bytes of fileid, name and cookie: what READDIRPLUS counts as directory information. */
@@ -136,23 +113,15 @@ export interface DotEntry<N> {
   readonly name: string;
   readonly cookie: number;
   readonly node: N;
-  readonly attributes: FileAttributes | undefined;
-  /** Whose fileid it shows: the directory's own stands in for a parent that cannot be looked at. */
-  readonly identity: FileAttributes;
+  readonly fileid: Fileid;
 }
 
 /** Those of `.` and `..` that come at or after the cursor. */
-export function dotEntries<N>(cursor: Cursor<N>): DotEntry<N>[] {
-  const { directory, attributes, parent, parentAttributes: above } = cursor;
+export function dotEntries<N>({ backend }: Operation<N>, cursor: Cursor<N>): DotEntry<N>[] {
+  const { directory, parent } = cursor;
   const entries: DotEntry<N>[] = [
-    { name: '.', cookie: SELF_COOKIE, node: directory, attributes, identity: attributes },
-    {
-      name: '..',
-      cookie: PARENT_COOKIE,
-      node: parent,
-      attributes: above,
-      identity: above ?? attributes,
-    },
+    { name: '.', cookie: SELF_COOKIE, node: directory, fileid: backend.fileid(directory) },
+    { name: '..', cookie: PARENT_COOKIE, node: parent, fileid: backend.fileid(parent) },
   ];
   return entries.slice(cursor.dots);
 }

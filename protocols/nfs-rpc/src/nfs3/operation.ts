@@ -9,6 +9,7 @@ import {
 import { chain } from '../rpc/awaitable.ts';
 import type { RpcCall } from '../rpc/call.ts';
 import { NfsStatus } from '../status.ts';
+import type { ReadTurns } from './read-turns.ts';
 import type { WccAttr, WccData } from './wire.ts';
 
 /** An object a call is about, with what it looked like before the call changed anything. */
@@ -24,12 +25,15 @@ interface Subject<N> {
 export class Operation<N> {
   readonly backend: NfsBackend<N>;
   readonly call: RpcCall;
+  /** Of all READs of the program. */
+  readonly turns: ReadTurns<N>;
   #first: Subject<N> | undefined;
   #second: Subject<N> | undefined;
 
-  constructor(backend: NfsBackend<N>, call: RpcCall) {
+  constructor(backend: NfsBackend<N>, call: RpcCall, turns: ReadTurns<N>) {
     this.backend = backend;
     this.call = call;
+    this.turns = turns;
   }
 
   /** The object the call is about. */

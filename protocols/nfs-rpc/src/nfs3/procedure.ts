@@ -6,6 +6,7 @@ import { NfsStatus } from '../status.ts';
 import type { Codec } from '../xdr/codec.ts';
 import type { XdrReader } from '../xdr/reader.ts';
 import { Operation } from './operation.ts';
+import type { ReadTurns } from './read-turns.ts';
 
 /** What arguments and both results of a procedure look like. */
 export interface Shape<Args, Ok extends object, Failed extends object> {
@@ -74,11 +75,11 @@ export function guarded<T>(work: () => Awaitable<T>): Awaitable<T> {
 const statusNames = new Map<number, string>(Object.entries(NfsStatus).map(([name, value]) => [value, name]));
 
 /** A row bound to a backend, as the RPC server runs it. */
-export function bind<N>(row: Procedure, backend: NfsBackend<N>): RpcProcedure {
+export function bind<N>(row: Procedure, backend: NfsBackend<N>, turns: ReadTurns<N>): RpcProcedure {
   return {
     name: row.name,
     run: (args, call) => {
-      const operation = new Operation(backend, call);
+      const operation = new Operation(backend, call, turns);
       const fail = (error: unknown): ReplyWriter => encodeFailure(row, operation, error);
       call.failWith = fail;
       let outcome;

@@ -13,6 +13,7 @@ import { mknod } from './mknod.ts';
 import { pathconf } from './pathconf.ts';
 import { bind, type Procedure } from './procedure.ts';
 import { read } from './read.ts';
+import { type ReadsPerFile, ReadTurns } from './read-turns.ts';
 import { readdir } from './readdir.ts';
 import { readdirplus } from './readdirplus.ts';
 import { readlink } from './readlink.ts';
@@ -51,7 +52,8 @@ const procedures: readonly Procedure[] = [
 ];
 
 /** NFS, program 100003, version 3. */
-export function nfs3Program<N>(backend: NfsBackend<N>): RpcProgram {
-  const rows = procedures.map((row) => bind(row, backend));
+export function nfs3Program<N>(backend: NfsBackend<N>, readsPerFile?: ReadsPerFile): RpcProgram {
+  const turns = new ReadTurns(backend, readsPerFile);
+  const rows = procedures.map((row) => bind(row, backend, turns));
   return { number: NFS_PROGRAM, name: 'NFS', versions: new Map([[NFS_VERSION, [nullProcedure, ...rows]]]) };
 }

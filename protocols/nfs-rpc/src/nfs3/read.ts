@@ -41,7 +41,7 @@ export const read: Procedure = {
     const count = Math.min(args.uint32(), MAX_TRANSFER);
     return guarded(() =>
       chain(operation.resolve(file), (node) =>
-        chain(operation.call.reserve(count), () => readInto(operation, node, offset, count)),
+        operation.turns.take(node, operation.call, count, () => readInto(operation, node, offset, count)),
       ),
     );
   },

@@ -46,9 +46,9 @@ export const readdir: Procedure = {
 function page<N>(operation: Operation<N>, cursor: Cursor<N>, maximum: number): ReplyWriter {
   const { listing } = cursor;
   const writer = new PageWriter(operation.call.reply(maximum), operation.attributes(), maximum);
-  for (const { name, cookie, identity } of dotEntries(cursor)) {
+  for (const { name, cookie, fileid } of dotEntries(operation, cursor)) {
     if (!writer.fits(name, 0)) return writer.finish(false);
-    writer.entry(identity.fileidHigh, identity.fileidLow, name, cookie);
+    writer.entry(fileid.high, fileid.low, name, cookie);
   }
   let { index } = cursor;
   for (; index < listing.length; index++) {

@@ -141,8 +141,9 @@ function page<N>(operation: Operation<N>, cursor: Cursor<N>, to: number, budget:
   const { backend } = operation;
   // One entry is always allowed by dircount: the RFC has it as a hint, and 0 must not end a listing.
   const writer = new PlusWriter(operation, { ...budget, information: Math.max(budget.information, 1) });
-  for (const { name, cookie, node, attributes, identity } of dotEntries(cursor)) {
-    if (!writer.add(identity.fileidHigh, identity.fileidLow, name, cookie, node, attributes)) {
+  for (const { name, cookie, node, fileid } of dotEntries(operation, cursor)) {
+    // The parent's attributes may be missing. Nobody waits for them: they are optional here.
+    if (!writer.add(fileid.high, fileid.low, name, cookie, node, backend.cachedAttributes(node))) {
       return writer.finish(false);
     }
   }

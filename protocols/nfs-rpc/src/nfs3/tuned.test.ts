@@ -22,6 +22,7 @@ const link: CallLink = {
   peer: { transport: 'tcp', address: '127.0.0.1', port: 1 },
   pool,
   reserve: () => undefined,
+  cancelReservation: () => undefined,
   bug: (error) => {
     throw error;
   },

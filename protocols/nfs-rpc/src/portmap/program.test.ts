@@ -50,7 +50,11 @@ describe('portmap v2 (RFC 1833 §3)', () => {
   it('answers over UDP, and says nothing to what is no call', async () => {
     const table = new PortmapTable();
     table.set(nfs);
-    const { port } = await serve(table).listenUdp({ host: '127.0.0.1', port: 0 });
+    const { port } = await serve(table).listenUdp({
+      host: '127.0.0.1',
+      port: 0,
+      programs: [PORTMAP_PROGRAM],
+    });
     const socket = createSocket('udp4');
     const answers: Buffer[] = [];
     const answered = new Promise<void>((resolve) => {
@@ -78,6 +82,7 @@ describe('portmap v2 (RFC 1833 §3)', () => {
         peer: { transport: 'tcp', address, port: 1 },
         pool: new SlabPool(0),
         reserve: () => undefined,
+        cancelReservation: () => undefined,
         bug: () => undefined,
       };
       const call = new RpcCall(link, 1, { flavor: 'none' }, 'PORTMAP', 'SET', 0);

@@ -77,7 +77,9 @@ export function portmapProgram(table: PortmapTable): RpcProgram {
       },
     },
   ];
-  return { number: PORTMAP_PROGRAM, name: 'PORTMAP', versions: new Map([[PORTMAP_VERSION, rows]]) };
+  const versions = new Map([[PORTMAP_VERSION, rows]]);
+  // SET and UNSET believe the sender's address: by TCP alone.
+  return { number: PORTMAP_PROGRAM, name: 'PORTMAP', versions, byDatagram: new Set([0, 3, 4]) };
 }
 
 /** SET and UNSET: for programs of this host alone. */

@@ -9,6 +9,8 @@ export interface CallLink {
   readonly pool: SlabPool;
   /** Sets bytes aside for a large reply; waits until they may be used. Rejects when the connection is gone. */
   reserve(call: RpcCall, bytes: number): Awaitable<void>;
+  /** The call gives back what was set aside for it. */
+  cancelReservation(call: RpcCall): void;
   bug(error: unknown, where: string): void;
 }
 
@@ -31,6 +33,10 @@ export class RpcCall implements CallContext {
   abandoned = false;
   /** Bytes set aside for the reply. */
   reserved = 0;
+  /** Those of them that count as slow. */
+  slowBytes = 0;
+  /** Set by who keeps the call in a queue: called once nobody waits for its result any more. */
+  onGivenUp: (() => void) | undefined = undefined;
 
   readonly #link: CallLink;
   #abort: AbortController | undefined;
@@ -66,6 +72,13 @@ export class RpcCall implements CallContext {
   abandon(): void {
     this.abandoned = true;
     this.#abort?.abort();
+    this.onGivenUp?.();
+  }
+
+  /** Its answer has gone out early. */
+  answerEarly(): void {
+    this.answered = true;
+    this.onGivenUp?.();
   }
 
   /** A reply with room for `size` bytes of results; it grows when that is not enough. */
@@ -76,6 +89,10 @@ export class RpcCall implements CallContext {
   /** To be waited for before a buffer of this size is taken. */
   reserve(bytes: number): Awaitable<void> {
     return this.#link.reserve(this, bytes);
+  }
+
+  cancelReservation(): void {
+    this.#link.cancelReservation(this);
   }
 
   /** Reports something that should never have been thrown; not for calls that were abandoned meanwhile. */

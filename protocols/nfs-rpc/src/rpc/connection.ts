@@ -42,6 +42,8 @@ export class Connection implements CallLink {
   readonly #reservations: Reservations;
   /** Calls whose procedure has not answered at once, by xid and procedure. */
   readonly #running = new Map<number, RpcCall>();
+  /** Those of them that have been answered: their results will be dropped. */
+  #answeredEarly = 0;
   #requestBytes = 0;
   #pumping = false;
   #paused = false;
@@ -81,6 +83,11 @@ export class Connection implements CallLink {
     return granted;
   }
 
+  cancelReservation(call: RpcCall): void {
+    this.#reservations.cancel(call);
+    this.#host.memoryFreed();
+  }
+
   bug(error: unknown, where: string): void {
     this.#host.hooks.bug?.(error, where);
   }
@@ -91,6 +98,27 @@ export class Connection implements CallLink {
     if (this.#output.stalledMs(now) > stalledWriteMs) this.destroy('peer does not read');
     else if (this.#recordSince > 0 && now - this.#recordSince > recordTimeoutMs)
       this.destroy('record timeout');
+  }
+
+  /** Others wait for memory, or this connection for a free call: what has waited long gives way. */
+  giveWay(now: number): void {
+    const { slowCallMs, maxSlowReplyBytes } = this.#host.limits;
+    this.#reservations.setAsideSlow(now - slowCallMs, maxSlowReplyBytes);
+    if (this.#calls >= this.#host.limits.maxCalls) this.#answerOldest(now - slowCallMs);
+  }
+
+  /**
+   * Every call of the connection is taken by one that waits: those that began before `since` and can be told to come
+   * again are. As many may go on waiting without a client as there may be calls.
+   */
+  #answerOldest(since: number): void {
+    const { maxCalls } = this.#host.limits;
+    let wanted = Math.min(Math.ceil(maxCalls / 2), maxCalls - this.#answeredEarly);
+    for (const call of this.#running.values()) {
+      if (wanted <= 0 || call.startedAt > since) break;
+      if (!call.answered && this.#answerNow(call)) wanted -= 1;
+    }
+    this.#output.flush();
   }
 
   /** Memory of the server has become free. */
@@ -142,8 +170,13 @@ export class Connection implements CallLink {
     this.#settleReading();
   }
 
+  /** Calls that somebody waits for. */
+  get #calls(): number {
+    return this.#running.size - this.#answeredEarly + this.#output.length;
+  }
+
   #mayStart(): boolean {
-    const calls = this.#running.size + this.#output.length;
+    const calls = this.#calls;
     if (calls === 0) return true;
     const { limits, totals } = this.#host;
     return (
@@ -201,6 +234,7 @@ export class Connection implements CallLink {
     this.#host.totals.requestBytes += call.bytesIn;
     void outcome.then((reply) => {
       this.#running.delete(key);
+      if (call.answered) this.#answeredEarly -= 1;
       this.#requestBytes -= call.bytesIn;
       this.#host.totals.requestBytes -= call.bytesIn;
       this.#finish(call, reply);
@@ -213,6 +247,7 @@ export class Connection implements CallLink {
   }
 
   #finish(call: RpcCall, reply: ReplyWriter): void {
+    this.#reservations.settle(call);
     reply.charge = call.reserved;
     if (call.answered || this.#socket.destroyed) {
       this.#reservations.give(reply.charge);
@@ -225,12 +260,19 @@ export class Connection implements CallLink {
   }
 
   #retransmitted(call: RpcCall): void {
+    const answered = this.#answerNow(call);
+    this.#host.hooks.retransmission?.(this.peer, call.program, call.procedure, answered);
+  }
+
+  /** Answers a call that is being worked on, if its backend says how. */
+  #answerNow(call: RpcCall): boolean {
     const reply = answerRetransmission(this.#host, call);
-    this.#host.hooks.retransmission?.(this.peer, call.program, call.procedure, reply !== undefined);
-    if (reply === undefined) return;
-    call.answered = true;
+    if (reply === undefined) return false;
+    this.#answeredEarly += 1;
+    call.answerEarly();
     reportFinished(this.#host, call, reply);
     this.#output.push(reply);
+    return true;
   }
 
   #onSent(replies: readonly ReplyWriter[]): void {
@@ -251,7 +293,7 @@ export class Connection implements CallLink {
   /** FIN once nobody waits for anything on this connection. */
   #endIfDone(): void {
     if (!this.#closing && !(this.#peerEnded && !this.#records.hasInput)) return;
-    if (this.#running.size > 0 || this.#output.length > 0 || this.#socket.writableEnded) return;
+    if (this.#calls > 0 || this.#socket.writableEnded) return;
     this.#reason ??= 'ended';
     this.#socket.end();
     this.#socket.resume();

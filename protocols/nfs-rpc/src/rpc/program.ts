@@ -31,6 +31,11 @@ export interface RpcProgram {
   readonly number: number;
   readonly name: string;
   readonly versions: ReadonlyMap<number, readonly (RpcProcedure | undefined)[]>;
+  /**
+   * Procedures that are answered by UDP. Who sent a datagram is not known, and a long answer would go to somebody who has
+   * asked nothing. So only those are listed whose answer is short. None where it is left out.
+   */
+  readonly byDatagram?: ReadonlySet<number>;
 }
 
 /** The NULL procedure, number 0 of every program. */
@@ -141,6 +146,15 @@ export class ProgramTable {
 
   nameOf(program: number): string {
     return this.#programs.get(program)?.name ?? String(program);
+  }
+
+  /** As `find`, for a datagram: what is not answered by UDP looks as if it were not there. */
+  findForDatagram(header: CallHeader, programs: ReadonlySet<number>): Target | RejectedCall {
+    const allowed = programs.has(header.program) && this.#programs.get(header.program)?.byDatagram;
+    if (!allowed && header.rpcVersion === RPC_VERSION) return programUnavailable;
+    const target = this.find(header);
+    if (target instanceof RejectedCall || (allowed && allowed.has(header.procedure))) return target;
+    return procedureUnavailable;
   }
 
   /** RFC 5531 §9: program, version and procedure in this order. */

@@ -4,6 +4,8 @@ import type { RpcCall } from './call.ts';
 export interface Totals {
   requestBytes: number;
   replyBytes: number;
+  /** Of replies that have waited long for their data; not part of `replyBytes`. */
+  slowReplyBytes: number;
 }
 
 interface Waiter {
@@ -18,6 +20,8 @@ export class Reservations {
   readonly #fits: (bytes: number, used: number) => boolean;
   readonly #totals: Totals;
   readonly #waiters: Waiter[] = [];
+  /** Calls that have memory and no data yet, oldest first, with the time at which they got it. */
+  readonly #holders = new Map<RpcCall, number>();
   #used = 0;
 
   constructor(totals: Totals, fits: (bytes: number, used: number) => boolean) {
@@ -38,6 +42,40 @@ export class Reservations {
     return new Promise((resolve, reject) => {
       this.#waiters.push({ call, bytes, resolve, reject });
     });
+  }
+
+  /** The call has its data, or never will: from now on its memory counts as that of any reply. */
+  settle(call: RpcCall): void {
+    this.#holders.delete(call);
+    if (call.slowBytes === 0) return;
+    this.#used += call.slowBytes;
+    this.#totals.replyBytes += call.slowBytes;
+    this.#totals.slowReplyBytes -= call.slowBytes;
+    call.slowBytes = 0;
+  }
+
+  /** The call does without its memory after all. */
+  cancel(call: RpcCall): void {
+    this.settle(call);
+    this.give(call.reserved);
+    call.reserved = 0;
+  }
+
+  /**
+   * Counts calls that have waited for their data since before `since` as slow, as far as `maximum` slow bytes allow, so
+   * that others get memory. True if there was one.
+   */
+  setAsideSlow(since: number, maximum: number): boolean {
+    let any = false;
+    for (const [call, heldSince] of this.#holders) {
+      if (heldSince > since || this.#totals.slowReplyBytes + call.reserved > maximum) break;
+      this.#holders.delete(call);
+      call.slowBytes = call.reserved;
+      this.#totals.slowReplyBytes += call.slowBytes;
+      this.give(call.slowBytes);
+      any = true;
+    }
+    return any;
   }
 
   /** Gives back what a reply held. */
@@ -64,6 +102,7 @@ export class Reservations {
 
   #grant(call: RpcCall, bytes: number): void {
     call.reserved += bytes;
+    this.#holders.set(call, performance.now());
     this.#used += bytes;
     this.#totals.replyBytes += bytes;
   }

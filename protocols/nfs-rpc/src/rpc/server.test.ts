@@ -11,7 +11,7 @@ import { readShape } from '../nfs3/read.ts';
 import { results } from '../nfs3/wire.ts';
 import { NfsStatus } from '../status.ts';
 import { callRecord, Nfs3Client, procedureNumber, RawConnection, startServer } from '../testing/harness.ts';
-import { MemoryBackend } from '../testing/memory-backend.ts';
+import { MemoryBackend, type MemoryNode } from '../testing/memory-backend.ts';
 import { decodeOne } from '../xdr/codec.ts';
 import { XdrReader } from '../xdr/reader.ts';
 import type { CallContext } from './context.ts';
@@ -56,9 +56,14 @@ class WaitingBackend extends MemoryBackend {
     return super.read(node, offset, target);
   }
 
-  readCall(xid: number, offset: number, count: number): Buffer {
-    const value = { file: this.handle(this.file), offset, count };
+  readCall(xid: number, offset: number, count: number, file = this.file): Buffer {
+    const value = { file: this.handle(file), offset, count };
     return markRecord(callRecord({ xid, procedure: READ }, readShape.args, value));
+  }
+
+  /** Another file. */
+  another(name: string, size = 1 << 20): MemoryNode {
+    return this.add(this.root, name, FileType.regular, Buffer.alloc(size, 'data'));
   }
 
   getattrCall(xid: number): Buffer {
@@ -145,7 +150,9 @@ describe('one connection', () => {
     const backend = new WaitingBackend();
     const { address } = await start({}, backend);
     const connection = await RawConnection.open(address);
-    for (let xid = 1; xid <= 40; xid++) connection.socket.write(backend.readCall(xid, 0, 1 << 20));
+    const files = Array.from({ length: 10 }, (_, index) => backend.another(`f${index}`));
+    for (let xid = 1; xid <= 40; xid++)
+      connection.socket.write(backend.readCall(xid, 0, 1 << 20, files[xid % 10]));
     connection.socket.write(backend.getattrCall(50));
     expect(xidOf(await connection.reply())).toBe(50);
     expect(backend.waiting).toHaveLength(40);
@@ -270,7 +277,8 @@ describe('back-pressure', () => {
     const backend = new WaitingBackend();
     const { address } = await start({ limits: { maxCalls: 8 } }, backend);
     const connection = await RawConnection.open(address);
-    for (let xid = 1; xid <= 30; xid++) connection.socket.write(backend.readCall(xid, 0, 16));
+    const files = [0, 1, 2].map((index) => backend.another(`f${index}`));
+    for (let xid = 1; xid <= 30; xid++) connection.socket.write(backend.readCall(xid, 0, 16, files[xid % 3]));
     await vi.waitFor(() => expect(backend.waiting).toHaveLength(8));
     await sleep(50);
     expect(backend.waiting).toHaveLength(8);

@@ -6,7 +6,7 @@ import { Connection, type ConnectionHost } from './connection.ts';
 import type { Peer } from './context.ts';
 import { SlabPool } from './pool.ts';
 import { ProgramTable, type RpcProgram } from './program.ts';
-import { DatagramListener } from './udp.ts';
+import { DatagramListener, type DatagramOptions } from './udp.ts';
 
 export interface RpcServerOptions {
   readonly hooks?: RpcHooks;
@@ -29,6 +29,8 @@ export class RpcServer {
   readonly #sweeper: NodeJS.Timeout;
   /** Connections that wait for memory. */
   #starved = new Set<Connection>();
+  /** Runs while there are some. */
+  #givingWay: NodeJS.Timeout | undefined;
   #waking = false;
   #closing = false;
   #whenEmpty: (() => void) | undefined;
@@ -41,9 +43,9 @@ export class RpcServer {
       hooks: this.#hooks,
       pool: new SlabPool(this.#limits.maxPooledBytes),
       table: this.#table,
-      totals: { requestBytes: 0, replyBytes: 0 },
+      totals: { requestBytes: 0, replyBytes: 0, slowReplyBytes: 0 },
       closed: (connection, reason) => this.#closed(connection, reason),
-      starved: (connection) => this.#starved.add(connection),
+      starved: (connection) => this.#starve(connection),
       memoryFreed: () => this.#memoryFreed(),
     };
     const { recordTimeoutMs, stalledWriteMs } = this.#limits;
@@ -84,10 +86,13 @@ export class RpcServer {
     return listener.address() as AddressInfo;
   }
 
-  /** Serves the same programs by datagrams of up to 8,800 bytes. Rejects with the system's error. */
-  async listenUdp(options: { readonly host?: string; readonly port: number }): Promise<AddressInfo> {
-    const listener = new DatagramListener(this.#host);
-    const address = await listener.listen(options);
+  /**
+   * Serves some of the programs by datagrams of up to 8,800 bytes, as far as they allow it. Rejects with the system's
+   * error.
+   */
+  async listenUdp(options: DatagramOptions): Promise<AddressInfo> {
+    const listener = new DatagramListener(this.#host, options);
+    const address = await listener.listen();
     this.#datagrams.add(listener);
     return address;
   }
@@ -117,6 +122,7 @@ export class RpcServer {
       clearTimeout(timer);
     }
     clearInterval(this.#sweeper);
+    clearTimeout(this.#givingWay);
   }
 
   #accept(socket: Socket): void {
@@ -153,6 +159,17 @@ export class RpcServer {
   #sweep(): void {
     const now = performance.now();
     for (const connection of this.#connections) connection.sweep(now);
+  }
+
+  /** Until it is fed, all connections are asked again and again for what has waited long. */
+  #starve(connection: Connection): void {
+    this.#starved.add(connection);
+    this.#givingWay ??= setTimeout(() => {
+      this.#givingWay = undefined;
+      const now = performance.now();
+      for (const one of this.#connections) one.giveWay(now);
+      this.#memoryFreed();
+    }, this.#limits.slowCallMs / 4);
   }
 
   #memoryFreed(): void {

@@ -12,17 +12,31 @@ import type { SlabPool } from './pool.ts';
 import { CredentialReader, readCallHeader, RejectedCall, rejection } from './program.ts';
 import { RECORD_MARK_SIZE, type ReplyWriter } from './reply.ts';
 
-/** RPC over UDP: one datagram, one message. Meant for portmap; nothing here retransmits or remembers. */
+export interface DatagramOptions {
+  readonly host?: string;
+  readonly port: number;
+  /** Numbers of the programs that are answered here. */
+  readonly programs: readonly number[];
+  /** Whose datagrams are looked at; those of other addresses are dropped. Default: everybody's. */
+  readonly allows?: (address: string) => boolean;
+}
+
+/** RPC over UDP: one datagram, one message. Meant for portmap and MOUNT; nothing here retransmits or remembers. */
 export class DatagramListener {
   readonly #host: TransportHost;
+  readonly #options: DatagramOptions;
+  readonly #programs: ReadonlySet<number>;
   #socket: Socket | undefined;
   #calls = 0;
 
-  constructor(host: TransportHost) {
+  constructor(host: TransportHost, options: DatagramOptions) {
     this.#host = host;
+    this.#options = options;
+    this.#programs = new Set(options.programs);
   }
 
-  listen(options: { readonly host?: string; readonly port: number }): Promise<AddressInfo> {
+  listen(): Promise<AddressInfo> {
+    const options = this.#options;
     // A gateway that takes over binds while its predecessor still answers; the later socket gets the datagrams.
     const type = options.host?.includes(':') === true ? 'udp6' : 'udp4';
     const socket = createSocket({ type, reuseAddr: true });
@@ -44,8 +58,8 @@ export class DatagramListener {
   }
 
   #receive(message: Buffer, remote: RemoteInfo): void {
-    if (this.#calls >= MAX_DATAGRAM_CALLS) return;
-    const link = new DatagramLink(this.#host, {
+    if (this.#calls >= MAX_DATAGRAM_CALLS || this.#options.allows?.(remote.address) === false) return;
+    const link = new DatagramLink(this.#host, this.#programs, {
       transport: 'udp',
       address: remote.address,
       port: remote.port,
@@ -76,9 +90,11 @@ export class DatagramListener {
 class DatagramLink implements CallLink {
   readonly peer: Peer;
   readonly #host: TransportHost;
+  readonly #programs: ReadonlySet<number>;
 
-  constructor(host: TransportHost, peer: Peer) {
+  constructor(host: TransportHost, programs: ReadonlySet<number>, peer: Peer) {
     this.#host = host;
+    this.#programs = programs;
     this.peer = peer;
   }
 
@@ -90,6 +106,10 @@ class DatagramLink implements CallLink {
     return undefined;
   }
 
+  cancelReservation(): void {
+    // Nothing was set aside.
+  }
+
   bug(error: unknown, where: string): void {
     this.#host.hooks.bug?.(error, where);
   }
@@ -98,7 +118,7 @@ class DatagramLink implements CallLink {
   answer(message: Buffer): ReplyWriter | Promise<ReplyWriter> {
     const reader = new XdrReader(message);
     const header = readCallHeader(reader);
-    const target = this.#host.table.find(header);
+    const target = this.#host.table.findForDatagram(header, this.#programs);
     const credential = new CredentialReader().read(header);
     if (target instanceof RejectedCall || credential instanceof RejectedCall) {
       return refuse(this.#host, this.peer, header, rejection(target, credential), message.length);

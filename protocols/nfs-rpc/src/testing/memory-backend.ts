@@ -96,6 +96,10 @@ export class MemoryBackend implements NfsBackend<MemoryNode>, NfsChanges<MemoryN
     return handle;
   }
 
+  fileid(node: MemoryNode): { high: number; low: number } {
+    return { high: 0x10000000, low: node.id };
+  }
+
   cachedAttributes(node: MemoryNode): FileAttributes | undefined {
     return this.attributesCached ? this.getAttributes(node) : undefined;
   }

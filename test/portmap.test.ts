@@ -1,0 +1,49 @@
+/** A kernel client that is told neither ports nor transports finds them by portmap. */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Gateway } from './kit/gateway.ts';
+import { GUEST_ADDRESS, HOST_ADDRESS, KernelClient } from './kit/uml.ts';
+
+let folder: string;
+let client: KernelClient;
+let gateway: Gateway;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'holdfast-portmap-'));
+  chmodSync(folder, 0o755);
+  writeFileSync(join(folder, 'file'), 'content');
+  client = await KernelClient.start();
+  const config = join(folder, 'config.yaml');
+  writeFileSync(
+    config,
+    `exports: { dfs: { path: ${folder}, expectFuse: false, clients: [${GUEST_ADDRESS}] } }
+nfs: { listen: "0.0.0.0:12049", portmap: true }
+smb: { listen: "127.0.0.1:0" }
+admin: { listen: "127.0.0.1:0" }
+`,
+  );
+  gateway = await Gateway.start({ args: ['serve', '--config', config], netns: client.netns });
+});
+afterAll(async () => {
+  await gateway.stop();
+  await client.dispose();
+  rmSync(folder, { recursive: true });
+});
+
+/** `addr` is what mount.nfs adds; the rest is found by the kernel. */
+const mount = (options: string) =>
+  `mkdir -p /m && mount -t nfs ${HOST_ADDRESS}:/dfs /m -o vers=3,nolock,addr=${HOST_ADDRESS}${options}`;
+
+it.each(['', ',mountproto=udp', ',port=12049', ',port=12049,mountport=12049,mountproto=udp'])(
+  'mounts with no more than "%s"',
+  async (options) => {
+    expect(await client.output(`${mount(options)} && cat /m/file && umount /m`, 15_000)).toBe('content');
+  },
+);
+
+it('fails at once where NFS itself is wanted by UDP', async () => {
+  const { code } = await client.run(mount(',proto=udp'), 15_000);
+  expect(code).not.toBe(0);
+});
