@@ -170,6 +170,8 @@ describe('admin server', () => {
       quarantined: 1,
       quarantine: [hung],
       waiting: 3,
+      content: { opens: 1, closes: 1, bytesAsked: 0, bytesServed: 0 },
+      inquiries: { held: 0, heldTotal: 0, recovered: 0, outages: 0, verdicts: new Map<string, number>() },
     };
     metrics.watchSource('dfs', source);
     const named = new Set<string>();

@@ -29,8 +29,17 @@ import { bytesOf, textOf } from './names.ts';
 /** Seconds between 1601 and 1970. */
 const epochDifference = 11_644_473_600n;
 
+const latestFileTime = 0x7fffffffffffffffn;
+/** Stands for a time that is not known. */
+const noTime: Time = { seconds: 0, nanoseconds: 0 };
+
+/** FILETIME: 100 ns since 1601 in a signed number. 0 says "not known"; what lies outside is shown as the nearest that there is. */
 function fileTime(time: Time): bigint {
-  return (BigInt(time.seconds) + epochDifference) * 10_000_000n + BigInt(Math.floor(time.nanoseconds / 100));
+  if (time === noTime) return 0n;
+  const value =
+    (BigInt(time.seconds) + epochDifference) * 10_000_000n + BigInt(Math.floor(time.nanoseconds / 100));
+  if (value < 1n) return 1n;
+  return value > latestFileTime ? latestFileTime : value;
 }
 
 const attributeReadonly = 0x1;
@@ -38,9 +47,6 @@ const attributeReadonly = 0x1;
 function kindOf(attributes: Attributes): NodeKind {
   return attributes.kind === 'directory' || attributes.kind === 'symlink' ? attributes.kind : 'file';
 }
-
-/** 1601-01-01: FILETIME 0 stands for "not known" and is shown as no date. */
-const noTime: Time = { seconds: -Number(epochDifference), nanoseconds: 0 };
 
 /**
  * Of an entry that is listed but could not be looked at. Its size must not be 0: importers take an empty file for a broken one

@@ -47,8 +47,6 @@ export class TreeError extends Error {
 
 const byErrno: Readonly<Record<string, TreeErrorCode>> = {
   ENOENT: 'noent',
-  // An object the FUSE daemon forgot: gone under this name, as far as a fresh lookup by path can tell.
-  ESTALE: 'noent',
   ENOTDIR: 'notdir',
   EISDIR: 'isdir',
   EACCES: 'acces',
@@ -80,9 +78,8 @@ const byErrno: Readonly<Record<string, TreeErrorCode>> = {
   EHOSTDOWN: 'down',
 };
 
-/** Numbers of Linux for which libuv has no name ("Unknown system error -116"). */
+/** Numbers of Linux for which libuv has no name ("Unknown system error -122"). ESTALE (116) and others are I/O errors. */
 const byNumber: Readonly<Record<number, string>> = {
-  116: 'ESTALE',
   122: 'EDQUOT',
 };
 

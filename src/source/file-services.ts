@@ -1,7 +1,7 @@
 /** What an open file needs of its surroundings; files.ts provides it. */
 import type { ContentCounts } from './content-counts.ts';
+import type { DaemonHabits } from './daemon-habits.ts';
 import type { Descriptor } from './descriptor.ts';
-import type { DirectPolicy } from './direct-policy.ts';
 import type { Inquiry, News } from './inquiry.ts';
 import type { Lane } from './lanes.ts';
 import type { LateResults } from './late-results.ts';
@@ -14,7 +14,7 @@ export interface FileServices {
   readonly quarantine: Quarantine;
   readonly lane: Lane;
   readonly late: LateResults;
-  readonly direct: DirectPolicy;
+  readonly habits: DaemonHabits;
   readonly counts: ContentCounts;
   readonly isFuse: () => boolean;
   readonly zeros: ConfirmedZeros;

@@ -30,6 +30,8 @@ interface Part {
 /** What one try brought: a number of bytes, or an error. */
 interface Outcome {
   readonly length?: number;
+  /** Whether it was asked for piece by piece. */
+  readonly inPieces?: boolean;
   readonly error?: TreeError;
   readonly tookMs: number;
 }
@@ -47,8 +49,6 @@ export class SourceFile {
   /** Users who keep it open: then reads are not the only sign of use. */
   #holders = 0;
   #reads = 0;
-  /** A daemon that has been confirmed to answer in pieces. */
-  #inPieces = false;
 
   constructor(services: FileServices, path: string) {
     this.#services = services;
@@ -198,9 +198,9 @@ export class SourceFile {
         inquiry ??= this.#services.inquire(this.path, news);
         if ((await inquiry.weigh(news, outcome.tookMs)) === 'again') continue;
         if (!outcome.error && (await this.#endsAt(part, outcome))) return outcome.length!;
-        if (!this.#mayGoOnInPieces(outcome)) throw this.#confirmed(part, outcome);
+        if (!outcome.length || outcome.inPieces) throw this.#confirmed(part, outcome);
         // The rest of a short answer is asked for from now on, as this is the daemon's way.
-        this.#inPieces = true;
+        this.#services.habits.answeredInPieces(this.path);
       }
     } finally {
       inquiry?.withdraw();
@@ -246,14 +246,11 @@ export class SourceFile {
 
   async #askAgain(part: Part): Promise<Outcome> {
     const begun = performance.now();
+    const inPieces = this.#services.habits.answersInPieces(this.path);
     return await this.#ask(part).then(
-      (length) => ({ length, tookMs: performance.now() - begun }),
+      (length) => ({ length, inPieces, tookMs: performance.now() - begun }),
       (error: unknown) => ({ error: fromErrno(error), tookMs: performance.now() - begun }),
     );
-  }
-
-  #mayGoOnInPieces({ length = 0 }: Outcome): boolean {
-    return length > 0 && !this.#inPieces;
   }
 
   #confirmed(part: Part, { length, error }: Outcome): TreeError {
@@ -280,7 +277,8 @@ export class SourceFile {
   async #ask(part: Part): Promise<number> {
     const descriptor = this.#usable() ?? (await this.#open(part.wanted));
     let length = await this.#pread(descriptor, part, 0);
-    while (this.#inPieces && length > 0 && length < part.target.length) {
+    if (length === part.target.length) return length;
+    while (this.#services.habits.answersInPieces(this.path) && length > 0 && length < part.target.length) {
       const more = await this.#pread(descriptor, part, length);
       if (more === 0) break;
       length += more;
@@ -295,7 +293,7 @@ export class SourceFile {
 
   /** One pread into the rest of the part. */
   #pread(descriptor: Descriptor, part: Part, from: number): Promise<number> {
-    const { lane, counts, late, direct, isFuse } = this.#services;
+    const { lane, counts, late, habits, isFuse } = this.#services;
     const target = from === 0 ? part.target : part.target.subarray(from);
     const position = part.position + from;
     descriptor.acquire();
@@ -317,7 +315,7 @@ export class SourceFile {
       (length) => {
         if (length > 0 && !descriptor.hasAnswered) {
           descriptor.hasAnswered = true;
-          if (descriptor.direct) direct.take();
+          if (descriptor.direct) habits.tookDirect();
         }
         return length;
       },
@@ -341,7 +339,7 @@ export class SourceFile {
 
   /** The daemon refuses O_DIRECT for this read: the file is read through the page cache from now on. */
   async #pastDirect(part: Part, from: number): Promise<number> {
-    this.#services.direct.refuse(this.path);
+    this.#services.habits.refusedDirect(this.path);
     if (this.#descriptor?.direct) this.drop();
     return await this.#pread(this.#usable() ?? (await this.#open(part.wanted)), part, from);
   }

@@ -1,8 +1,8 @@
 /** The files of one mount that are read now, and their descriptors: one for each, opened by path when it is read. */
 import { constants, fstat, open, readlink, type Stats } from 'node:fs';
 import type { ContentCounts } from './content-counts.ts';
+import type { DaemonHabits } from './daemon-habits.ts';
 import { Descriptor, closeSoon } from './descriptor.ts';
-import type { DirectPolicy } from './direct-policy.ts';
 import { TreeError, fromErrno } from './errors.ts';
 import { SourceFile } from './file.ts';
 import type { FileServices } from './file-services.ts';
@@ -12,6 +12,7 @@ import { LateResults } from './late-results.ts';
 import { SourceLimits } from './limits.ts';
 import { Opinions, type Opinion } from './opinions.ts';
 import type { Quarantine } from './quarantine.ts';
+import type { RawAttributes } from './raw.ts';
 import type { SourceWatch } from './watch.ts';
 import { ConfirmedZeros } from './zeros.ts';
 
@@ -26,14 +27,15 @@ export interface FilePoolOptions {
   readonly watch: SourceWatch;
   readonly lanes: Lanes;
   readonly quarantine: Quarantine;
-  readonly direct: DirectPolicy;
+  readonly habits: DaemonHabits;
   readonly counts: ContentCounts;
   readonly isFuse: () => boolean;
   /** st_dev of every file of the mount; undefined where any will do. */
   readonly device: () => number | undefined;
   /** Largest FUSE read in bytes; undefined where the mount does not say. */
   readonly maxRead: () => number | undefined;
-  readonly sizeNow: (path: string) => Promise<number>;
+  /** A fresh look at a path. */
+  readonly lookAt: (path: string) => Promise<RawAttributes>;
   /** Begins an inquiry about the content of a path. */
   readonly inquire: (wasWell: boolean, convicted: boolean, opinion: () => Promise<Opinion>) => Inquiry;
   /** Milliseconds without reads after which a file is closed, in place of both defaults. */
@@ -46,7 +48,7 @@ export class FilePool implements FileServices {
   readonly quarantine: Quarantine;
   readonly lane: Lane;
   readonly late = new LateResults();
-  readonly direct: DirectPolicy;
+  readonly habits: DaemonHabits;
   readonly counts: ContentCounts;
   readonly isFuse: () => boolean;
   readonly zeros = new ConfirmedZeros();
@@ -62,7 +64,7 @@ export class FilePool implements FileServices {
     this.watch = options.watch;
     this.quarantine = options.quarantine;
     this.lane = options.lanes.data;
-    this.direct = options.direct;
+    this.habits = options.habits;
     this.counts = options.counts;
     this.isFuse = options.isFuse;
     this.verdictMs = options.verdictMs;
@@ -136,13 +138,13 @@ export class FilePool implements FileServices {
   // -- For the files -----------------------------------------------------------------------------------------------------
 
   partSize(path: string): number {
-    if (!this.direct.for(path)) return Number.POSITIVE_INFINITY;
+    if (!this.habits.readsDirect(path)) return Number.POSITIVE_INFINITY;
     const most = this.#options.maxRead() ?? SourceLimits.directPart;
     return Math.min(SourceLimits.directPart, Math.max(SourceLimits.smallestPart, most));
   }
 
-  sizeNow(path: string): Promise<number> {
-    return this.#options.sizeNow(path);
+  async sizeNow(path: string): Promise<number> {
+    return (await this.#options.lookAt(path)).size;
   }
 
   inquire(path: string, news: News): Inquiry {
@@ -166,14 +168,20 @@ export class FilePool implements FileServices {
   async open(path: string, wanted: (() => boolean) | undefined): Promise<Descriptor> {
     const epoch = this.watch.require();
     const full = this.#options.root + path;
-    const direct = this.direct.for(path);
+    const direct = this.habits.readsDirect(path);
     let number: number;
     try {
-      number = await this.#openFlagged(path, full, direct, wanted);
+      const flags = direct ? openFlags | constants.O_DIRECT : openFlags;
+      number = await this.#openWith(flags, path, full, wanted).catch(async (error: unknown) => {
+        // mergerfs hands O_NOFOLLOW on, to a symlink that it shows as a file. What was reached is checked below.
+        if (fromErrno(error).code !== 'loop' || (await this.#options.lookAt(path)).kind !== 'file')
+          throw error;
+        return await this.#openWith(flags & ~constants.O_NOFOLLOW, path, full, wanted);
+      });
     } catch (error) {
       const failure = fromErrno(error);
       if (failure.code === 'inval' && direct) {
-        this.direct.refuse(path);
+        this.habits.refusedDirect(path);
         return await this.open(path, wanted);
       }
       if (failure.code === 'timeout') throw await this.#openMissed(path, epoch, failure);
@@ -189,13 +197,7 @@ export class FilePool implements FileServices {
     return descriptor;
   }
 
-  #openFlagged(
-    path: string,
-    full: string,
-    direct: boolean,
-    wanted: (() => boolean) | undefined,
-  ): Promise<number> {
-    const flags = direct ? openFlags | constants.O_DIRECT : openFlags;
+  #openWith(flags: number, path: string, full: string, wanted: (() => boolean) | undefined): Promise<number> {
     // Of a key of its own: a file that can be opened has not shown that it can be read.
     return this.lane.run<number>(openKey(path), (done) => open(Buffer.from(full, 'latin1'), flags, done), {
       onLate: (late) => {

@@ -32,7 +32,7 @@ export const SourceLimits = {
   /** Descriptors open at once in one export; the least recently used that nobody reads from is closed beyond it. */
   descriptors: 256,
   /** A file that nobody has read for so long is closed: daemons fetch ahead for as long as it is open. */
-  idleProbe: 400,
+  idleProbe: 300,
   /** The same for one that was read as a stream: a player pauses for 5 to 10 s between its bursts. */
   idleStream: 12_000,
   /** Bytes read in order after which a reader is a stream. */

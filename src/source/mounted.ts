@@ -16,7 +16,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { ContentCounts } from './content-counts.ts';
-import { DirectPolicy } from './direct-policy.ts';
+import { DaemonHabits } from './daemon-habits.ts';
 import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
 import { FilePool } from './files.ts';
 import { Footholds, footholdFlags } from './footholds.ts';
@@ -81,7 +81,7 @@ export class Mounted {
   readonly files: FilePool;
   readonly #options: MountedOptions;
   readonly #footholds: Footholds;
-  readonly #direct: DirectPolicy;
+  readonly #habits: DaemonHabits;
   readonly #opinions = new Opinions((path) => this.#isThere(path));
   #probes = 0;
   /** A directory of this mount did not tell types, and Node cannot list it with them. */
@@ -111,18 +111,18 @@ export class Mounted {
       device,
       confirm: () => this.watch.confirmMount(this.watch.epoch),
     });
-    this.#direct = new DirectPolicy(() => this.isFuse);
+    this.#habits = new DaemonHabits(() => this.isFuse);
     this.files = new FilePool({
       root,
       watch: this.watch,
       lanes,
       quarantine: this.quarantine,
-      direct: this.#direct,
+      habits: this.#habits,
       counts: options.content,
       isFuse: () => this.isFuse,
       device,
       maxRead: () => this.watch.mount && maxRead(this.watch.mount),
-      sizeNow: async (path) => (await this.#lookAt(path)).size,
+      lookAt: (path) => this.#lookAt(path),
       inquire: (wasWell, convicted, opinion) => this.#inquire(wasWell, convicted, opinion),
       idleCloseMs: options.idleCloseMs,
       verdictMs: options.verdictMs,
@@ -376,7 +376,7 @@ export class Mounted {
     this.#knownEpoch = epoch;
     this.quarantine.clear();
     this.#footholds.clear();
-    this.#direct.clear();
+    this.#habits.clear();
     this.#withoutTypes = false;
     this.files.newEpoch(epoch);
   }

@@ -9,6 +9,8 @@ export type SavedTimes = readonly [number, number, number, number, number | null
 const clockSlack = 60_000;
 /** So often a time has to move with the clock, while nothing else moves, before it is the clock's. */
 const clockHits = 2;
+/** For so long a time in the future has to be reported before it is believed, in ms. */
+const futureStays = 2_000;
 /** A time further ahead of the clock than this is in the future, in ms. */
 const aheadSlack = 1_000;
 
@@ -150,8 +152,10 @@ export class ObservedTimes {
     const isAhead = ms > now + aheadSlack;
     // Older than our first look: it cannot have come from the clock since then.
     if (ms < this.#firstSeen - clockSlack || (resized && !isAhead)) return true;
-    const hasStayed = now - this.#candidateSince >= clockSlack;
-    return hasStayed && (isAhead || ms < now - clockSlack);
+    const stayed = now - this.#candidateSince;
+    // So far ahead nothing that follows the clock is; two looks at the same are enough.
+    if (ms > now + clockSlack) return stayed >= futureStays;
+    return stayed >= clockSlack && (isAhead || ms < now - clockSlack);
   }
 
   #note(changed: boolean, now: number): boolean {
@@ -172,10 +176,10 @@ export class ObservedTimes {
   }
 }
 
-/** A time in the future is no date to show at once; the time of the last change may be one, else that of the first look. */
+/** A time in the future is no date to show at once; the time of the last change may be one, else there is none yet. */
 function firstBelieved(raw: RawAttributes, now: number): Time {
   if (toMs(raw.mtime) <= now + aheadSlack) return raw.mtime;
-  return toMs(raw.ctime) <= now + aheadSlack ? raw.ctime : fromMs(now);
+  return toMs(raw.ctime) <= now + aheadSlack ? raw.ctime : { seconds: 0, nanoseconds: 0 };
 }
 
 const signatureOf = (raw: RawAttributes) => digest(raw.mode, raw.uid, raw.gid);
