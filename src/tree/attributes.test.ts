@@ -133,10 +133,21 @@ describe('times of a directory', () => {
     });
   });
 
+  it('are taken for the clock’s when they are just now, until they stay put', () => {
+    const look = directory(start - 500);
+    const times = new ObservedTimes(look, start, 'auto');
+    const newest = time(start - day);
+    const listing = { digest: 7, changedAt: undefined, newest, oldest: newest };
+    expect(seen(look, times, listing).mtime.seconds).toBe(newest.seconds);
+    times.observe(look, start + 2_000);
+    expect(seen(look, times, listing).mtime.seconds).toBe(Math.floor((start - 500) / 1000));
+  });
+
   it('are not the clock’s when they move with its listing', () => {
     const times = new ObservedTimes(directory(start), start, 'auto');
     for (let t = 2_000; t < 20_000; t += 2_000) {
       times.observe(directory(start + t), start + t);
+      times.observe(directory(start + t), start + t + 1_600);
       times.listingChanged();
     }
     expect(times.followsClock).toBe(false);

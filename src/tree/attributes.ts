@@ -7,6 +7,10 @@ export type SavedTimes = readonly [number, number, number, number, number | null
 
 /** Longer than any kernel keeps a FUSE attribute: what follows the clock stays behind it by less than this, in ms. */
 const clockSlack = 60_000;
+/** A directory's time that lies within this of the first look is taken for the clock's, until it has stayed put, in ms. */
+const presumedSlack = 2_000;
+/** So long it has to stay put: longer than kernels keep a name without asking (1 s nearly everywhere), in ms. */
+const presumedStays = 1_500;
 /** So often a time has to move with the clock, while nothing else moves, before it is the clock's. */
 const clockHits = 2;
 /** For so long a time in the future has to be reported before it is believed, in ms. */
@@ -52,6 +56,8 @@ export class ObservedTimes {
   #mtime: Time;
   #creation: Time;
   #followsClock = false;
+  /** A directory was changed just when it was first looked at, or its time is the clock's: the latter is far more likely. */
+  #isPresumed: boolean;
   /** Times in a row that another time was reported, and always the present one. */
   #clockHits = 0;
   #candidate: Time;
@@ -67,6 +73,8 @@ export class ObservedTimes {
     this.#firstSeen = now;
     this.#mtime = policy === 'source' ? raw.mtime : firstBelieved(raw, now);
     this.#creation = raw.birth ?? this.#mtime;
+    this.#isPresumed =
+      policy === 'auto' && raw.kind === 'directory' && Math.abs(toMs(raw.mtime) - now) < presumedSlack;
     this.#candidate = raw.mtime;
     this.#candidateSince = now;
     this.#size = raw.size;
@@ -83,9 +91,9 @@ export class ObservedTimes {
     return this.#creation;
   }
 
-  /** Whether what the source reports was seen to be the clock's time. */
+  /** Whether what the source reports is the clock's time, as far as can be told. */
   get followsClock(): boolean {
-    return this.#followsClock;
+    return this.#followsClock || this.#isPresumed;
   }
 
   /** Whether it may still turn out to follow the clock: it is as young as the clock's would be. */
@@ -99,7 +107,7 @@ export class ObservedTimes {
   get saved(): SavedTimes {
     const { seconds, nanoseconds } = this.#mtime;
     const creation = this.#creation;
-    const follows = this.#followsClock ? 1 : 0;
+    const follows = this.followsClock ? 1 : 0;
     return [seconds, nanoseconds, creation.seconds, creation.nanoseconds, this.#changedAt ?? null, follows];
   }
 
@@ -108,6 +116,7 @@ export class ObservedTimes {
     this.#mtime = { seconds, nanoseconds };
     this.#creation = { seconds: bornSeconds, nanoseconds: bornNanoseconds };
     this.#followsClock = follows === 1;
+    this.#isPresumed = false;
     this.#changedAt = changedAt ?? undefined;
     this.#sourceCtime = undefined;
   }
@@ -124,7 +133,7 @@ export class ObservedTimes {
     if (moved) {
       this.#candidate = raw.mtime;
       this.#candidateSince = now;
-    }
+    } else if (now - this.#candidateSince >= presumedStays) this.#isPresumed = false;
     if (sameTime(raw.mtime, this.#mtime)) return this.#note(changed, now);
     if (this.#isBelievable(toMs(raw.mtime), resized, now)) {
       this.#mtime = raw.mtime;

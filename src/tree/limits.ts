@@ -29,6 +29,8 @@ export const TreeLimits = {
   /** How often files that are held open are looked at for changes, and how many at a time. */
   pinnedInterval: 1_000,
   pinnedBatch: 64,
+  /** How many levels of directories whose times are the clock's are gone through for the time of one. */
+  gatherDepth: 3,
   negativeFresh: 1_000,
   negatives: 20_000,
   /** Entries hashed, or prepared, before the event loop gets its turn. */

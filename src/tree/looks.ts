@@ -28,8 +28,8 @@ export class Looks {
   readonly #options: LooksOptions;
   #refreshSecond = 0;
   #refreshes = 0;
-  /** Directories whose entries' times are being gathered. */
-  readonly #gathering = new Set<TreeNode>();
+  /** What was gathered of the entries' times of a directory, and for which listing. */
+  readonly #gathered = new WeakMap<TreeNode, { readonly digest: number; readonly done: Promise<void> }>();
 
   constructor(options: LooksOptions) {
     this.#options = options;
@@ -63,7 +63,6 @@ export class Looks {
   observe(node: TreeNode, raw: RawAttributes): void {
     const { source, times, changes } = this.#options;
     const changed = node.observe(raw, Date.now(), performance.now(), times);
-    if (node.followsClock && node.kind === 'directory') this.gatherTimes(node);
     if (!changed) return;
     // A descriptor of the file that was there before would go on reading that one.
     if (node.kind === 'file') source.forget(node.path);
@@ -107,6 +106,7 @@ export class Looks {
     // Known attributes do not wait long for a listing that was never read.
     const listed = node.attributes ? withPatience(listing, TreeLimits.patience, undefined) : listing;
     const [attributes] = await Promise.all([fresh ?? this.#lookAgain(node), listed]);
+    if (node.followsClock) await withPatience(this.gatherTimes(node), TreeLimits.patience, undefined);
     return node.attributes ?? attributes;
   }
 
@@ -199,39 +199,64 @@ export class Looks {
 
   // -- A directory whose time is the clock's --------------------------------------------------------------------------------
 
-  /** Looks at all entries, and gives the directory the time of its newest one. */
-  gatherTimes(directory: TreeNode): void {
-    const snapshot = directory.directory?.snapshot;
-    if (!snapshot || !directory.followsClock || this.#gathering.has(directory)) return;
-    this.#gathering.add(directory);
-    void this.#gather(directory, snapshot)
-      .catch(() => undefined)
-      .finally(() => this.#gathering.delete(directory));
+  /**
+   * Gives such a directory the time of its newest entry: looks at the entries that were never looked at, since the listing
+   * that was read last. Settles when that is done; never fails.
+   */
+  gatherTimes(directory: TreeNode, depth = 0): Promise<void> {
+    const known = this.#gathered.get(directory);
+    if (!directory.followsClock || depth > TreeLimits.gatherDepth) return Promise.resolve();
+    if (known && known.digest === directory.listingDigest) return known.done;
+    const done = this.#gather(directory, depth).catch(() => {
+      // What could not be looked at now is looked at after the next listing.
+      this.#gathered.delete(directory);
+    });
+    this.#gathered.set(directory, { digest: directory.listingDigest, done });
+    return done;
   }
 
-  async #gather(directory: TreeNode, snapshot: Snapshot<TreeNode>): Promise<void> {
-    for (let at = 0; at < snapshot.length; at += TreeLimits.prefetch)
-      await this.#loadRange(snapshot, at, Math.min(snapshot.length, at + TreeLimits.prefetch));
-    let newest: Time | undefined;
-    let oldest: Time | undefined;
-    for (const { attributes, gone } of snapshot.nodes) {
-      if (!attributes || gone) continue;
-      const { mtime } = attributes;
-      if (!newest || isLater(mtime, newest)) newest = mtime;
-      if (!oldest || isLater(oldest, mtime)) oldest = mtime;
+  async #gather(directory: TreeNode, depth: number): Promise<void> {
+    const { listings, times } = this.#options;
+    const { nodes } = directory.directory?.snapshot ?? (await listings.get(directory));
+    for (let at = 0; at < nodes.length; at += TreeLimits.prefetch) {
+      const unseen = nodes
+        .slice(at, at + TreeLimits.prefetch)
+        .filter((node) => !node.attributes && !node.gone);
+      await Promise.all(unseen.map((node) => this.look(node).catch(() => undefined)));
     }
-    if (!newest || !oldest) return;
+    for (const node of nodes) if (node.kind === 'directory') await this.gatherTimes(node, depth + 1);
+    const range = timeRange(nodes);
+    if (!range) return;
     const before = directory.attributes;
-    directory.observeEntries(newest, oldest, this.#options.times);
+    directory.observeEntries(range.newest, range.oldest, times);
+    // An empty folder has no entry to stand for it; those beside it do.
+    for (const node of nodes)
+      if (node.kind === 'directory' && node.isTimeless)
+        node.observeEntries(range.newest, range.oldest, times);
     // What stands for this directory may stand for the one above it.
-    if (directory.attributes !== before && directory.parent) this.gatherTimes(directory.parent);
+    const { parent } = directory;
+    if (directory.attributes === before || !parent || depth > 0) return;
+    this.#gathered.delete(parent);
+    void this.gatherTimes(parent);
   }
 
   /** Called after each listing: whether the time of a directory is the clock's shows only in another look. */
   listed(directory: TreeNode): void {
     if (directory.isSuspect(Date.now())) this.look(directory).catch(() => undefined);
-    this.gatherTimes(directory);
+    void this.gatherTimes(directory);
   }
+}
+
+function timeRange(nodes: readonly TreeNode[]): { newest: Time; oldest: Time } | undefined {
+  let range: { newest: Time; oldest: Time } | undefined;
+  for (const node of nodes) {
+    if (!node.attributes || node.gone || (node.kind === 'directory' && node.isTimeless)) continue;
+    const { mtime } = node.attributes;
+    range ??= { newest: mtime, oldest: mtime };
+    if (isLater(mtime, range.newest)) range.newest = mtime;
+    if (isLater(range.oldest, mtime)) range.oldest = mtime;
+  }
+  return range;
 }
 
 /** What the source has to confirm before it is believed to have changed. */

@@ -75,6 +75,7 @@ export class Lookups {
     // Seen here before it was seen in the listing: whoever looks at that should see it too.
     if (!node.listed && directory.directory) listings.refreshSoon(directory);
     if (!timesKnown(node)) await withPatience(this.#list(node), TreeLimits.patience, undefined);
+    if (node.followsClock) await withPatience(looks.gatherTimes(node), TreeLimits.patience, undefined);
     return node;
   }
 

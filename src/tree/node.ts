@@ -111,6 +111,11 @@ export class TreeNode {
     return this.#times?.followsClock ?? false;
   }
 
+  /** Whether its times are only the clock's: neither its own nor those of any entry are known. */
+  get isTimeless(): boolean {
+    return this.followsClock && this.#listed.newest === undefined;
+  }
+
   /** Whether another look may tell that its time is the clock's. */
   isSuspect(wallClock: number): boolean {
     return this.#times?.isSuspect(wallClock) ?? false;
