@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 // Tests that use the source in their own process hang calls on purpose; workers inherit this before they start.
 process.env['UV_THREADPOOL_SIZE'] ??= '128';
 
+// What the kit says once for each run (test/kit/kernels-memory.ts).
+process.env['HOLDFAST_RUN'] ??= `${process.pid} ${Date.now()}`;
+
 const source = (path: string) => new URL(path, import.meta.url).pathname;
 const alias = {
   '@holdfast/nfs-rpc': source('protocols/nfs-rpc/src/index.ts'),
