@@ -144,6 +144,8 @@ describe('the choice of a kernel', () => {
     );
     await fakes.kernels('2').get();
     expect(fakes.probed).toEqual(['system', 'trixie', 'sid']);
+    const file = join(folder, 'boots-this-machine.json');
+    expect(fakes.said.at(-1)).toContain(`errno = 14 (tried before; remove ${file} to try again)`);
   });
 
   it('fetches nothing by default while another one that is here boots', async () => {
@@ -226,6 +228,14 @@ describe('the trial of a kernel', () => {
       'echo Linux; echo "ptrace set fp regs failed, errno = 14"; echo bye; exit 134',
     );
     expect(await probe(kernel)).toEqual({ ...amx });
+  });
+
+  it('does not blame a kernel for a root that cannot be made', async () => {
+    const kernel = scriptedKernel('echo ready >&3');
+    rmSync(join(kernel.root!, 'proc'), { recursive: true });
+    const { lasting, why } = await probe(kernel);
+    expect(lasting).toBe(false);
+    expect(why).toMatch(/proc/);
   });
 
   it('gives up on one that says nothing, for this time', async () => {

@@ -30,6 +30,8 @@ export interface Verdict {
 /** A guest is ready after two to three seconds on an idle machine. */
 const PROBE_MS = 60_000;
 const OFF_MS = 5_000;
+/** The exit code when no root could be made: this says nothing about the kernel. */
+const NOT_ENTERED = 99;
 
 /**
  * Makes ROOT the root of a new mount namespace, with the few devices that a kernel needs and the temporary folder, and starts
@@ -37,6 +39,7 @@ const OFF_MS = 5_000;
  * busybox, because it needs no library on either side.
  */
 const ENTER_ROOT = `set -e
+trap '[ $? = 0 ] || exit ${NOT_ENTERED}' EXIT
 root=$1 temporary=$2
 shift 2
 b=/usr/bin/busybox
@@ -126,7 +129,10 @@ export async function probe(kernel: Kernel, timeoutMs = PROBE_MS): Promise<Verdi
     const outcome = await Promise.race([ready, closed, late]);
     if (outcome === 'late')
       return { boots: false, why: `not ready after ${timeoutMs} ms; ${reason(said)}`, lasting: false };
-    if (outcome !== 'ready') return { boots: false, why: reason(said), lasting: true };
+    if (outcome !== 'ready') {
+      const started = outcome.code !== NOT_ENTERED && !said.some((line) => line.startsWith('unshare:'));
+      return { boots: false, why: reason(said), lasting: started };
+    }
     lines.write('off\n');
     await Promise.race([closed, delay(OFF_MS, undefined, { signal: enough.signal })]);
     return { boots: true, lasting: true };

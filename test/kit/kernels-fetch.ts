@@ -8,10 +8,11 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { sourceStanza, systemMirrors, type Mirror } from './kernels-sources.ts';
 import { BUSYBOX, cacheFolder, type Kernel } from './uml-image.ts';
@@ -23,6 +24,7 @@ const PACKAGES = ['user-mode-linux', 'libc6', 'libgcc-s1'];
 /** Changes when what is kept below it is laid out in another way. */
 const keptFolder = join(cacheFolder, 'fetched-1');
 const MINUTES = 60_000;
+const ABANDONED_MS = 60 * MINUTES;
 
 function kernelIn(suite: string, root: string): Kernel {
   const modules = join(root, 'usr/lib/uml/modules');
@@ -90,8 +92,18 @@ export function completeRoot(root: string): void {
   copyFileSync(BUSYBOX, join(root, 'bin/busybox'));
 }
 
+/** Removes what runs left that were killed while they fetched. */
+function sweep(kept: string): void {
+  const [parent, name] = [dirname(kept), `${basename(kept)}.`];
+  for (const left of readdirSync(parent).filter((entry) => entry.startsWith(name))) {
+    const path = join(parent, left);
+    if (statSync(path).mtimeMs < Date.now() - ABANDONED_MS) rmSync(path, { recursive: true, force: true });
+  }
+}
+
 async function fetchFrom(mirror: Mirror, suite: string, kept: string): Promise<Kernel> {
   mkdirSync(kept, { recursive: true });
+  sweep(kept);
   // Beside the place where it stays: only so it can be renamed.
   const folder = mkdtempSync(`${kept}.`);
   try {

@@ -52,7 +52,9 @@ export class KernelMemory {
 
   /** What an earlier run found out for good. */
   verdict(key: string): LastingVerdict | undefined {
-    return this.#verdicts()[key];
+    const verdict = this.#verdicts()[key];
+    if (verdict?.why === undefined) return verdict;
+    return { ...verdict, why: `${verdict.why} (tried before; remove ${this.#verdictsFile} to try again)` };
   }
 
   rememberVerdict(key: string, { boots, why }: LastingVerdict): void {
