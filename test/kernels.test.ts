@@ -230,6 +230,13 @@ describe('the trial of a kernel', () => {
     expect(await probe(kernel)).toEqual({ ...amx });
   });
 
+  it('does not wait for one that gives up and hangs', async () => {
+    const kernel = scriptedKernel(
+      'echo "init failed"; echo "ptrace set fp regs failed, errno = 14"; exec /bin/busybox sleep 1000',
+    );
+    expect(await probe(kernel)).toEqual(amx);
+  });
+
   it('does not blame a kernel for a root that cannot be made', async () => {
     const kernel = scriptedKernel('echo ready >&3');
     rmSync(join(kernel.root!, 'proc'), { recursive: true });

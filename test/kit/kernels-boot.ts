@@ -98,48 +98,75 @@ export function boot(kernel: Kernel, { memoryMib, folder, netns }: BootOptions):
   });
 }
 
-/** The line of a console that tells most about why a kernel ended. */
+/** What a kernel says when it cannot go on. Some then hang instead of ending. */
+const FATAL = /ptrace .*failed|kernel panic|not syncing/i;
+/** A kernel that ends after that does so at once. */
+const FATAL_MS = 1_000;
+
+/** What of a console tells most about why a kernel did not boot. */
 function reason(console: readonly string[]): string {
-  const telling = console.find((line) => /fail|panic|error|cannot|not found|denied/i.test(line));
+  const telling =
+    console.find((line) => FATAL.test(line)) ??
+    console.findLast((line) => /fail|error|cannot|not found|denied/i.test(line));
   return (telling ?? console.at(-1) ?? 'it said nothing').trim();
+}
+
+/** How a trial ends: the guest is ready, the kernel ends with an exit code, it gives up but does not end, or it says nothing more. */
+type Outcome = 'ready' | 'gave up' | 'late' | { readonly code: number | null };
+
+/** The first of the possible outcomes; `said` gets the lines of the console. */
+async function outcomeOf(child: ChildProcess, said: string[], timeoutMs: number): Promise<Outcome> {
+  const enough = new AbortController();
+  const after = async (ms: number, outcome: Outcome) => await delay(ms, outcome, { signal: enough.signal });
+  try {
+    return await new Promise<Outcome>((resolve, reject) => {
+      for (const stream of [child.stdout!, child.stderr!]) {
+        createInterface({ input: stream }).on('line', (line) => {
+          said.push(line);
+          if (FATAL.test(line)) after(FATAL_MS, 'gave up').then(resolve, () => undefined);
+        });
+      }
+      createInterface({ input: child.stdio[3] as Duplex }).on('line', (line) => {
+        if (line.trim() === 'ready') resolve('ready');
+      });
+      // After 'close' the last line of the console has been read.
+      child.on('close', (code) => resolve({ code }));
+      child.on('error', reject);
+      after(timeoutMs, 'late').then(resolve, () => undefined);
+    });
+  } finally {
+    enough.abort();
+  }
+}
+
+async function judge(child: ChildProcess, timeoutMs: number): Promise<Verdict> {
+  const said: string[] = [];
+  const lines = child.stdio[3] as Duplex;
+  lines.on('error', () => undefined);
+  const outcome = await outcomeOf(child, said, timeoutMs);
+  if (outcome === 'ready') {
+    const off = once(child, 'close', { signal: AbortSignal.timeout(OFF_MS) });
+    lines.write('off\n');
+    await off.catch(() => undefined);
+    return { boots: true, lasting: true };
+  }
+  const why = reason(said);
+  if (outcome === 'late')
+    return { boots: false, why: `not ready after ${timeoutMs} ms; ${why}`, lasting: false };
+  const noRoot = said.some((line) => line.startsWith('unshare:'));
+  return { boots: false, why, lasting: outcome === 'gave up' || (outcome.code !== NOT_ENTERED && !noRoot) };
 }
 
 /** Boots it once without network, and ends it. */
 export async function probe(kernel: Kernel, timeoutMs = PROBE_MS): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-probe-'));
-  const enough = new AbortController();
   let child: ChildProcess | undefined;
   try {
     child = boot(kernel, { memoryMib: 128, folder });
-    const said: string[] = [];
-    for (const stream of [child.stdout!, child.stderr!])
-      createInterface({ input: stream }).on('line', (line) => said.push(line));
-    const lines = child.stdio[3] as Duplex;
-    lines.on('error', () => undefined);
-    const ready = new Promise<'ready'>((resolve) => {
-      createInterface({ input: lines }).on('line', (line) => line.trim() === 'ready' && resolve('ready'));
-    });
-    // After 'close' the last line of the console has been read.
-    const closed = once(child, 'close').then(([code, signal]) => ({
-      code: code as unknown,
-      signal: signal as unknown,
-    }));
-    const late = delay(timeoutMs, 'late' as const, { signal: enough.signal });
-    late.catch(() => undefined);
-    const outcome = await Promise.race([ready, closed, late]);
-    if (outcome === 'late')
-      return { boots: false, why: `not ready after ${timeoutMs} ms; ${reason(said)}`, lasting: false };
-    if (outcome !== 'ready') {
-      const started = outcome.code !== NOT_ENTERED && !said.some((line) => line.startsWith('unshare:'));
-      return { boots: false, why: reason(said), lasting: started };
-    }
-    lines.write('off\n');
-    await Promise.race([closed, delay(OFF_MS, undefined, { signal: enough.signal })]);
-    return { boots: true, lasting: true };
+    return await judge(child, timeoutMs);
   } catch (error) {
     return { boots: false, why: (error as Error).message, lasting: false };
   } finally {
-    enough.abort();
     if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null)
       killGroup(child.pid);
     rmSync(folder, { recursive: true, force: true });
