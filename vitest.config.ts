@@ -4,6 +4,9 @@ import { defineConfig } from 'vitest/config';
 process.env['UV_THREADPOOL_SIZE'] = '256';
 process.env['UV_USE_IO_URING'] = '0';
 
+// What the kit says once for each run (test/kit/kernels-memory.ts).
+process.env['HOLDFAST_RUN'] ??= `${process.pid} ${Date.now()}`;
+
 const source = (path: string) => new URL(path, import.meta.url).pathname;
 const alias = {
   '@holdfast/nfs-rpc': source('protocols/nfs-rpc/src/index.ts'),

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { smbdCommand } from '../test/faults/peers.ts';
 import { FuseTree } from '../test/kit/fuse.ts';
 import { Gateway } from '../test/kit/gateway.ts';
+import { kernelTitle } from '../test/kit/kernels.ts';
 import { KernelClient } from '../test/kit/uml.ts';
 
 const RELEASES = 10_000;
@@ -56,7 +57,17 @@ afterAll(async () => {
   await gateway[Symbol.asyncDispose]();
   await fuse.dispose();
   rmSync(folder, { recursive: true, force: true });
-  console.log(['', '| server | first `ls -l` | second |', '| --- | --- | --- |', ...rows, ''].join('\n'));
+  console.log(
+    [
+      '',
+      `The client: Linux ${kernelTitle(client.kernel)}`,
+      '',
+      '| server | first `ls -l` | second |',
+      '| --- | --- | --- |',
+      ...rows,
+      '',
+    ].join('\n'),
+  );
 });
 
 const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;

@@ -31,6 +31,7 @@ const TEST_PACKAGES = [
   'user-mode-linux',
   'busybox-static',
   'kmod',
+  'xz-utils',
   'cpio',
   'iproute2',
   'nftables',

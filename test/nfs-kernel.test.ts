@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contentDigest, contentSeed, FuseTree, MIB, releaseName, releasePath } from './kit/fuse.ts';
 import { Gateway } from './kit/gateway.ts';
+import { kernels } from './kit/kernels.ts';
 import { KernelClient } from './kit/uml.ts';
 
 const RELEASES = 2_000;
@@ -30,20 +31,23 @@ const serve = (port: number) =>
     netns: client.netns,
   });
 
-beforeAll(async () => {
-  [fuse, client] = await Promise.all([FuseTree.start({ releases: RELEASES }), KernelClient.start()]);
-  gateway = await serve(12049);
-  const options = 'acdirmin=1,acdirmax=5';
-  await client.mountNfs({ port: 12049, export: '/dfs', mountpoint: mount, options });
-}, 60_000);
+describe.each(await kernels.oldestAndNewest())('Linux $release ($name), over NFSv3', (kernel) => {
+  beforeAll(async () => {
+    [fuse, client] = await Promise.all([
+      FuseTree.start({ releases: RELEASES }),
+      KernelClient.start({ kernel }),
+    ]);
+    gateway = await serve(12049);
+    const options = 'acdirmin=1,acdirmax=5';
+    await client.mountNfs({ port: 12049, export: '/dfs', mountpoint: mount, options });
+  }, 60_000);
 
-afterAll(async () => {
-  await client.dispose();
-  await gateway[Symbol.asyncDispose]();
-  await fuse.dispose();
-});
+  afterAll(async () => {
+    await client.dispose();
+    await gateway[Symbol.asyncDispose]();
+    await fuse.dispose();
+  });
 
-describe('the Linux kernel client, over NFSv3', () => {
   it('lists 2,000 releases with everything in them', async () => {
     const lines = (await client.output(`ls -lR ${mount}/__all__`, 120_000)).split('\n');
     const files = lines.filter((line) => line.startsWith('-'));

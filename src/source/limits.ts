@@ -34,7 +34,7 @@ export const SourceLimits = {
   /** A file that nobody has read for so long is closed: daemons fetch ahead for as long as it is open. */
   idleProbe: 300,
   /** The same for one that was read as a stream: a player pauses for 5 to 10 s between its bursts. */
-  idleStream: 12_000,
+  idleStream: 2_000,
   /** Bytes read in order after which a reader is a stream. */
   streamBytes: 8 * 1024 * 1024,
   /** Reads this near to each other, in bytes, are in order: clients send them out of order. */

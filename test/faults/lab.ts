@@ -4,6 +4,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { contentSeed, FuseTree, MIB, releasePath, type FuseTreeOptions } from '../kit/fuse.ts';
 import { Gateway } from '../kit/gateway.ts';
+import type { Kernel } from '../kit/kernels.ts';
 import { GUEST_ADDRESS, KernelClient } from '../kit/uml.ts';
 import {
   Consumer,
@@ -37,6 +38,14 @@ export interface LabOptions {
   readonly tree?: FuseTreeOptions;
   /** Mount options instead of the recommended ones, by protocol. */
   readonly mountOptions?: Partial<Record<Protocol, string>>;
+}
+
+/** Who plays. */
+export interface Cast {
+  /** Default: Holdfast. */
+  readonly server?: ServerKind | undefined;
+  /** The client's. Default: the kit's. */
+  readonly kernel?: Kernel | undefined;
 }
 
 const holdfast: ServerKind = {
@@ -92,12 +101,13 @@ export class Lab {
   }
 
   /** Everything up, and mounted in the guest at {@link mountpoint}. */
-  static async start(protocol: Protocol, options: LabOptions = {}, kind = holdfast): Promise<Lab> {
-    const place = kind.prepare();
+  static async start(protocol: Protocol, options: LabOptions = {}, cast: Cast = {}): Promise<Lab> {
+    const { server = holdfast, kernel } = cast;
+    const place = server.prepare();
     const tree = { releases: 40, files: [video, subtitles], latency: { read: 2 }, ...options.tree };
     const [fuse, client] = await Promise.all([
       FuseTree.start({ ...tree, ...place.tree }),
-      KernelClient.start(),
+      KernelClient.start(kernel === undefined ? {} : { kernel }),
     ]);
     const lab = new Lab({ protocols: [protocol, ...(options.also ?? [])], place, fuse, client });
     try {

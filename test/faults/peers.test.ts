@@ -1,7 +1,14 @@
 /** The same faults before the servers that one would otherwise use: a table to compare with, not a test of them. */
+import { kernels } from '../kit/kernels.ts';
+import { wantedKernels } from './kernels.ts';
 import { peers } from './peers.ts';
 import { wantedProtocols } from './protocols.ts';
 import { playAll } from './scenario.ts';
 import { scenarios } from './scenarios/index.ts';
 
-playAll(scenarios, wantedProtocols(), process.env['FAULTS_EXTENT'] === 'slice' ? 'slice' : 'full', peers());
+playAll(scenarios, {
+  protocols: wantedProtocols(),
+  kernels: await wantedKernels(async () => [await kernels.get()]),
+  extent: process.env['FAULTS_EXTENT'] === 'slice' ? 'slice' : 'full',
+  peers: peers(),
+});

@@ -4,6 +4,8 @@ import { writeFileSync } from 'node:fs';
 export interface Row {
   readonly fault: string;
   readonly protocol: string;
+  /** The client's, as `uname -r` says it. */
+  readonly kernel: string;
   readonly saw: string;
   /** The longest that one call of a consumer took; Infinity: one has not come back. */
   readonly longestMs: number | undefined;
@@ -25,9 +27,15 @@ function seconds(ms: number | undefined): string {
 
 function table(): string {
   const cells = [
-    ['fault', 'protocol', 'what the consumer saw', 'longest pause'],
-    ['---', '---', '---', '---'],
-    ...rows.map(({ fault, protocol, saw, longestMs }) => [fault, protocol, saw, seconds(longestMs)]),
+    ['fault', 'protocol', 'client', 'what the consumer saw', 'longest pause'],
+    ['---', '---', '---', '---', '---'],
+    ...rows.map(({ fault, protocol, kernel, saw, longestMs }) => [
+      fault,
+      protocol,
+      `Linux ${kernel}`,
+      saw,
+      seconds(longestMs),
+    ]),
   ];
   return cells.map((row) => `| ${row.join(' | ')} |\n`).join('');
 }

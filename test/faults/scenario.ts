@@ -1,6 +1,7 @@
 /** What a fault scenario is, how it is run, and how its row of the table comes about. */
 import { afterAll, it } from 'vitest';
 import { MIB } from '../kit/fuse.ts';
+import { failsReadsInFlight, type Kernel } from '../kit/kernels.ts';
 import type { Seen } from './consumer.ts';
 import { Lab, type LabOptions, type Protocol } from './lab.ts';
 import { addRow, printTable } from './report.ts';
@@ -13,6 +14,8 @@ export type Extent = 'full' | 'slice';
 export interface Stage {
   readonly lab: Lab;
   readonly protocol: Protocol;
+  /** The client's. */
+  readonly kernel: Kernel;
   readonly extent: Extent;
   /** One value for the full suite, one for the slice. */
   readonly pick: <T>(full: T, slice: T) => T;
@@ -24,8 +27,8 @@ export interface Scenario {
   readonly fault: string;
   /** Default: both. */
   readonly protocols?: readonly Protocol[];
-  /** Runs in the slice as well. */
-  readonly slice?: boolean;
+  /** Runs in the slice as well: on all its kernels, or on the oldest of them. */
+  readonly slice?: 'every kernel' | 'oldest kernel';
   readonly lab?: LabOptions;
   /** Why only Holdfast can play it. */
   readonly onlyHoldfast?: string;
@@ -54,21 +57,36 @@ export function unharmed(...all: readonly Seen[]): void {
   }
 }
 
-/**
- * The same after a SIGKILL. The kernel may close a dying process's connections before the socket it listens at: a client that
- * connects at once is then reset in the middle of NEGOTIATE, and cifs fails the call that waited for it with EHOSTDOWN, even
- * with `hard`. A server that is killed cannot help that; NFS asks again. It is told in the table, and is not to happen to a
- * consumer twice.
- */
-export function unharmedByKill({ protocol, note }: Stage, ...all: readonly Seen[]): void {
-  let own = 0;
+/** The same, except for one error of each consumer that cifs itself makes of a lost connection. The table tells of it. */
+function unharmedBut(errors: readonly string[], { protocol, note }: Stage, all: readonly Seen[]): void {
+  const forgiven: string[] = [];
   const others = all.map((seen) => {
-    const first = protocol === 'smb' ? seen.errors.findIndex(({ error }) => error === 'EHOSTDOWN') : -1;
-    if (first >= 0) own += 1;
-    return { ...seen, errors: seen.errors.filter((_, index) => index !== first) };
+    const first = protocol === 'smb' ? seen.errors.find(({ error }) => errors.includes(error)) : undefined;
+    if (first) forgiven.push(first.error);
+    return { ...seen, errors: seen.errors.filter((one) => one !== first) };
   });
-  if (own > 0) note(`${own} calls in the moment of the kill failed by cifs's own doing (EHOSTDOWN)`);
+  for (const error of new Set(forgiven)) {
+    const count = forgiven.filter((one) => one === error).length;
+    note(`${count} calls failed by cifs's own doing (${error})`);
+  }
   unharmed(...others);
+}
+
+/** What some kernels make of reads whose connection ends. */
+const ofReadsInFlight = ({ kernel }: Stage) => (failsReadsInFlight(kernel) ? ['EAGAIN'] : []);
+
+/** {@link unharmed} after a loss of the connection that no server can soften. */
+export function unharmedByLoss(stage: Stage, ...all: readonly Seen[]): void {
+  unharmedBut(ofReadsInFlight(stage), stage, all);
+}
+
+/**
+ * {@link unharmed} after a SIGKILL. The kernel may close a dying process's connections before the socket it listens at: a client
+ * that connects at once is then reset in the middle of NEGOTIATE, and cifs fails the call that waited for it with EHOSTDOWN, even
+ * with `hard`. A server that is killed cannot help that; NFS asks again.
+ */
+export function unharmedByKill(stage: Stage, ...all: readonly Seen[]): void {
+  unharmedBut(['EHOSTDOWN', ...ofReadsInFlight(stage)], stage, all);
 }
 
 /** Fails if a call of a consumer took longer. */
@@ -130,22 +148,22 @@ async function isUnread(lab: Lab): Promise<boolean> {
 async function play(
   scenario: Scenario,
   protocol: Protocol,
-  extent: Extent,
-  peer: ServerKind | undefined,
+  { extent, kernel, peer }: { extent: Extent; kernel: Kernel; peer: ServerKind | undefined },
 ): Promise<void> {
   const { fault, onlyHoldfast } = scenario;
+  const { release } = kernel;
   const who = peer ? `${protocol} (${peer.name})` : protocol;
   if (peer && onlyHoldfast !== undefined) {
-    addRow({ fault, protocol: who, saw: `cannot: ${onlyHoldfast}`, longestMs: undefined });
+    addRow({ fault, protocol: who, kernel: release, saw: `cannot: ${onlyHoldfast}`, longestMs: undefined });
     return;
   }
   const notes: string[] = [];
   let lab: Lab | undefined;
   let failure: unknown;
   try {
-    lab = await Lab.start(protocol, scenario.lab, peer);
+    lab = await Lab.start(protocol, scenario.lab, { server: peer, kernel });
     const pick = <T>(full: T, slice: T) => (extent === 'full' ? full : slice);
-    const run = scenario.run({ lab, protocol, extent, pick, note: (text) => notes.push(text) });
+    const run = scenario.run({ lab, protocol, kernel, extent, pick, note: (text) => notes.push(text) });
     await within(run, limits[extent], 'the end of the scenario');
     const bugs = lab.gateway.errors();
     if (bugs.length > 0) throw new Error(`the gateway logged an error: ${JSON.stringify(bugs[0])}`);
@@ -154,37 +172,49 @@ async function play(
     await lab?.wrapUp(wrapUpMs);
   }
   if (lab && (await isUnread(lab))) notes.push('nothing of the tree mounted last was read');
-  addRow({ fault, protocol: who, saw: summary(lab, notes, failure), longestMs: longestPause(lab) });
+  addRow({
+    fault,
+    protocol: who,
+    kernel: release,
+    saw: summary(lab, notes, failure),
+    longestMs: longestPause(lab),
+  });
   const log = failure === undefined ? '' : lab?.logs();
   await lab?.dispose();
   if (failure !== undefined && !(peer && lab)) {
     const { message } = failure as Error;
-    throw new Error(`over ${protocol}: ${message}\n${log ?? ''}`, { cause: failure });
+    throw new Error(`over ${protocol}, Linux ${release}: ${message}\n${log ?? ''}`, { cause: failure });
   }
 }
 
-/**
- * Makes one test of each scenario, for all protocols beside each other, and the table at the end. With `peers` they
- * serve instead of Holdfast, and what they do not stand is a row of the table only.
- */
-export function playAll(
-  scenarios: readonly Scenario[],
-  protocols: readonly Protocol[],
-  extent: Extent,
-  peers?: Readonly<Record<Protocol, ServerKind>>,
-): void {
-  for (const scenario of scenarios) {
-    if (extent === 'slice' && !scenario.slice) continue;
-    const wanted = protocols.filter((protocol) => scenario.protocols?.includes(protocol) ?? true);
-    if (wanted.length === 0) continue;
-    const run = async () => {
-      const outcomes = await Promise.allSettled(
-        wanted.map((protocol) => play(scenario, protocol, extent, peers?.[protocol])),
-      );
-      const failures = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
-      if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('\n\n'));
-    };
-    it(`${scenario.fault} (${wanted.join(', ')})`, run, limits[extent] + around);
+export interface Suite {
+  readonly protocols: readonly Protocol[];
+  /** The clients', oldest first. */
+  readonly kernels: readonly Kernel[];
+  readonly extent: Extent;
+  /** They serve instead of Holdfast, and what they do not stand is a row of the table only. */
+  readonly peers?: Readonly<Record<Protocol, ServerKind>>;
+}
+
+/** One test of each scenario for each kernel, with all protocols beside each other, and the table at the end. */
+export function playAll(scenarios: readonly Scenario[], suite: Suite): void {
+  const { extent, peers } = suite;
+  for (const kernel of suite.kernels) {
+    const skipped = kernel === suite.kernels[0] ? [] : ['oldest kernel'];
+    for (const scenario of scenarios) {
+      if (extent === 'slice' && (!scenario.slice || skipped.includes(scenario.slice))) continue;
+      const wanted = suite.protocols.filter((protocol) => scenario.protocols?.includes(protocol) ?? true);
+      if (wanted.length === 0) continue;
+      const run = async () => {
+        const outcomes = await Promise.allSettled(
+          wanted.map((protocol) => play(scenario, protocol, { extent, kernel, peer: peers?.[protocol] })),
+        );
+        const failures = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
+        if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('\n\n'));
+      };
+      const title = `${scenario.fault} (${wanted.join(', ')}; Linux ${kernel.release})`;
+      it(title, run, limits[extent] + around);
+    }
   }
   afterAll(printTable);
 }

@@ -6,21 +6,36 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const MODULES_ROOT = '/usr/lib/uml/modules';
-const BUSYBOX = '/usr/bin/busybox';
-const MODULES =
-  'cmac ccm gcm ghash-generic seqiv ctr ecb sha512_generic hmac md4 des_generic nls_utf8 cifs nfs nfsv3 nfsv4';
-const cacheFolder = fileURLToPath(new URL('../../node_modules/.cache/holdfast-uml/', import.meta.url));
+/** An unpacked user-mode-linux. */
+export interface Kernel {
+  /** `system`, or the Debian suite that it comes from. */
+  readonly name: string;
+  /** What `uname -r` says in the guest. */
+  readonly release: string;
+  /** The folder that holds its modules in a folder named after the release. */
+  readonly modules: string;
+  /** The folder that becomes its root because it needs newer libraries than the system's. */
+  readonly root?: string;
+}
+
+export const BUSYBOX = '/usr/bin/busybox';
+/** A kernel may have these built in, or no longer have them. */
+const HELPERS = 'cmac ccm gcm ghash-generic seqiv ctr ecb sha512_generic hmac md4 des_generic nls_utf8';
+/** No module is larger. */
+const MODULE_BYTES = 64 * 1024 * 1024;
+/** No kernel client without these. */
+const REQUIRED = 'cifs nfs nfsv3 nfsv4';
+/** What is made once for all runs: initial file systems, fetched kernels, and which of them boot. */
+export const cacheFolder = fileURLToPath(new URL('../../node_modules/.cache/holdfast-uml/', import.meta.url));
 
 /**
  * The guest's first process. Lines on tty1 tell it what to do and tell the host what happened (uml.ts):
@@ -75,33 +90,47 @@ until [ -e "/tmp/flags/$1" ]; do sleep 0.01; done
 
 /** The modules and all they need, in the order in which insmod takes them. */
 function moduleClosure(base: string, version: string): string[] {
-  const files = new Set<string>();
-  for (const name of MODULES.split(' ')) {
-    const listing = execFileSync('modprobe', ['-d', base, '-S', version, '--show-depends', name], {
+  const needs = (name: string) =>
+    execFileSync('modprobe', ['-d', base, '-S', version, '--show-depends', name], {
       encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
-    for (const line of listing.split('\n')) {
-      const file = /^insmod (\S+)/.exec(line)?.[1];
-      if (file !== undefined) files.add(file);
+  const needsIfThere = (name: string) => {
+    try {
+      return needs(name);
+    } catch {
+      return '';
     }
-  }
-  return [...files];
+  };
+  const listings = [...HELPERS.split(' ').map(needsIfThere), ...REQUIRED.split(' ').map(needs)];
+  // A module that is built in has a line that begins with `builtin`.
+  const lines = listings.flatMap((listing) => listing.split('\n'));
+  return [...new Set(lines.flatMap((line) => /^insmod (\S+)/.exec(line)?.[1] ?? []))];
 }
 
-function build(version: string, target: string): void {
+/** Puts a module where the guest's insmod finds it, which cannot unpack; returns its path in the guest. */
+function addModule(file: string, root: string): string {
+  const path = `/modules/${basename(file, '.xz')}`;
+  if (file.endsWith('.xz')) {
+    writeFileSync(join(root, path), execFileSync('xz', ['-dc', file], { maxBuffer: MODULE_BYTES }));
+  } else {
+    copyFileSync(file, join(root, path));
+  }
+  return path;
+}
+
+function build({ modules, release }: Kernel, target: string): void {
   const work = mkdtempSync(join(tmpdir(), 'holdfast-initramfs-'));
   try {
     const base = join(work, 'base');
     mkdirSync(join(base, 'lib'), { recursive: true });
-    symlinkSync(MODULES_ROOT, join(base, 'lib/modules'));
+    symlinkSync(modules, join(base, 'lib/modules'));
+    if (!existsSync(join(modules, release, 'modules.dep'))) execFileSync('depmod', ['-b', base, release]);
     const root = join(work, 'root');
     for (const folder of ['bin', 'dev', 'proc', 'sys', 'tmp', 'host', 'mnt', 'modules']) {
       mkdirSync(join(root, folder), { recursive: true });
     }
-    const order = moduleClosure(base, version).map((file) => {
-      copyFileSync(file, join(root, 'modules', basename(file)));
-      return `/modules/${basename(file)}`;
-    });
+    const order = moduleClosure(base, release).map((file) => addModule(file, root));
     writeFileSync(join(root, 'modules/order'), order.join('\n'));
     copyFileSync(BUSYBOX, join(root, 'bin/busybox'));
     const scripts = { init: INIT, 'bin/mark': MARK, 'bin/await_flag': AWAIT_FLAG };
@@ -111,7 +140,7 @@ function build(version: string, target: string): void {
     }
     const image = join(work, 'image');
     execFileSync('sh', ['-c', 'find . | cpio --quiet -o -H newc >"$1"', 'sh', image], { cwd: root });
-    mkdirSync(cacheFolder, { recursive: true });
+    mkdirSync(dirname(target), { recursive: true });
     const staged = `${target}.${String(process.pid)}`;
     copyFileSync(image, staged);
     renameSync(staged, target);
@@ -120,15 +149,14 @@ function build(version: string, target: string): void {
   }
 }
 
-/** The path of the initramfs for the installed user-mode-linux; built once for each version of its contents. */
-export function initramfs(): string {
-  for (const path of [MODULES_ROOT, BUSYBOX]) {
-    if (!existsSync(path)) throw new Error(`${path} is missing: "npm test" installs what the tests need`);
-  }
-  const version = readdirSync(MODULES_ROOT).at(-1);
-  if (version === undefined) throw new Error(`${MODULES_ROOT} is empty`);
-  const recipe = createHash('sha256').update([MODULES, INIT, MARK, AWAIT_FLAG].join('\0')).digest('hex');
-  const target = join(cacheFolder, `${version}-${recipe.slice(0, 12)}.cpio`);
-  if (!existsSync(target)) build(version, target);
+/** The path of a kernel's initramfs, in its root if it has one; built once for each version of its contents. */
+export function initramfs(kernel: Kernel): string {
+  if (!existsSync(BUSYBOX)) throw new Error(`${BUSYBOX} is missing: "npm test" installs what the tests need`);
+  const recipe = createHash('sha256')
+    .update([HELPERS, REQUIRED, INIT, MARK, AWAIT_FLAG].join('\0'))
+    .digest('hex');
+  const folder = kernel.root === undefined ? cacheFolder : join(kernel.root, 'boot');
+  const target = join(folder, `${kernel.release}-${recipe.slice(0, 12)}.cpio`);
+  if (!existsSync(target)) build(kernel, target);
   return target;
 }

@@ -1,4 +1,4 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Duplex } from 'node:stream';
-import { initramfs } from './uml-image.ts';
+import { boot } from './kernels-boot.ts';
+import { kernels, type Kernel, type KernelWish } from './kernels.ts';
 
 /** The host's side of the guest's network, in the client's own namespace: where the servers listen. */
 export const HOST_ADDRESS = '10.99.0.1';
@@ -35,6 +36,8 @@ export interface GuestJob {
 export interface KernelClientOptions {
   /** The guest's memory (its page cache as well) in MiB. Default 512. */
   readonly memoryMib?: number;
+  /** Which kernel, by its age or name, or one that was chosen before. Default: the oldest on this machine that boots. */
+  readonly kernel?: KernelWish | Kernel;
 }
 
 export interface NfsMount {
@@ -58,6 +61,9 @@ export interface CifsMount {
 const live = new Set<KernelClient>();
 let prepared = false;
 
+// A kernel that has to be fetched may take minutes: here they are nobody's time, in a test they would be the test's.
+await kernels.get().catch(() => undefined);
+
 /**
  * A real Linux kernel as client: user-mode-linux in a network namespace of its own, whose host side is
  * {@link HOST_ADDRESS}. Servers that it shall reach are started in {@link netns}.
@@ -67,13 +73,15 @@ export class KernelClient {
   readonly netns: string;
   /** A folder that the guest sees as /host. */
   readonly folder: string;
+  readonly kernel: Kernel;
   readonly #events = new EventEmitter();
   readonly #console: string[] = [];
   #kernel: ChildProcess | undefined;
   #lines: Duplex | undefined;
   #lastJob = 0;
 
-  private constructor() {
+  private constructor(kernel: Kernel) {
+    this.kernel = kernel;
     this.folder = mkdtempSync(join(tmpdir(), `${NAME_PREFIX}uml-`));
     this.netns = `${NAME_PREFIX}${String(process.pid)}-${this.folder.slice(-6)}`;
     this.#events.setMaxListeners(0);
@@ -83,11 +91,11 @@ export class KernelClient {
   /** Resolves when the guest's shell takes commands, after about three seconds. Needs root. */
   static async start(options: KernelClientOptions = {}): Promise<KernelClient> {
     prepareOnce();
-    const image = initramfs();
-    const client = new KernelClient();
+    const { kernel, memoryMib = 512 } = options;
+    const client = new KernelClient(typeof kernel === 'object' ? kernel : await kernels.get(kernel));
     try {
       client.#makeNetwork();
-      client.#boot(image, options.memoryMib ?? 512);
+      client.#boot(memoryMib);
       await client.#when('ready', BOOT_MS);
     } catch (error) {
       await client.dispose();
@@ -238,30 +246,8 @@ export class KernelClient {
     }
   }
 
-  #boot(image: string, memoryMib: number): void {
-    const kernel = spawn(
-      this.enter[0],
-      [
-        this.enter[1],
-        'linux.uml',
-        `mem=${memoryMib}M`,
-        `initrd=${image}`,
-        'root=/dev/ram0',
-        'rdinit=/init',
-        `hostfolder=${this.folder}`,
-        'con=null',
-        'con0=null,fd:1',
-        'con1=fd:3',
-        'vec0:transport=tap,ifname=uml0,gro=1',
-        'quiet',
-        'panic=-1',
-      ],
-      {
-        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-        detached: true,
-        env: { ...process.env, TMPDIR: tmpdir() },
-      },
-    );
+  #boot(memoryMib: number): void {
+    const kernel = boot(this.kernel, { memoryMib, folder: this.folder, netns: this.netns });
     this.#kernel = kernel;
     for (const stream of [kernel.stdout!, kernel.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => this.#console.push(line));

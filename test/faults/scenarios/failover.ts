@@ -2,15 +2,17 @@
 import { MIB, releasePath } from '../../kit/fuse.ts';
 import type { Seen } from '../consumer.ts';
 import { rate } from '../lab.ts';
-import { prompt, unharmed, type Scenario, type Stage } from '../scenario.ts';
+import { prompt, unharmed, unharmedByLoss, type Scenario, type Stage } from '../scenario.ts';
 
 const loop = 'enough';
+/** Until a reader goes on after an error, in ms. */
+const retry = 500;
 
 async function takeOver(stage: Stage, lost: 'resets' | 'none', withinMs: number): Promise<void> {
   const { lab } = stage;
   const expected = lab.fuse.spec.releases;
   const lister = lab.list('/__all__', { expected, loop, pause: 100, drop: 1 });
-  const readers = [1, 2, 3].map((release) => lab.play(release, { mark: 'middle', at: rate / 2 }));
+  const readers = [1, 2, 3].map((release) => lab.play(release, { mark: 'middle', at: rate / 2, retry }));
   await Promise.all(readers.map((reader) => reader.marked('middle')));
   // A node that is lost says no farewell.
   lab.lose('all');
@@ -21,7 +23,7 @@ async function takeOver(stage: Stage, lost: 'resets' | 'none', withinMs: number)
   const seen = await Promise.all([...readers, newcomer].map((reader) => reader.done(withinMs + 60_000)));
   lab.client.flag(loop);
   seen.push(await lister.done(withinMs));
-  unharmed(...seen);
+  unharmedByLoss(stage, ...seen);
   prompt(withinMs, ...seen);
 }
 
@@ -55,7 +57,7 @@ export const failover: readonly Scenario[] = [
   },
   {
     fault: 'failover to a second gateway, connections reset',
-    slice: true,
+    slice: 'every kernel',
     run: (stage) => takeOver(stage, 'none', 30_000),
   },
   {

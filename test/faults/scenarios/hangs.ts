@@ -194,18 +194,18 @@ async function softOutage(stage: Stage): Promise<void> {
 }
 
 export const hangs: readonly Scenario[] = [
-  { fault: 'reads of one file hang', slice: true, run: oneFile },
+  { fault: 'reads of one file hang', slice: 'oldest kernel', run: oneFile },
   // NFS is not waited for: its clients ask the next gateway.
   { fault: 'gateway drained while reads of one file hang', protocols: ['smb'], run: drainedMeanwhile },
   { fault: 'the lookup of one file hangs', run: oneLookup },
   { fault: 'the open of one file hangs', run: oneOpen },
   { fault: 'the listing of one release hangs', run: oneListing },
-  { fault: 'the whole mount hangs', slice: true, run: wholeMount },
-  { fault: 'sixty readers hang on two files of one release', slice: true, run: sixtyReaders },
+  { fault: 'the whole mount hangs', slice: 'oldest kernel', run: wholeMount },
+  { fault: 'sixty readers hang on two files of one release', slice: 'every kernel', run: sixtyReaders },
   {
     fault: 'soft,timeo=10,retrans=2: the FUSE daemon is away',
     protocols: ['nfs'],
-    slice: true,
+    slice: 'oldest kernel',
     lab: { mountOptions: soft },
     run: softOutage,
   },

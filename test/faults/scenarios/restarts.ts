@@ -181,17 +181,17 @@ async function listersUnderDrains({ lab, pick }: Stage): Promise<void> {
 const small = { files: [{ name: 'a', size: 10 }], latency: {} };
 
 export const restarts: readonly Scenario[] = [
-  { fault: 'gateway killed in the middle of reads, and started', slice: true, run: killGateway },
-  { fault: 'gateway drained in the middle of reads, and started', slice: true, run: drainGateway },
-  { fault: 'FUSE daemon killed in the middle of reads, and mounted', slice: true, run: killFuse },
-  { fault: 'clean unmount under readers and listers', slice: true, run: unmounted },
+  { fault: 'gateway killed in the middle of reads, and started', slice: 'every kernel', run: killGateway },
+  { fault: 'gateway drained in the middle of reads, and started', slice: 'every kernel', run: drainGateway },
+  { fault: 'FUSE daemon killed in the middle of reads, and mounted', slice: 'every kernel', run: killFuse },
+  { fault: 'clean unmount under readers and listers', slice: 'oldest kernel', run: unmounted },
   { fault: 'lazy unmount while files are read, and mounted anew', run: unmountedLazily },
   { fault: 'another filesystem in its place', run: somethingElse },
   { fault: 'both killed and started', run: bothTogether },
   { fault: 'both killed, gateway started long before the mount', run: mountLate },
   {
     fault: 'gateway drained again and again under listers of 2,000',
-    slice: true,
+    slice: 'oldest kernel',
     lab: { tree: { releases: 2_000, ...small } },
     run: listersUnderDrains,
   },
@@ -210,7 +210,7 @@ export const restarts: readonly Scenario[] = [
   },
   {
     fault: 'gateway drained in the middle of a listing of 10,000',
-    slice: true,
+    slice: 'every kernel',
     lab: { tree: { releases: 10_000, ...small } },
     run: (stage) =>
       midListing(stage, () =>
