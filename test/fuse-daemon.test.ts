@@ -236,7 +236,7 @@ describe('a daemon that leaves', () => {
     await tree.hang(releasePath(1), 'read');
     const reader = expect(read(tree.path(video), 10)).rejects.toThrow(/Input.output error/);
     await tree.whenHeld();
-    const left = tree.leave({ forMs: 500, losesNames: true });
+    const left = tree.leave({ forMs: 500, answers: ['error'], losesNames: true });
     await reader;
     await expect(stat(tree.path(video), '%s')).rejects.toThrow(/No such file/);
     expect(await list(tree.mountpoint)).toEqual([]);
@@ -256,8 +256,59 @@ describe('a daemon that leaves', () => {
   });
 });
 
+describe('Decypharr’s own endings', () => {
+  const provider = {
+    bytesPerSecond: 100_000_000,
+    firstByteMs: 10,
+    aheadBytes: 0,
+    idleMs: 30_000,
+    giveUpMs: 9000,
+  };
+
+  it('hanwen: old descriptors fail, new ones read what is on the disk, and nothing of what is not', async () => {
+    tree = await FuseTree.start({ ...small, provider });
+    await using before = await openDirect(tree.path(video));
+    expect(await pread(before, 8192)).toHaveLength(8192);
+    const left = tree.leave({ manner: 'hanwen', flushMs: 300 });
+    await tree.held();
+    await using during = await openDirect(tree.path(video));
+    expect(await pread(during, 4096)).toBe('EIO');
+    await expect.poll(() => pread(during, 4096), { interval: 20 }).toHaveLength(4096);
+    expect(await pread(before, 4096)).toBe('EIO');
+    expect(await pread(during, 4096, MIB)).toHaveLength(0);
+    expect(await list(tree.path('__all__'))).toHaveLength(6);
+    await left;
+    expect(await list(tree.mountpoint)).toEqual([]);
+  });
+
+  it('hanwen: gone at once when nobody has anything open', async () => {
+    tree = await FuseTree.start(small);
+    const startMs = performance.now();
+    await tree.leave({ manner: 'hanwen', flushMs: 20, backAfterMs: 0 });
+    expect(performance.now() - startMs).toBeLessThan(1000);
+    expect(await list(tree.path('__all__'))).toHaveLength(6);
+  });
+
+  it('cgo: unmounted first, then old descriptors fail, in the end with ENOENT', async () => {
+    tree = await FuseTree.start({ ...small, directIo: true });
+    await using before = await open(tree.path(video));
+    const left = tree.leave({ manner: 'cgo', backAfterMs: 300 });
+    await expect.poll(() => list(tree.mountpoint), { interval: 10 }).toEqual([]);
+    expect(await pread(before, 4096)).toBe('EIO');
+    await expect.poll(() => pread(before, 4096), { interval: 20 }).toBe('ENOENT');
+    await left;
+    expect(firstDifference(video, 0, await read(tree.path(video), 4096))).toBe(-1);
+  });
+});
+
 describe('a provider', () => {
-  const provider = { bytesPerSecond: 20_000_000, firstByteMs: 30, aheadBytes: 64 * MIB, giveUpMs: 120_000 };
+  const provider = {
+    bytesPerSecond: 20_000_000,
+    firstByteMs: 30,
+    aheadBytes: 64 * MIB,
+    idleMs: 30_000,
+    giveUpMs: 120_000,
+  };
 
   it('is asked ahead of the reads while a file is open, and what came stays', async () => {
     tree = await FuseTree.start({ releases: 2, provider });

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Departure } from './departure.ts';
+import { CGO_DATABASE_MS, Departure } from './departure.ts';
 import { Faults } from './faults.ts';
 import type { DaemonCommand, DaemonReply, DaemonRequest, LeaveSpec, TreeSpec } from './fuse-protocol.ts';
 import { makeOperations, type Service } from './fuse-operations.ts';
@@ -13,7 +13,11 @@ import { TreeModel } from './tree-model.ts';
 import { Usage } from './usage.ts';
 
 const ORPHAN_CHECK_MS = 1000;
-const { EIO, ENOTCONN } = constants.errno;
+const { ENOTCONN } = constants.errno;
+/** How Decypharr unmounts (hanwen): so often, so long apart, and a busy mount is detached so long after that. */
+const UNMOUNT_TRIES = 5;
+const UNMOUNT_PAUSE_MS = 58;
+const DETACH_AFTER_MS = 1000;
 
 interface Mounted {
   readonly mountpoint: string;
@@ -38,6 +42,7 @@ async function mount(mountpoint: string, service: Service): Promise<void> {
     spec.fsname,
     // fuse-native knows neither of these, and libfuse takes them wherever a comma puts them.
     'use_ino,hard_remove,nonempty',
+    ...(spec.directIo ? ['direct_io'] : []),
     `entry_timeout=${spec.entryTimeoutSeconds},attr_timeout=${spec.attrTimeoutSeconds}`,
   ].join(',');
   const fuse = new Fuse(mountpoint, makeOperations(service), {
@@ -63,28 +68,59 @@ function tree(): Service {
   return current().service;
 }
 
+/** Unmounts as long as nobody has a file or folder open; one that is busy to the end is detached. */
+async function unmountPatiently(mountpoint: string): Promise<void> {
+  for (let tries = 1; tries <= UNMOUNT_TRIES; tries++) {
+    try {
+      await unmountPath(mountpoint, false);
+      return;
+    } catch {
+      await delay(UNMOUNT_PAUSE_MS);
+    }
+  }
+  await delay(DETACH_AFTER_MS);
+  await unmountPath(mountpoint, true);
+}
+
+/** Takes the mount away, in this manner's order and time. */
+async function takeDown(mountpoint: string, { manner, forMs, flushMs }: LeaveSpec): Promise<void> {
+  switch (manner) {
+    case 'turns':
+      await delay(forMs);
+      return unmountPath(mountpoint, true);
+    case 'hanwen':
+      await delay(flushMs);
+      return unmountPatiently(mountpoint);
+    case 'cgo':
+      await unmountPath(mountpoint, true);
+      await delay(CGO_DATABASE_MS);
+  }
+}
+
 /**
- * Leaves in good order, as Decypharr does: the mount stands for a while and its reads fail, then it is gone. With
- * `backAfterMs` this process mounts again, with what it has on its disk; else it ends.
+ * Leaves in good order, as Decypharr does. With `backAfterMs` this process mounts again, with what it has on its disk;
+ * else it ends.
  */
 async function depart(leave: LeaveSpec): Promise<void> {
   const { mountpoint, service } = current();
   const { model, faults, provider } = service;
   service.departure = new Departure(leave);
-  faults.abandon(-EIO);
-  provider?.abandon(-EIO);
+  // What is on its way is answered now, as the departure says.
+  faults.abandon(0);
+  provider?.abandon(0);
   if (leave.losesNames) faults.lose('/');
-  await delay(leave.forMs);
-  // Files may be open: they keep the connection, and get what a connection that is closed would answer.
-  await unmountPath(mountpoint, true);
-  faults.abandon(-ENOTCONN);
-  faults.heal('/');
-  faults.fail({ path: '/', errno: ENOTCONN, afterMs: 0, delaysOnce: false });
+  await takeDown(mountpoint, leave);
   mounted = undefined;
   if (leave.backAfterMs === null) {
     // Once the reply is on its way.
     setImmediate(() => process.disconnect());
     return;
+  }
+  // Decypharr answers old descriptors as before for as long as its process lives; others close the connection.
+  if (leave.manner === 'turns') {
+    faults.abandon(-ENOTCONN);
+    faults.heal('/');
+    faults.fail({ path: '/', errno: ENOTCONN, afterMs: 0, delaysOnce: false });
   }
   await delay(leave.backAfterMs);
   const successor = makeService(service.spec, model);

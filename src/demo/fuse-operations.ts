@@ -10,7 +10,7 @@ import type { Provider } from './provider.ts';
 import type { FileNode, TreeModel, TreeNode } from './tree-model.ts';
 import type { Usage } from './usage.ts';
 
-const { ENOENT, ENOTDIR, EISDIR, EINVAL, EROFS, EBADF, EIO, ENOTEMPTY } = constants.errno;
+const { ENOENT, ENOTDIR, EISDIR, EINVAL, EROFS, EBADF, ENOTEMPTY } = constants.errno;
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
@@ -35,6 +35,8 @@ interface Descriptor {
   readonly file: FileNode;
   readonly path: string;
   readonly direct: boolean;
+  /** Opened while the daemon was leaving. */
+  readonly late: boolean;
 }
 
 /** What the last lookup of a path was told. */
@@ -175,13 +177,14 @@ function contentOperations(
     return spec.direct === 'refuse-open' && (flags & O_DIRECT) !== 0 ? -EINVAL : 0;
   };
   /** Bytes read, or a negative errno. */
-  const fill = (fd: number, buffer: Buffer, length: number, position: number): number => {
-    const descriptor = open.get(fd);
-    if (!descriptor) return -EBADF;
+  const fill = (descriptor: Descriptor, buffer: Buffer, position: number, onItsWay: boolean): number => {
     const { file, path } = descriptor;
-    let bytes: number | undefined = Math.max(0, Math.min(length, file.size - position));
-    if (service.departure) bytes = service.departure.next(bytes);
-    if (bytes === undefined) return -EIO;
+    let bytes = Math.max(0, Math.min(buffer.length, file.size - position));
+    if (service.departure) {
+      const onDisk = provider?.isOnDisk(file.seed, position, bytes) ?? false;
+      bytes = service.departure.answer({ bytes, onItsWay, openBefore: !descriptor.late, onDisk });
+      if (bytes < 0) return bytes;
+    }
     fillContent(file.seed, position, buffer.subarray(0, bytes));
     faults.countBytes(path, bytes);
     return bytes;
@@ -196,13 +199,16 @@ function contentOperations(
           reply(refused);
           return;
         }
-        const descriptor = { file: file as FileNode, path, direct: (flags & O_DIRECT) !== 0 };
+        const late = service.departure !== undefined;
+        const descriptor = { file: file as FileNode, path, direct: (flags & O_DIRECT) !== 0, late };
         open.set(++lastDescriptor, descriptor);
         usage.opened(path);
         provider?.open(descriptor.file.seed, path, descriptor.file.size);
         reply(0, lastDescriptor);
       }),
-    read: (path, fd, buffer, length, position, reply) =>
+    read: (path, fd, whole, length, position, reply) => {
+      const buffer = whole.subarray(0, length);
+      const cameBefore = service.departure === undefined;
       faults.pass('read', path, (error) => {
         const descriptor = open.get(fd);
         if (error !== 0 || !descriptor) {
@@ -214,13 +220,14 @@ function contentOperations(
           return;
         }
         if (!provider || service.departure) {
-          reply(fill(fd, buffer, length, position));
+          reply(fill(descriptor, buffer, position, cameBefore));
           return;
         }
         provider.read(descriptor.file.seed, position, length, (failed) =>
-          reply(failed || fill(fd, buffer, length, position)),
+          reply(failed || fill(descriptor, buffer, position, cameBefore)),
         );
-      }),
+      });
+    },
     release: (_path, fd, reply) => {
       const descriptor = open.get(fd);
       open.delete(fd);

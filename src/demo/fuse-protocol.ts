@@ -58,6 +58,8 @@ export interface TreeSpec {
    * seen: FUSE tells a daemon the flags of the open only.
    */
   readonly direct: 'accept' | 'refuse-open' | 'refuse-read' | 'refuse-unaligned';
+  /** FOPEN_DIRECT_IO for every file: the kernel caches no content, and hands out answers as they come. */
+  readonly directIo: boolean;
 }
 
 /** A provider on the network and the daemon that fetches from it (provider.ts). */
@@ -68,15 +70,25 @@ export interface ProviderSpec {
   readonly firstByteMs: number;
   /** How far a file is fetched beyond its last read, while it is open. */
   readonly aheadBytes: number;
+  /** A file that nobody has read for so long is fetched no further, open or not. */
+  readonly idleMs: number;
   /** A read that has waited for so long fails with EIO. */
   readonly giveUpMs: number;
 }
 
 /** How the daemon ends in good order. */
 export interface LeaveSpec {
-  /** How long names are still answered while reads are not. */
+  /**
+   * `turns`: for `forMs` names are answered, and reads get `answers`; then the mount is detached.
+   * `hanwen`: as Decypharr with that library. For `flushMs` every read fails with EIO, and one that is on its way gets 0
+   * bytes. Then descriptors of before fail, and new ones read what is on the disk and get 0 bytes of all else. The
+   * unmount is tried for 0.3 s, and a second later a mount that is still busy is detached.
+   * `cgo`: as Decypharr with libfuse. The mount is detached first; then reads fail with EIO and after 200 ms with ENOENT.
+   */
+  readonly manner: 'turns' | 'hanwen' | 'cgo';
   readonly forMs: number;
-  /** What the reads get meanwhile, one after the other and again from the first. */
+  readonly flushMs: number;
+  /** What the reads get, one after the other and again from the first. */
   readonly answers: readonly LeavingAnswer[];
   /** Its database is closed first: every lookup says ENOENT and every listing is empty. */
   readonly losesNames: boolean;
@@ -202,6 +214,7 @@ export const defaultSpec: TreeSpec = {
   hang: [],
   provider: null,
   direct: 'accept',
+  directIo: false,
 };
 
 /** A fast line to a provider that is not near. */
@@ -209,12 +222,15 @@ export const defaultProvider: ProviderSpec = {
   bytesPerSecond: 20_000_000,
   firstByteMs: 60,
   aheadBytes: 128 * MIB,
+  idleMs: 30_000,
   giveUpMs: 120_000,
 };
 
-/** What Decypharr was seen to do at SIGTERM. */
+/** All that readers of Decypharr were seen to get at SIGTERM, for as long as it takes. */
 export const defaultLeave: LeaveSpec = {
+  manner: 'turns',
   forMs: 1500,
+  flushMs: 200,
   answers: ['error', 'short', 'nothing'],
   losesNames: false,
   backAfterMs: null,

@@ -145,7 +145,7 @@ export class FuseTree {
   }
 
   /**
-   * The daemon leaves in good order. For a while the mount stands and answers names, but no reads; then it is detached.
+   * The daemon leaves in good order (LeaveSpec says how): for a while it answers names, but not what is read.
    * Resolves when the daemon has ended, or with `backAfterMs` when it has mounted again. A command that is sent
    * meanwhile is obeyed after the beginning.
    */

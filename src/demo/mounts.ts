@@ -56,10 +56,13 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Unmounts and removes what processes that died without cleaning up have left in the temp folder. */
-export function sweepLeftovers(): void {
+/**
+ * Unmounts and removes what processes that died without cleaning up have left in the temp folder.
+ * @param prefix of the folders' names; the process's id and a dash follow it.
+ */
+export function sweepLeftovers(prefix = FOLDER_PREFIX): void {
   for (const name of readdirSync(tmpdir())) {
-    const pid = new RegExp(`^${FOLDER_PREFIX}(\\d+)-`).exec(name)?.[1];
+    const pid = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
     const folder = join(tmpdir(), name);
     for (const path of mountpoints()) if (path.startsWith(`${folder}/`)) detachNow(path);

@@ -3,18 +3,20 @@ import { Provider } from './provider.ts';
 
 const MB = 1_000_000;
 const SIZE = 500 * MB;
+const spec = {
+  bytesPerSecond: 10 * MB,
+  firstByteMs: 50,
+  aheadBytes: 100 * MB,
+  idleMs: 30_000,
+  giveUpMs: 60_000,
+};
 let provider: Provider;
 let answers: number[];
 
 beforeEach(() => {
   vi.useFakeTimers();
   answers = [];
-  provider = new Provider({
-    bytesPerSecond: 10 * MB,
-    firstByteMs: 50,
-    aheadBytes: 100 * MB,
-    giveUpMs: 60_000,
-  });
+  provider = new Provider(spec);
 });
 afterEach(() => vi.useRealTimers());
 
@@ -50,6 +52,28 @@ it('fetches ahead while the file is open, however many have it open, and no long
   expect(answers).toEqual([0, 0]);
 });
 
+it('stops when nobody has read for a while', () => {
+  provider = new Provider({ ...spec, idleMs: 5000 });
+  open('/a');
+  read('/a', 0, MB);
+  vi.advanceTimersByTime(60_000);
+  expect(provider.counts('/a').bytes).toBe(49.5 * MB);
+  read('/a', 40 * MB, MB);
+  vi.advanceTimersByTime(1000);
+  expect(provider.counts('/a').bytes).toBeGreaterThan(58 * MB);
+});
+
+it('knows what is on the disk', () => {
+  open('/a');
+  read('/a', 0, MB);
+  vi.advanceTimersByTime(150);
+  expect([
+    provider.isOnDisk('/a', 0, MB),
+    provider.isOnDisk('/a', MB, 1),
+    provider.isOnDisk('/b', 0, 1),
+  ]).toEqual([true, false, false]);
+});
+
 it('rests at its distance and goes on without another request', () => {
   open('/a');
   read('/a', 0, MB);
@@ -70,6 +94,18 @@ it('asks anew for what is far from where a fetch has got to', () => {
   expect(provider.counts('/a').requests).toBe(3);
   vi.advanceTimersByTime(160);
   expect(answers).toEqual([0, 0, 0]);
+});
+
+it('asks again behind what it meets, however little that is', () => {
+  open('/a');
+  read('/a', 50 * MB, MB);
+  vi.advanceTimersByTime(150);
+  provider.close('/a');
+  provider.resetCounts();
+  open('/a');
+  read('/a', 0, MB);
+  vi.advanceTimersByTime(20_000);
+  expect(provider.counts('/a')).toEqual({ bytes: 100 * MB, requests: 2 });
 });
 
 it('fetches no byte twice', () => {

@@ -30,6 +30,7 @@ interface ProvidedFile {
   readonly path: string;
   readonly size: number;
   descriptors: number;
+  lastReadMs: number;
   /** What was fetched: it stays when the file is closed. */
   readonly disk: Ranges;
   fetches: Fetch[];
@@ -57,7 +58,7 @@ export class Provider {
   open(key: string, path: string, size: number): void {
     let file = this.#files.get(key);
     if (!file) {
-      const nothing = { descriptors: 0, fetches: [], waits: [], bytes: 0, requests: 0 };
+      const nothing = { descriptors: 0, lastReadMs: 0, fetches: [], waits: [], bytes: 0, requests: 0 };
       file = { path, size, disk: new Ranges(), ...nothing };
       this.#files.set(key, file);
     }
@@ -79,13 +80,17 @@ export class Provider {
       return;
     }
     this.#advance(file);
+    const nowMs = Date.now();
+    file.lastReadMs = nowMs;
+    // Those that rested, at their target or as nobody read, go on from here.
+    for (const fetch of file.fetches) fetch.countedToMs = Math.max(fetch.countedToMs, nowMs);
     const to = Math.min(file.size, from + length);
-    this.#fetch(file, from, Math.min(file.size, to + this.#spec.aheadBytes), Date.now());
+    this.#fetch(file, from, Math.min(file.size, to + this.#spec.aheadBytes), nowMs);
     if (file.disk.firstMissing(from) >= to) {
       done(0);
       return;
     }
-    file.waits.push({ from, to, sinceMs: Date.now(), done });
+    file.waits.push({ from, to, sinceMs: nowMs, done });
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
   }
 
@@ -101,7 +106,12 @@ export class Provider {
       for (const fetch of fetches) fetch.countedToMs = Math.max(fetch.countedToMs, Date.now());
   }
 
-  /** Answers all that wait with this error: the daemon is about to end. */
+  isOnDisk(key: string, from: number, length: number): boolean {
+    const file = this.#files.get(key);
+    return file !== undefined && file.disk.firstMissing(from) >= Math.min(file.size, from + length);
+  }
+
+  /** Fetches nothing more for whoever has files open, and answers all that wait: the daemon is about to end. */
   abandon(error: number): void {
     for (const file of this.#files.values()) {
       file.fetches = [];
@@ -132,10 +142,10 @@ export class Provider {
   #fetch(file: ProvidedFile, from: number, to: number, atMs: number): void {
     const missing = file.disk.firstMissing(from);
     if (missing >= to) return;
-    const near = file.fetches.find(({ position }) => position <= missing && missing - position <= JOIN_BYTES);
+    const near = file.fetches.find(
+      ({ position, target }) => target >= 0 && position <= missing && missing - position <= JOIN_BYTES,
+    );
     if (near) {
-      // It rested at its target, and no bytes came meanwhile.
-      if (near.position >= near.target) near.countedToMs = Math.max(near.countedToMs, atMs);
       near.target = Math.max(near.target, to);
       return;
     }
@@ -146,7 +156,8 @@ export class Provider {
   /** Brings the fetches of `file` up to now. */
   #advance(file: ProvidedFile): void {
     if (this.#stalled) return;
-    const nowMs = Date.now();
+    const idle = file.waits.length === 0;
+    const nowMs = idle ? Math.min(Date.now(), file.lastReadMs + this.#spec.idleMs) : Date.now();
     // Those that start in here are reached as well.
     for (const fetch of file.fetches) {
       if (nowMs < fetch.countedToMs || fetch.position >= fetch.target) continue;

@@ -1,13 +1,13 @@
 /** What a consumer can do with an export, by each protocol in the same words: what the zoo compares with a local read. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { fsstatShape } from '../../protocols/nfs-rpc/src/nfs3/fsstat.ts';
 import { readlinkShape } from '../../protocols/nfs-rpc/src/nfs3/readlink.ts';
 import { NfsClient } from '../kit/nfs.ts';
 import { smbclient, type Outcome } from '../kit/smb.ts';
+import { temporaryFolder } from './daemon.ts';
 
 const run = promisify(execFile);
 
@@ -144,7 +144,7 @@ export class NfsConsumer implements Consumer {
 export class SmbConsumer implements Consumer {
   readonly protocol = 'smb';
   readonly #port: number;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'holdfast-zoo-smb-'));
+  readonly #folder = temporaryFolder('smb');
 
   constructor(port: number) {
     this.#port = port;

@@ -5,10 +5,20 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { detachNow, isMounted, mountpoints, unmountPath } from '../../src/demo/mounts.ts';
+import { detachNow, isMounted, mountpoints, sweepLeftovers, unmountPath } from '../../src/demo/mounts.ts';
 
 const MOUNT_MS = 20_000;
 const POLL_MS = 20;
+
+const FOLDER_PREFIX = 'holdfast-zoo-';
+let swept = false;
+
+/** A new folder in the temp folder; whose process died without removing it, the next one that asks removes it. */
+export function temporaryFolder(name: string): string {
+  if (!swept) sweepLeftovers(FOLDER_PREFIX);
+  swept = true;
+  return mkdtempSync(join(tmpdir(), `${FOLDER_PREFIX}${String(process.pid)}-${name}-`));
+}
 
 /** A temporary folder with a place for a mount. Disposed of even when the test process just exits. */
 export class Site {
@@ -18,7 +28,7 @@ export class Site {
   readonly #onExit = () => this.disposeNow();
 
   constructor(name: string) {
-    this.folder = mkdtempSync(join(tmpdir(), `holdfast-zoo-${name}-`));
+    this.folder = temporaryFolder(name);
     // davfs2 becomes a user of its own.
     chmodSync(this.folder, 0o755);
     this.mountpoint = this.make('dfs');
@@ -36,11 +46,15 @@ export class Site {
     return path;
   }
 
-  /** Starts a program that serves as long as it runs; its stderr is kept for the error message. */
+  /** Starts a program that serves as long as it and this process run; what it says is kept for the error message. */
   spawn(command: string, args: readonly string[], options: SpawnOptions = {}): Program {
     // libarchive drops names that the locale cannot say.
     const env = { ...process.env, LC_ALL: 'C.UTF-8' };
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env, ...options });
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', command, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env,
+      ...options,
+    });
     this.#processes.add(child);
     child.on('exit', () => this.#processes.delete(child));
     return new Program(child, command);
