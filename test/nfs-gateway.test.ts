@@ -104,6 +104,23 @@ describe('slow and hung files', () => {
   });
 });
 
+describe('a hundred and forty large reads of a file that hangs', () => {
+  it('leave memory for the read of another on the same connection', async () => {
+    const fuse = await startFuse();
+    const { client, root } = await startGateway(fuse);
+    const hung = await client.walk(root, releasePath(0, 'video.mkv'));
+    const other = await client.walk(root, releasePath(1, 'video.mkv'));
+    await fuse.hang(releasePath(0, 'video.mkv'), 'read');
+    const stuck = Array.from({ length: 140 }, (_, i) => status(client.read(hung, (i % 60) * MIB, MIB)));
+    await fuse.whenHeld(4);
+    const { data } = await client.read(other, 3 * MIB, MIB);
+    expect(firstDifference(contentSeed(releasePath(1, 'video.mkv')), 3 * MIB, data)).toBe(-1);
+    expect(await fuse.held()).toBeGreaterThanOrEqual(4);
+    await fuse.heal();
+    expect(new Set(await Promise.all(stuck))).toEqual(new Set([NfsStatus.OK]));
+  });
+});
+
 describe('a source that goes away', () => {
   it('keeps readers waiting, answers what is known, and denies nothing', async () => {
     const fuse = await startFuse();

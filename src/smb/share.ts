@@ -194,7 +194,14 @@ export class TreeShare implements ShareBackend<TreeNode> {
     );
   }
 
-  open(node: TreeNode): Awaitable<OpenNode<TreeNode>> {
+  /** Asked for whoever wants the content, not for those who only look at attributes. */
+  open(node: TreeNode, _access: object, call: CallContext): Awaitable<OpenNode<TreeNode>> {
+    return answer(this.#tree, call, { node }, () =>
+      this.#permitted(node, mayRead, call, () => this.#opened(node)),
+    );
+  }
+
+  #opened(node: TreeNode): OpenNode<TreeNode> {
     const tree = this.#tree;
     return {
       node,

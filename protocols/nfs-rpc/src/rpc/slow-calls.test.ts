@@ -84,6 +84,12 @@ const xidOf = (record: Buffer | undefined): number | undefined => record?.readUI
 /** Status of an accepted reply's results. */
 const statusOf = (record: Buffer | undefined): number | undefined => record?.readUInt32BE(24);
 
+async function nextReply(connection: RawConnection): Promise<Buffer> {
+  const reply = await connection.reply();
+  if (!reply) throw new Error('the server hung up');
+  return reply;
+}
+
 describe('READs that hang', () => {
   it('140 of one file leave memory for another file, and hold little', async () => {
     const { backend, open } = await start();
@@ -100,7 +106,7 @@ describe('READs that hang', () => {
       expect(backend.heldBytes).toBeLessThanOrEqual(16 * MiB);
       const { length } = backend.hanging;
       backend.letGo();
-      for (let index = 0; index < length; index++) seen.add(xidOf(await connection.reply()));
+      for (let index = 0; index < length; index++) seen.add(xidOf(await nextReply(connection)));
     }
   });
 
@@ -190,7 +196,7 @@ describe('a connection all of whose calls wait', () => {
     connection.socket.write(backend.lookupCall(99, 'healthy'));
     const replies = new Map<number | undefined, number | undefined>();
     while (!replies.has(99)) {
-      const reply = await connection.reply();
+      const reply = await nextReply(connection);
       replies.set(xidOf(reply), statusOf(reply));
     }
     expect(replies.get(1)).toBe(NfsStatus.JUKEBOX);
@@ -205,7 +211,7 @@ describe('a connection all of whose calls wait', () => {
     for (let xid = 1; xid <= 100; xid++) connection.socket.write(backend.readCall(xid, hung));
     connection.socket.write(backend.readCall(999, backend.healthy));
     let reply;
-    do reply = await connection.reply();
+    do reply = await nextReply(connection);
     while (xidOf(reply) !== 999);
     expect(statusOf(reply)).toBe(NfsStatus.OK);
     expect(backend.hanging).toHaveLength(4);
