@@ -15,6 +15,7 @@ import { pathOf, seedOf, type Release, type RemoteFile } from './library.ts';
 
 export const DOWNLOAD_PORT = 8080;
 const API = '/rest/1.0';
+const UNKNOWN = { error: 'unknown_ressource', error_code: 7 };
 const SMALLEST_PIECE = 16 * 1024;
 const LARGEST_PIECE = 256 * 1024;
 /** How much of a second one piece of a download is. */
@@ -131,8 +132,8 @@ export class Provider {
       const form = new URLSearchParams(await text(request));
       reply(this.dead.has(form.get('link') ?? '') ? 503 : 200, {});
     } else if (request.method === 'DELETE') reply(204);
-    // A release cannot be asked for once more: what is dead stays dead.
-    else reply(503, { error: 'service_unavailable', error_code: 25 });
+    // What is dead cannot be added once more. On anything but this Decypharr asks ten times, for 70 s.
+    else reply(404, UNKNOWN);
   }
 
   #lookUp(path: string, query: URLSearchParams): { status: number; body: unknown } {
@@ -158,7 +159,7 @@ export class Provider {
     }
     const id = /^\/torrents\/info\/(.+)$/.exec(path)?.[1];
     const release = this.#releases.find((one) => one.id === id);
-    if (!release) return { status: 404, body: { error: 'unknown_ressource', error_code: 7 } };
+    if (!release) return { status: 404, body: UNKNOWN };
     const files = release.files.map(({ name, size }, i) => ({
       ...{ id: i + 1, path: `/${name}`, bytes: size, selected: 1 },
     }));

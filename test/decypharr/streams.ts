@@ -40,7 +40,8 @@ interface StreamOptions {
   readonly mark: number;
 }
 
-const MOUNTS = { 'kernel NFS': '/mnt/nfs', 'kernel cifs': '/mnt/smb' } as const;
+/** Where the guest has the tree. */
+export const MOUNTS = { 'kernel NFS': '/mnt/nfs', 'kernel cifs': '/mnt/smb' } as const;
 
 /** As `holdfast mount-options` recommends. */
 export async function mountInGuest(client: KernelClient): Promise<void> {
