@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { actor, mayRead, maySearch, permissionBits, whenPermitted } from './access.ts';
-import type { Attributes } from './tree/attributes.ts';
+import type { Attributes } from './tree/contract.ts';
 import type { TreeNode } from './tree/node.ts';
 
 const time = { seconds: 0, nanoseconds: 0 };

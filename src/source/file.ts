@@ -98,7 +98,7 @@ export class SourceFile {
     try {
       permits = new ReadPermits(this.#services.quarantine, this.path, position, target.length);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(fromErrno(error));
     }
     const running: Running = { length: target.length, joined: [] };
     if (!same) this.#running.set(position, running);
@@ -324,12 +324,12 @@ export class SourceFile {
   }
 
   async #preadFailed(descriptor: Descriptor, part: Part, from: number, failure: TreeError): Promise<number> {
-    const { lane, watch, stillWell } = this.#services;
+    const { lane, watch } = this.#services;
     if (failure.code === 'inval' && descriptor.direct) return await this.#pastDirect(part, from);
     if (failure.code === 'down' && descriptor.hasAnswered) await watch.remounted(descriptor.epoch);
     if (failure.code !== 'timeout') throw failure;
     // It is the file's own trouble if the source answers others.
-    if (!(await stillWell(descriptor.epoch)))
+    if (!(await this.#services.stillWell(descriptor.epoch)))
       throw new TreeError('again', failure.message, { cause: failure });
     part.permits.timedOut();
     // Those behind a read that hangs would hang as well.

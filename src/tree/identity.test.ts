@@ -55,3 +55,47 @@ describe('identity', () => {
     );
   });
 });
+
+describe('file handles', () => {
+  it('are at most 64 bytes, a multiple of 4, and lead back along every component', () => {
+    fc.assert(
+      fc.property(fc.array(name, { maxLength: 60 }), (parts) => {
+        const node = nodeAt(parts);
+        const handle = encodeHandle(identity, node);
+        expect(handle.length).toBeLessThanOrEqual(handleMax);
+        expect(handle.length % 4).toBe(0);
+        const decoded = decodeHandle(identity, handle)!;
+        expect(decoded).toEqual({
+          depth: parts.length,
+          pathHash: node.pathHash,
+          walkable: parts.length <= 48,
+        });
+        for (const [level, part] of parts.entries()) {
+          if (decoded.walkable)
+            expect(pieceMatches(handle, parts.length, level, identity.nameHash(part))).toBe(true);
+        }
+      }),
+    );
+  });
+
+  it('are refused when any of length, version, tag or padding is not ours', () => {
+    const handle = encodeHandle(identity, nodeAt(['a']));
+    expect(handle.length).toBe(24);
+    const changed = (offset: number) => {
+      const copy = Buffer.from(handle);
+      copy[offset]! ^= 1;
+      return decodeHandle(identity, copy);
+    };
+    expect(changed(0)).toBeUndefined();
+    expect(changed(1)).toBeUndefined();
+    expect(changed(5)).toBeUndefined();
+    expect(changed(23)).toBeUndefined();
+    expect(decodeHandle(identity, handle.subarray(0, 20))).toBeUndefined();
+    expect(decodeHandle(identity, Buffer.alloc(0))).toBeUndefined();
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 70 }), (bytes) => {
+        expect(decodeHandle(identity, Buffer.from(bytes))).toBeUndefined();
+      }),
+    );
+  });
+});

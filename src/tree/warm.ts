@@ -142,7 +142,7 @@ function checkNode(value: unknown): void {
     (raw as readonly unknown[]).length === 6 &&
     raw.every(isNumber) &&
     Array.isArray(times) &&
-    times.length === 6 &&
+    (times as readonly unknown[]).length === 6 &&
     times.every((value, i) => (i === 4 && value === null) || isNumber(value));
   if (!sound) throw new Error('not attributes');
 }
