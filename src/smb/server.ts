@@ -20,6 +20,8 @@ import { TreeShare } from './share.ts';
 
 export interface SmbExport {
   readonly name: string;
+  /** Where the tree is found on this machine: absolute links below it stay inside. */
+  readonly path: string;
   readonly tree: Tree;
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
@@ -96,7 +98,7 @@ export class SmbServer {
 }
 
 function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {
-  return exports.map(({ name, tree, guest, users, clients, encrypt, followSymlinks }) => {
+  return exports.map(({ name, path, tree, guest, users, clients, encrypt, followSymlinks }) => {
     const backend = backends.get(tree) ?? new TreeShare(tree);
     backends.set(tree, backend);
     return {
@@ -106,6 +108,7 @@ function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>)
       guest,
       encrypt,
       followSymlinks,
+      linkRoot: path,
       ...(guest ? {} : { users: users.map((user) => user.name) }),
       allow: (address: string) => clients.allows(address),
     };

@@ -1,5 +1,6 @@
 /** One export as an SMB share: hands the tree's objects to the protocol layer, read-only. */
 import {
+  foldName,
   Status,
   StatusError,
   type Awaitable,
@@ -17,11 +18,12 @@ import type { Attributes } from '../tree/attributes.ts';
 import { TreeError } from '../tree/errors.ts';
 import { andThen, hold, type HoldTerms, type Subject } from '../tree/hold.ts';
 import type { Time } from '../tree/identity.ts';
-import { nameFault } from '../tree/names.ts';
+import { nameFault, type ByteString } from '../tree/names.ts';
 import { ListingView } from '../tree/listing-view.ts';
 import type { TreeNode } from '../tree/node.ts';
 import type { Tree, TreeChange } from '../tree/tree.ts';
 import { toStatusError } from './errors.ts';
+import { FoldIndexes, type FoldIndex } from './fold-index.ts';
 import { bytesOf, textOf } from './names.ts';
 
 /** Seconds between 1601 and 1970. */
@@ -78,6 +80,25 @@ function answer<T>(tree: Tree, call: CallContext, subject: Subject, work: () => 
   return hold(tree, call, terms, subject, work);
 }
 
+/** Without a promise where there is none. */
+function orElse<T>(
+  work: () => Awaitable<T>,
+  otherwise: (error: unknown) => Awaitable<T | undefined>,
+): Awaitable<T | undefined> {
+  try {
+    const result = work();
+    return result instanceof Promise ? result.catch(otherwise) : result;
+  } catch (error) {
+    return otherwise(error);
+  }
+}
+
+function unlessMissing(error: unknown): undefined {
+  if (!(error instanceof TreeError) || error.code !== 'noent') throw error;
+}
+
+const folds = new FoldIndexes();
+
 export class TreeShare implements ShareBackend<TreeNode> {
   readonly volume: VolumeInfo;
   /** Changing a FUSE tree through the gateway is not offered: every share is read-only. */
@@ -106,29 +127,31 @@ export class TreeShare implements ShareBackend<TreeNode> {
   ): Awaitable<TreeNode | undefined> {
     const exact = bytesOf(name);
     if (exact === undefined || nameFault(exact)) return undefined;
-    return answer(this.#tree, call, { node: directory, name: exact }, async () => {
-      try {
-        return await this.#tree.lookup(directory, exact);
-      } catch (error) {
-        if (!(error instanceof TreeError) || error.code !== 'noent') throw error;
-        return await this.#lookupByText(directory, name, caseSensitive);
-      }
-    });
+    const missing = caseSensitive
+      ? (error: unknown) => unlessMissing(error)
+      : (error: unknown) => this.#lookupFolded(directory, name, exact, error);
+    return answer(this.#tree, call, { node: directory, name: exact }, () =>
+      orElse(() => this.#tree.lookup(directory, exact), missing),
+    );
   }
 
-  /** Names that are not UTF-8 are found by what clients were shown; others by letters of another case. */
-  async #lookupByText(
+  /** By the fold of its name, if nothing has it exactly. */
+  #lookupFolded(
     directory: TreeNode,
     name: string,
-    caseSensitive: boolean,
-  ): Promise<TreeNode | undefined> {
-    if (caseSensitive && !name.includes('\ufffd')) return undefined;
-    const { nodes } = await this.#tree.list(directory);
-    const folded = name.toUpperCase();
-    const found =
-      nodes.find((node) => textOf(node.name) === name) ??
-      (caseSensitive ? undefined : nodes.find((node) => textOf(node.name).toUpperCase() === folded));
-    return found && (await this.#tree.lookup(directory, found.name));
+    exact: ByteString,
+    error: unknown,
+  ): Awaitable<TreeNode | undefined> {
+    unlessMissing(error);
+    const find = (index: FoldIndex): Awaitable<TreeNode | undefined> => {
+      const found = index.get(foldName(name));
+      // The listing may be older than the answer that there is no such name.
+      if (!found || found.name === exact) return undefined;
+      return orElse(() => this.#tree.lookup(directory, found.name), unlessMissing);
+    };
+    const snapshot = this.#tree.list(directory);
+    const index = snapshot instanceof Promise ? snapshot.then((one) => folds.of(one)) : folds.of(snapshot);
+    return index instanceof Promise ? index.then(find) : find(index);
   }
 
   parent(node: TreeNode): { directory: TreeNode; name: string } | undefined {

@@ -132,8 +132,10 @@ export interface OpenNode<N> {
 export interface ShareBackend<N> {
   readonly volume: VolumeInfo;
   readonly root: N;
-  /** Names are NUL-free, without `/` and `\`, never empty, `.` or `..`, at most 255 UTF-16 units. */
-  /** Exact match first; unless `caseSensitive`, then the first match in listing order that differs in case only. */
+  /**
+   * Names are NUL-free, without `/`, never empty, `.` or `..`, at most 255 UTF-16 units. Exact match first; unless
+   * `caseSensitive`, then the first in listing order with the same fold (`foldName`).
+   */
   lookup(directory: N, name: string, caseSensitive: boolean, call: CallContext): Awaitable<N | undefined>;
   /** The directory above and the name in it; undefined for the root. */
   parent(node: N): { readonly directory: N; readonly name: string } | undefined;

@@ -13,5 +13,6 @@ export { Status, statusName } from './wire/status.ts';
 export type { NtStatus } from './wire/status.ts';
 export { FileAttribute, Dialect } from './wire/constants.ts';
 export { toFileTime } from './wire/file-time.ts';
+export { foldName } from './names/fold.ts';
 export { ntHash } from './auth/index.ts';
 export { MemoryShare } from './memory/memory-share.ts';

@@ -6,13 +6,15 @@ import { commands } from './commands/table.ts';
 import type { CommandRow } from './commands/table.ts';
 import { negotiateSmb1 } from './commands/negotiate.ts';
 import { UnsealError } from './crypto/index.ts';
-import { DetailedStatusError, MalformedError, StatusError } from './errors.ts';
+import { DetailedStatusError, DisconnectError, MalformedError, StatusError } from './errors.ts';
 import { Chain, errorReply } from './session/chain.ts';
 import type { Connection } from './session/connection.ts';
 import type { AnyOpen } from './session/open.ts';
 import type { Reply } from './session/reply.ts';
+import { judgeArrival } from './session/protection.ts';
 import { Request } from './session/request.ts';
 import type { Session } from './session/session.ts';
+import type { TreeConnect } from './session/tree.ts';
 import { Command, Dialect, HeaderFlags, HEADER_SIZE } from './wire/constants.ts';
 import { COMPRESSION_ID, decodeHeader, SMB1_ID, TRANSFORM_ID } from './wire/header.ts';
 import { Status } from './wire/status.ts';
@@ -39,7 +41,7 @@ export function receive(connection: Connection, received: Buffer): void {
 
 /** Runs the requests of a chain one after the other; a promise on the way never holds up other chains. */
 function run(chain: Chain, from: number, bytes: number): void {
-  for (let index = from; index < chain.requests.length; index++) {
+  for (let index = from; index < chain.requests.length && !chain.connection.closed; index++) {
     const request = chain.requests[index]!;
     const row = commands[request.header.command];
     const result = dispatch(request, row);
@@ -69,11 +71,10 @@ function dispatch(
   try {
     if (!row) throw new StatusError(Status.INVALID_PARAMETER);
     validate(request, row);
-    open = request.openOrUndefined;
+    // CLOSE waits for the others, and must not wait for itself.
+    if (request.header.command !== Command.CLOSE) open = request.openOrUndefined;
     const result = row.handle(request);
     if (!(result instanceof Promise)) return result;
-    // CLOSE waits for the others, and must not wait for itself.
-    if (request.header.command === Command.CLOSE) open = undefined;
     open?.begin();
     return result.catch((error: unknown) => failed(request, error)).finally(() => open?.end());
   } catch (error) {
@@ -82,8 +83,14 @@ function dispatch(
 }
 
 /** Who would be told to come again comes to the next server by itself; told so, it would be back here at once. */
-function failed(request: Request, error: unknown): Reply | Promise<Reply> {
+function failed(request: Request, error: unknown): Reply | undefined | Promise<Reply> {
+  if (error instanceof DisconnectError) {
+    request.connection.fail(error);
+    return undefined;
+  }
   const answer = failure(request, error);
+  // It has no reply of its own, not even a failure (3.3.5.16).
+  if (request.header.command === Command.CANCEL) return undefined;
   if (answer.status !== Status.RETRY || !request.connection.ending) return answer;
   return request.untilTheEnd().then(() => answer);
 }
@@ -178,7 +185,10 @@ function validate(request: Request, row: CommandRow): void {
   const { chain, header } = request;
   const isRelated = (header.flags & HeaderFlags.RELATED_OPERATIONS) !== 0;
   if (isRelated && chain.requests[0] === request) throw new StatusError(Status.INVALID_PARAMETER);
-  findSession(request, row, isRelated);
+  findSession(request, isRelated);
+  checkProtection(request, row, isRelated);
+  if (row.session && request.sessionOrUndefined?.state !== 'valid')
+    throw new StatusError(Status.USER_SESSION_DELETED);
   if (row.tree) findTree(request, isRelated);
   const { packet } = request;
   if (
@@ -190,7 +200,8 @@ function validate(request: Request, row: CommandRow): void {
     throw new StatusError(Status.INVALID_PARAMETER);
   if (isRelated && chain.failure !== undefined) throw new StatusError(chain.failure);
   checkCharge(request, row);
-  if (row.fileId !== undefined) findOpen(request, row, HEADER_SIZE + row.fileId);
+  if (row.fileId !== undefined && row.actsOnOpen?.(packet) !== false)
+    findOpen(request, row, HEADER_SIZE + row.fileId);
 }
 
 function findOpen(request: Request, row: CommandRow, at: number): void {
@@ -203,32 +214,44 @@ function findOpen(request: Request, row: CommandRow, at: number): void {
   request.checkChannelSequence(row.changes === true);
 }
 
-function findSession(request: Request, row: CommandRow, isRelated: boolean): void {
+function findSession(request: Request, isRelated: boolean): void {
   const { chain, header, connection } = request;
   if (isRelated && !chain.session) throw new StatusError(Status.INVALID_PARAMETER);
   const session = isRelated ? chain.session : connection.sessions.get(header.sessionId);
   if (!isRelated) chain.restart();
   request.sessionOrUndefined = session;
   chain.session = session;
-  if (request.sealed && session !== request.sealed) throw new StatusError(Status.USER_SESSION_DELETED);
-  const isSigned = (header.flags & HeaderFlags.SIGNED) !== 0;
-  if (isSigned && !request.sealed && session?.signer && !session.signer.verify(request.packet))
-    throw new StatusError(Status.ACCESS_DENIED);
-  if (!row.session) return;
-  if (session?.state !== 'valid') throw new StatusError(Status.USER_SESSION_DELETED);
-  if (request.sealed) return;
-  if (session.encryptData) throw new StatusError(Status.ACCESS_DENIED);
-  if (session.signingRequired && !isSigned) throw new StatusError(Status.ACCESS_DENIED);
 }
 
-function findTree(request: Request, isRelated: boolean): void {
+/** Refuses what has to be signed or sealed and is not: the table in protection.ts. */
+function checkProtection(request: Request, row: CommandRow, isRelated: boolean): void {
+  const { header, connection, sealed, sessionOrUndefined: session } = request;
+  const verdict = judgeArrival({
+    command: header.command,
+    dialect: connection.dialect ?? 0,
+    isSigned: (header.flags & HeaderFlags.SIGNED) !== 0,
+    isSealed: sealed !== undefined,
+    isSealedBySession: sealed === session,
+    session,
+    isShareSealed: () =>
+      row.tree &&
+      session?.state === 'valid' &&
+      findTree(request, isRelated).encrypted &&
+      connection.cipher !== undefined,
+    isSignatureRight: () => session?.signer?.verify(request.packet) === true,
+  });
+  if (verdict === 'accept') return;
+  if (verdict === 'disconnect') throw new DisconnectError('a message that had to be signed or sealed');
+  throw new StatusError(verdict);
+}
+
+function findTree(request: Request, isRelated: boolean): TreeConnect {
   const { chain, header } = request;
   const tree = isRelated ? chain.tree : request.session.trees.get(header.treeId);
   if (!tree) throw new StatusError(Status.NETWORK_NAME_DELETED);
   request.treeOrUndefined = tree;
   chain.tree = tree;
-  if (tree.encrypted && !request.sealed && request.connection.cipher)
-    throw new StatusError(Status.ACCESS_DENIED);
+  return tree;
 }
 
 /** 3.3.5.2.5: the charge has to pay for the larger of what is sent and what may come back. */

@@ -48,6 +48,8 @@ export interface SmbServerOptions {
   readonly limits?: Partial<Limits>;
 }
 
+/** Silence after which TCP asks whether the client is still there. */
+const KEEP_ALIVE_MS = 30_000;
 /** How often requests are looked over for those that deserve an interim reply. */
 const SWEEP_MS = 250;
 
@@ -128,7 +130,7 @@ export class SmbServer {
       if (left > 0) this.#perAddress.set(address, left);
       else this.#perAddress.delete(address);
     });
-    socket.setKeepAlive(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     const connection = new Connection(this.#state, socket, receive);
     connections.add(connection);
     hooks.connected?.({ address: connection.address, port: connection.port });

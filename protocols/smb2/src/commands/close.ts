@@ -16,11 +16,11 @@ export async function close(request: Request): Promise<Reply> {
     open.dispose();
     return closeReply(0, undefined);
   }
-  const { connection } = request;
-  connection.abandonRequests(
+  open.beginClose();
+  request.connection.abandonRequests(
     (other) => other !== request && other.waitsForEvents && other.openOrUndefined === open,
   );
-  await open.whenIdle();
+  await Promise.race([open.whenIdle(), request.whenAbandoned()]);
   const wanted = (flags & CLOSE_POSTQUERY_ATTRIB) !== 0;
   const attributes = wanted ? await attributesOf(request, open) : undefined;
   await open.close();

@@ -5,7 +5,7 @@ import { mapGeneric } from '../security/index.ts';
 import { grantAccess, storeNewDescriptor } from '../session/access.ts';
 import type { FileState } from '../session/file-state.ts';
 import { breakForOpen, checkLeaseKey, existingLease, grantCaching } from '../session/granting.ts';
-import type { ParsedPath } from '../session/names.ts';
+import type { ParsedPath } from '../names/path-name.ts';
 import { Open } from '../session/open.ts';
 import { resolve } from '../session/path.ts';
 import type { Resolved } from '../session/path.ts';

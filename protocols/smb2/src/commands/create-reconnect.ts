@@ -1,7 +1,8 @@
 /** Durable reconnects ([MS-SMB2] 3.3.5.9.7, 3.3.5.9.12). Whatever does not match is OBJECT_NAME_NOT_FOUND. */
 import { fail, StatusError } from '../errors.ts';
 import { existingLease, grantCaching } from '../session/granting.ts';
-import type { ParsedPath } from '../session/names.ts';
+import { foldName } from '../names/fold.ts';
+import type { ParsedPath } from '../names/path-name.ts';
 import { Open } from '../session/open.ts';
 import { resolve } from '../session/path.ts';
 import { randomId } from '../session/random-id.ts';
@@ -53,8 +54,8 @@ function matches(request: Request, open: Open, wanted: DurableReconnect, context
 /** With a lease the name has to be right; otherwise the FileId alone decides (3.3.5.9.7). */
 function checkPath(open: Open, path: ParsedPath, contexts: RequestContexts): void {
   if (!contexts.lease) return;
-  const given = path.names.join('\\').toLowerCase();
-  const actual = open.share.namesOf(open.node).join('\\').toLowerCase();
+  const given = foldName(path.names.join('/'));
+  const actual = foldName(open.share.namesOf(open.node).join('/'));
   if (given !== actual) throw new StatusError(Status.INVALID_PARAMETER);
 }
 

@@ -2,7 +2,7 @@ import { fail, StatusError } from '../errors.ts';
 import { openPipe } from '../dcerpc/index.ts';
 import { maximalAccess } from '../session/access.ts';
 import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
-import { decodeName, parsePath } from '../session/names.ts';
+import { decodeName, parsePath } from '../names/path-name.ts';
 import type { Open } from '../session/open.ts';
 import { PipeOpen } from '../session/pipe-open.ts';
 import { dataOffset, reply } from '../session/reply.ts';

@@ -18,10 +18,6 @@ export async function ioctl(request: Request): Promise<Reply> {
     return fail(Status.INVALID_PARAMETER);
   const input = area(packet, body.inputOffset, body.inputCount, HEADER_SIZE + ioctlRequest.size);
   const row = fsctls.get(body.controlCode);
-  if (row?.open !== false) {
-    request.openOrUndefined = request.chainedOpen(HEADER_SIZE + 8);
-    request.checkChannelSequence(true);
-  }
   if (!row) return fail(Status.INVALID_DEVICE_REQUEST);
   const { output, status } = await row.handle(request, input, body.maxOutputResponse);
   const inputOffset = dataOffset(ioctlResponse.size);

@@ -3,7 +3,7 @@ import type { Open } from '../session/open.ts';
 import { emptyReply } from '../session/reply.ts';
 import type { Reply } from '../session/reply.ts';
 import type { Request } from '../session/request.ts';
-import { Dialect, HEADER_SIZE } from '../wire/constants.ts';
+import { Access, Dialect, HEADER_SIZE } from '../wire/constants.ts';
 import { lockElement, LockFlags, lockRequest } from '../wire/io.ts';
 import { Status } from '../wire/status.ts';
 
@@ -11,6 +11,7 @@ type Element = ReturnType<typeof lockElement.decode>;
 
 const { SHARED, EXCLUSIVE, UNLOCK, FAIL_IMMEDIATELY } = LockFlags;
 const END = 1n << 64n;
+const CONTENT = Access.READ_DATA | Access.EXECUTE | Access.WRITE_DATA | Access.APPEND_DATA;
 const LOCK_FLAGS = [SHARED, EXCLUSIVE, SHARED | FAIL_IMMEDIATELY, EXCLUSIVE | FAIL_IMMEDIATELY];
 
 /** [MS-SMB2] 3.3.5.14 */
@@ -22,6 +23,8 @@ export async function lock(request: Request): Promise<Reply> {
     lockElement.decode(packet, HEADER_SIZE + lockRequest.size + index * lockElement.size),
   );
   if (open.isDirectory) return fail(Status.INVALID_PARAMETER);
+  // [MS-FSA] 2.1.5.8
+  if ((open.grantedAccess & CONTENT) === 0) return fail(Status.ACCESS_DENIED);
   if (isReplay(request, open, lockSequence)) return emptyReply();
   const unlocks = elements[0]!.flags === UNLOCK;
   if (unlocks) unlockAll(open, elements);

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { initialToken } from '../auth/index.ts';
 import { PreauthHash } from '../crypto/index.ts';
 import type { CipherName, SigningAlgorithm } from '../crypto/index.ts';
-import { fail, MalformedError } from '../errors.ts';
+import { DisconnectError, fail, MalformedError } from '../errors.ts';
 import type { Connection } from '../session/connection.ts';
 import { BODY, FRAME_HEADER, reply, TRANSFORM_HEADER } from '../session/reply.ts';
 import type { Reply } from '../session/reply.ts';
@@ -52,7 +52,7 @@ const MOST_DIALECTS = 64;
 /** [MS-SMB2] 3.3.5.4 */
 export function negotiate(request: Request): Reply {
   const { connection, packet } = request;
-  if (connection.dialect !== undefined) throw new MalformedError('a second NEGOTIATE');
+  if (connection.dialect !== undefined) throw new DisconnectError('a second NEGOTIATE');
   const body = negotiateRequest.decode(packet, HEADER_SIZE);
   if (body.dialectCount === 0 || body.dialectCount > MOST_DIALECTS) return fail(Status.INVALID_PARAMETER);
   const list = area(packet, HEADER_SIZE + negotiateRequest.size, 2 * body.dialectCount, HEADER_SIZE);

@@ -2,7 +2,7 @@ import { fail } from '../errors.ts';
 import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
 import { Enumeration } from '../session/enumeration.ts';
 import type { Found } from '../session/enumeration.ts';
-import { decodeName } from '../session/names.ts';
+import { decodeName } from '../names/path-name.ts';
 import { resumeScan } from '../session/scan-resume.ts';
 import type { Open } from '../session/open.ts';
 import { BODY, dataOffset } from '../session/reply.ts';

@@ -1,7 +1,7 @@
 /** FileRenameInformation and FileLinkInformation ([MS-FSA] 2.1.5.15.11, 2.1.5.15.6). */
 import { fail } from '../errors.ts';
 import { grantAccess } from '../session/access.ts';
-import { decodeName, parsePath } from '../session/names.ts';
+import { decodeName, parsePath } from '../names/path-name.ts';
 import type { Open } from '../session/open.ts';
 import { resolve } from '../session/path.ts';
 import type { Resolved } from '../session/path.ts';

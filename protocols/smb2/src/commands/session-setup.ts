@@ -53,8 +53,7 @@ export async function sessionSetup(request: Request): Promise<Reply> {
   server.throttle.succeeded(connection.address);
   if (session.state === 'valid') reauthenticate(session, result);
   else establish(session, result, body.securityMode);
-  const previous = Number(body.previousSessionId);
-  if (previous !== 0 && previous !== session.id) endPrevious(session, previous);
+  endPrevious(session, Number(body.previousSessionId));
   return answer(sessionFlags(session), result.reply, Status.SUCCESS);
 }
 
@@ -117,7 +116,8 @@ async function refuse(request: Request, session: Session, error: unknown): Promi
   });
   const delay = server.throttle.delay(connection.address);
   if (delay > 0) await sleep(delay, undefined, { ref: false });
-  session.close(false);
+  // Junk does not end a session that is valid; a wrong proof does.
+  if (session.state !== 'valid' || status !== Status.INVALID_PARAMETER) session.close(true);
   throw new StatusError(status, { cause: error });
 }
 
@@ -157,16 +157,31 @@ function establish(session: Session, result: AuthDone, clientSecurityMode: numbe
   connection.server.hooks.sessionOpened?.(session.event());
 }
 
-/** A valid session authenticates anew: its keys stay ([MS-SMB2] 3.3.5.5.3). */
+/**
+ * A valid session authenticates anew: its keys stay ([MS-SMB2] 3.3.5.5.3). A guest's has none, so it cannot become a user's, who
+ * could then neither sign nor seal.
+ */
 function reauthenticate(session: Session, result: AuthDone): void {
+  const isNamed = !result.identity.guest && !result.identity.anonymous;
+  if (isNamed && !session.hasKey) {
+    session.close(true);
+    throw new StatusError(Status.ACCESS_DENIED);
+  }
   session.identity = result.identity;
 }
 
-/** The client lost its old connection before the server noticed (3.3.5.5.3). */
+/**
+ * The client lost its old connection before the server noticed (3.3.5.5.3). A user has proved to be the same one. Guests have
+ * proved nothing: only the machine that began the session ends it.
+ */
 function endPrevious(session: Session, previousId: number): void {
   const previous = session.connection.server.sessions.get(previousId);
-  if (previous && previous.identity.userName.toLowerCase() === session.identity.userName.toLowerCase())
-    previous.close(true);
+  if (previous === undefined || previous === session || previous.state !== 'valid') return;
+  const { identity: was } = previous;
+  const { identity: is } = session;
+  if (was.userName !== is.userName || was.guest !== is.guest || was.anonymous !== is.anonymous) return;
+  const isSameMachine = previous.connection.clientGuid.equals(session.connection.clientGuid);
+  if (session.hasKey || isSameMachine) previous.close(true);
 }
 
 function sessionFlags(session: Session): number {

@@ -9,6 +9,7 @@ import { close } from './close.ts';
 import { create } from './create.ts';
 import { echo } from './echo.ts';
 import { flush } from './flush.ts';
+import { controlActsOnOpen } from './fsctl/table.ts';
 import { ioctl } from './ioctl.ts';
 import { lock } from './lock.ts';
 import { logoff } from './logoff.ts';
@@ -34,6 +35,8 @@ export interface CommandRow {
   readonly tree: boolean;
   /** Offset of the FileId in the body, when the request acts on an open. */
   readonly fileId?: number;
+  /** Says no when the FileId of this request means nothing. */
+  readonly actsOnOpen?: (packet: Buffer) => boolean;
   /** Also handled when there is no such open: it may be one whose connection is gone. */
   readonly resumes?: true;
   /** Not done for a request that a channel failure has overtaken ([MS-SMB2] 3.3.5.2.10). */
@@ -69,7 +72,16 @@ export const commands: readonly CommandRow[] = [
   { name: 'READ', structureSize: 49, ...inTree, fileId: 16, payload: u32(4), handle: read },
   { name: 'WRITE', structureSize: 49, ...inTree, fileId: 16, changes: true, payload: u32(4), handle: write },
   { name: 'LOCK', structureSize: 48, ...inTree, fileId: 8, handle: lock },
-  { name: 'IOCTL', structureSize: 57, ...inTree, payload: larger(u32(28), u32(44)), handle: ioctl },
+  {
+    name: 'IOCTL',
+    structureSize: 57,
+    ...inTree,
+    fileId: 8,
+    actsOnOpen: (packet) => controlActsOnOpen(packet.readUInt32LE(HEADER_SIZE + 4)),
+    changes: true,
+    payload: larger(u32(28), u32(44)),
+    handle: ioctl,
+  },
   { name: 'CANCEL', structureSize: 4, ...outside, handle: cancel },
   { name: 'ECHO', structureSize: 4, ...outside, handle: echo },
   {

@@ -36,6 +36,8 @@ export abstract class Caching {
   protected abstract needsAck(): boolean;
   /** What is asked for first on the way to `required`. */
   protected abstract step(required: number): number;
+  /** Whether the client has a connection over which it may acknowledge. */
+  protected abstract reachable(): boolean;
   /** The client did not answer or is not there. */
   protected abstract abandoned(to: number): void;
 
@@ -93,6 +95,16 @@ export abstract class Caching {
     const next = isHandle ? state & ~LeaseState.HANDLE : this.#required;
     if ((state & ~this.#required) !== 0 && this.#send(next)) return;
     this.blocking = false;
+    this.file.changed();
+  }
+
+  /** A connection of the client is gone: if it was the last, nobody will acknowledge. */
+  connectionLost(): void {
+    if (this.breakingTo === undefined || this.reachable()) return;
+    const to = this.#required;
+    this.#finish();
+    this.blocking = false;
+    this.abandoned(to);
     this.file.changed();
   }
 

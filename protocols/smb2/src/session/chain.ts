@@ -8,6 +8,7 @@ import type { NtStatus } from '../wire/status.ts';
 import { align } from '../wire/struct.ts';
 import type { Connection } from './connection.ts';
 import type { AnyOpen } from './open.ts';
+import { signsReply } from './protection.ts';
 import { randomId } from './random-id.ts';
 import { BODY, FRAME_HEADER, TRANSFORM_HEADER, reply } from './reply.ts';
 import type { Reply } from './reply.ts';
@@ -126,13 +127,14 @@ export class Chain {
     );
   }
 
-  /** Interim replies are not signed: with GMAC their nonce would be that of the final one ([MS-SMB2] 3.1.4.1). */
-  #signs(request: Request, status: NtStatus): boolean {
-    const session = request.sessionOrUndefined;
-    if (this.sealed || !session?.signer || status === Status.PENDING) return false;
-    // The last reply of a SESSION_SETUP proves the new key; other ones are like those of any command.
-    if (request.header.command === Command.SESSION_SETUP && status === Status.SUCCESS) return true;
-    return session.signingRequired || (request.header.flags & HeaderFlags.SIGNED) !== 0;
+  #signs({ header, sessionOrUndefined: session }: Request, status: NtStatus): boolean {
+    return signsReply({
+      command: header.command,
+      status,
+      isSigned: (header.flags & HeaderFlags.SIGNED) !== 0,
+      isSealed: this.sealed !== undefined,
+      session,
+    });
   }
 
   #sign(request: Request, message: Buffer): void {

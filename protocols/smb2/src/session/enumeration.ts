@@ -1,9 +1,11 @@
 /** One directory scan of an open ([MS-SMB2] 3.3.5.18). */
 import type { CallContext, DirectoryListing, NodeAttributes } from '../backend.ts';
-import { fromWireName, toWireName } from './names.ts';
+import { fromPosixWireName, fromWireName, toPosixWireName, toWireName } from '../names/characters.ts';
+import { hasWildcards, matcher } from '../names/wildcard.ts';
 import type { Open } from './open.ts';
+import { followLink } from './path.ts';
+import type { FollowedLink } from './path.ts';
 import type { Node } from './share.ts';
-import { hasWildcards, matcher } from './wildcard.ts';
 
 export interface Found {
   readonly name: string;
@@ -31,7 +33,10 @@ export class Enumeration {
   readonly #open: Open;
   readonly #listing: DirectoryListing<Node>;
   readonly #matches: (name: string) => boolean;
+  readonly #maxHops: number;
   #loadedTo = 0;
+  /** What the links among the loaded entries lead to, by their index; undefined when nowhere. */
+  readonly #targets = new Map<number, FollowedLink | undefined>();
   position = 0;
   /** An entry was given out: the end is NO_MORE_FILES from now on, not NO_SUCH_FILE. */
   started = false;
@@ -41,6 +46,7 @@ export class Enumeration {
 
   private constructor(open: Open, pattern: string, listing: DirectoryListing<Node>) {
     this.#open = open;
+    this.#maxHops = open.maxSymlinkHops;
     this.pattern = pattern;
     this.#listing = listing;
     this.#matches = matcher(pattern);
@@ -95,18 +101,37 @@ export class Enumeration {
         this.#loadedTo = Math.min(listing.length, index + BATCH);
         const loading = listing.load(index, this.#loadedTo);
         if (loading instanceof Promise) await loading;
+        if (this.#open.share.options.followSymlinks === true) await this.#follow(index, call);
       }
-      const node = listing.nodeAt(index);
-      const attributes = listing.attributesAt(index);
+      const isLink = this.#targets.has(index);
+      const node = isLink ? this.#targets.get(index)?.node : listing.nodeAt(index);
+      const attributes = isLink ? this.#targets.get(index)?.attributes : listing.attributesAt(index);
       // What could not be looked at is left out, as a file that vanished meanwhile would be.
       if (node && attributes) return { name, node, attributes, nextPosition: at + 1 };
     }
     return undefined;
   }
 
+  /** Looks at what the links from `from` to the end of the loaded entries lead to. */
+  async #follow(from: number, call: CallContext): Promise<void> {
+    const { share } = this.#open;
+    this.#targets.clear();
+    const looks: Promise<void>[] = [];
+    for (let index = from; index < this.#loadedTo; index++) {
+      const link = this.#listing.nodeAt(index);
+      if (link && this.#listing.attributesAt(index)?.kind === 'symlink')
+        looks.push(
+          followLink(share, link, this.#maxHops, call).then(
+            (target) => void this.#targets.set(index, target),
+          ),
+        );
+    }
+    await Promise.all(looks);
+  }
+
   #nameAt(index: number): string {
     const name = this.#listing.nameAt(index);
-    return this.#open.posix ? name : toWireName(name);
+    return this.#open.posix ? toPosixWireName(name) : toWireName(name);
   }
 
   async #dot(name: string, at: number, call: CallContext): Promise<Found> {
@@ -122,7 +147,7 @@ async function single(open: Open, name: string, call: CallContext): Promise<Dire
   const { backend, options } = open.share;
   const isDot = name === '.' || name === '..';
   const caseSensitive = open.posix || options.caseSensitive === true;
-  const wanted = open.posix ? name : fromWireName(name);
+  const wanted = open.posix ? fromPosixWireName(name) : fromWireName(name);
   const node = isDot ? undefined : await backend.lookup(open.node, wanted, caseSensitive, call);
   const attributes = node && (await backend.attributes(node, call));
   const actual = (node && backend.parent(node)?.name) ?? wanted;

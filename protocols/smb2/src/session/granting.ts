@@ -71,7 +71,8 @@ function grantOplock(server: ServerState, open: Open, wanted: number, overwrites
 
 /** What the other opens leave, as lease state bits. */
 function permitted(open: Open, own: Lease | undefined): number {
-  let state = READ | WRITE | HANDLE;
+  // A write cache nobody can write into protects nothing, and a client that does not answer would hold up all others.
+  let state = open.share.readOnly ? READ | HANDLE : READ | WRITE | HANDLE;
   for (const other of open.file.opens) {
     if (other === open || (own !== undefined && other.caching === own)) continue;
     if (other.caching === undefined && isStatAccess(other.grantedAccess)) continue;

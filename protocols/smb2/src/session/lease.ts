@@ -67,8 +67,12 @@ export class Lease extends Caching {
       currentState: this.state,
       newState: to,
     });
-    for (const open of this.opens) if (open.session?.notify(body) === true) return true;
+    for (const open of this.opens) if (open.tell(body)) return true;
     return false;
+  }
+
+  protected reachable(): boolean {
+    return [...this.opens].some(({ session }) => session !== undefined);
   }
 
   protected abandoned(to: number): void {

@@ -5,7 +5,7 @@ import { encodeNotify } from '../wire/fscc/notify.ts';
 import type { NotifyEntry } from '../wire/fscc/notify.ts';
 import { Status } from '../wire/status.ts';
 import type { NtStatus } from '../wire/status.ts';
-import { toWireName } from './names.ts';
+import { toPosixWireName, toWireName } from '../names/characters.ts';
 import type { Open } from './open.ts';
 import type { Node } from './share.ts';
 
@@ -87,7 +87,7 @@ export class NotifyQueue {
       names.unshift(above.name);
       at = above.directory;
     }
-    return names.map(toWireName).join('\\');
+    return names.map(this.#open.posix ? toPosixWireName : toWireName).join('\\');
   }
 
   #deliver(): void {

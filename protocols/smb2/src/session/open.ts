@@ -6,6 +6,7 @@ import type { FileState } from './file-state.ts';
 import { Lease } from './lease.ts';
 import type { NotifyQueue } from './notify.ts';
 import type { PipeOpen } from './pipe-open.ts';
+import type { Reply } from './reply.ts';
 import type { ServerState } from './server-state.ts';
 import type { Session } from './session.ts';
 import type { Node, Share } from './share.ts';
@@ -91,6 +92,10 @@ export class Open {
     return this.file.share;
   }
 
+  get maxSymlinkHops(): number {
+    return this.#server.limits.maxSymlinkHops;
+  }
+
   get node(): Node {
     return this.file.node;
   }
@@ -128,7 +133,21 @@ export class Open {
     this.#server.keepDurable(this);
     this.#scavenger = setTimeout(() => this.dispose(), durable.timeoutMs);
     this.#scavenger.unref();
+    this.caching?.connectionLost();
     return true;
+  }
+
+  /** Sends an oplock or lease break over the open's session. Returns false when nobody can be reached. */
+  tell(body: Reply): boolean {
+    return this.session?.notify(body, this.tree?.encrypted ?? false) ?? false;
+  }
+
+  /**
+   * A CLOSE has come: no later request finds the open any more, while those in progress go on.
+   */
+  beginClose(): void {
+    this.durable = undefined;
+    this.session?.opens.delete(this.volatileId);
   }
 
   /** A client came back for a preserved open. */

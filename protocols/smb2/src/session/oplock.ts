@@ -48,7 +48,11 @@ export class Oplock extends Caching {
 
   protected notify(to: number): boolean {
     const body = reply(oplockBreak, { oplockLevel: oplockLevel(to), fileId: this.open.fileId });
-    return this.open.session?.notify(body) ?? false;
+    return this.open.tell(body);
+  }
+
+  protected reachable(): boolean {
+    return this.open.session !== undefined;
   }
 
   /** A disconnected durable open gives way ([MS-SMB2] 3.3.4.6). */

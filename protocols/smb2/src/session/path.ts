@@ -2,10 +2,10 @@
 import type { CallContext, NodeAttributes } from '../backend.ts';
 import { DetailedStatusError, StatusError } from '../errors.ts';
 import { encodeSymlinkError } from '../wire/error-response.ts';
-import type { ParsedPath } from './names.ts';
+import { sentBehind } from '../names/path-name.ts';
+import type { ParsedPath } from '../names/path-name.ts';
 import { Status } from '../wire/status.ts';
 import type { Node, Share } from './share.ts';
-import { isMadeShortName, shortName } from './short-name.ts';
 
 export interface Resolved {
   /** The directory that holds the last name; undefined for the root. */
@@ -23,6 +23,13 @@ export interface ResolveOptions {
   readonly maxHops: number;
 }
 
+/** A link that the client named: what it is told when it has to follow by itself. */
+interface NamedLink {
+  readonly target: string;
+  /** Which component of the client's path it is. */
+  readonly component: number;
+}
+
 /**
  * Walks from the root.
  * @throws StatusError OBJECT_PATH_NOT_FOUND when a directory on the way is missing; STOPPED_ON_SYMLINK with its data.
@@ -35,32 +42,39 @@ export async function resolve(
 ): Promise<Resolved> {
   const { backend } = share;
   const caseSensitive = options.caseSensitive || share.options.caseSensitive === true;
-  let names = [...path.names];
+  let names = path.names;
   let hops = 0;
+  /** How many names at the end are the client's own, and the last link before them. */
+  let own = names.length;
+  let named: NamedLink | undefined;
   let at: Node = backend.root;
   let directory: Node | undefined;
   for (let index = 0; index < names.length; index++) {
     const name = names[index]!;
-    const isLast = index === names.length - 1;
+    const left = names.length - index;
+    const isLast = left === 1;
     const found = backend.lookup(at, name, caseSensitive, call);
-    let node = found instanceof Promise ? await found : found;
-    if (!node && !caseSensitive && isMadeShortName(name)) node = await byShortName(share, at, name, call);
+    const node = found instanceof Promise ? await found : found;
     if (!node) {
       if (!isLast) throw new StatusError(Status.OBJECT_PATH_NOT_FOUND);
       return { directory: at, name, node: undefined };
     }
-    const kind = isLast && options.openLink ? undefined : await kindOf(share, node, call);
+    const opensLink = isLast && options.openLink;
+    const kind = opensLink && !share.hidesLinks ? undefined : await kindOf(share, node, call);
     if (kind === 'symlink') {
-      const rest = names.slice(index + 1);
       const target = await backend.readlink(node, call);
-      const inside =
-        share.options.followSymlinks === true ? withinShare(names.slice(0, index), target, rest) : undefined;
-      if (!inside || ++hops > options.maxHops) throw stopped(target, rest);
-      names = inside;
-      index = -1;
-      at = backend.root;
-      directory = undefined;
-      continue;
+      if (left <= own || !named) named = { target, component: path.names.length - left };
+      const inside = hops < options.maxHops ? targetInside(share, names.slice(0, index), target) : undefined;
+      if (inside) {
+        own = Math.min(own, left - 1);
+        names = [...inside, ...names.slice(index + 1)];
+        hops++;
+        index = -1;
+        at = backend.root;
+        directory = undefined;
+        continue;
+      }
+      if (!opensLink) throw stopped(path, named);
     }
     if (kind === 'file' && !isLast) throw new StatusError(Status.OBJECT_PATH_NOT_FOUND);
     directory = at;
@@ -69,20 +83,32 @@ export async function resolve(
   return { directory, name: names.at(-1) ?? '', node: at };
 }
 
-/** A client that was told a short name may come back with it. */
-async function byShortName(
+const leadsNowhere: ReadonlySet<number> = new Set([
+  Status.OBJECT_NAME_NOT_FOUND,
+  Status.OBJECT_PATH_NOT_FOUND,
+  Status.STOPPED_ON_SYMLINK,
+]);
+
+export interface FollowedLink {
+  readonly node: Node;
+  readonly attributes: NodeAttributes;
+}
+
+/** What a link of a share that follows them leads to; undefined when it dangles or leads out of the share. */
+export async function followLink(
   share: Share,
-  directory: Node,
-  name: string,
+  link: Node,
+  maxHops: number,
   call: CallContext,
-): Promise<Node | undefined> {
-  const listing = await share.backend.list(directory, call);
-  for (let index = 0; index < listing.length; index++) {
-    const long = listing.nameAt(index);
-    if (shortName(long) === name.toUpperCase())
-      return await share.backend.lookup(directory, long, true, call);
+): Promise<FollowedLink | undefined> {
+  const path = { names: share.namesOf(link), stream: undefined };
+  try {
+    const { node } = await resolve(share, path, { caseSensitive: true, openLink: false, maxHops }, call);
+    return node && { node, attributes: await share.backend.attributes(node, call) };
+  } catch (error) {
+    if (error instanceof StatusError && leadsNowhere.has(error.status)) return undefined;
+    throw error;
   }
-  return undefined;
 }
 
 async function kindOf(share: Share, node: Node, call: CallContext): Promise<NodeAttributes['kind']> {
@@ -90,25 +116,27 @@ async function kindOf(share: Share, node: Node, call: CallContext): Promise<Node
   return (cached ?? (await share.backend.attributes(node, call))).kind;
 }
 
-/** The target's names from the root, if it stays inside. */
-function withinShare(
-  above: readonly string[],
-  target: string,
-  rest: readonly string[],
-): string[] | undefined {
-  if (target.startsWith('/')) return undefined;
-  const names = [...above];
-  for (const name of target.split('/')) {
-    if (name === '' || name === '.') continue;
-    if (name !== '..') names.push(name);
+const parts = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.');
+
+/** The names from the root to a link's target, if links are followed and it lies inside. */
+function targetInside(share: Share, above: readonly string[], target: string): string[] | undefined {
+  const { followSymlinks, linkRoot } = share.options;
+  if (followSymlinks !== true) return undefined;
+  const isAbsolute = target.startsWith('/');
+  if (isAbsolute && linkRoot === undefined) return undefined;
+  const root = parts(linkRoot ?? '');
+  const names = isAbsolute ? [] : [...root, ...above];
+  for (const part of parts(target)) {
+    if (part !== '..') names.push(part);
     else if (names.pop() === undefined) return undefined;
   }
-  return [...names, ...rest];
+  return root.every((part, index) => names[index] === part) ? names.slice(root.length) : undefined;
 }
 
 /** [MS-SMB2] 3.3.5.9: the client substitutes the target and tries again. */
-function stopped(target: string, rest: readonly string[]): DetailedStatusError {
-  const unparsed = rest.length === 0 ? '' : `\\${rest.join('\\')}`;
+function stopped(path: ParsedPath, { target, component }: NamedLink): DetailedStatusError {
+  const rest = path.names.slice(component + 1).map((name) => `\\${name}`);
+  const unparsed = path.sent === undefined ? rest.join('') : sentBehind(path.sent, component);
   return new DetailedStatusError(
     Status.STOPPED_ON_SYMLINK,
     encodeSymlinkError(target.replaceAll('/', '\\'), unparsed),

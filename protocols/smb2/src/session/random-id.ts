@@ -23,6 +23,15 @@ export function randomId(): number {
   }
 }
 
+/** As {@link randomId}, and not one of those taken. */
+export function newRandomId(taken: { has(id: number): boolean }): number {
+  for (;;) {
+    const id = randomId();
+    if (!taken.has(id)) return id;
+  }
+}
+
+/** For ids that have 32 bits on the wire. */
 export function randomId32(taken: { has(id: number): boolean }): number {
   for (;;) {
     const id = batch.readUInt32LE(draw(4));

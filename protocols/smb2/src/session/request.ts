@@ -146,11 +146,16 @@ export class Request implements CallContext {
     this.#abort?.abort();
   }
 
+  whenAbandoned(): Promise<void> {
+    const { signal } = this;
+    if (signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  }
+
   /** Leaves it without an answer for as long as the connection lasts: its client asks the next server. */
   async untilTheEnd(): Promise<void> {
     this.waitsForEvents = true;
-    const { signal } = this;
-    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    await this.whenAbandoned();
   }
 
   /**

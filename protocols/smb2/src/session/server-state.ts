@@ -10,7 +10,7 @@ import type { Lease } from './lease.ts';
 import { LogonThrottle } from './logon-throttle.ts';
 import type { Open } from './open.ts';
 import { PersistentIds } from './persistent-id.ts';
-import { randomId32, randomId64 } from './random-id.ts';
+import { newRandomId, randomId64 } from './random-id.ts';
 import type { Session } from './session.ts';
 import { Share } from './share.ts';
 import type { Node, ShareOptions } from './share.ts';
@@ -120,7 +120,7 @@ export class ServerState {
   }
 
   newSessionId(): number {
-    return randomId32(this.sessions);
+    return newRandomId(this.sessions);
   }
 
   keepDurable(open: Open): void {

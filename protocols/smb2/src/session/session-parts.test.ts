@@ -1,13 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { MalformedError, StatusError } from '../errors.ts';
+import { MalformedError } from '../errors.ts';
 import { CreditWindow } from './credits.ts';
 import { RangeLocks } from './locks.ts';
-import { fromWireName, parsePath, toWireName } from './names.ts';
 import type { Open } from './open.ts';
 import { PersistentIds } from './persistent-id.ts';
 import { ReadBudget } from './read-budget.ts';
-import { matcher } from './wildcard.ts';
 
 describe('credits', () => {
   it('accept each id of the window once', () => {
@@ -51,71 +49,6 @@ describe('credits', () => {
       window.use(id, 1);
       expect(window.grant(1)).toBe(1);
     }
-  });
-});
-
-describe('names', () => {
-  it('map what Windows forbids there and back', () => {
-    fc.assert(
-      fc.property(
-        fc.string({ minLength: 1, maxLength: 40 }).filter((name) => !/[\0/\\\uf001-\uf029]/.test(name)),
-        (name) => {
-          const wire = toWireName(name);
-          expect(fromWireName(wire)).toBe(name);
-          // eslint-disable-next-line no-control-regex -- control characters are what it maps
-          expect(wire).not.toMatch(/[\x00-\x1f"*:<>?|]/);
-        },
-      ),
-    );
-    expect(toWireName('Film: One?')).toBe('Film\uf022 One\uf025');
-  });
-
-  it('split into components and streams', () => {
-    expect(parsePath('', false)).toEqual({ names: [], stream: undefined });
-    expect(parsePath('a\\b:s:$DATA', false)).toEqual({ names: ['a', 'b'], stream: 's' });
-    expect(parsePath('a::$DATA', false)).toEqual({ names: ['a'], stream: undefined, isContent: true });
-    expect(parsePath('a/b', false)).toEqual({ names: ['a', 'b'], stream: undefined });
-    expect(parsePath('a:b', true)).toEqual({ names: ['a:b'], stream: undefined });
-  });
-
-  it.each([
-    '\\a',
-    'a\\\\b',
-    'a\\..\\b',
-    '..',
-    '.',
-    'a//b',
-    '/a',
-    'a*',
-    'a:b:c',
-    'a:b:$DATA:d',
-    'a\0b',
-    '\uf026',
-  ])('refuse %j', (path) => expect(() => parsePath(path, false)).toThrow(StatusError));
-});
-
-describe('wildcards', () => {
-  it.each([
-    ['*', 'anything', true],
-    ['*.txt', 'a.TXT', true],
-    ['*.txt', 'a.txt.bak', false],
-    ['a?c', 'abc', true],
-    ['a?c', 'ac', false],
-    ['a>c', 'abc', true],
-    ['a>', 'a', true],
-    ['<.txt', 'a.b.txt', true],
-    ['<.t', 'a.b.txt', false],
-    ['<', 'no dot', true],
-    ['a"', 'a', true],
-    ['a"b', 'a.b', true],
-    ['a*b*c*d*e', 'a'.repeat(200), false],
-    ['*.*', 'nodot', false],
-  ])('%j against %j', (pattern, name, expected) => expect(matcher(pattern)(name)).toBe(expected));
-
-  it('take time in proportion, not exponentially', () => {
-    const started = performance.now();
-    matcher('*a'.repeat(60))('a'.repeat(255));
-    expect(performance.now() - started).toBeLessThan(500);
   });
 });
 

@@ -4,6 +4,7 @@ import type { PreauthHash, Sealer, Signer } from '../crypto/index.ts';
 import type { SessionEvent } from '../hooks.ts';
 import type { Connection } from './connection.ts';
 import type { AnyOpen } from './open.ts';
+import { sealsNotifications } from './protection.ts';
 import type { Reply } from './reply.ts';
 import type { TreeConnect } from './tree.ts';
 
@@ -39,6 +40,10 @@ export class Session {
     this.connection = connection;
   }
 
+  get hasKey(): boolean {
+    return this.signer !== undefined;
+  }
+
   get caller(): Caller {
     return {
       userName: this.identity.userName,
@@ -47,10 +52,15 @@ export class Session {
     };
   }
 
-  /** Sends an oplock or lease break. Returns false when the client cannot be reached. */
-  notify(body: Reply): boolean {
+  /**
+   * Sends an oplock or lease break.
+   * @param isShareSealed it concerns a share that refuses plaintext.
+   * @returns false when the client cannot be reached.
+   */
+  notify(body: Reply, isShareSealed: boolean): boolean {
     if (this.state !== 'valid' || this.connection.closed) return false;
-    this.connection.sendNotification(body, this.encryptData ? this.sealer : undefined);
+    const sealer = sealsNotifications(this, isShareSealed) ? this.sealer : undefined;
+    this.connection.sendNotification(body, sealer);
     return true;
   }
 

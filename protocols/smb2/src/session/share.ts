@@ -19,6 +19,8 @@ export interface ShareOptions {
   readonly allow?: (address: string) => boolean;
   /** Follows symbolic links that stay inside the share instead of handing them to the client. */
   readonly followSymlinks?: boolean;
+  /** Where the share's root is for absolute targets of links: those below it stay inside. */
+  readonly linkRoot?: string;
   /** Exact names only, for every client. */
   readonly caseSensitive?: boolean;
 }
@@ -41,6 +43,14 @@ export class Share {
 
   get readOnly(): boolean {
     return this.backend.changes === undefined;
+  }
+
+  /**
+   * Clients see what links lead to and never the links. Where something can be written they can be opened all the same
+   * (FILE_OPEN_REPARSE_POINT), to be deleted.
+   */
+  get hidesLinks(): boolean {
+    return this.options.followSymlinks === true && this.readOnly;
   }
 
   /** Rights nobody exceeds on this share. */
@@ -72,11 +82,5 @@ export class Share {
       place = this.backend.parent(place.directory);
     }
     return names;
-  }
-
-  /** With a leading backslash; the root is a single one. */
-  pathOf(node: Node): string {
-    const stream = this.backend.changes?.streams?.owner(node);
-    return `\\${this.namesOf(node).join('\\')}${stream ? `:${stream.name}` : ''}`;
   }
 }

@@ -1,4 +1,4 @@
-import { fail, MalformedError } from '../../errors.ts';
+import { DisconnectError, fail } from '../../errors.ts';
 import type { Request } from '../../session/request.ts';
 import { Dialect } from '../../wire/constants.ts';
 import { Status } from '../../wire/status.ts';
@@ -36,10 +36,7 @@ export function validateNegotiate(request: Request, input: Buffer, maxOutput: nu
     body.securityMode === connection.clientSecurityMode &&
     dialects.length === connection.clientDialects.length &&
     dialects.every((one, index) => one === connection.clientDialects[index]);
-  if (!isSame) {
-    connection.fail(new MalformedError('VALIDATE_NEGOTIATE_INFO differs from NEGOTIATE'));
-    return fail(Status.ACCESS_DENIED);
-  }
+  if (!isSame) throw new DisconnectError('VALIDATE_NEGOTIATE_INFO differs from NEGOTIATE');
   return {
     output: validateResponse.toBuffer({
       capabilities: connection.capabilities,

@@ -22,6 +22,9 @@ export interface FsctlRow {
   readonly handle: (request: Request, input: Buffer, maxOutput: number) => Awaitable<FsctlResult>;
 }
 
+/** An unknown control is one of an open: the FileId is looked at before the control is refused. */
+export const controlActsOnOpen = (code: number): boolean => fsctls.get(code)?.open !== false;
+
 const refuse = (status: NtStatus) => (): FsctlResult => fail(status);
 
 export const Fsctl = {

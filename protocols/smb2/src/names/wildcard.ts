@@ -1,14 +1,15 @@
 /** Name patterns of QUERY_DIRECTORY ([MS-FSA] 2.1.4.4). */
+import { foldName } from './fold.ts';
 
 export const hasWildcards = (pattern: string): boolean => /[*?<>"]/.test(pattern);
 
 /** Case-insensitive. A name is matched in time proportional to its length times that of the pattern. */
 export function matcher(pattern: string): (name: string) => boolean {
   if (pattern === '*' || pattern === '' || pattern === '<.<') return () => true;
-  const tokens = Array.from(pattern.toUpperCase()).filter(
+  const tokens = Array.from(foldName(pattern)).filter(
     (token, index, all) => token !== '*' || all[index - 1] !== '*',
   );
-  return (name) => matches(tokens, Array.from(name.toUpperCase()));
+  return (name) => matches(tokens, Array.from(foldName(name)));
 }
 
 /** Follows all ways through the pattern at once: `at[i]` says that the first i tokens can match what was read. */
