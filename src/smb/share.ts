@@ -3,6 +3,7 @@ import {
   foldName,
   Status,
   StatusError,
+  toFileTime,
   type Awaitable,
   type CallContext,
   type ChangeEvent,
@@ -26,12 +27,7 @@ import { toStatusError } from './errors.ts';
 import { FoldIndexes, type FoldIndex } from './fold-index.ts';
 import { bytesOf, textOf } from './names.ts';
 
-/** Seconds between 1601 and 1970. */
-const epochDifference = 11_644_473_600n;
-
-function fileTime(time: Time): bigint {
-  return (BigInt(time.seconds) + epochDifference) * 10_000_000n + BigInt(Math.floor(time.nanoseconds / 100));
-}
+const fileTime = ({ seconds, nanoseconds }: Time): bigint => toFileTime(seconds, nanoseconds);
 
 const attributeReadonly = 0x1;
 

@@ -7,12 +7,13 @@ import type { Hooks } from './hooks.ts';
 import { defaultLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
 import { receive } from './pipeline.ts';
-import { Connection } from './session/connection.ts';
-import { drain } from './session/drain.ts';
-import { ServerState } from './session/server-state.ts';
-import type { Policy } from './session/server-state.ts';
-import type { ShareOptions } from './session/share.ts';
-import type { ScanStore } from './session/suspended-scans.ts';
+import { Connection } from './connection/connection.ts';
+import { ServerContext } from './context/context.ts';
+import type { Policy } from './context/settings.ts';
+import { drain } from './drain/drain.ts';
+import { ServerState } from './registry/server-state.ts';
+import type { ScanStore } from './registry/suspended-scans.ts';
+import type { ShareOptions } from './share/volume.ts';
 import { Dialect } from './wire/constants.ts';
 
 /** A user by password, or by its NT hash (16 bytes: MD4 of the password in UTF-16LE). */
@@ -55,6 +56,7 @@ const SWEEP_MS = 250;
 
 /** An SMB2/3 server. Shares and users can change while it runs. */
 export class SmbServer {
+  readonly #context: ServerContext;
   readonly #state: ServerState;
   readonly #listeners: Server[] = [];
   readonly #perAddress = new Map<string, number>();
@@ -65,7 +67,7 @@ export class SmbServer {
     const durableKey = options.durableKey ?? randomBytes(32);
     if (options.serverGuid.length !== 16) throw new RangeError('serverGuid has 16 bytes');
     if (durableKey.length !== 32) throw new RangeError('durableKey has 32 bytes');
-    this.#state = new ServerState(
+    this.#context = new ServerContext(
       {
         serverGuid: options.serverGuid,
         serverName: options.serverName,
@@ -74,7 +76,6 @@ export class SmbServer {
         signing: options.signing ?? 'auto',
         encryption: options.encryption ?? 'auto',
         durableKey,
-        scanStore: options.scanStore,
         dialects: options.dialects ?? [
           Dialect.SMB_2_0_2,
           Dialect.SMB_2_1,
@@ -85,8 +86,12 @@ export class SmbServer {
       },
       { ...defaultLimits, ...options.limits },
       options.hooks ?? {},
-      userStore(options.users ?? []),
     );
+    this.#state = new ServerState(this.#context, {
+      users: userStore(options.users ?? []),
+      scanStore: options.scanStore,
+      receive,
+    });
     this.#state.setShares(options.shares);
   }
 
@@ -109,14 +114,15 @@ export class SmbServer {
   /** Takes the connections of a server that listens already, such as one handed over by a predecessor. */
   attach(listener: Server): AddressInfo {
     listener.on('connection', (socket) => this.#accept(socket));
-    listener.on('error', (error) => this.#state.hooks.bug?.(error, 'listening'));
+    listener.on('error', (error) => this.#context.hooks.bug?.(error, 'listening'));
     this.#listeners.push(listener);
     this.#sweep ??= setInterval(() => this.#sendInterims(), SWEEP_MS).unref();
     return listener.address() as AddressInfo;
   }
 
   #accept(socket: Socket): void {
-    const { limits, hooks, connections } = this.#state;
+    const { limits, hooks } = this.#context;
+    const { connections } = this.#state;
     const address = socket.remoteAddress ?? '';
     const count = this.#perAddress.get(address) ?? 0;
     if (connections.size >= limits.maxConnections || count >= limits.maxConnectionsPerAddress) {
@@ -131,13 +137,13 @@ export class SmbServer {
       else this.#perAddress.delete(address);
     });
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    const connection = new Connection(this.#state, socket, receive);
+    const connection = new Connection(this.#context, socket, this.#state);
     connections.add(connection);
     hooks.connected?.({ address: connection.address, port: connection.port });
   }
 
   #sendInterims(): void {
-    const before = performance.now() - this.#state.limits.interimAfterMs;
+    const before = performance.now() - this.#context.limits.interimAfterMs;
     for (const connection of this.#state.connections) connection.sendInterims(before);
   }
 
@@ -154,7 +160,8 @@ export class SmbServer {
     this.#state.setShares(options.shares);
     for (const session of this.#state.sessions.values())
       for (const tree of [...session.trees.values()])
-        if (tree.share && !mayConnect(session, tree.share)) session.disconnectTree(tree);
+        if (tree.share && !mayConnect(session, session.event().address, tree.share))
+          session.disconnectTree(tree);
   }
 
   /** For status pages: counts of what is open now. */
@@ -176,7 +183,9 @@ export class SmbServer {
     const { connections, scans } = this.#state;
     // Clients that are away already come back to the next process.
     const given = scans.flush();
-    await Promise.all([given, ...[...connections].map((connection) => drain(connection, deadline))]);
+    const { limits, hooks } = this.#context;
+    const terms = { deadline, limits, hooks, keepScans: () => scans.flush() };
+    await Promise.all([given, ...[...connections].map((connection) => drain(connection, terms))]);
     clearInterval(this.#sweep);
     for (const open of [...this.#state.allDurables()]) open.dispose();
     await Promise.all(stopped);

@@ -1,10 +1,10 @@
 import type { NodeAttributes } from '../backend.ts';
 import { StatusError } from '../errors.ts';
-import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
-import type { Open } from '../session/open.ts';
-import { reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { allocationSize, endOfFile, fileAttributes } from '../share/attributes.ts';
+import type { Open } from '../open/open.ts';
+import { reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { HEADER_SIZE } from '../wire/constants.ts';
 import { CLOSE_POSTQUERY_ATTRIB, closeRequest, closeResponse } from '../wire/create.ts';
 

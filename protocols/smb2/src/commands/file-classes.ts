@@ -1,10 +1,10 @@
 /** QUERY_INFO of files, one row for each information class ([MS-FSCC] 2.4). */
 import type { Awaitable, NodeAttributes } from '../backend.ts';
 import { fail } from '../errors.ts';
-import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
+import { allocationSize, endOfFile, fileAttributes } from '../share/attributes.ts';
 import { toPosixWireName, toWireName } from '../names/characters.ts';
-import type { Open } from '../session/open.ts';
-import type { Request } from '../session/request.ts';
+import type { Open } from '../open/open.ts';
+import type { Request } from '../request/request.ts';
 import { Access, Dialect } from '../wire/constants.ts';
 import { IO_REPARSE_TAG_SYMLINK } from '../wire/error-response.ts';
 import { encodeExtendedAttributes, extendedAttributeSize } from '../wire/fscc/ea.ts';
@@ -145,7 +145,7 @@ const compression = (_open: Open, attributes: NodeAttributes): Buffer =>
 
 function normalizedName(open: Open, _attributes: NodeAttributes, request: Request): Buffer {
   // Defined for 3.1.1 alone ([MS-SMB2] 3.3.5.20.1).
-  if (request.connection.dialect !== Dialect.SMB_3_1_1) return fail(Status.NOT_SUPPORTED);
+  if (request.dialect !== Dialect.SMB_3_1_1) return fail(Status.NOT_SUPPORTED);
   return named(wirePath(open).replace(/^\\/, ''));
 }
 
@@ -153,7 +153,7 @@ const identity = (open: Open, attributes: NodeAttributes): Buffer =>
   info.idInfo.toBuffer({ volumeSerial: BigInt(open.share.backend.volume.serial), fileId: attributes.id });
 
 function posix(open: Open, attributes: NodeAttributes, request: Request): Buffer {
-  if (!request.connection.posix) return fail(Status.INVALID_INFO_CLASS);
+  if (!request.connection.negotiated.posix) return fail(Status.INVALID_INFO_CLASS);
   return Buffer.concat([
     info.posixInfo.toBuffer({
       ...stamps(attributes),

@@ -1,13 +1,14 @@
 import { fail } from '../errors.ts';
-import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
-import { Enumeration } from '../session/enumeration.ts';
-import type { Found } from '../session/enumeration.ts';
+import { allocationSize, endOfFile, fileAttributes } from '../share/attributes.ts';
+import { Enumeration } from '../open/enumeration.ts';
+import type { Found } from '../open/enumeration.ts';
 import { decodeName } from '../names/path-name.ts';
-import { resumeScan } from '../session/scan-resume.ts';
-import type { Open } from '../session/open.ts';
-import { BODY, dataOffset } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import { resumeScan } from '../registry/scan-resume.ts';
+import type { Open } from '../open/open.ts';
+import { BODY, dataOffset } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { Access, HEADER_SIZE } from '../wire/constants.ts';
 import { DirectoryEntries } from '../wire/fscc/directory-info.ts';
 import type { DirectoryEntry } from '../wire/fscc/directory-info.ts';
@@ -21,15 +22,15 @@ type Body = ReturnType<typeof queryDirectoryRequest.decode>;
 const LONGEST_PATTERN = 512;
 
 /** [MS-SMB2] 3.3.5.18: requests on one open follow each other, since each goes on where the last one ended. */
-export async function queryDirectory(request: Request): Promise<Reply> {
-  const { packet, server } = request;
+export async function queryDirectory(request: Request, server: ServerState): Promise<Reply> {
+  const { packet, context } = request;
   const body = queryDirectoryRequest.decode(packet, HEADER_SIZE);
   const name = area(packet, body.nameOffset, body.nameLength, HEADER_SIZE + queryDirectoryRequest.size);
   if (body.nameLength > LONGEST_PATTERN) return fail(Status.OBJECT_NAME_INVALID);
-  if (body.outputBufferLength > server.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
+  if (body.outputBufferLength > context.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
   const pattern = decodeName(name);
   if (request.openOrUndefined) return await inTurn(request, request.open, body, pattern);
-  const resumed = await resumeScan(request, body.fileId);
+  const resumed = await resumeScan(request, server, body.fileId);
   request.openOrUndefined = resumed;
   resumed.begin();
   try {
@@ -52,7 +53,7 @@ async function inTurn(request: Request, open: Open, body: Body, pattern: string)
 }
 
 async function answer(request: Request, open: Open, body: Body, pattern: string): Promise<Reply> {
-  const room = Math.min(body.outputBufferLength, request.server.limits.maxTransactSize);
+  const room = Math.min(body.outputBufferLength, request.context.limits.maxTransactSize);
   const buffer = Buffer.allocUnsafe(BODY + outputBufferResponse.size + room);
   const entries = DirectoryEntries.of(
     body.informationClass,

@@ -1,11 +1,11 @@
 import { BufferLostError, type Awaitable, type OpenNode } from '../backend.ts';
 import { fail, StatusError } from '../errors.ts';
-import type { Open } from '../session/open.ts';
-import type { PipeOpen } from '../session/pipe-open.ts';
-import { BODY, dataOffset, reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
-import type { Node } from '../session/share.ts';
+import type { Open } from '../open/open.ts';
+import type { PipeOpen } from '../open/pipe-open.ts';
+import { BODY, dataOffset, reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
+import type { Node } from '../share/volume.ts';
 import { Access, HEADER_SIZE } from '../wire/constants.ts';
 import { decodeRead, encodeRead, isWithinOffsets, readResponse } from '../wire/io.ts';
 import { Status } from '../wire/status.ts';
@@ -17,7 +17,7 @@ const PAYLOAD = BODY + FIXED;
 export function read(request: Request): Awaitable<Reply> {
   const open = request.anyOpen;
   const { length, offset, minimumCount } = decodeRead(request.packet, HEADER_SIZE);
-  if (length > request.server.limits.maxReadSize) return fail(Status.INVALID_PARAMETER);
+  if (length > request.context.limits.maxReadSize) return fail(Status.INVALID_PARAMETER);
   if (open.kind === 'pipe') return readPipe(open, length);
   if (open.isDirectory) return fail(Status.INVALID_DEVICE_REQUEST);
   if ((open.grantedAccess & (Access.READ_DATA | Access.EXECUTE)) === 0) return fail(Status.ACCESS_DENIED);
@@ -42,17 +42,17 @@ interface Range {
 }
 
 function readFile(request: Request, open: Open, range: Range): Awaitable<Reply> {
-  const { server, connection } = request;
-  const buffer = server.pool.take(range.length);
+  const { context, connection } = request;
+  const buffer = context.pool.take(range.length);
   const release = (): void => {
-    server.pool.give(buffer);
+    context.pool.give(buffer);
     connection.reads.give(range.length);
   };
   try {
     const backend = open.backend ?? fail(Status.ACCESS_DENIED);
     const target = buffer.subarray(PAYLOAD, PAYLOAD + range.length);
     const got =
-      range.length <= server.limits.readSlice
+      range.length <= context.limits.readSlice
         ? backend.read(range.offset, target, request)
         : readSlices(request, backend, range.offset, target);
     if (typeof got === 'number') return finish(open, buffer, got, range, release);
@@ -78,7 +78,7 @@ async function readSlices(
   offset: number,
   target: Buffer,
 ): Promise<number> {
-  const { readSlice } = request.server.limits;
+  const { readSlice } = request.context.limits;
   let done = 0;
   while (done < target.length) {
     const slice = target.subarray(done, done + readSlice);

@@ -1,7 +1,8 @@
 /** The 19 commands of [MS-SMB2] 2.2.1.2, by number. */
 import type { Awaitable } from '../backend.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import type { Reply } from '../context/reply.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import type { Request } from '../request/request.ts';
 import { HEADER_SIZE } from '../wire/constants.ts';
 import { cancel } from './cancel.ts';
 import { changeNotify } from './change-notify.ts';
@@ -41,10 +42,14 @@ export interface CommandRow {
   readonly resumes?: true;
   /** Not done for a request that a channel failure has overtaken ([MS-SMB2] 3.3.5.2.10). */
   readonly changes?: true;
+  /** Its reply is an open, which the requests related to it take over, or else its failure. */
+  readonly opens?: true;
+  /** Waits for the others of its open, and so must not be waited for itself. */
+  readonly ends?: true;
   /** Bytes the credit charge has to pay for ([MS-SMB2] 3.3.5.2.5). */
   readonly payload?: (packet: Buffer) => number;
   /** Undefined: no reply. */
-  readonly handle: (request: Request) => Awaitable<Reply | undefined>;
+  readonly handle: (request: Request, server: ServerState) => Awaitable<Reply | undefined>;
 }
 
 const u32 =
@@ -66,8 +71,8 @@ export const commands: readonly CommandRow[] = [
   { name: 'LOGOFF', structureSize: 4, ...inSession, handle: logoff },
   { name: 'TREE_CONNECT', structureSize: 9, ...inSession, handle: treeConnect },
   { name: 'TREE_DISCONNECT', structureSize: 4, ...inTree, handle: treeDisconnect },
-  { name: 'CREATE', structureSize: 57, ...inTree, handle: create },
-  { name: 'CLOSE', structureSize: 24, ...inTree, fileId: 8, handle: close },
+  { name: 'CREATE', structureSize: 57, ...inTree, opens: true, handle: create },
+  { name: 'CLOSE', structureSize: 24, ...inTree, fileId: 8, ends: true, handle: close },
   { name: 'FLUSH', structureSize: 24, ...inTree, fileId: 8, handle: flush },
   { name: 'READ', structureSize: 49, ...inTree, fileId: 16, payload: u32(4), handle: read },
   { name: 'WRITE', structureSize: 49, ...inTree, fileId: 16, changes: true, payload: u32(4), handle: write },

@@ -111,7 +111,9 @@ export interface Departure {
   /** The request was. */
   readonly isSigned: boolean;
   readonly isSealed: boolean;
-  readonly session: SessionProtection | undefined;
+  /** The channel has a key to sign with. */
+  readonly hasKey: boolean;
+  readonly signingRequired: boolean;
 }
 
 /** Whether a reply is signed. One is sealed exactly when its request was. */
@@ -125,7 +127,7 @@ export const departures: readonly ProtectionRow<Departure, boolean>[] = [
   {
     section: '3.3.4.1.1',
     name: 'without a key',
-    applies: ({ session }) => session?.hasKey !== true,
+    applies: ({ hasKey }) => !hasKey,
     verdict: false,
   },
   {
@@ -144,7 +146,7 @@ export const departures: readonly ProtectionRow<Departure, boolean>[] = [
   {
     section: '3.3.4.1.1',
     name: 'in a session that signs',
-    applies: ({ session }) => session?.signingRequired === true,
+    applies: ({ signingRequired }) => signingRequired,
     verdict: true,
   },
   {

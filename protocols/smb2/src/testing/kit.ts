@@ -2,7 +2,7 @@
 import { MemoryShare } from '../memory/memory-share.ts';
 import { SmbServer } from '../server.ts';
 import type { SmbServerOptions } from '../server.ts';
-import type { ShareOptions } from '../session/share.ts';
+import type { ShareOptions } from '../share/volume.ts';
 import { HEADER_SIZE } from '../wire/constants.ts';
 import { createResponse } from '../wire/create.ts';
 import type { FileId } from '../wire/file-id.ts';
