@@ -153,6 +153,7 @@ function hooksFor(metrics: Metrics, log: Logger): Hooks {
   const meters = new Map<string, ReturnType<Metrics['request']>>();
   const connections = metrics.connections('smb');
   const malformed = new LineThrottle();
+  const refused = new LineThrottle();
   const refusedLogons = new LineThrottle();
   const meterOf = (command: string) => {
     let meter = meters.get(command);
@@ -170,7 +171,9 @@ function hooksFor(metrics: Metrics, log: Logger): Hooks {
     },
     connectionRefused: ({ address, port, reason }) => {
       connections.refused += 1;
-      log.warn({ client: address, port, protocol: 'smb', reason }, 'connection refused');
+      const omitted = refused.admit();
+      if (omitted === undefined) return;
+      log.warn({ client: address, port, protocol: 'smb', reason, omitted }, 'connection refused');
     },
     logonRefused: ({ address, userName, status }) => {
       const omitted = refusedLogons.admit();

@@ -7,6 +7,7 @@ import type { Hooks } from './hooks.ts';
 import { defaultLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
 import { receive } from './pipeline.ts';
+import { addressOf } from './transport/transport.ts';
 import { Connection } from './connection/connection.ts';
 import { ServerContext } from './context/context.ts';
 import type { Policy } from './context/settings.ts';
@@ -51,7 +52,7 @@ export interface SmbServerOptions {
 
 /** Silence after which TCP asks whether the client is still there. */
 const KEEP_ALIVE_MS = 30_000;
-/** How often requests are looked over for those that deserve an interim reply. */
+/** How often connections are looked over for what takes too long. */
 const SWEEP_MS = 250;
 
 /** An SMB2/3 server. Shares and users can change while it runs. */
@@ -116,7 +117,7 @@ export class SmbServer {
     listener.on('connection', (socket) => this.#accept(socket));
     listener.on('error', (error) => this.#context.hooks.bug?.(error, 'listening'));
     this.#listeners.push(listener);
-    this.#sweep ??= setInterval(() => this.#sendInterims(), SWEEP_MS).unref();
+    this.#sweep ??= setInterval(() => this.#lookOver(), SWEEP_MS).unref();
     return listener.address() as AddressInfo;
   }
 
@@ -125,8 +126,11 @@ export class SmbServer {
     const { connections } = this.#state;
     const address = socket.remoteAddress ?? '';
     const count = this.#perAddress.get(address) ?? 0;
-    if (connections.size >= limits.maxConnections || count >= limits.maxConnectionsPerAddress) {
-      hooks.connectionRefused?.({ address, port: socket.remotePort ?? 0, reason: 'too many connections' });
+    const isFull = connections.size >= limits.maxConnections || count >= limits.maxConnectionsPerAddress;
+    const isForNobody = !this.#state.allows(addressOf(socket));
+    if (isFull || isForNobody) {
+      const reason = isForNobody ? 'no share for this address' : 'too many connections';
+      hooks.connectionRefused?.({ address: addressOf(socket), port: socket.remotePort ?? 0, reason });
       socket.destroy();
       return;
     }
@@ -142,9 +146,12 @@ export class SmbServer {
     hooks.connected?.({ address: connection.address, port: connection.port });
   }
 
-  #sendInterims(): void {
-    const before = performance.now() - this.#context.limits.interimAfterMs;
-    for (const connection of this.#state.connections) connection.sendInterims(before);
+  #lookOver(): void {
+    const now = performance.now();
+    for (const connection of this.#state.connections) {
+      connection.sendInterims(now - this.#context.limits.interimAfterMs);
+      connection.checkDeadlines(now);
+    }
   }
 
   /**
@@ -167,7 +174,7 @@ export class SmbServer {
   /** For status pages: counts of what is open now. */
   get statistics(): { readonly connections: number; readonly sessions: number; readonly opens: number } {
     const { connections, sessions, opens } = this.#state;
-    return { connections: connections.size, sessions: sessions.size, opens };
+    return { connections: connections.size, sessions: sessions.size, opens: opens.size };
   }
 
   /**

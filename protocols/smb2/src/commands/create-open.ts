@@ -191,7 +191,7 @@ async function clearTheWay(call: CreateCall, file: FileState, target: Authorised
   const own = existingLease(cachingClient(request, call.server), call.contexts.lease);
   if (own && own.opens.size > 0) checkLeaseKey(own, file);
   if (file.deletePending) fail(Status.DELETE_PENDING);
-  const isConflict = file.sharingConflict(access, body.shareAccess);
+  const isConflict = file.sharingConflict(access, body.shareAccess, request.session);
   if ((access & Access.DELETE) !== 0 && streamForbidsDelete(file)) fail(Status.SHARING_VIOLATION);
   const wait = breakForOpen(file, { access, own, isConflict, overwrites });
   if (wait) {
@@ -200,7 +200,8 @@ async function clearTheWay(call: CreateCall, file: FileState, target: Authorised
     return false;
   }
   // A preserved open may have given way to the break.
-  if (isConflict && file.sharingConflict(access, body.shareAccess)) fail(Status.SHARING_VIOLATION);
+  if (isConflict && file.sharingConflict(access, body.shareAccess, request.session))
+    fail(Status.SHARING_VIOLATION);
   return true;
 }
 
@@ -220,7 +221,7 @@ function register(call: CreateCall, file: FileState, target: Authorised): Open {
     isDirectory: target.attributes.kind === 'directory',
     posix: call.posix,
   });
-  server.opened(session, open);
+  server.opened(session, request.connection.address, open);
   grantCaching(cachingClient(request, server), open, {
     oplockLevel: body.oplockLevel,
     lease: contexts.lease,

@@ -103,7 +103,7 @@ async function reopenAfterRestart(
     isDirectory: attributes.kind === 'directory',
     posix: contexts.posixMode !== undefined,
   });
-  server.opened(session, open);
+  server.opened(session, request.connection.address, open);
   grantCaching(cachingClient(request, server), open, {
     oplockLevel: contexts.lease ? OplockLevel.LEASE : oplockLevel,
     lease: contexts.lease,

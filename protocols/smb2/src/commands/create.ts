@@ -1,4 +1,4 @@
-import { fail, StatusError } from '../errors.ts';
+import { fail } from '../errors.ts';
 import { openPipe } from '../dcerpc/index.ts';
 import { maximalAccess } from '../share/access.ts';
 import { allocationSize, endOfFile, fileAttributes } from '../share/attributes.ts';
@@ -32,8 +32,7 @@ export async function create(request: Request, server: ServerState): Promise<Rep
     area(packet, body.contextsOffset, body.contextsLength, earliest),
     context.limits,
   );
-  if (session.opens.size >= context.limits.maxOpensPerSession || server.opens >= context.limits.maxOpens)
-    throw new StatusError(Status.INSUFFICIENT_RESOURCES);
+  server.checkOpens(session, request.connection.address);
   if (!tree.share) return createPipe(request, server, name, body.desiredAccess);
   const isPosix = contexts.posixMode !== undefined && request.connection.negotiated.posix;
   if (contexts.reconnect) {
@@ -105,8 +104,8 @@ function createPipe(request: Request, server: ServerState, name: string, desired
   });
   if (!pipe) return fail(Status.OBJECT_NAME_NOT_FOUND);
   const grantedAccess = mapGeneric(desiredAccess);
-  const open = new PipeOpen(tree, { name, pipe, grantedAccess }, () => server.pipeClosed());
-  server.opened(session, open);
+  const open = new PipeOpen(tree, { name, pipe, grantedAccess }, (closed) => server.pipeClosed(closed));
+  server.opened(session, request.connection.address, open);
   request.openOrUndefined = open;
   return reply(createResponse, {
     oplockLevel: OplockLevel.NONE,

@@ -89,7 +89,7 @@ async function lockAll(request: Request, open: Open, elements: readonly Element[
     if (taken.length > 0) open.file.changed();
     throw error;
   }
-  open.file.breakReadCaches(open);
+  if (!open.share.readOnly) open.file.breakReadCaches(open);
 }
 
 async function waitForChange(request: Request, open: Open): Promise<void> {

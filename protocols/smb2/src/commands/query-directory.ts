@@ -1,7 +1,7 @@
+import type { NodeAttributes } from '../backend.ts';
 import { fail } from '../errors.ts';
 import { allocationSize, endOfFile, fileAttributes } from '../share/attributes.ts';
 import { Enumeration } from '../open/enumeration.ts';
-import type { Found } from '../open/enumeration.ts';
 import { decodeName } from '../names/path-name.ts';
 import type { ServerState } from '../registry/server-state.ts';
 import { resumeScan } from '../registry/scan-resume.ts';
@@ -63,14 +63,15 @@ async function answer(request: Request, open: Open, body: Body, pattern: string)
   if (room < entries.fixedSize) return fail(Status.INFO_LENGTH_MISMATCH);
   const scan = await enumerationFor(request, open, body, pattern);
   const isSingle = (body.flags & QueryDirectoryFlags.RETURN_SINGLE_ENTRY) !== 0;
+  const entry = new ListedEntry(scan);
   for (;;) {
-    const found = await scan.next(request);
-    if (!found) break;
-    if (!entries.add(entryOf(found))) {
+    const seeking = scan.seek(request);
+    if (!(seeking instanceof Promise ? await seeking : seeking)) break;
+    if (!entries.add(entry)) {
       if (entries.isEmpty) return fail(Status.INFO_LENGTH_MISMATCH);
       break;
     }
-    scan.position = found.nextPosition;
+    scan.advance();
     if (isSingle) break;
   }
   scan.askedAt = performance.now();
@@ -103,23 +104,64 @@ async function enumerationFor(
     scan = await Enumeration.start(open, wanted, request);
     open.enumeration = scan;
   }
-  if ((flags & QueryDirectoryFlags.INDEX_SPECIFIED) !== 0) scan.position = body.fileIndex;
+  if ((flags & QueryDirectoryFlags.INDEX_SPECIFIED) !== 0) scan.moveTo(body.fileIndex);
   return scan;
 }
 
-function entryOf({ name, attributes, nextPosition }: Found): DirectoryEntry {
-  return {
-    name,
-    fileIndex: nextPosition,
-    id: attributes.id,
-    creationTime: attributes.creationTime,
-    lastAccessTime: attributes.lastAccessTime,
-    lastWriteTime: attributes.lastWriteTime,
-    changeTime: attributes.changeTime,
-    endOfFile: endOfFile(attributes),
-    allocationSize: allocationSize(attributes),
-    attributes: fileAttributes(attributes),
-    eaSize: 0,
-    posix: () => posixReply(attributes),
-  };
+/** The entry that a scan found, in the words of the wire. */
+class ListedEntry implements DirectoryEntry {
+  readonly #scan: Enumeration;
+  readonly eaSize = 0;
+
+  constructor(scan: Enumeration) {
+    this.#scan = scan;
+  }
+
+  get #attributes(): NodeAttributes {
+    return this.#scan.attributes!;
+  }
+
+  get name(): string {
+    return this.#scan.name;
+  }
+
+  get fileIndex(): number {
+    return this.#scan.nextPosition;
+  }
+
+  get id(): bigint {
+    return this.#attributes.id;
+  }
+
+  get creationTime(): bigint {
+    return this.#attributes.creationTime;
+  }
+
+  get lastAccessTime(): bigint {
+    return this.#attributes.lastAccessTime;
+  }
+
+  get lastWriteTime(): bigint {
+    return this.#attributes.lastWriteTime;
+  }
+
+  get changeTime(): bigint {
+    return this.#attributes.changeTime;
+  }
+
+  get endOfFile(): number {
+    return endOfFile(this.#attributes);
+  }
+
+  get allocationSize(): number {
+    return allocationSize(this.#attributes);
+  }
+
+  get attributes(): number {
+    return fileAttributes(this.#attributes);
+  }
+
+  get posix(): Buffer {
+    return posixReply(this.#attributes);
+  }
 }

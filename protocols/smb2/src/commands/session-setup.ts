@@ -33,19 +33,22 @@ export async function sessionSetup(request: Request, server: ServerState): Promi
   if ((body.flags & SESSION_FLAG_BINDING) !== 0) return refuseBinding(request, server);
   if (context.settings.encryption === 'required' && connection.negotiated.cipher === undefined)
     throw new StatusError(Status.ACCESS_DENIED);
+  const isFirst = !connection.setups.has(header.sessionId);
+  if (isFirst) server.checkSetups(connection);
   const session = header.sessionId === 0 ? begin(request, server) : continued(request, server);
   const setup = setupOf(request, server, session);
+  if (!isFirst) await waitForTurn(request, server);
+  if (connection.setups.get(session.id) !== setup) throw new StatusError(Status.USER_SESSION_DELETED);
 
   let result: AuthResult;
   try {
     result = setup.exchange.step(token);
   } catch (error) {
-    connection.setups.delete(session.id);
+    forgetSetup(request, server, session);
     return refuse(request, server, session, error);
   }
   if (!result.done) return answer(0, result.reply, Status.MORE_PROCESSING_REQUIRED);
-  connection.setups.delete(session.id);
-  server.throttle.succeeded(connection.address);
+  forgetSetup(request, server, session);
   if (session.state === 'valid') reauthenticate(session, result);
   else establish(request, session, setup, result, body.securityMode);
   endPrevious(server, session, Number(body.previousSessionId));
@@ -96,14 +99,34 @@ function continued(request: Request, server: ServerState): Session {
 /** The authentication that this request begins or goes on with; its hash covers the request, and its reply once that is sent. */
 function setupOf(request: Request, server: ServerState, session: Session): Setup {
   const { connection, context, packet } = request;
-  const setup = connection.setups.get(session.id) ?? {
-    exchange: newExchange(context.settings, server),
-    preauthHash: connection.negotiated.preauthHash?.clone(),
-  };
-  connection.setups.set(session.id, setup);
+  let setup = connection.setups.get(session.id);
+  if (!setup) {
+    setup = {
+      exchange: newExchange(context.settings, server),
+      startedAt: performance.now(),
+      preauthHash: connection.negotiated.preauthHash?.clone(),
+    };
+    connection.setups.set(session.id, setup);
+    server.setupBegun();
+  }
   setup.preauthHash?.update(packet);
   request.setup = setup;
   return setup;
+}
+
+function forgetSetup({ connection }: Request, server: ServerState, session: Session): void {
+  if (connection.setups.delete(session.id)) server.setupEnded();
+}
+
+/** Logons of an address that failed too often are looked at one after the other, at a distance. */
+async function waitForTurn(request: Request, server: ServerState): Promise<void> {
+  const { address } = request.connection;
+  const delay = server.throttle.turn(address);
+  if (delay === undefined) throw new StatusError(Status.INSUFFICIENT_RESOURCES);
+  if (delay === 0) return;
+  await Promise.race([sleep(delay, undefined, { ref: false }), request.whenAbandoned()]);
+  server.throttle.turnTaken(address);
+  request.throwIfAbandoned();
 }
 
 function newExchange({ serverName, domain }: ServerSettings, server: ServerState): AuthExchange {
@@ -119,20 +142,13 @@ function newExchange({ serverName, domain }: ServerSettings, server: ServerState
   });
 }
 
-async function refuse(
-  request: Request,
-  server: ServerState,
-  session: Session,
-  error: unknown,
-): Promise<never> {
+function refuse(request: Request, server: ServerState, session: Session, error: unknown): never {
   if (!(error instanceof AuthError)) throw error;
   const { connection, context } = request;
   const { address, port } = connection;
   const status: NtStatus = error.status;
   server.throttle.failed(address);
   context.hooks.logonRefused?.({ address, port, userName: error.userName ?? '', status });
-  const delay = server.throttle.delay(address);
-  if (delay > 0) await sleep(delay, undefined, { ref: false });
   // Junk does not end a session that is valid; a wrong proof does.
   if (session.state !== 'valid' || status !== Status.INVALID_PARAMETER) session.close(true);
   throw new StatusError(status, { cause: error });

@@ -39,6 +39,8 @@ export interface RunningRequest extends SessionRequest {
 export interface ConnectionOwner {
   received(connection: Connection, message: Buffer): void;
   suspendScans(connection: Connection): void;
+  /** An authentication came to its end, one way or another. */
+  setupEnded(): void;
   connectionClosed(connection: Connection): void;
 }
 
@@ -104,11 +106,18 @@ export class Connection implements SessionConnection, DrainedConnection {
     return false;
   }
 
+  /** Whether it is connected to a share that can be written to. */
+  get #mayWrite(): boolean {
+    for (const { trees } of this.sessions.values())
+      for (const { share } of trees.values()) if (share && !share.readOnly) return true;
+    return false;
+  }
+
   #messageLimit(): number {
     const { limits } = this.context;
-    return this.isAuthenticated
-      ? Math.max(limits.maxWriteSize, limits.maxTransactSize) + MESSAGE_OVERHEAD
-      : limits.maxUnauthenticatedMessage;
+    if (!this.isAuthenticated) return limits.maxUnauthenticatedMessage;
+    if (!this.#mayWrite) return limits.maxReaderMessage;
+    return Math.max(limits.maxWriteSize, limits.maxTransactSize) + MESSAGE_OVERHEAD;
   }
 
   /** A malformed message or a mistake of ours: either way the connection cannot go on. */
@@ -189,6 +198,21 @@ export class Connection implements SessionConnection, DrainedConnection {
       if (concerned(request)) request.abandon(request.cleanupStatus);
   }
 
+  /** Ends what takes too long: a frame that is not finished, an authentication that is not. */
+  checkDeadlines(now: number): void {
+    if (this.#transport.isOverdue(now)) this.close('a frame was not finished in time');
+    for (const [id, { startedAt }] of this.setups)
+      if (now - startedAt > this.context.limits.setupTimeoutMs) this.dropSetup(id);
+  }
+
+  /** Ends an authentication, and its session if it was the first one of it. */
+  dropSetup(sessionId: number): void {
+    if (!this.setups.delete(sessionId)) return;
+    this.#owner.setupEnded();
+    const session = this.sessions.get(sessionId);
+    if (session?.state === 'in-progress') session.close(false);
+  }
+
   /** Interim replies for what has been running since before `before` ([MS-SMB2] 3.3.4.2). */
   sendInterims(before: number): void {
     for (const request of this.running.values()) {
@@ -242,6 +266,7 @@ export class Connection implements SessionConnection, DrainedConnection {
     this.gate.forget();
     this.suspendScans();
     this.abandonRequests(() => true);
+    for (const id of [...this.setups.keys()]) this.dropSetup(id);
     for (const session of [...this.sessions.values()]) session.connectionLost(this);
     this.#transport.destroy();
     this.#owner.connectionClosed(this);

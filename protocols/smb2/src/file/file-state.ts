@@ -26,6 +26,7 @@ const clashes = (access: number, share: number): boolean =>
 export interface OpenView extends CacheHolder {
   readonly grantedAccess: number;
   readonly shareAccess: number;
+  readonly session: object | undefined;
   readonly caching: Caching | undefined;
   /** The object is being deleted: change notifications on it end. */
   fileDeleted(): void;
@@ -42,7 +43,7 @@ export class FileState implements CachedFile {
   readonly share: FileHome;
   readonly node: Node;
   readonly opens = new Set<OpenView>();
-  readonly locks = new RangeLocks();
+  readonly locks: RangeLocks;
   /** Set by a disposition or by an open with DELETE_ON_CLOSE that was closed. */
   deletePending = false;
   /** Ends the watch that breaks caches; set while there is one. */
@@ -52,6 +53,7 @@ export class FileState implements CachedFile {
   constructor(share: FileHome, node: Node) {
     this.share = share;
     this.node = node;
+    this.locks = new RangeLocks(share.readOnly);
   }
 
   /** Oplocks and leases on the file, each once. */
@@ -61,10 +63,14 @@ export class FileState implements CachedFile {
     return result;
   }
 
-  /** Whether an open with this access and share mode conflicts with those there are ([MS-FSA] 2.1.5.1.2.2). */
-  sharingConflict(access: number, shareAccess: number): boolean {
+  /**
+   * Whether an open with this access and share mode conflicts with those there are ([MS-FSA] 2.1.5.1.2.2). Where nothing can be
+   * written, a share mode binds only the session that asked for it: it would serve nobody but to keep others out.
+   */
+  sharingConflict(access: number, shareAccess: number, session: object): boolean {
     if ((access & SHARED_RIGHTS) === 0) return false;
     for (const open of this.opens) {
+      if (this.share.readOnly && open.session !== session) continue;
       if ((open.grantedAccess & SHARED_RIGHTS) === 0) continue;
       if (clashes(access, open.shareAccess) || clashes(open.grantedAccess, shareAccess)) return true;
     }

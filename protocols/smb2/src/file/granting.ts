@@ -93,7 +93,7 @@ function permitted(open: CacheTaker, own: Lease | undefined): number {
     state &= ~WRITE;
     if (other.caching instanceof Oplock) state &= ~HANDLE;
   }
-  if (open.file.locks.length > 0) state &= ~(READ | WRITE);
+  if (open.file.locks.length > 0 && !open.file.share.readOnly) state &= ~(READ | WRITE);
   return (state & READ) === 0 ? NONE : state;
 }
 

@@ -1,7 +1,10 @@
 /** Byte-range locks of one file ([MS-SMB2] 3.3.5.14, [MS-FSA] 2.1.5.8). */
 
-/** An open; only its identity matters. */
-export type LockOwner = object;
+/** An open. */
+export interface LockOwner {
+  /** Its session: where nothing can be written, locks bind nobody else. */
+  readonly session: object | undefined;
+}
 
 export interface RangeLock {
   readonly open: LockOwner;
@@ -24,6 +27,16 @@ const overlaps = (lock: RangeLock, offset: bigint, length: bigint): boolean => {
 
 export class RangeLocks {
   #locks: RangeLock[] = [];
+  readonly #onlyOwn: boolean;
+
+  /** @param onlyOwn locks bind only the session that holds them. */
+  constructor(onlyOwn = false) {
+    this.#onlyOwn = onlyOwn;
+  }
+
+  #binds({ open: holder }: RangeLock, open: LockOwner): boolean {
+    return !this.#onlyOwn || holder.session === open.session;
+  }
 
   get length(): number {
     return this.#locks.length;
@@ -37,7 +50,10 @@ export class RangeLocks {
   conflict(open: LockOwner, offset: bigint, length: bigint, exclusive: boolean): RangeLock | undefined {
     // A shared lock may lie on an exclusive one of the same open; an exclusive one never lies on another.
     return this.#locks.find(
-      (lock) => (exclusive || (lock.exclusive && lock.open !== open)) && overlaps(lock, offset, length),
+      (lock) =>
+        (exclusive || (lock.exclusive && lock.open !== open)) &&
+        this.#binds(lock, open) &&
+        overlaps(lock, offset, length),
     );
   }
 
@@ -66,10 +82,12 @@ export class RangeLocks {
   /** Whether `open` may read or write these bytes: its own locks never hinder it from reading. */
   allows(open: LockOwner, offset: number, length: number, write: boolean): boolean {
     if (this.#locks.length === 0 || length === 0) return true;
+    if (this.#onlyOwn && !this.#locks.some((lock) => this.#binds(lock, open))) return true;
     const from = BigInt(offset);
     const span = BigInt(length);
     return !this.#locks.some(
       (lock) =>
+        this.#binds(lock, open) &&
         overlaps(lock, from, span) &&
         (lock.open === open ? write && !lock.exclusive : write || lock.exclusive),
     );

@@ -1,19 +1,11 @@
 /** One directory scan of an open ([MS-SMB2] 3.3.5.18). */
-import type { CallContext, DirectoryListing, NodeAttributes } from '../backend.ts';
+import type { Awaitable, CallContext, DirectoryListing, NodeAttributes } from '../backend.ts';
 import { fromPosixWireName, fromWireName, toPosixWireName, toWireName } from '../names/characters.ts';
 import { hasWildcards, matcher } from '../names/wildcard.ts';
-import type { DirectoryView } from './directory-view.ts';
 import { followLink } from '../share/path.ts';
 import type { FollowedLink } from '../share/path.ts';
 import type { Node } from '../share/volume.ts';
-
-export interface Found {
-  readonly name: string;
-  readonly node: Node;
-  readonly attributes: NodeAttributes;
-  /** Where a scan goes on after this entry. */
-  readonly nextPosition: number;
-}
+import type { DirectoryView } from './directory-view.ts';
 
 /** Where a scan stands, in words that mean the same to every process. */
 export interface ScanPlace {
@@ -25,6 +17,8 @@ export interface ScanPlace {
 
 /** Entries made ready at a time: enough for a reply of 64 KiB. */
 const BATCH = 512;
+/** Entries looked at before others get their turn on the event loop: a few milliseconds. */
+const SLICE = 1024;
 /** `.` and `..` come before the listing. */
 const DOTS = 2;
 
@@ -33,11 +27,17 @@ export class Enumeration {
   readonly #open: DirectoryView;
   readonly #listing: DirectoryListing<Node>;
   readonly #matches: (name: string) => boolean;
-  readonly #maxHops: number;
+  readonly #toWire: (name: string) => string;
   #loadedTo = 0;
   /** What the links among the loaded entries lead to, by their index; undefined when nowhere. */
-  readonly #targets = new Map<number, FollowedLink | undefined>();
+  #targets: Map<number, FollowedLink | undefined> | undefined;
+  /** Entries looked at since others had their turn. */
+  #looked = 0;
   position = 0;
+  /** The entry that `seek` found. */
+  name = '';
+  attributes: NodeAttributes | undefined;
+  #found = 0;
   /** An entry was given out: the end is NO_MORE_FILES from now on, not NO_SUCH_FILE. */
   started = false;
   /** When its client last asked for more (performance.now()). */
@@ -46,10 +46,10 @@ export class Enumeration {
 
   private constructor(open: DirectoryView, pattern: string, listing: DirectoryListing<Node>) {
     this.#open = open;
-    this.#maxHops = open.maxSymlinkHops;
     this.pattern = pattern;
     this.#listing = listing;
     this.#matches = matcher(pattern);
+    this.#toWire = open.posix ? toPosixWireName : toWireName;
   }
 
   /** Goes on where a scan of an earlier open, perhaps of another process, stood. */
@@ -85,60 +85,109 @@ export class Enumeration {
     this.#ended = true;
   }
 
-  /** The next entry that matches, or undefined at the end. Does not advance by itself. */
-  async next(call: CallContext): Promise<Found | undefined> {
+  /** Finds the next entry that matches: `name` and `attributes`. False at the end. Does not advance by itself. */
+  seek(call: CallContext): Awaitable<boolean> {
     const listing = this.#listing;
-    for (let at = this.position; at < DOTS + listing.length; at++) {
+    const end = DOTS + listing.length;
+    for (let at = this.position; at < end; at++) {
       if (at < DOTS) {
         const dot = at === 0 ? '.' : '..';
-        if (this.#matches(dot)) return await this.#dot(dot, at, call);
+        if (this.#matches(dot)) return this.#dot(dot, at, call);
         continue;
       }
       const index = at - DOTS;
-      const name = this.#nameAt(index);
+      if (++this.#looked > SLICE) return this.#later(at, call);
+      const name = this.#toWire(listing.nameAt(index));
       if (!this.#matches(name)) continue;
-      if (index >= this.#loadedTo) {
-        this.#loadedTo = Math.min(listing.length, index + BATCH);
-        const loading = listing.load(index, this.#loadedTo);
-        if (loading instanceof Promise) await loading;
-        if (this.#open.share.options.followSymlinks === true) await this.#follow(index, call);
-      }
-      const isLink = this.#targets.has(index);
-      const node = isLink ? this.#targets.get(index)?.node : listing.nodeAt(index);
-      const attributes = isLink ? this.#targets.get(index)?.attributes : listing.attributesAt(index);
+      if (index >= this.#loadedTo) return this.#loadFrom(index, at, call);
+      const attributes = this.#attributesAt(index);
       // What could not be looked at is left out, as a file that vanished meanwhile would be.
-      if (node && attributes) return { name, node, attributes, nextPosition: at + 1 };
+      if (!attributes) continue;
+      this.name = name;
+      this.attributes = attributes;
+      this.#found = at + 1;
+      return true;
     }
-    return undefined;
+    return false;
   }
 
-  /** Looks at what the links from `from` to the end of the loaded entries lead to. */
-  async #follow(from: number, call: CallContext): Promise<void> {
-    const { share } = this.#open;
-    this.#targets.clear();
+  /** FileIndex of the entry that was found, and where the scan goes on after it. */
+  get nextPosition(): number {
+    return this.#found;
+  }
+
+  /** Goes on at an index that the client chose. */
+  moveTo(position: number): void {
+    if (position < this.position) this.#loadedTo = 0;
+    this.position = position;
+  }
+
+  /** The entry that was found has been given out. */
+  advance(): void {
+    this.position = this.#found;
+  }
+
+  async #later(at: number, call: CallContext): Promise<boolean> {
+    await new Promise(setImmediate);
+    this.#looked = 0;
+    // Nothing before it matched.
+    if (at > this.position) this.position = at;
+    return await this.seek(call);
+  }
+
+  #loadFrom(index: number, at: number, call: CallContext): Awaitable<boolean> {
+    this.position = at;
+    const loadedTo = Math.min(this.#listing.length, index + BATCH);
+    const loading = this.#listing.load(index, loadedTo);
+    if (!(loading instanceof Promise) && this.#open.share.options.followSymlinks !== true) {
+      this.#loadedTo = loadedTo;
+      return this.seek(call);
+    }
+    return this.#whenLoaded(loading, index, loadedTo, call);
+  }
+
+  async #whenLoaded(
+    loading: Awaitable<void>,
+    index: number,
+    loadedTo: number,
+    call: CallContext,
+  ): Promise<boolean> {
+    await loading;
+    if (this.#open.share.options.followSymlinks === true) await this.#follow(index, loadedTo, call);
+    this.#loadedTo = loadedTo;
+    this.#looked = 0;
+    return await this.seek(call);
+  }
+
+  /** Looks at what the links among from..to lead to. */
+  async #follow(from: number, to: number, call: CallContext): Promise<void> {
+    const { share, maxSymlinkHops } = this.#open;
+    const targets = new Map<number, FollowedLink | undefined>();
     const looks: Promise<void>[] = [];
-    for (let index = from; index < this.#loadedTo; index++) {
+    for (let index = from; index < to; index++) {
       const link = this.#listing.nodeAt(index);
       if (link && this.#listing.attributesAt(index)?.kind === 'symlink')
         looks.push(
-          followLink(share, link, this.#maxHops, call).then(
-            (target) => void this.#targets.set(index, target),
-          ),
+          followLink(share, link, maxSymlinkHops, call).then((target) => void targets.set(index, target)),
         );
     }
     await Promise.all(looks);
+    this.#targets = targets.size === 0 ? undefined : targets;
   }
 
-  #nameAt(index: number): string {
-    const name = this.#listing.nameAt(index);
-    return this.#open.posix ? toPosixWireName(name) : toWireName(name);
+  #attributesAt(index: number): NodeAttributes | undefined {
+    if (this.#targets?.has(index) === true) return this.#targets.get(index)?.attributes;
+    return this.#listing.attributesAt(index);
   }
 
-  async #dot(name: string, at: number, call: CallContext): Promise<Found> {
+  async #dot(name: string, at: number, call: CallContext): Promise<boolean> {
     const { backend } = this.#open.share;
     const { node: own } = this.#open;
     const node = name === '.' ? own : (backend.parent(own)?.directory ?? own);
-    return { name, node, attributes: await backend.attributes(node, call), nextPosition: at + 1 };
+    this.attributes = await backend.attributes(node, call);
+    this.name = name;
+    this.#found = at + 1;
+    return true;
   }
 }
 

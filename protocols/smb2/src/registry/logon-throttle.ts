@@ -1,40 +1,66 @@
 import type { Limits } from '../limits.ts';
 
-const FORGET_AFTER_MS = 15 * 60_000;
 const MOST_ADDRESSES = 10_000;
 
-/** Slows down an address whose logons keep failing. */
-export class LogonThrottle {
-  readonly #limits: Limits;
-  readonly #failures = new Map<string, { count: number; at: number }>();
+type ThrottleLimits = Pick<Limits, 'freeLogonFailures' | 'logonIntervalMs' | 'maxWaitingLogons'>;
 
-  constructor(limits: Limits) {
+interface Entry {
+  /** Failures that are not forgiven yet, as of `at`. */
+  failures: number;
+  at: number;
+  /** When the last of those who wait has its turn. */
+  lastTurn: number;
+  waiting: number;
+}
+
+/**
+ * One queue of logons for each address. A few failures are free, and one more is forgiven in each interval. Beyond that every
+ * logon waits for its turn before it is looked at, right ones too: an answer that came at once would tell a guess that is right.
+ */
+export class LogonThrottle {
+  readonly #limits: ThrottleLimits;
+  readonly #now: () => number;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(limits: ThrottleLimits, now: () => number = () => performance.now()) {
     this.#limits = limits;
+    this.#now = now;
+  }
+
+  /** Milliseconds until the turn of a logon that has come now; undefined: too many wait already. */
+  turn(address: string): number | undefined {
+    const entry = this.#entries.get(address);
+    if (!entry) return 0;
+    this.#forgive(entry);
+    if (entry.failures < this.#limits.freeLogonFailures && entry.waiting === 0) return 0;
+    if (entry.waiting >= this.#limits.maxWaitingLogons) return undefined;
+    const now = this.#now();
+    entry.lastTurn = Math.max(now, entry.lastTurn) + this.#limits.logonIntervalMs;
+    entry.waiting++;
+    return entry.lastTurn - now;
+  }
+
+  /** Somebody who waited has had the turn, or is gone. */
+  turnTaken(address: string): void {
+    const entry = this.#entries.get(address);
+    if (entry) entry.waiting--;
   }
 
   failed(address: string): void {
-    const entry = this.#failures.get(address);
-    const now = Date.now();
-    const count = entry && now - entry.at < FORGET_AFTER_MS ? entry.count + 1 : 1;
-    this.#failures.delete(address);
-    this.#failures.set(address, { count, at: now });
-    if (this.#failures.size > MOST_ADDRESSES) {
-      const [oldest] = this.#failures.keys();
-      if (oldest !== undefined) this.#failures.delete(oldest);
-    }
+    const entry = this.#entries.get(address) ?? { failures: 0, at: this.#now(), lastTurn: 0, waiting: 0 };
+    this.#forgive(entry);
+    entry.failures++;
+    this.#entries.delete(address);
+    this.#entries.set(address, entry);
+    if (this.#entries.size <= MOST_ADDRESSES) return;
+    const [oldest] = this.#entries.keys();
+    if (oldest !== undefined) this.#entries.delete(oldest);
   }
 
-  succeeded(address: string): void {
-    this.#failures.delete(address);
-  }
-
-  /** Milliseconds an answer to this address has to wait. */
-  delay(address: string): number {
-    const entry = this.#failures.get(address);
-    if (!entry || Date.now() - entry.at >= FORGET_AFTER_MS) return 0;
-    const over = entry.count - this.#limits.freeLogonFailures;
-    return over <= 0
-      ? 0
-      : Math.min(this.#limits.maxLogonDelayMs, this.#limits.logonDelayMs * 2 ** Math.min(over - 1, 10));
+  #forgive(entry: Entry): void {
+    const now = this.#now();
+    const forgiven = Math.floor((now - entry.at) / this.#limits.logonIntervalMs);
+    entry.at += forgiven * this.#limits.logonIntervalMs;
+    entry.failures = Math.max(0, Math.min(entry.failures, 2 * this.#limits.freeLogonFailures) - forgiven);
   }
 }

@@ -34,13 +34,17 @@ export async function resumeScan(request: Request, server: ServerState, fileId: 
   }
 }
 
-function belongs({ context, session, tree }: Request, server: ServerState, scan: SuspendedScan): boolean {
+function belongs(
+  { context, connection, session, tree }: Request,
+  server: ServerState,
+  scan: SuspendedScan,
+): boolean {
   return (
     tree.share?.name === scan.share &&
     session.clientGuid.toString('hex') === scan.clientGuid &&
     session.identity.userName.toLowerCase() === scan.userName &&
     session.opens.size < context.limits.maxOpensPerSession &&
-    server.opens < context.limits.maxOpens
+    !server.opens.isFull(connection.address)
   );
 }
 
@@ -62,7 +66,7 @@ async function openAgain(
     isDirectory: true,
     posix: scan.posix,
   });
-  server.opened(session, open);
+  server.opened(session, request.connection.address, open);
   try {
     open.enumeration = await Enumeration.resume(open, scan.pattern, scan.place, request);
     request.throwIfAbandoned();

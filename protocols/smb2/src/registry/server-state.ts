@@ -3,6 +3,7 @@ import type { UserStore } from '../auth/index.ts';
 import type { Connection, ConnectionOwner } from '../connection/connection.ts';
 import type { ServerContext } from '../context/context.ts';
 import { newRandomId, randomId64 } from '../context/random-id.ts';
+import { StatusError } from '../errors.ts';
 import type { Lease, LeaseTable } from '../file/lease.ts';
 import { Share } from '../file/share.ts';
 import type { AnyOpen } from '../open/any-open.ts';
@@ -10,7 +11,9 @@ import type { Open, OpenRegistry } from '../open/open.ts';
 import type { Session, SessionRegistry } from '../session/session.ts';
 import { PersistentIds } from '../share/persistent-id.ts';
 import type { Node, ShareOptions, Volume } from '../share/volume.ts';
+import { Status } from '../wire/status.ts';
 import { LogonThrottle } from './logon-throttle.ts';
+import { OpenCount } from './open-count.ts';
 import { SuspendedScans } from './suspended-scans.ts';
 import type { ScanStore } from './suspended-scans.ts';
 
@@ -32,7 +35,8 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
   /** CREATEs that can be replayed, by client and CreateGuid; `pending` until they have an open. */
   readonly creates = new Map<string, Open | 'pending'>();
   /** Opens of everybody, preserved ones included. */
-  opens = 0;
+  readonly opens: OpenCount;
+  #setups = 0;
   readonly #receive: ServerStateOptions['receive'];
   #shares = new Map<string, Share>();
   readonly #durables = new Map<bigint, Set<Open>>();
@@ -44,6 +48,7 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
     this.users = users;
     this.#receive = receive;
     this.throttle = new LogonThrottle(limits);
+    this.opens = new OpenCount(limits);
     this.scans = new SuspendedScans(scanStore, {
       most: limits.maxSuspendedScans,
       keepMs: limits.suspendedScanMs,
@@ -56,6 +61,32 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
 
   suspendScans(connection: Connection): void {
     this.scans.suspend(connection);
+  }
+
+  /** @throws StatusError when the connection has too many authentications under way. */
+  checkSetups({ setups }: Connection): void {
+    if (setups.size >= this.context.limits.maxSetupsPerConnection)
+      throw new StatusError(Status.INSUFFICIENT_RESOURCES);
+  }
+
+  /** The oldest of all gives way when there are too many. */
+  setupBegun(): void {
+    this.#setups++;
+    if (this.#setups > this.context.limits.maxSetups) this.#dropOldestSetup();
+  }
+
+  setupEnded(): void {
+    this.#setups--;
+  }
+
+  #dropOldestSetup(): void {
+    let oldest: { connection: Connection; id: number; startedAt: number } | undefined;
+    for (const connection of this.connections) {
+      const [first] = connection.setups;
+      if (first && (!oldest || first[1].startedAt < oldest.startedAt))
+        oldest = { connection, id: first[0], startedAt: first[1].startedAt };
+    }
+    oldest?.connection.dropSetup(oldest.id);
   }
 
   connectionClosed(connection: Connection): void {
@@ -76,6 +107,11 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
 
   share(name: string): Share | undefined {
     return this.#shares.get(name.toLowerCase());
+  }
+
+  /** Whether any share lets a client at this address in. */
+  allows(address: string): boolean {
+    return this.shares.some(({ options }) => options.allow?.(address) ?? true);
   }
 
   get allowsGuests(): boolean {
@@ -119,17 +155,23 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
     return id;
   }
 
-  opened(session: Session, open: AnyOpen): void {
-    this.opens++;
+  /** @throws StatusError when the session, its client's address or the server has too many. */
+  checkOpens(session: Session, address: string): void {
+    const isFull = session.opens.size >= this.context.limits.maxOpensPerSession || this.opens.isFull(address);
+    if (isFull) throw new StatusError(Status.INSUFFICIENT_RESOURCES);
+  }
+
+  opened(session: Session, address: string, open: AnyOpen): void {
+    this.opens.add(open, address);
     session.opens.set(open.volatileId, open);
   }
 
-  pipeClosed(): void {
-    this.opens--;
+  pipeClosed(open: AnyOpen): void {
+    this.opens.delete(open);
   }
 
   closed(open: Open): void {
-    this.opens--;
+    this.opens.delete(open);
     this.reconnected(open);
     if (open.replayKey !== undefined) this.creates.delete(open.replayKey);
   }

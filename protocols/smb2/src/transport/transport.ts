@@ -4,6 +4,7 @@ import type { Limits } from '../limits.ts';
 import { Framer } from './framer.ts';
 import { Outbox } from './outbox.ts';
 
+const SLOWEST_BYTES_PER_MS = 64;
 /** How long the peer may take to answer our FIN with its own. */
 const LINGER_MS = 1000;
 
@@ -16,12 +17,19 @@ export interface TransportEvents {
   messageLimit(): number;
 }
 
+/** IPv4 addresses as such, also on a socket that listens for both kinds. */
+export const addressOf = (socket: Socket): string =>
+  (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+
 export class Transport {
   readonly address: string;
   readonly port: number;
   readonly #socket: Socket;
   readonly #outbox: Outbox;
   readonly #limits: Limits;
+  readonly #framer: Framer;
+  /** When the frame that has begun has to be whole (performance.now()). */
+  #frameDue: number | undefined;
   #requestBytes = 0;
   #paused = false;
   #stopped = false;
@@ -31,10 +39,10 @@ export class Transport {
   constructor(socket: Socket, limits: Limits, events: TransportEvents) {
     this.#socket = socket;
     this.#limits = limits;
-    this.address = (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+    this.address = addressOf(socket);
     this.port = socket.remotePort ?? 0;
     this.#outbox = new Outbox(socket, limits.sendTimeoutMs, () => events.ended('the client stopped reading'));
-    const framer = new Framer(
+    this.#framer = new Framer(
       (message) => events.received(message),
       () => events.messageLimit(),
     );
@@ -42,10 +50,11 @@ export class Transport {
     socket.on('data', (chunk: Buffer) => {
       this.receivedAt = performance.now();
       try {
-        framer.push(chunk);
+        this.#framer.push(chunk);
       } catch (error) {
         events.failed(error);
       }
+      this.#watchFrame();
       this.#regulate();
     });
     socket.on('drain', () => this.#regulate());
@@ -57,6 +66,18 @@ export class Transport {
   /** Whether bytes that have come are left unread for now. */
   get paused(): boolean {
     return this.#paused;
+  }
+
+  /** A frame that was begun has its time, and the time its bytes take at the slowest rate that is put up with. */
+  #watchFrame(): void {
+    const { missing } = this.#framer;
+    if (missing === 0) this.#frameDue = undefined;
+    else this.#frameDue ??= performance.now() + this.#limits.frameTimeoutMs + missing / SLOWEST_BYTES_PER_MS;
+  }
+
+  /** Whether a frame was begun and not finished in time. */
+  isOverdue(now: number): boolean {
+    return this.#frameDue !== undefined && now > this.#frameDue && !this.#paused;
   }
 
   /** Counts the memory of requests in progress. */
