@@ -3,7 +3,7 @@ import { foldName } from '@tsmb2/server';
 import type { TreeNode } from '../tree/node.ts';
 import type { Snapshot } from '../tree/snapshot.ts';
 import type { Awaitable } from '../tree/tree.ts';
-import { textOf } from './names.ts';
+import { nameOf } from './names.ts';
 
 /** By folded name: the first in listing order of those that differ in case only. */
 export type FoldIndex = ReadonlyMap<string, TreeNode>;
@@ -43,7 +43,7 @@ export class FoldIndexes {
 function add(index: Map<string, TreeNode>, { nodes, length }: Snapshot, from: number): void {
   for (let at = from; at < Math.min(length, from + SLICE); at++) {
     const node = nodes[at]!;
-    const folded = foldName(textOf(node.name));
+    const folded = foldName(nameOf(node));
     if (!index.has(folded)) index.set(folded, node);
   }
 }

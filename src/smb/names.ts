@@ -19,6 +19,16 @@ export function textOf(name: ByteString): string {
   return SUSPICIOUS.test(text) ? withStrayBytes(Buffer.from(name, 'latin1')) : text;
 }
 
+const texts = new WeakMap<object, string>();
+
+/** As {@link textOf}, decoded once for each object. */
+export function nameOf(node: { readonly name: ByteString }): string {
+  if (PLAIN.test(node.name)) return node.name;
+  let text = texts.get(node);
+  if (text === undefined) texts.set(node, (text = textOf(node.name)));
+  return text;
+}
+
 /** Bytes of the character that begins with `lead`, if it is UTF-8. */
 const lengthOf = (lead: number): number => (lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4);
 

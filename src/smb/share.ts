@@ -25,7 +25,7 @@ import type { TreeNode } from '../tree/node.ts';
 import type { Tree, TreeChange } from '../tree/tree.ts';
 import { toStatusError } from './errors.ts';
 import { FoldIndexes, type FoldIndex } from './fold-index.ts';
-import { bytesOf, textOf } from './names.ts';
+import { bytesOf, nameOf, textOf } from './names.ts';
 
 const fileTime = ({ seconds, nanoseconds }: Time): bigint => toFileTime(seconds, nanoseconds);
 
@@ -99,6 +99,8 @@ export class TreeShare implements ShareBackend<TreeNode> {
   readonly volume: VolumeInfo;
   /** Changing a FUSE tree through the gateway is not offered: every share is read-only. */
   readonly changes = undefined;
+  /** As many reads of one file as the tree serves at once. */
+  readonly readsAtOnce = 4;
   readonly #tree: Tree;
 
   constructor(tree: Tree) {
@@ -151,7 +153,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
   }
 
   parent(node: TreeNode): { directory: TreeNode; name: string } | undefined {
-    return node.parent && { directory: node.parent, name: textOf(node.name) };
+    return node.parent && { directory: node.parent, name: nameOf(node) };
   }
 
   attributes(node: TreeNode, call: CallContext): Awaitable<NodeAttributes> {
@@ -214,17 +216,17 @@ function isBelow(node: TreeNode, directory: TreeNode): boolean {
 function* eventsOf(change: TreeChange): Generator<ChangeEvent<TreeNode>> {
   if (change.type === 'content') {
     const { node } = change;
-    if (node.parent) yield { directory: node.parent, name: textOf(node.name), action: 'modified', node };
+    if (node.parent) yield { directory: node.parent, name: nameOf(node), action: 'modified', node };
     return;
   }
   const { directory } = change;
-  for (const node of change.removed) yield { directory, name: textOf(node.name), action: 'removed', node };
-  for (const node of change.added) yield { directory, name: textOf(node.name), action: 'added', node };
+  for (const node of change.removed) yield { directory, name: nameOf(node), action: 'removed', node };
+  for (const node of change.added) yield { directory, name: nameOf(node), action: 'added', node };
 }
 
 class Listing extends ListingView implements DirectoryListing<TreeNode> {
   nameAt(index: number): string {
-    return textOf(this.snapshot.nodes[index]!.name);
+    return nameOf(this.snapshot.nodes[index]!);
   }
 
   placeAt(index: number): string {

@@ -146,6 +146,8 @@ export interface ShareBackend<N> {
   open(node: N, access: { readonly write: boolean }, call: CallContext): Awaitable<OpenNode<N>>;
   readlink(node: N, call: CallContext): Awaitable<string>;
   space(call: CallContext): Awaitable<VolumeSpace>;
+  /** Pieces of one READ that are worth asking for at the same time; 1 unless given. */
+  readonly readsAtOnce?: number;
   /** Tells about changes below `directory` (and all below it when `recursive`) until the returned function is called. */
   watch(directory: N, recursive: boolean, listener: (event: ChangeEvent<N>) => void): () => void;
   /** The changing half; undefined on a read-only share. */

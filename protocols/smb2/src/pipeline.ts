@@ -6,6 +6,7 @@ import { commands } from './commands/table.ts';
 import type { CommandRow } from './commands/table.ts';
 import { negotiateSmb1 } from './commands/negotiate.ts';
 import { UnsealError } from './crypto/index.ts';
+import type { Signer } from './crypto/index.ts';
 import { DetailedStatusError, DisconnectError, MalformedError, StatusError } from './errors.ts';
 import type { Connection } from './connection/connection.ts';
 import { errorReply } from './context/reply.ts';
@@ -15,6 +16,7 @@ import type { ServerState } from './registry/server-state.ts';
 import { Chain } from './request/chain.ts';
 import { Request } from './request/request.ts';
 import { judgeArrival } from './session/protection.ts';
+import type { Arrival, SessionProtection } from './session/protection.ts';
 import type { Session } from './session/session.ts';
 import type { TreeConnect } from './session/tree.ts';
 import { Command, Dialect, HeaderFlags, HEADER_SIZE } from './wire/constants.ts';
@@ -60,14 +62,7 @@ function run(message: Message, from: number): void {
     const result = dispatch(request, row, server);
     if (result instanceof Promise) {
       connection.running.set(request.header.messageId, request);
-      result
-        .then((answer) => {
-          connection.running.delete(request.header.messageId);
-          if (request.asyncId !== undefined) connection.async.delete(request.asyncId);
-          finish(request, row, answer);
-          run(message, index + 1);
-        })
-        .catch((error: unknown) => connection.fail(error));
+      void runLater(message, index, row, result);
       return;
     }
     finish(request, row, result);
@@ -76,22 +71,54 @@ function run(message: Message, from: number): void {
   connection.releaseHeld(bytes);
 }
 
+async function runLater(
+  message: Message,
+  index: number,
+  row: CommandRow | undefined,
+  result: Promise<Reply | undefined>,
+): Promise<void> {
+  const { connection } = message.chain;
+  const request = message.requests[index]!;
+  try {
+    const answer = await result;
+    connection.running.delete(request.header.messageId);
+    if (request.asyncId !== undefined) connection.async.delete(request.asyncId);
+    finish(request, row, answer);
+    run(message, index + 1);
+  } catch (error) {
+    connection.fail(error);
+  }
+}
+
 function dispatch(
   request: Request,
   row: CommandRow | undefined,
   server: ServerState,
 ): Reply | undefined | Promise<Reply | undefined> {
-  let open: AnyOpen | undefined;
   try {
     if (!row) throw new StatusError(Status.INVALID_PARAMETER);
     validate(request, row);
-    if (!row.ends) open = request.openOrUndefined;
+    const open = row.ends ? undefined : request.openOrUndefined;
     const result = row.handle(request, server);
-    if (!(result instanceof Promise)) return result;
-    open?.begin();
-    return result.catch((error: unknown) => failed(request, error)).finally(() => open?.end());
+    return result instanceof Promise ? settle(request, open, result) : result;
   } catch (error) {
     return failed(request, error);
+  }
+}
+
+/** Waits for a handler. Meanwhile its open is in use. */
+async function settle(
+  request: Request,
+  open: AnyOpen | undefined,
+  result: Promise<Reply | undefined>,
+): Promise<Reply | undefined> {
+  open?.begin();
+  try {
+    return await result;
+  } catch (error) {
+    return await failed(request, error);
+  } finally {
+    open?.end();
   }
 }
 
@@ -237,27 +264,50 @@ function findSession(request: Request): void {
   chain.session = session;
 }
 
-/** Refuses what has to be signed or sealed and is not: the table in protection.ts. */
-function checkProtection(request: Request, row: CommandRow): void {
-  const { header, connection, sealed, sessionOrUndefined: session } = request;
-  const { dialect = 0, cipher } = connection.negotiated;
-  const signer = session?.signerOn(connection);
-  const verdict = judgeArrival({
-    command: header.command,
-    dialect,
-    isSigned: (header.flags & HeaderFlags.SIGNED) !== 0,
-    isSealed: sealed !== undefined,
-    isSealedBySession: sealed === session,
-    session: session && {
+/** A request, as the table in protection.ts looks at it. */
+class Arrived implements Arrival {
+  readonly #request: Request;
+  readonly #row: CommandRow;
+  readonly #signer: Signer | undefined;
+  readonly command: number;
+  readonly dialect: number;
+  readonly isSigned: boolean;
+  readonly isSealed: boolean;
+  readonly isSealedBySession: boolean;
+  readonly session: SessionProtection | undefined;
+
+  constructor(request: Request, row: CommandRow) {
+    const { header, sealed, sessionOrUndefined: session } = request;
+    this.#request = request;
+    this.#row = row;
+    this.#signer = session?.signerOn(request.connection);
+    this.command = header.command;
+    this.dialect = request.dialect;
+    this.isSigned = (header.flags & HeaderFlags.SIGNED) !== 0;
+    this.isSealed = sealed !== undefined;
+    this.isSealedBySession = sealed === session;
+    this.session = session && {
       state: session.state,
-      hasKey: signer !== undefined,
+      hasKey: this.#signer !== undefined,
       signingRequired: session.signingRequired,
       encryptData: session.encryptData,
-    },
-    isShareSealed: () =>
-      row.tree && session?.state === 'valid' && findTree(request).encrypted && cipher !== undefined,
-    isSignatureRight: () => signer?.verify(request.packet) === true,
-  });
+    };
+  }
+
+  isShareSealed(): boolean {
+    if (!this.#row.tree || this.session?.state !== 'valid') return false;
+    const { cipher } = this.#request.connection.negotiated;
+    return findTree(this.#request).encrypted && cipher !== undefined;
+  }
+
+  isSignatureRight(): boolean {
+    return this.#signer?.verify(this.#request.packet) === true;
+  }
+}
+
+/** Refuses what has to be signed or sealed and is not. */
+function checkProtection(request: Request, row: CommandRow): void {
+  const verdict = judgeArrival(new Arrived(request, row));
   if (verdict === 'accept') return;
   if (verdict === 'disconnect') throw new DisconnectError('a message that had to be signed or sealed');
   throw new StatusError(verdict);

@@ -143,20 +143,19 @@ export class Connection implements SessionConnection, DrainedConnection {
 
   /**
    * Sends the message in `buffer[MESSAGE..end)`, sealed or not, as one frame.
-   * @param release called when the buffer may be reused.
    */
-  send({ buffer, end, sealer, release }: Answer): void {
+  send({ buffer, end, sealer, owner }: Answer): void {
     if (this.closed) {
-      release?.();
+      owner?.release();
       return;
     }
     if (sealer) {
       sealer.seal(buffer.subarray(FRAME_HEADER, end));
       buffer.writeUInt32BE(end - FRAME_HEADER, 0);
-      this.#transport.send(buffer.subarray(0, end), release);
+      this.#transport.send(buffer.subarray(0, end), owner);
     } else {
       buffer.writeUInt32BE(end - MESSAGE, TRANSFORM_HEADER);
-      this.#transport.send(buffer.subarray(TRANSFORM_HEADER, end), release);
+      this.#transport.send(buffer.subarray(TRANSFORM_HEADER, end), owner);
     }
   }
 

@@ -16,14 +16,18 @@ export const BODY = FRAME_HEADER + TRANSFORM_HEADER + HEADER_SIZE;
 /** Where an SMB2 message begins in it. */
 export const MESSAGE = FRAME_HEADER + TRANSFORM_HEADER;
 
+export interface Releasable {
+  release(): void;
+}
+
 export interface Reply {
   readonly status: NtStatus;
   /** `BODY` bytes of room, then the body. */
   readonly buffer: Buffer;
   /** Bytes of the body. */
   readonly length: number;
-  /** Called once nothing refers to the buffer any more. */
-  readonly release?: () => void;
+  /** Told once nothing refers to the buffer any more. */
+  readonly owner?: Releasable;
 }
 
 export function reply<F extends Fields>(

@@ -80,11 +80,11 @@ export class Gate {
   /** What goes out with the FIN, in its order; the rest is forgotten. */
   takeLast(): KeptAnswer[] {
     const kept = this.#kept.splice(0);
-    for (const { fate, release } of kept) if (fate === 'drop') release?.();
+    for (const { fate, owner } of kept) if (fate === 'drop') owner?.release();
     return lastOrder(kept);
   }
 
   forget(): void {
-    for (const { release } of this.#kept.splice(0)) release?.();
+    for (const { owner } of this.#kept.splice(0)) owner?.release();
   }
 }

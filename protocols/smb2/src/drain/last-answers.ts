@@ -28,7 +28,8 @@ export interface KeptAnswer {
   readonly buffer: Buffer;
   readonly end: number;
   readonly sealer: Sealer | undefined;
-  readonly release?: (() => void) | undefined;
+  /** Told when the buffer may be reused. */
+  readonly owner?: { release(): void } | undefined;
   readonly fate: Fate;
   readonly isRead: boolean;
 }

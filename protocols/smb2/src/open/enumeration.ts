@@ -18,7 +18,7 @@ export interface ScanPlace {
 /** Entries made ready at a time: enough for a reply of 64 KiB. */
 const BATCH = 512;
 /** Entries looked at before others get their turn on the event loop: a few milliseconds. */
-const SLICE = 1024;
+const SLICE = 512;
 /** `.` and `..` come before the listing. */
 const DOTS = 2;
 

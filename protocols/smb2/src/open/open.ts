@@ -51,6 +51,9 @@ export class Open implements CacheTaker, DirectoryView {
   readonly file: FileState;
   readonly volatileId: number;
   readonly fileId: FileId;
+  /** Halves of the persistent half: each request compares them. */
+  readonly persistentLow: number;
+  readonly persistentHigh: number;
   readonly grantedAccess: number;
   readonly shareAccess: number;
   readonly options: number;
@@ -95,6 +98,8 @@ export class Open implements CacheTaker, DirectoryView {
     this.tree = tree;
     this.volatileId = init.volatileId;
     this.fileId = { persistent: init.persistentId, volatile: BigInt(init.volatileId) };
+    this.persistentLow = Number(init.persistentId & 0xffffffffn);
+    this.persistentHigh = Number(init.persistentId >> 32n);
     this.grantedAccess = init.grantedAccess;
     this.shareAccess = init.shareAccess;
     this.options = init.options;

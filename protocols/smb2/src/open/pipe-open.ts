@@ -13,6 +13,8 @@ export class PipeOpen {
   readonly tree: OpenTree;
   readonly volatileId = randomId();
   readonly fileId: FileId = { persistent: BigInt(randomId()), volatile: BigInt(this.volatileId) };
+  readonly persistentLow = Number(this.fileId.persistent & 0xffffffffn);
+  readonly persistentHigh = Number(this.fileId.persistent >> 32n);
   readonly grantedAccess: number;
   readonly #closed: (open: PipeOpen) => void;
 

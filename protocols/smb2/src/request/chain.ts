@@ -4,7 +4,7 @@ import type { RunningRequest } from '../connection/connection.ts';
 import type { Setup } from '../connection/setup.ts';
 import { randomId } from '../context/random-id.ts';
 import { BODY, errorReply, MESSAGE } from '../context/reply.ts';
-import type { Reply } from '../context/reply.ts';
+import type { Releasable, Reply } from '../context/reply.ts';
 import type { Signer } from '../crypto/index.ts';
 import { StatusError } from '../errors.ts';
 import type { AnyOpen } from '../open/any-open.ts';
@@ -93,7 +93,7 @@ export class Chain {
     this.#writeHeader(request, only);
     this.#sign(request, only.buffer.subarray(MESSAGE, end));
     this.#observe(request, only.buffer.subarray(MESSAGE, end));
-    this.#send(only.buffer, end, only.release);
+    this.#send(only.buffer, end, only.owner);
   }
 
   #flushCompound(ready: readonly Ready[]): void {
@@ -109,18 +109,18 @@ export class Chain {
       buffer.fill(0, at + used, at + size);
       if (index < ready.length - 1) setNextCommand(buffer, at, size);
       this.#sign(request, buffer.subarray(at, at + size));
-      one.release?.();
+      one.owner?.release();
       at += size;
     });
     this.#send(buffer, end);
   }
 
-  #send(buffer: Buffer, end: number, release?: () => void): void {
+  #send(buffer: Buffer, end: number, owner?: Releasable): void {
     this.connection.answer(this.requests, {
       buffer,
       end,
       sealer: this.sealed?.sealer,
-      release,
+      owner,
     });
   }
 

@@ -96,9 +96,11 @@ export class Request implements CallContext, ChainedRequest, Principal {
     const { packet } = this;
     const volatileId = packet.readUInt32LE(at + 8) + packet.readUInt32LE(at + 12) * 2 ** 32;
     const open = this.session.opens.get(volatileId);
-    if (open?.fileId.persistent !== packet.readBigUInt64LE(at) || open.tree !== this.tree)
-      return this.#missing(Status.FILE_CLOSED);
-    return open;
+    const isSame =
+      open?.tree === this.tree &&
+      open.persistentLow === packet.readUInt32LE(at) &&
+      open.persistentHigh === packet.readUInt32LE(at + 4);
+    return isSame ? open : this.#missing(Status.FILE_CLOSED);
   }
 
   /**

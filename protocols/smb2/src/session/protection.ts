@@ -26,9 +26,9 @@ export interface Arrival {
   /** Session of its SessionId on this connection. */
   readonly session: SessionProtection | undefined;
   /** Whether it acts on a share that refuses plaintext, over a connection that can seal. Asked last. */
-  readonly isShareSealed: () => boolean;
+  isShareSealed(): boolean;
   /** Asked only of signed messages of sessions with a key. */
-  readonly isSignatureRight: () => boolean;
+  isSignatureRight(): boolean;
 }
 
 export type Verdict = 'accept' | 'disconnect' | NtStatus;
@@ -64,8 +64,7 @@ export const arrivals: readonly ProtectionRow<Arrival, Verdict>[] = [
   {
     section: '3.3.5.2.4',
     name: 'signed with a wrong signature',
-    applies: ({ isSigned, session, isSignatureRight }) =>
-      isSigned && session?.hasKey === true && !isSignatureRight(),
+    applies: (message) => message.isSigned && message.session?.hasKey === true && !message.isSignatureRight(),
     verdict: Status.ACCESS_DENIED,
   },
   {
@@ -100,7 +99,7 @@ export const arrivals: readonly ProtectionRow<Arrival, Verdict>[] = [
   {
     section: '3.3.5.2.11',
     name: 'plaintext for a share that seals',
-    applies: ({ isShareSealed }) => isShareSealed(),
+    applies: (message) => message.isShareSealed(),
     verdict: Status.ACCESS_DENIED,
   },
 ];
@@ -163,8 +162,12 @@ export const sealsNotifications = (
   isShareSealed: boolean,
 ): boolean => encryptData || isShareSealed;
 
-export const judgeArrival = (message: Arrival): Verdict =>
-  arrivals.find(({ applies }) => applies(message))?.verdict ?? 'accept';
+export function judgeArrival(message: Arrival): Verdict {
+  for (const row of arrivals) if (row.applies(message)) return row.verdict;
+  return 'accept';
+}
 
-export const signsReply = (reply: Departure): boolean =>
-  departures.find(({ applies }) => applies(reply))?.verdict ?? false;
+export function signsReply(reply: Departure): boolean {
+  for (const row of departures) if (row.applies(reply)) return row.verdict;
+  return false;
+}

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Limits } from '../limits.ts';
 import { Framer } from './framer.ts';
 import { Outbox } from './outbox.ts';
+import type { FrameOwner } from './outbox.ts';
 
 const SLOWEST_BYTES_PER_MS = 64;
 /** How long the peer may take to answer our FIN with its own. */
@@ -108,9 +109,9 @@ export class Transport {
     this.#regulate();
   }
 
-  /** Sends a whole frame; `release` is called when its memory may be reused, sent or not. */
-  send(frame: Buffer, release?: () => void): void {
-    this.#outbox.send(frame, release);
+  /** Sends a whole frame; its owner is told when its memory may be reused, sent or not. */
+  send(frame: Buffer, owner?: FrameOwner): void {
+    this.#outbox.send(frame, owner);
   }
 
   /** Sends what `work` sends in as few segments as possible. */
