@@ -113,7 +113,12 @@ export class ExportSet {
   }
 
   forSmb(): SmbExport[] {
-    return this.#served.map(({ config: { name, smb: rules }, tree }) => ({ name, tree, ...rules }));
+    return this.#served.map(({ config: { name, path, smb: rules }, tree }) => ({
+      name,
+      path,
+      tree,
+      ...rules,
+    }));
   }
 
   state(): AdminState['exports'] {

@@ -22,6 +22,8 @@ import { TreeShare } from './share.ts';
 
 export interface SmbExport {
   readonly name: string;
+  /** Where the tree is found on this machine: absolute links below it stay inside. */
+  readonly path: string;
   readonly tree: Tree;
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
@@ -116,7 +118,7 @@ function rulesOf(exports: readonly SmbExport[]): ((address: string) => boolean)[
 
 function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {
   return exports.map((entry) => {
-    const { name, tree, guest, users, clients, encrypt, followSymlinks } = entry;
+    const { name, path, tree, guest, users, clients, encrypt, followSymlinks } = entry;
     const backend = backends.get(tree) ?? new TreeShare(tree);
     backends.set(tree, backend);
     backend.setActors(actorsOf(entry));
@@ -127,6 +129,7 @@ function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>)
       guest,
       encrypt,
       followSymlinks,
+      linkRoot: path,
       ...(guest ? {} : { users: users.map((user) => user.name) }),
       allow: (address: string) => clients.allows(address),
     };
@@ -178,6 +181,7 @@ function hooksFor(metrics: Metrics, log: Logger): Hooks {
   const meters = new Map<string, ReturnType<Metrics['request']>>();
   const connections = metrics.connections('smb');
   const malformed = new LineThrottle();
+  const refused = new LineThrottle();
   const refusedLogons = new LineThrottle();
   const meterOf = (command: string) => {
     let meter = meters.get(command);
@@ -195,7 +199,9 @@ function hooksFor(metrics: Metrics, log: Logger): Hooks {
     },
     connectionRefused: ({ address, port, reason }) => {
       connections.refused += 1;
-      log.warn({ client: address, port, protocol: 'smb', reason }, 'connection refused');
+      const omitted = refused.admit();
+      if (omitted === undefined) return;
+      log.warn({ client: address, port, protocol: 'smb', reason, omitted }, 'connection refused');
     },
     logonRefused: ({ address, userName, status }) => {
       const omitted = refusedLogons.admit();

@@ -1,7 +1,9 @@
 /** One export as an SMB share: hands the tree's objects to the protocol layer, read-only. */
 import {
+  foldName,
   Status,
   StatusError,
+  toFileTime,
   type Awaitable,
   type CallContext,
   type Caller,
@@ -19,28 +21,19 @@ import type { TreeChange } from '../tree/changes.ts';
 import type { Attributes, Kind, Time } from '../tree/contract.ts';
 import { TreeError } from '../tree/errors.ts';
 import { andThen, hold, type HoldTerms, type Subject } from '../tree/hold.ts';
-import { nameFault } from '../tree/names.ts';
+import { nameFault, type ByteString } from '../tree/names.ts';
 import { ListingView } from '../tree/listing-view.ts';
 import type { TreeNode } from '../tree/node.ts';
 import type { Tree } from '../tree/tree.ts';
 import { toStatusError } from './errors.ts';
-import { bytesOf, textOf } from './names.ts';
+import { FoldIndexes, type FoldIndex } from './fold-index.ts';
+import { bytesOf, nameOf, textOf } from './names.ts';
 
-/** Seconds between 1601 and 1970. */
-const epochDifference = 11_644_473_600n;
-
-const latestFileTime = 0x7fffffffffffffffn;
 /** Stands for a time that is not known. */
 const noTime: Time = { seconds: 0, nanoseconds: 0 };
 
-/** FILETIME: 100 ns since 1601 in a signed number. 0 says "not known"; what lies outside is shown as the nearest that there is. */
-function fileTime(time: Time): bigint {
-  if (time === noTime) return 0n;
-  const value =
-    (BigInt(time.seconds) + epochDifference) * 10_000_000n + BigInt(Math.floor(time.nanoseconds / 100));
-  if (value < 1n) return 1n;
-  return value > latestFileTime ? latestFileTime : value;
-}
+/** FILETIME 0 says "not known". */
+const fileTime = (time: Time): bigint => (time === noTime ? 0n : toFileTime(time.seconds, time.nanoseconds));
 
 const attributeReadonly = 0x1;
 
@@ -110,10 +103,31 @@ function answer<T>(tree: Tree, call: CallContext, subject: Subject, work: () => 
   return hold(tree, call, terms, subject, work);
 }
 
+/** Without a promise where there is none. */
+function orElse<T>(
+  work: () => Awaitable<T>,
+  otherwise: (error: unknown) => Awaitable<T | undefined>,
+): Awaitable<T | undefined> {
+  try {
+    const result = work();
+    return result instanceof Promise ? result.catch(otherwise) : result;
+  } catch (error) {
+    return otherwise(error);
+  }
+}
+
+function unlessMissing(error: unknown): undefined {
+  if (!(error instanceof TreeError) || error.code !== 'noent') throw error;
+}
+
+const folds = new FoldIndexes();
+
 export class TreeShare implements ShareBackend<TreeNode> {
   readonly volume: VolumeInfo;
   /** Changing a FUSE tree through the gateway is not offered: every share is read-only. */
   readonly changes = undefined;
+  /** As many reads of one file as the tree serves at once. */
+  readonly readsAtOnce = 4;
   readonly #tree: Tree;
   #actorOf: (caller: Caller) => Actor = () => actor(65534, 65534);
 
@@ -145,36 +159,37 @@ export class TreeShare implements ShareBackend<TreeNode> {
   ): Awaitable<TreeNode | undefined> {
     const exact = bytesOf(name);
     if (exact === undefined || nameFault(exact)) return undefined;
-    const find = async () => {
-      try {
-        return await this.#tree.lookup(directory, exact);
-      } catch (error) {
-        if (!(error instanceof TreeError) || error.code !== 'noent') throw error;
-        return await this.#lookupByText(directory, name, caseSensitive);
-      }
-    };
+    const missing = caseSensitive
+      ? (error: unknown) => unlessMissing(error)
+      : (error: unknown) => this.#lookupFolded(directory, name, exact, error);
     return answer(this.#tree, call, { node: directory, name: exact }, () =>
-      this.#permitted(directory, maySearch, call, find),
+      this.#permitted(directory, maySearch, call, () =>
+        orElse(() => this.#tree.lookup(directory, exact), missing),
+      ),
     );
   }
 
-  /** Names that are not UTF-8 are found by what clients were shown; others by letters of another case. */
-  async #lookupByText(
+  /** By the fold of its name, if nothing has it exactly. */
+  #lookupFolded(
     directory: TreeNode,
     name: string,
-    caseSensitive: boolean,
-  ): Promise<TreeNode | undefined> {
-    if (caseSensitive && !name.includes('\ufffd')) return undefined;
-    const { nodes } = await this.#tree.list(directory);
-    const folded = name.toUpperCase();
-    const found =
-      nodes.find((node) => textOf(node.name) === name) ??
-      (caseSensitive ? undefined : nodes.find((node) => textOf(node.name).toUpperCase() === folded));
-    return found && (await this.#tree.lookup(directory, found.name));
+    exact: ByteString,
+    error: unknown,
+  ): Awaitable<TreeNode | undefined> {
+    unlessMissing(error);
+    const find = (index: FoldIndex): Awaitable<TreeNode | undefined> => {
+      const found = index.get(foldName(name));
+      // The listing may be older than the answer that there is no such name.
+      if (!found || found.name === exact) return undefined;
+      return orElse(() => this.#tree.lookup(directory, found.name), unlessMissing);
+    };
+    const snapshot = this.#tree.list(directory);
+    const index = snapshot instanceof Promise ? snapshot.then((one) => folds.of(one)) : folds.of(snapshot);
+    return index instanceof Promise ? index.then(find) : find(index);
   }
 
   parent(node: TreeNode): { directory: TreeNode; name: string } | undefined {
-    return node.parent && { directory: node.parent, name: textOf(node.name) };
+    return node.parent && { directory: node.parent, name: nameOf(node) };
   }
 
   attributes(node: TreeNode, call: CallContext): Awaitable<NodeAttributes> {
@@ -263,17 +278,17 @@ function isBelow(node: TreeNode, directory: TreeNode): boolean {
 function* eventsOf(change: TreeChange): Generator<ChangeEvent<TreeNode>> {
   if (change.type === 'content') {
     const { node } = change;
-    if (node.parent) yield { directory: node.parent, name: textOf(node.name), action: 'modified', node };
+    if (node.parent) yield { directory: node.parent, name: nameOf(node), action: 'modified', node };
     return;
   }
   const { directory } = change;
-  for (const node of change.removed) yield { directory, name: textOf(node.name), action: 'removed', node };
-  for (const node of change.added) yield { directory, name: textOf(node.name), action: 'added', node };
+  for (const node of change.removed) yield { directory, name: nameOf(node), action: 'removed', node };
+  for (const node of change.added) yield { directory, name: nameOf(node), action: 'added', node };
 }
 
 class Listing extends ListingView implements DirectoryListing<TreeNode> {
   nameAt(index: number): string {
-    return textOf(this.snapshot.nodes[index]!.name);
+    return nameOf(this.snapshot.nodes[index]!);
   }
 
   placeAt(index: number): string {

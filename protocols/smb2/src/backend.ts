@@ -132,8 +132,10 @@ export interface OpenNode<N> {
 export interface ShareBackend<N> {
   readonly volume: VolumeInfo;
   readonly root: N;
-  /** Names are NUL-free, without `/` and `\`, never empty, `.` or `..`, at most 255 UTF-16 units. */
-  /** Exact match first; unless `caseSensitive`, then the first match in listing order that differs in case only. */
+  /**
+   * Names are NUL-free, without `/`, never empty, `.` or `..`, at most 255 UTF-16 units. Exact match first; unless
+   * `caseSensitive`, then the first in listing order with the same fold (`foldName`).
+   */
   lookup(directory: N, name: string, caseSensitive: boolean, call: CallContext): Awaitable<N | undefined>;
   /** The directory above and the name in it; undefined for the root. */
   parent(node: N): { readonly directory: N; readonly name: string } | undefined;
@@ -144,6 +146,8 @@ export interface ShareBackend<N> {
   open(node: N, access: { readonly write: boolean }, call: CallContext): Awaitable<OpenNode<N>>;
   readlink(node: N, call: CallContext): Awaitable<string>;
   space(call: CallContext): Awaitable<VolumeSpace>;
+  /** Pieces of one READ that are worth asking for at the same time; 1 unless given. */
+  readonly readsAtOnce?: number;
   /** Tells about changes below `directory` (and all below it when `recursive`) until the returned function is called. */
   watch(directory: N, recursive: boolean, listener: (event: ChangeEvent<N>) => void): () => void;
   /** The changing half; undefined on a read-only share. */

@@ -1,8 +1,12 @@
 import { StatusError } from './backend.ts';
+import { MalformedError } from './wire/malformed.ts';
 import type { NtStatus } from './wire/status.ts';
 
 export { MalformedError } from './wire/malformed.ts';
 export { StatusError } from './backend.ts';
+
+/** What the specification answers by ending the connection. */
+export class DisconnectError extends MalformedError {}
 
 /** A failure whose ERROR response carries data ([MS-SMB2] 2.2.2.2). */
 export class DetailedStatusError extends StatusError {

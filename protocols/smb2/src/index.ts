@@ -1,9 +1,9 @@
 /** An SMB2/3 server: give it shares, each with a backend, and users; it does the protocol. */
 export { SmbServer } from './server.ts';
 export type { SmbServerOptions, UserOptions } from './server.ts';
-export type { ShareOptions } from './session/share.ts';
-export type { ScanStore, SuspendedScan } from './session/suspended-scans.ts';
-export type { Policy } from './session/server-state.ts';
+export type { ShareOptions } from './share/volume.ts';
+export type { ScanStore, SuspendedScan } from './registry/suspended-scans.ts';
+export type { Policy } from './context/settings.ts';
 export type { Hooks, PeerEvent, RequestEvent, SessionEvent, TreeEvent } from './hooks.ts';
 export { defaultLimits } from './limits.ts';
 export type { Limits } from './limits.ts';
@@ -13,5 +13,6 @@ export { Status, statusName } from './wire/status.ts';
 export type { NtStatus } from './wire/status.ts';
 export { FileAttribute, Dialect } from './wire/constants.ts';
 export { toFileTime } from './wire/file-time.ts';
+export { foldName } from './names/fold.ts';
 export { ntHash } from './auth/index.ts';
 export { MemoryShare } from './memory/memory-share.ts';

@@ -11,8 +11,18 @@ export interface Limits {
   /** A connection that has not authenticated by then is closed. */
   readonly authenticationTimeoutMs: number;
   readonly maxSessionsPerConnection: number;
+  /** Authentications that were begun and not finished: of one connection, of all, and how long one may take. */
+  readonly maxSetupsPerConnection: number;
+  readonly maxSetups: number;
+  readonly setupTimeoutMs: number;
+  /** A message of a client that can write nothing anywhere. */
+  readonly maxReaderMessage: number;
+  /** A frame that was begun has to be whole by then, longer ones a little later. */
+  readonly frameTimeoutMs: number;
   readonly maxTreesPerSession: number;
   readonly maxOpensPerSession: number;
+  /** Opens of all clients at one address. */
+  readonly maxOpensPerAddress: number;
   /** Opens of the whole server, disconnected durable ones included. */
   readonly maxOpens: number;
   /** Credits one connection may hold ([MS-SMB2] 3.3.1.2). */
@@ -59,10 +69,12 @@ export interface Limits {
   readonly drainCredits: number;
   /** Silence that means that nothing is on its way: longer than a large reply takes on a slow link. */
   readonly drainSilenceMs: number;
-  /** Failed logons from one address before answers to it are delayed. */
+  /** Failed logons from one address before further ones have to wait their turn. */
   readonly freeLogonFailures: number;
-  readonly logonDelayMs: number;
-  readonly maxLogonDelayMs: number;
+  /** Time between two of them then. */
+  readonly logonIntervalMs: number;
+  /** Logons of one address that may wait; others are refused unseen. */
+  readonly maxWaitingLogons: number;
 }
 
 const MiB = 2 ** 20;
@@ -75,9 +87,15 @@ export const defaultLimits: Limits = {
   maxConnections: 4096,
   maxConnectionsPerAddress: 512,
   authenticationTimeoutMs: 60_000,
-  maxSessionsPerConnection: 2048,
+  maxSessionsPerConnection: 256,
+  maxSetupsPerConnection: 4,
+  maxSetups: 1024,
+  setupTimeoutMs: 30_000,
+  maxReaderMessage: 256 * 1024,
+  frameTimeoutMs: 30_000,
   maxTreesPerSession: 1024,
   maxOpensPerSession: 16_384,
+  maxOpensPerAddress: 32_768,
   maxOpens: 262_144,
   maxCredits: 8192,
   maxAsyncPerConnection: 512,
@@ -107,8 +125,8 @@ export const defaultLimits: Limits = {
   drainCredits: 64,
   drainSilenceMs: 100,
   freeLogonFailures: 5,
-  logonDelayMs: 250,
-  maxLogonDelayMs: 5000,
+  logonIntervalMs: 2000,
+  maxWaitingLogons: 12,
 };
 
 /** Room a message needs beyond its payload: headers, fixed parts, contexts. */

@@ -6,13 +6,19 @@ import { commands } from './commands/table.ts';
 import type { CommandRow } from './commands/table.ts';
 import { negotiateSmb1 } from './commands/negotiate.ts';
 import { UnsealError } from './crypto/index.ts';
-import { DetailedStatusError, MalformedError, StatusError } from './errors.ts';
-import { Chain, errorReply } from './session/chain.ts';
-import type { Connection } from './session/connection.ts';
-import type { AnyOpen } from './session/open.ts';
-import type { Reply } from './session/reply.ts';
-import { Request } from './session/request.ts';
+import type { Signer } from './crypto/index.ts';
+import { DetailedStatusError, DisconnectError, MalformedError, StatusError } from './errors.ts';
+import type { Connection } from './connection/connection.ts';
+import { errorReply } from './context/reply.ts';
+import type { Reply } from './context/reply.ts';
+import type { AnyOpen } from './open/any-open.ts';
+import type { ServerState } from './registry/server-state.ts';
+import { Chain } from './request/chain.ts';
+import { Request } from './request/request.ts';
+import { judgeArrival } from './session/protection.ts';
+import type { Arrival, SessionProtection } from './session/protection.ts';
 import type { Session } from './session/session.ts';
+import type { TreeConnect } from './session/tree.ts';
 import { Command, Dialect, HeaderFlags, HEADER_SIZE } from './wire/constants.ts';
 import { COMPRESSION_ID, decodeHeader, SMB1_ID, TRANSFORM_ID } from './wire/header.ts';
 import { Status } from './wire/status.ts';
@@ -20,7 +26,7 @@ import { Status } from './wire/status.ts';
 const SMALL = 1024;
 
 /** @throws MalformedError when the connection has to end. */
-export function receive(connection: Connection, received: Buffer): void {
+export function receive(connection: Connection, received: Buffer, server: ServerState): void {
   // A request that waits for long must not keep the whole chunk alive that it came in.
   const frame = received.length <= SMALL ? Buffer.from(received) : received;
   const protocol = frame.length < 4 ? 0 : frame.readUInt32LE(0);
@@ -31,72 +37,114 @@ export function receive(connection: Connection, received: Buffer): void {
   if (protocol === COMPRESSION_ID) throw new MalformedError('compression was not negotiated');
   const sealed = protocol === TRANSFORM_ID ? sealingSession(connection, frame) : undefined;
   const chain = new Chain(connection, sealed);
-  chain.requests = split(chain, sealed?.sealer ? unseal(sealed, frame) : frame);
-  for (const request of chain.requests) takeCredits(request);
+  const requests = split(chain, sealed?.sealer ? unseal(sealed, frame) : frame);
+  chain.requests = requests;
+  for (const request of requests) takeCredits(request);
   connection.hold(frame.length);
-  run(chain, 0, frame.length);
+  run({ chain, requests, bytes: frame.length, server }, 0);
+}
+
+interface Message {
+  readonly chain: Chain;
+  readonly requests: readonly Request[];
+  /** Bytes it holds until all is answered. */
+  readonly bytes: number;
+  readonly server: ServerState;
 }
 
 /** Runs the requests of a chain one after the other; a promise on the way never holds up other chains. */
-function run(chain: Chain, from: number, bytes: number): void {
-  for (let index = from; index < chain.requests.length; index++) {
-    const request = chain.requests[index]!;
+function run(message: Message, from: number): void {
+  const { chain, requests, bytes, server } = message;
+  const { connection } = chain;
+  for (let index = from; index < requests.length && !connection.closed; index++) {
+    const request = requests[index]!;
     const row = commands[request.header.command];
-    const result = dispatch(request, row);
+    const result = dispatch(request, row, server);
     if (result instanceof Promise) {
-      chain.connection.running.set(request.header.messageId, request);
-      result
-        .then((answer) => {
-          chain.connection.running.delete(request.header.messageId);
-          if (request.asyncId !== undefined) chain.connection.async.delete(request.asyncId);
-          finish(request, row, answer);
-          run(chain, index + 1, bytes);
-        })
-        .catch((error: unknown) => chain.connection.fail(error));
+      connection.running.set(request.header.messageId, request);
+      void runLater(message, index, row, result);
       return;
     }
     finish(request, row, result);
   }
   chain.flush();
-  chain.connection.releaseHeld(bytes);
+  connection.releaseHeld(bytes);
+}
+
+async function runLater(
+  message: Message,
+  index: number,
+  row: CommandRow | undefined,
+  result: Promise<Reply | undefined>,
+): Promise<void> {
+  const { connection } = message.chain;
+  const request = message.requests[index]!;
+  try {
+    const answer = await result;
+    connection.running.delete(request.header.messageId);
+    if (request.asyncId !== undefined) connection.async.delete(request.asyncId);
+    finish(request, row, answer);
+    run(message, index + 1);
+  } catch (error) {
+    connection.fail(error);
+  }
 }
 
 function dispatch(
   request: Request,
   row: CommandRow | undefined,
+  server: ServerState,
 ): Reply | undefined | Promise<Reply | undefined> {
-  let open: AnyOpen | undefined;
   try {
     if (!row) throw new StatusError(Status.INVALID_PARAMETER);
     validate(request, row);
-    open = request.openOrUndefined;
-    const result = row.handle(request);
-    if (!(result instanceof Promise)) return result;
-    // CLOSE waits for the others, and must not wait for itself.
-    if (request.header.command === Command.CLOSE) open = undefined;
-    open?.begin();
-    return result.catch((error: unknown) => failed(request, error)).finally(() => open?.end());
+    const open = row.ends ? undefined : request.openOrUndefined;
+    const result = row.handle(request, server);
+    return result instanceof Promise ? settle(request, open, result) : result;
   } catch (error) {
     return failed(request, error);
   }
 }
 
-/** Who would be told to come again comes to the next server by itself; told so, it would be back here at once. */
-function failed(request: Request, error: unknown): Reply | Promise<Reply> {
+/** Waits for a handler. Meanwhile its open is in use. */
+async function settle(
+  request: Request,
+  open: AnyOpen | undefined,
+  result: Promise<Reply | undefined>,
+): Promise<Reply | undefined> {
+  open?.begin();
+  try {
+    return await result;
+  } catch (error) {
+    return await failed(request, error);
+  } finally {
+    open?.end();
+  }
+}
+
+/** While draining, STATUS_RETRY is withheld: the client would retry here at once instead of reconnecting. */
+function failed(request: Request, error: unknown): Reply | undefined | Promise<Reply> {
+  if (error instanceof DisconnectError) {
+    request.connection.fail(error);
+    return undefined;
+  }
   const answer = failure(request, error);
-  if (answer.status !== Status.RETRY || !request.connection.ending) return answer;
+  // It has no reply of its own, not even a failure (3.3.5.16).
+  if (request.header.command === Command.CANCEL) return undefined;
+  if (answer.status !== Status.RETRY || !request.connection.gate.ending) return answer;
   return request.untilTheEnd().then(() => answer);
 }
 
 function finish(request: Request, row: CommandRow | undefined, answer: Reply | undefined): void {
-  const { chain, header } = request;
+  const { chain } = request;
   if (!answer) return;
-  if (header.command === Command.CREATE) {
-    chain.open = answer.status === Status.SUCCESS ? request.openOrUndefined : undefined;
-    chain.failure = answer.status === Status.SUCCESS ? undefined : answer.status;
+  if (row?.opens) {
+    const isOpen = answer.status === Status.SUCCESS;
+    chain.open = isOpen ? request.openOrUndefined : undefined;
+    chain.failure = isOpen ? undefined : answer.status;
   } else if (request.openOrUndefined) chain.open = request.openOrUndefined;
   chain.add(request, answer);
-  request.server.hooks.requestFinished?.({
+  request.context.hooks.requestFinished?.({
     command: row?.name ?? 'UNKNOWN',
     status: answer.status,
     seconds: (performance.now() - request.started) / 1000,
@@ -108,7 +156,7 @@ function finish(request: Request, row: CommandRow | undefined, answer: Reply | u
 
 function failure(request: Request, error: unknown): Reply {
   if (error instanceof DetailedStatusError)
-    return errorReply(error.status, error.data, request.connection.dialect === Dialect.SMB_3_1_1);
+    return errorReply(error.status, error.data, request.dialect === Dialect.SMB_3_1_1);
   if (error instanceof StatusError) {
     // A backend that was told to stop says CANCELLED, whatever the reason.
     const isStopped = error.status === Status.CANCELLED && request.abandoned !== undefined;
@@ -117,10 +165,10 @@ function failure(request: Request, error: unknown): Reply {
   if (request.abandoned !== undefined) return errorReply(request.abandoned);
   if (error instanceof MalformedError) {
     const { address, port } = request.connection;
-    request.server.hooks.malformed?.({ address, port, reason: error.message });
+    request.context.hooks.malformed?.({ address, port, reason: error.message });
     return errorReply(Status.INVALID_PARAMETER);
   }
-  request.server.hooks.bug?.(error, commands[request.header.command]?.name ?? 'UNKNOWN');
+  request.context.hooks.bug?.(error, commands[request.header.command]?.name ?? 'UNKNOWN');
   return errorReply(Status.INTERNAL_ERROR);
 }
 
@@ -155,8 +203,8 @@ function split(chain: Chain, message: Buffer): Request[] {
     if ((header.flags & HeaderFlags.SERVER_TO_REDIR) !== 0)
       throw new MalformedError('a response as a request');
     if (end - at < HEADER_SIZE + 2) throw new MalformedError('request without a body');
-    requests.push(new Request(chain.connection, chain, header, message.subarray(at, end), chain.sealed));
-    if (requests.length > chain.connection.server.limits.maxCompound)
+    requests.push(new Request(chain, header, message.subarray(at, end)));
+    if (requests.length > chain.connection.context.limits.maxCompound)
       throw new MalformedError('compound too long');
     if (nextCommand === 0) return requests;
     at = end;
@@ -166,20 +214,23 @@ function split(chain: Chain, message: Buffer): Request[] {
 /** 3.3.5.2.3: CANCEL uses no message id of its own. */
 function takeCredits(request: Request): void {
   const { connection, header } = request;
-  if (connection.dialect === undefined && header.command !== Command.NEGOTIATE)
+  const { dialect } = connection.negotiated;
+  if (dialect === undefined && header.command !== Command.NEGOTIATE)
     throw new MalformedError('a request before NEGOTIATE');
   if (header.command === Command.CANCEL) return;
-  const isMultiCredit = connection.dialect !== undefined && connection.dialect > Dialect.SMB_2_0_2;
+  const isMultiCredit = dialect !== undefined && dialect > Dialect.SMB_2_0_2;
   connection.credits.use(header.messageId, isMultiCredit ? Math.max(1, header.creditCharge) : 1);
 }
 
 /** Finds session, tree and open, and refuses what may not reach the handler. */
 function validate(request: Request, row: CommandRow): void {
-  const { chain, header } = request;
-  const isRelated = (header.flags & HeaderFlags.RELATED_OPERATIONS) !== 0;
+  const { chain, isRelated } = request;
   if (isRelated && chain.requests[0] === request) throw new StatusError(Status.INVALID_PARAMETER);
-  findSession(request, row, isRelated);
-  if (row.tree) findTree(request, isRelated);
+  findSession(request);
+  checkProtection(request, row);
+  if (row.session && request.sessionOrUndefined?.state !== 'valid')
+    throw new StatusError(Status.USER_SESSION_DELETED);
+  if (row.tree) findTree(request);
   const { packet } = request;
   if (
     packet.readUInt16LE(HEADER_SIZE) !== row.structureSize &&
@@ -190,7 +241,8 @@ function validate(request: Request, row: CommandRow): void {
     throw new StatusError(Status.INVALID_PARAMETER);
   if (isRelated && chain.failure !== undefined) throw new StatusError(chain.failure);
   checkCharge(request, row);
-  if (row.fileId !== undefined) findOpen(request, row, HEADER_SIZE + row.fileId);
+  if (row.fileId !== undefined && row.actsOnOpen?.(packet) !== false)
+    findOpen(request, row, HEADER_SIZE + row.fileId);
 }
 
 function findOpen(request: Request, row: CommandRow, at: number): void {
@@ -203,38 +255,77 @@ function findOpen(request: Request, row: CommandRow, at: number): void {
   request.checkChannelSequence(row.changes === true);
 }
 
-function findSession(request: Request, row: CommandRow, isRelated: boolean): void {
-  const { chain, header, connection } = request;
+function findSession(request: Request): void {
+  const { chain, header, connection, isRelated } = request;
   if (isRelated && !chain.session) throw new StatusError(Status.INVALID_PARAMETER);
   const session = isRelated ? chain.session : connection.sessions.get(header.sessionId);
   if (!isRelated) chain.restart();
   request.sessionOrUndefined = session;
   chain.session = session;
-  if (request.sealed && session !== request.sealed) throw new StatusError(Status.USER_SESSION_DELETED);
-  const isSigned = (header.flags & HeaderFlags.SIGNED) !== 0;
-  if (isSigned && !request.sealed && session?.signer && !session.signer.verify(request.packet))
-    throw new StatusError(Status.ACCESS_DENIED);
-  if (!row.session) return;
-  if (session?.state !== 'valid') throw new StatusError(Status.USER_SESSION_DELETED);
-  if (request.sealed) return;
-  if (session.encryptData) throw new StatusError(Status.ACCESS_DENIED);
-  if (session.signingRequired && !isSigned) throw new StatusError(Status.ACCESS_DENIED);
 }
 
-function findTree(request: Request, isRelated: boolean): void {
-  const { chain, header } = request;
+/** A request, as the table in protection.ts looks at it. */
+class Arrived implements Arrival {
+  readonly #request: Request;
+  readonly #row: CommandRow;
+  readonly #signer: Signer | undefined;
+  readonly command: number;
+  readonly dialect: number;
+  readonly isSigned: boolean;
+  readonly isSealed: boolean;
+  readonly isSealedBySession: boolean;
+  readonly session: SessionProtection | undefined;
+
+  constructor(request: Request, row: CommandRow) {
+    const { header, sealed, sessionOrUndefined: session } = request;
+    this.#request = request;
+    this.#row = row;
+    this.#signer = session?.signerOn(request.connection);
+    this.command = header.command;
+    this.dialect = request.dialect;
+    this.isSigned = (header.flags & HeaderFlags.SIGNED) !== 0;
+    this.isSealed = sealed !== undefined;
+    this.isSealedBySession = sealed === session;
+    this.session = session && {
+      state: session.state,
+      hasKey: this.#signer !== undefined,
+      signingRequired: session.signingRequired,
+      encryptData: session.encryptData,
+    };
+  }
+
+  isShareSealed(): boolean {
+    if (!this.#row.tree || this.session?.state !== 'valid') return false;
+    const { cipher } = this.#request.connection.negotiated;
+    return findTree(this.#request).encrypted && cipher !== undefined;
+  }
+
+  isSignatureRight(): boolean {
+    return this.#signer?.verify(this.#request.packet) === true;
+  }
+}
+
+/** Refuses what has to be signed or sealed and is not. */
+function checkProtection(request: Request, row: CommandRow): void {
+  const verdict = judgeArrival(new Arrived(request, row));
+  if (verdict === 'accept') return;
+  if (verdict === 'disconnect') throw new DisconnectError('a message that had to be signed or sealed');
+  throw new StatusError(verdict);
+}
+
+function findTree(request: Request): TreeConnect {
+  const { chain, header, isRelated } = request;
   const tree = isRelated ? chain.tree : request.session.trees.get(header.treeId);
   if (!tree) throw new StatusError(Status.NETWORK_NAME_DELETED);
   request.treeOrUndefined = tree;
   chain.tree = tree;
-  if (tree.encrypted && !request.sealed && request.connection.cipher)
-    throw new StatusError(Status.ACCESS_DENIED);
+  return tree;
 }
 
 /** 3.3.5.2.5: the charge has to pay for the larger of what is sent and what may come back. */
 function checkCharge(request: Request, row: CommandRow): void {
-  const { dialect } = request.connection;
-  if (!row.payload || dialect === undefined || dialect === Dialect.SMB_2_0_2) return;
+  const { dialect } = request;
+  if (!row.payload || dialect === 0 || dialect === Dialect.SMB_2_0_2) return;
   const payload = row.payload(request.packet);
   const needed = payload === 0 ? 1 : Math.floor((payload - 1) / 65536) + 1;
   if (Math.max(1, request.header.creditCharge) < needed) throw new StatusError(Status.INVALID_PARAMETER);

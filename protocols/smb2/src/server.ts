@@ -7,12 +7,14 @@ import type { Hooks } from './hooks.ts';
 import { defaultLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
 import { receive } from './pipeline.ts';
-import { Connection } from './session/connection.ts';
-import { drain } from './session/drain.ts';
-import { ServerState } from './session/server-state.ts';
-import type { Policy } from './session/server-state.ts';
-import type { ShareOptions } from './session/share.ts';
-import type { ScanStore } from './session/suspended-scans.ts';
+import { addressOf } from './transport/transport.ts';
+import { Connection } from './connection/connection.ts';
+import { ServerContext } from './context/context.ts';
+import type { Policy } from './context/settings.ts';
+import { drain } from './drain/drain.ts';
+import { ServerState } from './registry/server-state.ts';
+import type { ScanStore } from './registry/suspended-scans.ts';
+import type { ShareOptions } from './share/volume.ts';
 import { Dialect } from './wire/constants.ts';
 
 /** A user by password, or by its NT hash (16 bytes: MD4 of the password in UTF-16LE). */
@@ -48,11 +50,14 @@ export interface SmbServerOptions {
   readonly limits?: Partial<Limits>;
 }
 
-/** How often requests are looked over for those that deserve an interim reply. */
+/** Silence after which TCP asks whether the client is still there. */
+const KEEP_ALIVE_MS = 30_000;
+/** How often connections are looked over for what takes too long. */
 const SWEEP_MS = 250;
 
 /** An SMB2/3 server. Shares and users can change while it runs. */
 export class SmbServer {
+  readonly #context: ServerContext;
   readonly #state: ServerState;
   readonly #listeners: Server[] = [];
   readonly #perAddress = new Map<string, number>();
@@ -63,7 +68,7 @@ export class SmbServer {
     const durableKey = options.durableKey ?? randomBytes(32);
     if (options.serverGuid.length !== 16) throw new RangeError('serverGuid has 16 bytes');
     if (durableKey.length !== 32) throw new RangeError('durableKey has 32 bytes');
-    this.#state = new ServerState(
+    this.#context = new ServerContext(
       {
         serverGuid: options.serverGuid,
         serverName: options.serverName,
@@ -72,7 +77,6 @@ export class SmbServer {
         signing: options.signing ?? 'auto',
         encryption: options.encryption ?? 'auto',
         durableKey,
-        scanStore: options.scanStore,
         dialects: options.dialects ?? [
           Dialect.SMB_2_0_2,
           Dialect.SMB_2_1,
@@ -83,8 +87,12 @@ export class SmbServer {
       },
       { ...defaultLimits, ...options.limits },
       options.hooks ?? {},
-      userStore(options.users ?? []),
     );
+    this.#state = new ServerState(this.#context, {
+      users: userStore(options.users ?? []),
+      scanStore: options.scanStore,
+      receive,
+    });
     this.#state.setShares(options.shares);
   }
 
@@ -107,18 +115,22 @@ export class SmbServer {
   /** Takes the connections of a server that listens already, such as one handed over by a predecessor. */
   attach(listener: Server): AddressInfo {
     listener.on('connection', (socket) => this.#accept(socket));
-    listener.on('error', (error) => this.#state.hooks.bug?.(error, 'listening'));
+    listener.on('error', (error) => this.#context.hooks.bug?.(error, 'listening'));
     this.#listeners.push(listener);
-    this.#sweep ??= setInterval(() => this.#sendInterims(), SWEEP_MS).unref();
+    this.#sweep ??= setInterval(() => this.#lookOver(), SWEEP_MS).unref();
     return listener.address() as AddressInfo;
   }
 
   #accept(socket: Socket): void {
-    const { limits, hooks, connections } = this.#state;
+    const { limits, hooks } = this.#context;
+    const { connections } = this.#state;
     const address = socket.remoteAddress ?? '';
     const count = this.#perAddress.get(address) ?? 0;
-    if (connections.size >= limits.maxConnections || count >= limits.maxConnectionsPerAddress) {
-      hooks.connectionRefused?.({ address, port: socket.remotePort ?? 0, reason: 'too many connections' });
+    const isFull = connections.size >= limits.maxConnections || count >= limits.maxConnectionsPerAddress;
+    const isForNobody = !this.#state.allows(addressOf(socket));
+    if (isFull || isForNobody) {
+      const reason = isForNobody ? 'no share for this address' : 'too many connections';
+      hooks.connectionRefused?.({ address: addressOf(socket), port: socket.remotePort ?? 0, reason });
       socket.destroy();
       return;
     }
@@ -128,15 +140,18 @@ export class SmbServer {
       if (left > 0) this.#perAddress.set(address, left);
       else this.#perAddress.delete(address);
     });
-    socket.setKeepAlive(true);
-    const connection = new Connection(this.#state, socket, receive);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    const connection = new Connection(this.#context, socket, this.#state);
     connections.add(connection);
     hooks.connected?.({ address: connection.address, port: connection.port });
   }
 
-  #sendInterims(): void {
-    const before = performance.now() - this.#state.limits.interimAfterMs;
-    for (const connection of this.#state.connections) connection.sendInterims(before);
+  #lookOver(): void {
+    const now = performance.now();
+    for (const connection of this.#state.connections) {
+      connection.sendInterims(now - this.#context.limits.interimAfterMs);
+      connection.checkDeadlines(now);
+    }
   }
 
   /**
@@ -152,13 +167,14 @@ export class SmbServer {
     this.#state.setShares(options.shares);
     for (const session of this.#state.sessions.values())
       for (const tree of [...session.trees.values()])
-        if (tree.share && !mayConnect(session, tree.share)) session.disconnectTree(tree);
+        if (tree.share && !mayConnect(session, session.event().address, tree.share))
+          session.disconnectTree(tree);
   }
 
   /** For status pages: counts of what is open now. */
   get statistics(): { readonly connections: number; readonly sessions: number; readonly opens: number } {
     const { connections, sessions, opens } = this.#state;
-    return { connections: connections.size, sessions: sessions.size, opens };
+    return { connections: connections.size, sessions: sessions.size, opens: opens.size };
   }
 
   /**
@@ -174,7 +190,9 @@ export class SmbServer {
     const { connections, scans } = this.#state;
     // Clients that are away already come back to the next process.
     const given = scans.flush();
-    await Promise.all([given, ...[...connections].map((connection) => drain(connection, deadline))]);
+    const { limits, hooks } = this.#context;
+    const terms = { deadline, limits, hooks, keepScans: () => scans.flush() };
+    await Promise.all([given, ...[...connections].map((connection) => drain(connection, terms))]);
     clearInterval(this.#sweep);
     for (const open of [...this.#state.allDurables()]) open.dispose();
     await Promise.all(stopped);

@@ -1,15 +1,20 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Rc4 } from '../crypto/rc4.ts';
+import {
+  authenticateMessage as authenticate,
+  CLIENT_FLAGS,
+  negotiateMessage,
+} from '../testing/ntlm-client.ts';
+import type { NtlmClient } from '../testing/ntlm-client.ts';
 import { AuthExchange } from './authenticator.ts';
 import type { AuthResult } from './authenticator.ts';
 import { encodeDer } from './der.ts';
 import { AuthError, AuthStatus } from './errors.ts';
-import { firstMac, hmacMd5, ntowfV2 } from './ntlm-keys.ts';
+import { firstMac } from './ntlm-keys.ts';
 import type { AuthOptions } from './ntlm-server.ts';
-import { AvId, decodeAvPairs, encodeAvPairs, MIC_END, MIC_OFFSET, NtlmFlag } from './ntlm.ts';
+import { AvId, NtlmFlag } from './ntlm.ts';
 import { decodeSpnego, encodeResponse, NegState } from './spnego.ts';
-import { ntHash, UserStore } from './users.ts';
+import { UserStore } from './users.ts';
 
 const PASSWORD = 's3crét';
 const users = new UserStore();
@@ -35,74 +40,12 @@ const statusOf = (action: () => unknown): number => {
   return 0;
 };
 
-const CLIENT_FLAGS =
-  NtlmFlag.UNICODE |
-  NtlmFlag.NTLM |
-  NtlmFlag.SIGN |
-  NtlmFlag.SEAL |
-  NtlmFlag.EXTENDED_SESSIONSECURITY |
-  NtlmFlag.KEY_128 |
-  NtlmFlag.KEY_EXCH;
 const utf16 = (text: string): Buffer => Buffer.from(text, 'utf16le');
 
-interface Client {
-  userName?: string;
-  password?: string;
-  flags?: number;
-  /** Replaces the response that would be right. */
-  ntResponse?: Buffer;
-  lmResponse?: Buffer;
-  /** Replaces or adds AV pairs of the target information. */
-  avPairs?: [number, Buffer][];
-  withMic?: boolean;
-}
+type Client = Partial<NtlmClient>;
 
-function negotiateMessage(flags = CLIENT_FLAGS): Buffer {
-  const message = Buffer.alloc(32);
-  message.write('NTLMSSP\0\u0001', 'latin1');
-  message.writeUInt32LE(flags >>> 0, 12);
-  return message;
-}
-
-/** What a client answers to a CHALLENGE_MESSAGE, and the key it exported. */
-function authenticateMessage(challenge: Buffer, client: Client): { message: Buffer; key: Buffer } {
-  const { userName = 'media', password = PASSWORD, flags = CLIENT_FLAGS, withMic = false } = client;
-  const targetInfo = challenge.subarray(challenge.readUInt32LE(44));
-  const pairs = decodeAvPairs(targetInfo).avPairs;
-  if (withMic) pairs.set(AvId.FLAGS, Buffer.from('02000000', 'hex'));
-  for (const [id, value] of client.avPairs ?? []) pairs.set(id, value);
-  const blob = Buffer.concat([
-    Buffer.from('01010000000000000000000000000000aaaaaaaaaaaaaaaa00000000', 'hex'),
-    encodeAvPairs([...pairs]),
-    Buffer.alloc(4),
-  ]);
-  const base = ntowfV2(ntHash(password), userName, 'WORKGROUP');
-  const proof = hmacMd5(base, challenge.subarray(24, 32), blob);
-  const sessionBaseKey = hmacMd5(base, proof);
-  const exchanged = (flags & NtlmFlag.KEY_EXCH) !== 0;
-  const key = exchanged ? Buffer.alloc(16, 0x77) : sessionBaseKey;
-
-  const header = Buffer.alloc(MIC_END);
-  header.write('NTLMSSP\0\u0003', 'latin1');
-  header.writeUInt32LE(flags >>> 0, 60);
-  const payload = [
-    client.lmResponse ?? Buffer.alloc(0),
-    client.ntResponse ?? Buffer.concat([proof, blob]),
-    utf16('WORKGROUP'),
-    utf16(userName),
-    utf16('CLIENT'),
-    exchanged ? new Rc4(sessionBaseKey).update(key) : Buffer.alloc(0),
-  ];
-  let offset = MIC_END;
-  for (const [i, value] of payload.entries()) {
-    header.writeUInt16LE(value.length, 12 + 8 * i);
-    header.writeUInt32LE(offset, 16 + 8 * i);
-    offset += value.length;
-  }
-  const message = Buffer.concat([header, ...payload]);
-  if (withMic) hmacMd5(key, negotiateMessage(flags), challenge, message).copy(message, MIC_OFFSET);
-  return { message, key };
-}
+const authenticateMessage = (challenge: Buffer, client: Client) =>
+  authenticate(challenge, { userName: 'media', password: PASSWORD, ...client });
 
 /** A whole exchange of bare NTLMSSP messages. */
 function logOn(client: Client, options: Partial<AuthOptions> = {}): AuthResult & { key: Buffer } {

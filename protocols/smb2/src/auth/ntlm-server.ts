@@ -1,5 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { Rc4 } from '../crypto/rc4.ts';
+import { fileTimeOf } from '../wire/file-time.ts';
 import { AuthError, malformed, refused } from './errors.ts';
 import { firstMac, hmacMd5, isMicRight, ntowfV2 } from './ntlm-keys.ts';
 import {
@@ -79,14 +80,13 @@ const SESSION_KEY_SIZE = 16;
 const NOBODY: User = { name: '', ntHash: randomBytes(16) };
 
 const utf16 = (text: string): Buffer => Buffer.from(text, 'utf16le');
-const netbios = (name: string): string => upperCase(name).slice(0, MAX_NETBIOS_NAME);
-
-/** Milliseconds since 1970 as a FILETIME ([MS-DTYP] 2.3.3). */
-function fileTime(milliseconds: number): Buffer {
+function uint64(value: bigint): Buffer {
   const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE((BigInt(Math.floor(milliseconds)) + 11_644_473_600_000n) * 10_000n);
+  bytes.writeBigUInt64LE(value);
   return bytes;
 }
+
+const netbios = (name: string): string => upperCase(name).slice(0, MAX_NETBIOS_NAME);
 
 /** One NTLM exchange: NEGOTIATE in, CHALLENGE out, AUTHENTICATE in ([MS-NLMP] 3.2.5.1). */
 export class NtlmServer {
@@ -117,7 +117,7 @@ export class NtlmServer {
         [AvId.NB_COMPUTER_NAME, utf16(netbios(serverName))],
         [AvId.DNS_DOMAIN_NAME, Buffer.alloc(0)],
         [AvId.DNS_COMPUTER_NAME, utf16(serverName.toLowerCase())],
-        [AvId.TIMESTAMP, fileTime(now())],
+        [AvId.TIMESTAMP, uint64(fileTimeOf(now()))],
       ]),
     });
     return this.#challenge;

@@ -1,5 +1,6 @@
-import type { Request } from '../session/request.ts';
+import type { Request } from '../request/request.ts';
 import { HeaderFlags } from '../wire/constants.ts';
+import { Status } from '../wire/status.ts';
 
 /** [MS-SMB2] 3.3.5.16: has no reply of its own; the request that it ends has one. */
 export function cancel(request: Request): undefined {
@@ -8,5 +9,5 @@ export function cancel(request: Request): undefined {
     (header.flags & HeaderFlags.ASYNC_COMMAND) === 0
       ? connection.running.get(header.messageId)
       : connection.async.get(header.asyncId);
-  if (target?.sessionOrUndefined === request.sessionOrUndefined) target?.abandon();
+  if (target?.sessionOrUndefined === request.sessionOrUndefined) target?.abandon(Status.CANCELLED);
 }

@@ -1,8 +1,8 @@
 import { fail } from '../errors.ts';
-import { NotifyQueue } from '../session/notify.ts';
-import { outputReply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { NotifyQueue } from '../open/notify.ts';
+import { outputReply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { Access, HEADER_SIZE } from '../wire/constants.ts';
 import { changeNotifyRequest, WATCH_TREE } from '../wire/query.ts';
 import { isError, Status } from '../wire/status.ts';
@@ -12,14 +12,14 @@ import { isError, Status } from '../wire/status.ts';
  * mean nothing wait for nothing.
  */
 export async function changeNotify(request: Request): Promise<Reply> {
-  const { packet, server, session, open } = request;
+  const { packet, context, session, open } = request;
   const body = changeNotifyRequest.decode(packet, HEADER_SIZE);
-  if (body.outputBufferLength > server.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
+  if (body.outputBufferLength > context.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
   if (body.completionFilter === 0) return fail(Status.INVALID_PARAMETER);
   if (!open.isDirectory) return fail(Status.INVALID_PARAMETER);
   if ((open.grantedAccess & Access.READ_DATA) === 0) return fail(Status.ACCESS_DENIED);
   if (open.file.deletePending) return fail(Status.DELETE_PENDING);
-  if (session.notifies >= server.limits.maxNotifiesPerSession) return fail(Status.INSUFFICIENT_RESOURCES);
+  if (session.notifies >= context.limits.maxNotifiesPerSession) return fail(Status.INSUFFICIENT_RESOURCES);
   open.notify ??= new NotifyQueue(
     open,
     {
@@ -27,7 +27,7 @@ export async function changeNotify(request: Request): Promise<Reply> {
       recursive: (body.flags & WATCH_TREE) !== 0,
       outputSize: body.outputBufferLength,
     },
-    server.limits.maxNotifyEvents,
+    context.limits.maxNotifyEvents,
   );
   session.notifies++;
   try {

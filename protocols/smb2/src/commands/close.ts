@@ -1,10 +1,10 @@
 import type { NodeAttributes } from '../backend.ts';
 import { StatusError } from '../errors.ts';
-import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
-import type { Open } from '../session/open.ts';
-import { reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { allocationSize, endOfFile, fileAttributes } from '../share/attributes.ts';
+import type { Open } from '../open/open.ts';
+import { reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { HEADER_SIZE } from '../wire/constants.ts';
 import { CLOSE_POSTQUERY_ATTRIB, closeRequest, closeResponse } from '../wire/create.ts';
 
@@ -16,11 +16,11 @@ export async function close(request: Request): Promise<Reply> {
     open.dispose();
     return closeReply(0, undefined);
   }
-  const { connection } = request;
-  connection.abandonRequests(
+  open.beginClose();
+  request.connection.abandonRequests(
     (other) => other !== request && other.waitsForEvents && other.openOrUndefined === open,
   );
-  await open.whenIdle();
+  await Promise.race([open.whenIdle(), request.whenAbandoned()]);
   const wanted = (flags & CLOSE_POSTQUERY_ATTRIB) !== 0;
   const attributes = wanted ? await attributesOf(request, open) : undefined;
   await open.close();

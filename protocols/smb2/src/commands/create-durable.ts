@@ -1,5 +1,5 @@
-import type { Open } from '../session/open.ts';
-import type { Request } from '../session/request.ts';
+import type { Open } from '../open/open.ts';
+import type { Request } from '../request/request.ts';
 import { LeaseState } from '../wire/constants.ts';
 import type { DurableRequest } from './create-contexts/request.ts';
 
@@ -11,7 +11,7 @@ const { READ, WRITE, HANDLE } = LeaseState;
  */
 export function requestDurability(request: Request, open: Open, wanted: DurableRequest | undefined): void {
   if (!wanted || open.isDirectory || !open.caching) return;
-  const { limits } = request.server;
+  const { limits } = request.context;
   const needed = open.caching.kind === 'lease' ? HANDLE : READ | WRITE | HANDLE;
   if ((open.caching.state & needed) !== needed) return;
   const timeoutMs =
@@ -21,6 +21,6 @@ export function requestDurability(request: Request, open: Open, wanted: DurableR
     timeoutMs,
     createGuid: wanted.createGuid,
     userName: request.session.identity.userName.toLowerCase(),
-    clientGuid: request.connection.clientGuid,
+    clientGuid: request.session.clientGuid,
   };
 }

@@ -1,17 +1,22 @@
-/** Opens or creates the object a CREATE names ([MS-SMB2] 3.3.5.9, [MS-FSA] 2.1.5.1). */
+/**
+ * Opens or creates the object a CREATE names ([MS-SMB2] 3.3.5.9, [MS-FSA] 2.1.5.1), in phases: find or make the object, authorise,
+ * clear the way of share modes and caches, register the open, complete it.
+ */
 import type { NodeAttributes } from '../backend.ts';
+import { randomId } from '../context/random-id.ts';
 import { fail, StatusError } from '../errors.ts';
+import type { FileState } from '../file/file-state.ts';
+import { breakForOpen, checkLeaseKey, existingLease, grantCaching } from '../file/granting.ts';
+import type { ParsedPath } from '../names/path-name.ts';
+import { watchForLeases } from '../open/lease-watch.ts';
+import { Open } from '../open/open.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import type { Request } from '../request/request.ts';
 import { mapGeneric } from '../security/index.ts';
-import { grantAccess, storeNewDescriptor } from '../session/access.ts';
-import type { FileState } from '../session/file-state.ts';
-import { breakForOpen, checkLeaseKey, existingLease, grantCaching } from '../session/granting.ts';
-import type { ParsedPath } from '../session/names.ts';
-import { Open } from '../session/open.ts';
-import { resolve } from '../session/path.ts';
-import type { Resolved } from '../session/path.ts';
-import { randomId } from '../session/random-id.ts';
-import type { Request } from '../session/request.ts';
-import type { Node } from '../session/share.ts';
+import { grantAccess, storeNewDescriptor } from '../share/access.ts';
+import { resolve } from '../share/path.ts';
+import type { Resolved } from '../share/path.ts';
+import type { Node } from '../share/volume.ts';
 import {
   Access,
   CreateAction,
@@ -22,13 +27,15 @@ import {
   SETTABLE_ATTRIBUTES,
 } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
-import { watchForLeases } from '../session/lease-watch.ts';
-import { requestDurability } from './create-durable.ts';
+import { cachingClient } from './caching-client.ts';
 import type { RequestContexts } from './create-contexts/request.ts';
+import { requestDurability } from './create-durable.ts';
 import type { CreateBody } from './create-parameters.ts';
 import { applyExtendedAttributes } from './extended-attributes.ts';
 
 export interface CreateCall {
+  readonly request: Request;
+  readonly server: ServerState;
   readonly path: ParsedPath;
   readonly posix: boolean;
   readonly body: CreateBody;
@@ -41,6 +48,23 @@ export interface Opened {
   readonly action: number;
 }
 
+/** The object to open, and what becomes of it. */
+interface Target {
+  readonly node: Node;
+  readonly attributes: NodeAttributes;
+  /** This CREATE has made it. */
+  readonly isNew: boolean;
+  /** Its content is replaced. */
+  readonly overwrites: boolean;
+}
+
+interface Authorised extends Target {
+  /** Rights of the open. */
+  readonly access: number;
+  /** Rights it needs on the way: overwriting is a kind of writing. */
+  readonly neededAccess: number;
+}
+
 /** Rights that need the content, and so the backend's open. */
 const CONTENT = Access.READ_DATA | Access.WRITE_DATA | Access.APPEND_DATA | Access.EXECUTE;
 const WRITES = Access.WRITE_DATA | Access.APPEND_DATA;
@@ -50,99 +74,90 @@ const replaces = (disposition: number): boolean =>
   disposition === Disposition.OVERWRITE ||
   disposition === Disposition.OVERWRITE_IF;
 
-export async function openFile(request: Request, call: CreateCall): Promise<Opened> {
-  const { share, server } = request;
+const hasOption = ({ body }: CreateCall, option: number): boolean => (body.options & option) !== 0;
+
+export async function openFile(call: CreateCall): Promise<Opened> {
   for (;;) {
-    request.throwIfAbandoned();
-    const found = await resolve(
-      share,
-      call.path,
-      {
-        caseSensitive: call.posix,
-        openLink: (call.body.options & CreateOption.OPEN_REPARSE_POINT) !== 0,
-        maxHops: server.limits.maxSymlinkHops,
-      },
-      request,
-    );
-    const { node, isNewBase } = await withStream(request, call, found);
-    const opened = node
-      ? await openExisting(request, call, node, isNewBase)
-      : await createNew(request, call, found);
+    call.request.throwIfAbandoned();
+    const opened = await attempt(call);
     // Undefined: something stood in the way and is gone now, or came to be meanwhile.
     if (opened) return opened;
   }
 }
 
-/** Goes from a file to its stream; a file that is missing below a stream to create is made first. */
-async function withStream(
-  request: Request,
-  call: CreateCall,
-  found: Resolved,
-): Promise<{ node: Node | undefined; isNewBase: boolean }> {
-  const { stream } = call.path;
-  if (stream === undefined) return { node: found.node, isNewBase: false };
-  const changes = request.share.backend.changes;
-  if (!changes?.streams) return fail(Status.OBJECT_NAME_NOT_FOUND);
-  const makes = call.body.disposition !== Disposition.OPEN && call.body.disposition !== Disposition.OVERWRITE;
-  if ((call.body.options & CreateOption.DIRECTORY_FILE) !== 0) return fail(Status.NOT_A_DIRECTORY);
-  let base = found.node;
-  if (!base) {
-    if (!makes || !found.directory) return fail(Status.OBJECT_NAME_NOT_FOUND);
-    base = await makeNode(request, call, found.directory, found.name, 'file');
-  }
-  if (request.share.files.get(base)?.deletePending === true) return fail(Status.DELETE_PENDING);
-  const existing = await changes.streams.lookup(base, stream);
-  if (existing) return { node: existing, isNewBase: false };
-  if (!makes) return fail(Status.OBJECT_NAME_NOT_FOUND);
-  return { node: await changes.streams.create(base, stream), isNewBase: true };
-}
-
-async function openExisting(
-  request: Request,
-  call: CreateCall,
-  node: Node,
-  isNewStream: boolean,
-): Promise<Opened | undefined> {
-  const { share, session } = request;
-  const { body } = call;
-  const attributes = await share.backend.attributes(node, request);
-  if (!isNewStream) checkExisting(call, attributes);
-  const overwrites = !isNewStream && replaces(body.disposition);
-  const granted = await grantAccess(
-    share,
-    node,
-    session,
-    attributes,
-    body.desiredAccess | (overwrites ? Access.WRITE_DATA : 0),
-  );
-  const access =
-    overwrites && (mapGeneric(body.desiredAccess) & (Access.WRITE_DATA | Access.MAXIMUM_ALLOWED)) === 0
-      ? granted & ~Access.WRITE_DATA
-      : granted;
-  await checkDeleteOnClose(request, call, node, attributes);
-  const file = share.fileOf(node);
+async function attempt(call: CreateCall): Promise<Opened | undefined> {
+  const target = await find(call);
+  if (!target) return undefined;
+  if (target.isNew && call.path.stream === undefined) return await openNew(call, target);
+  const authorised = await authorise(call, target);
+  const { share } = call.request;
+  const file = share.fileOf(target.node);
   try {
-    if (!(await clearTheWay(request, call, file, overwrites ? granted : access, overwrites)))
-      return undefined;
+    if (!(await clearTheWay(call, file, authorised))) return undefined;
     // Nothing may come between the last check and this.
-    const open = register(request, call, file, access, attributes, overwrites);
-    return await complete(request, call, open, overwrites ? attributes : undefined, isNewStream);
+    const open = register(call, file, authorised);
+    return await complete(call, open, authorised);
   } finally {
     share.release(file);
   }
 }
 
-function checkExisting({ body, path }: CreateCall, attributes: NodeAttributes): void {
+/** Finds the object, or makes it; undefined when somebody else made it in between. */
+async function find(call: CreateCall): Promise<Target | undefined> {
+  const { request, body, path } = call;
+  const { share, context } = request;
+  const found = await resolve(
+    share,
+    path,
+    {
+      caseSensitive: call.posix,
+      openLink: hasOption(call, CreateOption.OPEN_REPARSE_POINT),
+      maxHops: context.limits.maxSymlinkHops,
+    },
+    request,
+  );
+  if (path.stream !== undefined) return await findStream(call, found, path.stream);
+  if (!found.node) return await makeNew(call, found);
+  const attributes = await share.backend.attributes(found.node, request);
+  checkExisting(call, attributes);
+  return { node: found.node, attributes, isNew: false, overwrites: replaces(body.disposition) };
+}
+
+/** Goes from a file to its stream; a file that is missing below a stream to create is made first. */
+async function findStream(call: CreateCall, found: Resolved, stream: string): Promise<Target> {
+  const { request, body } = call;
+  const { share } = request;
+  const changes = share.backend.changes;
+  if (!changes?.streams) return fail(Status.OBJECT_NAME_NOT_FOUND);
+  const makes = body.disposition !== Disposition.OPEN && body.disposition !== Disposition.OVERWRITE;
+  if (hasOption(call, CreateOption.DIRECTORY_FILE)) return fail(Status.NOT_A_DIRECTORY);
+  let base = found.node;
+  if (!base) {
+    if (!makes || !found.directory) return fail(Status.OBJECT_NAME_NOT_FOUND);
+    base = await makeNode(call, found.directory, found.name, 'file');
+  }
+  if (share.files.get(base)?.deletePending === true) return fail(Status.DELETE_PENDING);
+  const existing = await changes.streams.lookup(base, stream);
+  if (!existing && !makes) return fail(Status.OBJECT_NAME_NOT_FOUND);
+  const node = existing ?? (await changes.streams.create(base, stream));
+  const attributes = await share.backend.attributes(node, request);
+  if (existing) checkExisting(call, attributes);
+  return {
+    node,
+    attributes,
+    isNew: !existing,
+    overwrites: existing !== undefined && replaces(body.disposition),
+  };
+}
+
+function checkExisting(call: CreateCall, attributes: NodeAttributes): void {
+  const { body, path } = call;
   const isDirectory = attributes.kind === 'directory';
   if (isDirectory && path.isContent === true)
-    fail(
-      (body.options & CreateOption.DIRECTORY_FILE) === 0
-        ? Status.FILE_IS_A_DIRECTORY
-        : Status.NOT_A_DIRECTORY,
-    );
+    fail(hasOption(call, CreateOption.DIRECTORY_FILE) ? Status.NOT_A_DIRECTORY : Status.FILE_IS_A_DIRECTORY);
   if (body.disposition === Disposition.CREATE) fail(Status.OBJECT_NAME_COLLISION);
-  if (isDirectory && (body.options & CreateOption.NON_DIRECTORY_FILE) !== 0) fail(Status.FILE_IS_A_DIRECTORY);
-  if (!isDirectory && (body.options & CreateOption.DIRECTORY_FILE) !== 0) fail(Status.NOT_A_DIRECTORY);
+  if (isDirectory && hasOption(call, CreateOption.NON_DIRECTORY_FILE)) fail(Status.FILE_IS_A_DIRECTORY);
+  if (!isDirectory && hasOption(call, CreateOption.DIRECTORY_FILE)) fail(Status.NOT_A_DIRECTORY);
   if (!replaces(body.disposition)) return;
   if (isDirectory) fail(Status.OBJECT_NAME_COLLISION);
   // [MS-FSA] 2.1.5.1.2: hidden and system files are overwritten only by who knows what they are.
@@ -150,30 +165,33 @@ function checkExisting({ body, path }: CreateCall, attributes: NodeAttributes): 
   if ((kept & ~body.fileAttributes) !== 0) fail(Status.ACCESS_DENIED);
 }
 
-async function checkDeleteOnClose(
-  request: Request,
-  { body }: CreateCall,
-  node: Node,
-  attributes: NodeAttributes,
-): Promise<void> {
-  if ((body.options & CreateOption.DELETE_ON_CLOSE) === 0) return;
+async function authorise(call: CreateCall, target: Target): Promise<Authorised> {
+  const { request, body } = call;
+  const { node, attributes, overwrites } = target;
+  const desired = body.desiredAccess | (overwrites ? Access.WRITE_DATA : 0);
+  const granted = await grantAccess(request.share, node, request, attributes, desired);
+  const wantsToWrite = (mapGeneric(body.desiredAccess) & (Access.WRITE_DATA | Access.MAXIMUM_ALLOWED)) !== 0;
+  const access = overwrites && !wantsToWrite ? granted & ~Access.WRITE_DATA : granted;
+  await checkDeleteOnClose(call, target);
+  return { ...target, access, neededAccess: granted };
+}
+
+async function checkDeleteOnClose(call: CreateCall, { node, attributes }: Target): Promise<void> {
+  if (!hasOption(call, CreateOption.DELETE_ON_CLOSE)) return;
   if ((attributes.dosAttributes & FileAttribute.READONLY) !== 0) fail(Status.CANNOT_DELETE);
-  if (attributes.kind === 'directory' && (await request.share.backend.list(node, request)).length > 0)
+  const { share } = call.request;
+  if (attributes.kind === 'directory' && (await share.backend.list(node, call.request)).length > 0)
     fail(Status.DIRECTORY_NOT_EMPTY);
 }
 
 /** Checks share modes and breaks caches; false when the world may have changed while it waited. */
-async function clearTheWay(
-  request: Request,
-  call: CreateCall,
-  file: FileState,
-  access: number,
-  overwrites: boolean,
-): Promise<boolean> {
-  const own = existingLease(request.session, call.contexts.lease);
-  if (own && own.file.opens.size > 0) checkLeaseKey(own, file);
+async function clearTheWay(call: CreateCall, file: FileState, target: Authorised): Promise<boolean> {
+  const { request, body } = call;
+  const { neededAccess: access, overwrites } = target;
+  const own = existingLease(cachingClient(request, call.server), call.contexts.lease);
+  if (own && own.opens.size > 0) checkLeaseKey(own, file);
   if (file.deletePending) fail(Status.DELETE_PENDING);
-  const isConflict = file.sharingConflict(access, call.body.shareAccess);
+  const isConflict = file.sharingConflict(access, body.shareAccess, request.session);
   if ((access & Access.DELETE) !== 0 && streamForbidsDelete(file)) fail(Status.SHARING_VIOLATION);
   const wait = breakForOpen(file, { access, own, isConflict, overwrites });
   if (wait) {
@@ -182,7 +200,8 @@ async function clearTheWay(
     return false;
   }
   // A preserved open may have given way to the break.
-  if (isConflict && file.sharingConflict(access, call.body.shareAccess)) fail(Status.SHARING_VIOLATION);
+  if (isConflict && file.sharingConflict(access, body.shareAccess, request.session))
+    fail(Status.SHARING_VIOLATION);
   return true;
 }
 
@@ -190,57 +209,47 @@ async function clearTheWay(
 const streamForbidsDelete = (file: FileState): boolean =>
   file.openStreams().some((open) => (open.shareAccess & ShareAccess.DELETE) === 0);
 
-function register(
-  request: Request,
-  call: CreateCall,
-  file: FileState,
-  access: number,
-  attributes: NodeAttributes,
-  overwrites: boolean,
-): Open {
-  const { server, tree, share } = request;
-  const open = new Open(server, file, tree, {
+function register(call: CreateCall, file: FileState, target: Authorised): Open {
+  const { request, server, body, contexts } = call;
+  const { tree, share, session, context } = request;
+  const open = new Open(context, server, file, tree, {
     volatileId: randomId(),
-    persistentId: server.newPersistentId(share, file.node, attributes.id),
-    grantedAccess: access,
-    shareAccess: call.body.shareAccess,
-    options: call.body.options,
-    isDirectory: attributes.kind === 'directory',
+    persistentId: server.newPersistentId(share, file.node, target.attributes.id),
+    grantedAccess: target.access,
+    shareAccess: body.shareAccess,
+    options: body.options,
+    isDirectory: target.attributes.kind === 'directory',
     posix: call.posix,
   });
-  grantCaching(server, open, {
-    oplockLevel: call.body.oplockLevel,
-    lease: call.contexts.lease,
-    overwrites,
+  server.opened(session, request.connection.address, open);
+  grantCaching(cachingClient(request, server), open, {
+    oplockLevel: body.oplockLevel,
+    lease: contexts.lease,
+    overwrites: target.overwrites,
   });
   watchForLeases(open);
-  requestDurability(request, open, call.contexts.durable);
+  requestDurability(request, open, contexts.durable);
   return open;
 }
 
 /** Everything after the open is in place; a failure takes it back. */
-async function complete(
-  request: Request,
-  { body, contexts }: CreateCall,
-  open: Open,
-  overwritten: NodeAttributes | undefined,
-  isNew: boolean,
-): Promise<Opened> {
+async function complete(call: CreateCall, open: Open, target: Target): Promise<Opened> {
+  const { request, body, contexts } = call;
   try {
     const { backend } = open.share;
     if (!open.isDirectory && (open.grantedAccess & CONTENT) !== 0) {
       const write = (open.grantedAccess & WRITES) !== 0 && !open.share.readOnly;
       open.backend = await backend.open(open.node, { write }, request);
     }
-    if (overwritten && backend.changes) {
+    if (target.overwrites && backend.changes) {
       await backend.changes.truncate(open.node, 0, request);
       const dosAttributes = (body.fileAttributes & SETTABLE_ATTRIBUTES) | FileAttribute.ARCHIVE;
       await backend.changes.setAttributes(open.node, { dosAttributes }, request);
     }
-    if ((overwritten || isNew) && contexts.extendedAttributes)
+    if ((target.overwrites || target.isNew) && contexts.extendedAttributes)
       await applyExtendedAttributes(open.share, open.node, contexts.extendedAttributes);
-    if ((body.options & CreateOption.DELETE_ON_CLOSE) !== 0) open.deleteOnClose = true;
-    return { open, action: actionOf(body.disposition, overwritten !== undefined, isNew) };
+    if (hasOption(call, CreateOption.DELETE_ON_CLOSE)) open.deleteOnClose = true;
+    return { open, action: actionOf(call, target) };
   } catch (error) {
     open.deleteOnClose = false;
     open.dispose();
@@ -248,61 +257,58 @@ async function complete(
   }
 }
 
-function actionOf(disposition: number, overwritten: boolean, isNew: boolean): number {
+function actionOf({ body }: CreateCall, { isNew, overwrites }: Target): number {
   if (isNew) return CreateAction.CREATED;
-  if (!overwritten) return CreateAction.OPENED;
-  return disposition === Disposition.SUPERSEDE ? CreateAction.SUPERSEDED : CreateAction.OVERWRITTEN;
+  if (!overwrites) return CreateAction.OPENED;
+  return body.disposition === Disposition.SUPERSEDE ? CreateAction.SUPERSEDED : CreateAction.OVERWRITTEN;
 }
 
-async function createNew(request: Request, call: CreateCall, found: Resolved): Promise<Opened | undefined> {
-  const { body } = call;
-  const { share } = request;
-  if (body.disposition === Disposition.OPEN || body.disposition === Disposition.OVERWRITE || !found.directory)
-    return fail(Status.OBJECT_NAME_NOT_FOUND);
-  const own = existingLease(request.session, call.contexts.lease);
-  if (own && own.file.opens.size > 0) return fail(Status.INVALID_PARAMETER);
-  const isDirectory = (body.options & CreateOption.DIRECTORY_FILE) !== 0;
-  if (
-    (body.options & CreateOption.DELETE_ON_CLOSE) !== 0 &&
-    (body.fileAttributes & FileAttribute.READONLY) !== 0
-  )
-    return fail(Status.CANNOT_DELETE);
+/** Undefined when somebody else made it in between. */
+async function makeNew(call: CreateCall, found: Resolved): Promise<Target | undefined> {
+  const { request, body } = call;
+  const isMissing = body.disposition === Disposition.OPEN || body.disposition === Disposition.OVERWRITE;
+  if (isMissing || !found.directory) return fail(Status.OBJECT_NAME_NOT_FOUND);
+  const own = existingLease(cachingClient(request, call.server), call.contexts.lease);
+  if (own && own.opens.size > 0) return fail(Status.INVALID_PARAMETER);
+  const isReadOnly = (body.fileAttributes & FileAttribute.READONLY) !== 0;
+  if (hasOption(call, CreateOption.DELETE_ON_CLOSE) && isReadOnly) return fail(Status.CANNOT_DELETE);
+  const kind = hasOption(call, CreateOption.DIRECTORY_FILE) ? 'directory' : 'file';
   let node: Node;
   try {
-    node = await makeNode(request, call, found.directory, found.name, isDirectory ? 'directory' : 'file');
+    node = await makeNode(call, found.directory, found.name, kind);
   } catch (error) {
     const raced = error instanceof StatusError && error.status === Status.OBJECT_NAME_COLLISION;
     if (raced && body.disposition !== Disposition.CREATE) return undefined;
     throw error;
   }
-  const attributes = await share.backend.attributes(node, request);
-  const wanted = mapGeneric(body.desiredAccess);
+  const attributes = await request.share.backend.attributes(node, request);
+  return { node, attributes, isNew: true, overwrites: false };
+}
+
+/** Whoever makes an object gets the rights asked for, and nobody can be in the way yet. */
+async function openNew(call: CreateCall, target: Target): Promise<Opened> {
+  const wanted = mapGeneric(call.body.desiredAccess);
   const access =
     (wanted & Access.MAXIMUM_ALLOWED) === 0 ? wanted : Access.ALL | (wanted & ~Access.MAXIMUM_ALLOWED);
   if ((wanted & Access.SYSTEM_SECURITY) !== 0) return fail(Status.PRIVILEGE_NOT_HELD);
-  const open = register(request, call, share.fileOf(node), access, attributes, false);
-  return await complete(request, call, open, undefined, true);
+  const file = call.request.share.fileOf(target.node);
+  return await complete(call, register(call, file, { ...target, access, neededAccess: access }), target);
 }
 
 async function makeNode(
-  request: Request,
-  { body, contexts }: CreateCall,
+  call: CreateCall,
   directory: Node,
   name: string,
   kind: 'file' | 'directory',
 ): Promise<Node> {
-  const { share, session } = request;
+  const { request, body, contexts } = call;
+  const { share } = request;
   const { changes } = share.backend;
   if (!changes) return fail(Status.ACCESS_DENIED);
   if (share.files.get(directory)?.deletePending === true) return fail(Status.DELETE_PENDING);
   const above = await share.backend.attributes(directory, request);
-  await grantAccess(
-    share,
-    directory,
-    session,
-    above,
-    kind === 'file' ? Access.WRITE_DATA : Access.APPEND_DATA,
-  );
+  const right = kind === 'file' ? Access.WRITE_DATA : Access.APPEND_DATA;
+  await grantAccess(share, directory, request, above, right);
   const dosAttributes =
     (body.fileAttributes & SETTABLE_ATTRIBUTES) | (kind === 'file' ? FileAttribute.ARCHIVE : 0);
   const node = await changes.create(
@@ -311,7 +317,7 @@ async function makeNode(
     { kind, dosAttributes, ...(contexts.posixMode === undefined ? {} : { mode: contexts.posixMode }) },
     request,
   );
-  await storeNewDescriptor(share, directory, node, session, {
+  await storeNewDescriptor(share, directory, node, request, {
     kind,
     explicit: contexts.descriptor,
     parentAttributes: above,

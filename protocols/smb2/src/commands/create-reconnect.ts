@@ -1,14 +1,17 @@
 /** Durable reconnects ([MS-SMB2] 3.3.5.9.7, 3.3.5.9.12). Whatever does not match is OBJECT_NAME_NOT_FOUND. */
 import { fail, StatusError } from '../errors.ts';
-import { existingLease, grantCaching } from '../session/granting.ts';
-import type { ParsedPath } from '../session/names.ts';
-import { Open } from '../session/open.ts';
-import { resolve } from '../session/path.ts';
-import { randomId } from '../session/random-id.ts';
-import type { Request } from '../session/request.ts';
+import { existingLease, grantCaching } from '../file/granting.ts';
+import { foldName } from '../names/fold.ts';
+import type { ParsedPath } from '../names/path-name.ts';
+import { Open } from '../open/open.ts';
+import { resolve } from '../share/path.ts';
+import { randomId } from '../context/random-id.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import type { Request } from '../request/request.ts';
 import { Access, OplockLevel, ShareAccess } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
-import { watchForLeases } from '../session/lease-watch.ts';
+import { watchForLeases } from '../open/lease-watch.ts';
+import { cachingClient } from './caching-client.ts';
 import type { DurableReconnect, RequestContexts } from './create-contexts/request.ts';
 import { requestDurability } from './create-durable.ts';
 
@@ -18,33 +21,34 @@ const gone = (): never => fail(Status.OBJECT_NAME_NOT_FOUND);
 
 export async function reconnect(
   request: Request,
+  server: ServerState,
   path: ParsedPath,
   contexts: RequestContexts,
   oplockLevel: number,
 ): Promise<Open> {
   const wanted = contexts.reconnect!;
-  const { server } = request;
   const open = server
     .durables(wanted.fileId.persistent)
     .find((one) => matches(request, one, wanted, contexts));
   if (open) {
     checkPath(open, path, contexts);
     open.reconnect(request.tree);
+    request.session.opens.set(open.volatileId, open);
     return open;
   }
-  return await reopenAfterRestart(request, path, contexts, oplockLevel);
+  return await reopenAfterRestart(request, server, path, contexts, oplockLevel);
 }
 
 function matches(request: Request, open: Open, wanted: DurableReconnect, contexts: RequestContexts): boolean {
   const { durable } = open;
-  if (!durable || open.session !== undefined || open.share !== request.tree.share) return false;
+  if (!durable || open.isConnected || open.share !== request.tree.share) return false;
   if (wanted.createGuid && !wanted.createGuid.equals(durable.createGuid ?? NO_GUID)) return false;
   if (durable.userName !== request.session.identity.userName.toLowerCase()) return false;
   const { lease } = open;
   if ((lease === undefined) !== (contexts.lease === undefined)) return false;
   if (!lease || !contexts.lease) return true;
   return (
-    durable.clientGuid.equals(request.connection.clientGuid) &&
+    durable.clientGuid.equals(request.session.clientGuid) &&
     lease.key.equals(contexts.lease.key) &&
     lease.version === contexts.lease.version
   );
@@ -53,8 +57,8 @@ function matches(request: Request, open: Open, wanted: DurableReconnect, context
 /** With a lease the name has to be right; otherwise the FileId alone decides (3.3.5.9.7). */
 function checkPath(open: Open, path: ParsedPath, contexts: RequestContexts): void {
   if (!contexts.lease) return;
-  const given = path.names.join('\\').toLowerCase();
-  const actual = open.share.namesOf(open.node).join('\\').toLowerCase();
+  const given = foldName(path.names.join('/'));
+  const actual = foldName(open.share.namesOf(open.node).join('/'));
   if (given !== actual) throw new StatusError(Status.INVALID_PARAMETER);
 }
 
@@ -64,17 +68,18 @@ function checkPath(open: Open, path: ParsedPath, contexts: RequestContexts): voi
  */
 async function reopenAfterRestart(
   request: Request,
+  server: ServerState,
   path: ParsedPath,
   contexts: RequestContexts,
   oplockLevel: number,
 ): Promise<Open> {
-  const { server, share, tree } = request;
+  const { context, share, session, tree } = request;
   const wanted = contexts.reconnect!;
   if (!share.readOnly || path.stream !== undefined) return gone();
   const found = await resolve(
     share,
     path,
-    { caseSensitive: false, openLink: false, maxHops: server.limits.maxSymlinkHops },
+    { caseSensitive: false, openLink: false, maxHops: context.limits.maxSymlinkHops },
     request,
   ).catch((error: unknown) => {
     if (error instanceof StatusError && error.status !== Status.OBJECT_PATH_NOT_FOUND) throw error;
@@ -84,12 +89,12 @@ async function reopenAfterRestart(
   const attributes = await share.backend.attributes(found.node, request);
   if (server.persistentIds(share).decode(wanted.fileId.persistent) !== attributes.id) return gone();
   const file = share.fileOf(found.node);
-  const own = existingLease(request.session, contexts.lease);
+  const own = existingLease(cachingClient(request, server), contexts.lease);
   if (own && own.file !== file) {
     share.release(file);
     return gone();
   }
-  const open = new Open(server, file, tree, {
+  const open = new Open(context, server, file, tree, {
     volatileId: randomId(),
     persistentId: wanted.fileId.persistent,
     grantedAccess: Access.READ_ONLY,
@@ -98,7 +103,8 @@ async function reopenAfterRestart(
     isDirectory: attributes.kind === 'directory',
     posix: contexts.posixMode !== undefined,
   });
-  grantCaching(server, open, {
+  server.opened(session, request.connection.address, open);
+  grantCaching(cachingClient(request, server), open, {
     oplockLevel: contexts.lease ? OplockLevel.LEASE : oplockLevel,
     lease: contexts.lease,
     overwrites: false,

@@ -1,7 +1,8 @@
 /** Replayed CREATEs: a client that did not get the reply asks again ([MS-SMB2] 3.3.5.9.10). */
 import { fail } from '../errors.ts';
-import type { Open } from '../session/open.ts';
-import type { Request } from '../session/request.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import type { Open } from '../open/open.ts';
+import type { Request } from '../request/request.ts';
 import { HeaderFlags } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
 import type { DurableRequest, RequestContexts } from './create-contexts/request.ts';
@@ -9,9 +10,9 @@ import { openFile } from './create-open.ts';
 import type { CreateCall, Opened } from './create-open.ts';
 
 /** Undefined when the CREATE cannot be replayed: it asks for no durable handle of version 2. */
-export function replayKey({ connection }: Request, durable: DurableRequest | undefined): string | undefined {
+export function replayKey({ session }: Request, durable: DurableRequest | undefined): string | undefined {
   const { createGuid } = durable ?? {};
-  return createGuid && connection.clientGuid.toString('hex') + createGuid.toString('hex');
+  return createGuid && session.clientGuid.toString('hex') + createGuid.toString('hex');
 }
 
 /**
@@ -19,8 +20,13 @@ export function replayKey({ connection }: Request, durable: DurableRequest | und
  * @throws StatusError DUPLICATE_OBJECTID unless it is a replay; FILE_NOT_AVAILABLE while the first one is in progress;
  *   ACCESS_DENIED when it asks for something else.
  */
-export function findReplay(request: Request, key: string, contexts: RequestContexts): Open | undefined {
-  const known = request.server.creates.get(key);
+export function findReplay(
+  request: Request,
+  server: ServerState,
+  key: string,
+  contexts: RequestContexts,
+): Open | undefined {
+  const known = server.creates.get(key);
   if (known === undefined) return undefined;
   const isReplay = (request.header.flags & HeaderFlags.REPLAY_OPERATION) !== 0;
   if (!isReplay) return fail(Status.DUPLICATE_OBJECTID);
@@ -32,16 +38,12 @@ export function findReplay(request: Request, key: string, contexts: RequestConte
   return known;
 }
 
-export async function openReplayable(
-  request: Request,
-  call: CreateCall,
-  key: string | undefined,
-): Promise<Opened> {
-  if (key === undefined) return await openFile(request, call);
-  const { creates } = request.server;
+export async function openReplayable(call: CreateCall, key: string | undefined): Promise<Opened> {
+  if (key === undefined) return await openFile(call);
+  const { creates } = call.server;
   creates.set(key, 'pending');
   try {
-    const opened = await openFile(request, call);
+    const opened = await openFile(call);
     opened.open.replayKey = key;
     opened.open.createAction = opened.action;
     creates.set(key, opened.open);

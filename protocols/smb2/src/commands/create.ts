@@ -1,13 +1,14 @@
-import { fail, StatusError } from '../errors.ts';
+import { fail } from '../errors.ts';
 import { openPipe } from '../dcerpc/index.ts';
-import { maximalAccess } from '../session/access.ts';
-import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
-import { decodeName, parsePath } from '../session/names.ts';
-import type { Open } from '../session/open.ts';
-import { PipeOpen } from '../session/pipe-open.ts';
-import { dataOffset, reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { maximalAccess } from '../share/access.ts';
+import { allocationSize, endOfFile, fileAttributes } from '../share/attributes.ts';
+import { decodeName, parsePath } from '../names/path-name.ts';
+import type { Open } from '../open/open.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import { PipeOpen } from '../open/pipe-open.ts';
+import { dataOffset, reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { CreateAction, FileAttribute, HEADER_SIZE, OplockLevel } from '../wire/constants.ts';
 import { createRequest, createResponse } from '../wire/create.ts';
 import { Status } from '../wire/status.ts';
@@ -19,33 +20,32 @@ import { encodeContexts } from './create-contexts/response.ts';
 import { checkParameters } from './create-parameters.ts';
 import { findReplay, openReplayable, replayKey } from './create-replay.ts';
 import { reconnect } from './create-reconnect.ts';
-import { Oplock } from '../session/oplock.ts';
+import { Oplock } from '../file/oplock.ts';
 
 /** [MS-SMB2] 3.3.5.9 */
-export async function create(request: Request): Promise<Reply> {
-  const { packet, tree, server, session } = request;
+export async function create(request: Request, server: ServerState): Promise<Reply> {
+  const { packet, tree, context, session } = request;
   const body = createRequest.decode(packet, HEADER_SIZE);
   const earliest = HEADER_SIZE + createRequest.size;
   const name = decodeName(area(packet, body.nameOffset, body.nameLength, earliest));
   const contexts = decodeContexts(
     area(packet, body.contextsOffset, body.contextsLength, earliest),
-    server.limits,
+    context.limits,
   );
-  if (session.opens.size >= server.limits.maxOpensPerSession || server.opens >= server.limits.maxOpens)
-    throw new StatusError(Status.INSUFFICIENT_RESOURCES);
-  if (!tree.share) return createPipe(request, name, body.desiredAccess);
-  const isPosix = contexts.posixMode !== undefined && request.connection.posix;
+  server.checkOpens(session, request.connection.address);
+  if (!tree.share) return createPipe(request, server, name, body.desiredAccess);
+  const isPosix = contexts.posixMode !== undefined && request.connection.negotiated.posix;
   if (contexts.reconnect) {
-    const open = await reconnect(request, parsePath(name, isPosix), contexts, body.oplockLevel);
+    const open = await reconnect(request, server, parsePath(name, isPosix), contexts, body.oplockLevel);
     return await answer(request, open, CreateAction.OPENED, contexts);
   }
   checkParameters(body);
   if (contexts.snapshot !== undefined && contexts.snapshot !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND);
-  const call = { path: parsePath(name, isPosix), posix: isPosix, body, contexts };
+  const call = { request, server, path: parsePath(name, isPosix), posix: isPosix, body, contexts };
   const key = replayKey(request, contexts.durable);
-  const replayed = key === undefined ? undefined : findReplay(request, key, contexts);
+  const replayed = key === undefined ? undefined : findReplay(request, server, key, contexts);
   if (replayed) return await answer(request, replayed, replayed.createAction, contexts);
-  const { open, action } = await openReplayable(request, call, key);
+  const { open, action } = await openReplayable(call, key);
   try {
     return await answer(request, open, action, contexts);
   } catch (error) {
@@ -62,7 +62,7 @@ async function answer(
 ): Promise<Reply> {
   const attributes = await open.share.backend.attributes(open.node, request);
   const maximal = contexts.wantsMaximalAccess
-    ? await maximalAccess(open.share, open.node, request.session, attributes)
+    ? await maximalAccess(open.share, open.node, request, attributes)
     : 0;
   request.openOrUndefined = open;
   const tail = encodeContexts(open, contexts, attributes, maximal);
@@ -87,12 +87,12 @@ async function answer(
   );
 }
 
-function createPipe(request: Request, name: string, desiredAccess: number): Reply {
-  const { server, tree } = request;
+function createPipe(request: Request, server: ServerState, name: string, desiredAccess: number): Reply {
+  const { context, session, tree } = request;
   const pipe = openPipe(name, {
-    serverName: server.settings.serverName,
-    domain: server.settings.domain,
-    comment: server.settings.comment,
+    serverName: context.settings.serverName,
+    domain: context.settings.domain,
+    comment: context.settings.comment,
     shares: () => [
       ...server.shares.map(({ options }) => ({
         name: options.name,
@@ -103,7 +103,9 @@ function createPipe(request: Request, name: string, desiredAccess: number): Repl
     ],
   });
   if (!pipe) return fail(Status.OBJECT_NAME_NOT_FOUND);
-  const open = new PipeOpen(server, tree, name, pipe, mapGeneric(desiredAccess));
+  const grantedAccess = mapGeneric(desiredAccess);
+  const open = new PipeOpen(tree, { name, pipe, grantedAccess }, (closed) => server.pipeClosed(closed));
+  server.opened(session, request.connection.address, open);
   request.openOrUndefined = open;
   return reply(createResponse, {
     oplockLevel: OplockLevel.NONE,

@@ -1,5 +1,5 @@
-import { emptyReply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
+import { emptyReply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
 
 /** [MS-SMB2] 3.3.5.17 */
 export const echo = (): Reply => emptyReply();

@@ -1,5 +1,5 @@
 import { fail } from '../errors.ts';
-import type { Node, Share } from '../session/share.ts';
+import type { Node, Volume } from '../share/volume.ts';
 import { decodeExtendedAttributes } from '../wire/fscc/ea.ts';
 import { Status } from '../wire/status.ts';
 
@@ -7,7 +7,7 @@ import { Status } from '../wire/status.ts';
 const FORBIDDEN = /[\x00-\x1f"*+,/:;<=>?[\\\]|]/;
 
 /** Sets the attributes of a FILE_FULL_EA_INFORMATION list; an empty value removes one. */
-export async function applyExtendedAttributes(share: Share, node: Node, data: Buffer): Promise<void> {
+export async function applyExtendedAttributes(share: Volume, node: Node, data: Buffer): Promise<void> {
   const store = share.backend.changes?.extendedAttributes;
   if (!store) return fail(Status.EAS_NOT_SUPPORTED);
   const list = decodeExtendedAttributes(data);

@@ -1,11 +1,10 @@
 /** QUERY_INFO of files, one row for each information class ([MS-FSCC] 2.4). */
 import type { Awaitable, NodeAttributes } from '../backend.ts';
 import { fail } from '../errors.ts';
-import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
-import { toWireName } from '../session/names.ts';
-import type { Open } from '../session/open.ts';
-import type { Request } from '../session/request.ts';
-import { shortName } from '../session/short-name.ts';
+import { allocationSize, endOfFile, fileAttributes } from '../share/attributes.ts';
+import { toPosixWireName, toWireName } from '../names/characters.ts';
+import type { Open } from '../open/open.ts';
+import type { Request } from '../request/request.ts';
 import { Access, Dialect } from '../wire/constants.ts';
 import { IO_REPARSE_TAG_SYMLINK } from '../wire/error-response.ts';
 import { encodeExtendedAttributes, extendedAttributeSize } from '../wire/fscc/ea.ts';
@@ -24,12 +23,17 @@ export interface FileClassRow {
   readonly encode: (open: Open, attributes: NodeAttributes, request: Request) => Awaitable<Buffer>;
 }
 
-const pathOf = (open: Open): string => open.share.pathOf(open.node).split('\\').map(toWireName).join('\\');
-/** The colon before a stream's name is no character of a name. */
-const wirePath = (open: Open): string => {
-  const stream = open.share.backend.changes?.streams?.owner(open.node);
-  return stream ? `${open.share.pathOf(stream.node)}:${stream.name}` : pathOf(open);
-};
+const wireName = (open: Open, name: string): string =>
+  open.posix ? toPosixWireName(name) : toWireName(name);
+
+/** With a leading backslash; the root is a single one. */
+function wirePath(open: Open): string {
+  const { share, node } = open;
+  const names = share.namesOf(node).map((name) => wireName(open, name));
+  // The colon before a stream's name is no character of a name.
+  const stream = share.backend.changes?.streams?.owner(node);
+  return `\\${names.join('\\')}${stream ? `:${stream.name}` : ''}`;
+}
 
 const stamps = (attributes: NodeAttributes) => ({
   creationTime: attributes.creationTime,
@@ -141,7 +145,7 @@ const compression = (_open: Open, attributes: NodeAttributes): Buffer =>
 
 function normalizedName(open: Open, _attributes: NodeAttributes, request: Request): Buffer {
   // Defined for 3.1.1 alone ([MS-SMB2] 3.3.5.20.1).
-  if (request.connection.dialect !== Dialect.SMB_3_1_1) return fail(Status.NOT_SUPPORTED);
+  if (request.dialect !== Dialect.SMB_3_1_1) return fail(Status.NOT_SUPPORTED);
   return named(wirePath(open).replace(/^\\/, ''));
 }
 
@@ -149,7 +153,7 @@ const identity = (open: Open, attributes: NodeAttributes): Buffer =>
   info.idInfo.toBuffer({ volumeSerial: BigInt(open.share.backend.volume.serial), fileId: attributes.id });
 
 function posix(open: Open, attributes: NodeAttributes, request: Request): Buffer {
-  if (!request.connection.posix) return fail(Status.INVALID_INFO_CLASS);
+  if (!request.connection.negotiated.posix) return fail(Status.INVALID_INFO_CLASS);
   return Buffer.concat([
     info.posixInfo.toBuffer({
       ...stamps(attributes),
@@ -162,8 +166,12 @@ function posix(open: Open, attributes: NodeAttributes, request: Request): Buffer
   ]);
 }
 
-/** Some clients give up on a file without. */
-const alternateName = (open: Open): Buffer => named(shortName(open.share.namesOf(open.node).at(-1) ?? ''));
+/**
+ * No 8.3 names are made: a client could come back with one. The long name stands for it, since some clients give up on a file
+ * without any.
+ */
+const alternateName = (open: Open): Buffer =>
+  named(wireName(open, open.share.namesOf(open.node).at(-1) ?? ''));
 
 const { READ_ATTRIBUTES, READ_EA } = Access;
 

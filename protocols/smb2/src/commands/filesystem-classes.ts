@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { Awaitable } from '../backend.ts';
 import { fail } from '../errors.ts';
-import type { Open } from '../session/open.ts';
-import type { Request } from '../session/request.ts';
+import type { Open } from '../open/open.ts';
+import type { Request } from '../request/request.ts';
 import * as info from '../wire/fscc/file-info.ts';
 import { Status } from '../wire/status.ts';
 
@@ -108,9 +108,9 @@ const control = (): Buffer =>
   });
 
 /** A function of the server and the share, so that it is the same for ever. */
-function objectId({ share }: Open, { server }: Request): Buffer {
+function objectId({ share }: Open, { context }: Request): Buffer {
   const digest = createHash('sha256')
-    .update(server.settings.serverGuid)
+    .update(context.settings.serverGuid)
     .update(share.name.toLowerCase())
     .digest();
   return info.fsObjectIdInfo.toBuffer({ objectId: digest.subarray(0, 16) });
@@ -131,7 +131,7 @@ const sectorSize = (): Buffer =>
   });
 
 async function posix({ share }: Open, request: Request): Promise<Buffer> {
-  if (!request.connection.posix) return fail(Status.INVALID_INFO_CLASS);
+  if (!request.connection.negotiated.posix) return fail(Status.INVALID_INFO_CLASS);
   const space = await share.backend.space(request);
   return info.posixFsInfo.toBuffer({
     optimalTransferSize: UNIT,

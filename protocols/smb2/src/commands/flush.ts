@@ -1,7 +1,7 @@
 import { fail } from '../errors.ts';
-import { emptyReply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { emptyReply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { Access } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
 

@@ -1,7 +1,7 @@
 import { fail } from '../errors.ts';
-import { dataOffset, reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { dataOffset, reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { HEADER_SIZE } from '../wire/constants.ts';
 import { IOCTL_IS_FSCTL, ioctlRequest, ioctlResponse } from '../wire/query.ts';
 import { Status } from '../wire/status.ts';
@@ -10,18 +10,14 @@ import { fsctls } from './fsctl/table.ts';
 
 /** [MS-SMB2] 3.3.5.15 */
 export async function ioctl(request: Request): Promise<Reply> {
-  const { packet, server } = request;
+  const { packet, context } = request;
   const body = ioctlRequest.decode(packet, HEADER_SIZE);
-  const { maxTransactSize } = server.limits;
+  const { maxTransactSize } = context.limits;
   if (body.flags !== IOCTL_IS_FSCTL) return fail(Status.NOT_SUPPORTED);
   if (body.inputCount > maxTransactSize || body.maxOutputResponse > maxTransactSize)
     return fail(Status.INVALID_PARAMETER);
   const input = area(packet, body.inputOffset, body.inputCount, HEADER_SIZE + ioctlRequest.size);
   const row = fsctls.get(body.controlCode);
-  if (row?.open !== false) {
-    request.openOrUndefined = request.chainedOpen(HEADER_SIZE + 8);
-    request.checkChannelSequence(true);
-  }
   if (!row) return fail(Status.INVALID_DEVICE_REQUEST);
   const { output, status } = await row.handle(request, input, body.maxOutputResponse);
   const inputOffset = dataOffset(ioctlResponse.size);

@@ -1,9 +1,9 @@
 import { fail, StatusError } from '../errors.ts';
-import type { Open } from '../session/open.ts';
-import { emptyReply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
-import { Dialect, HEADER_SIZE } from '../wire/constants.ts';
+import type { Open } from '../open/open.ts';
+import { emptyReply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
+import { Access, Dialect, HEADER_SIZE } from '../wire/constants.ts';
 import { lockElement, LockFlags, lockRequest } from '../wire/io.ts';
 import { Status } from '../wire/status.ts';
 
@@ -11,17 +11,20 @@ type Element = ReturnType<typeof lockElement.decode>;
 
 const { SHARED, EXCLUSIVE, UNLOCK, FAIL_IMMEDIATELY } = LockFlags;
 const END = 1n << 64n;
+const CONTENT = Access.READ_DATA | Access.EXECUTE | Access.WRITE_DATA | Access.APPEND_DATA;
 const LOCK_FLAGS = [SHARED, EXCLUSIVE, SHARED | FAIL_IMMEDIATELY, EXCLUSIVE | FAIL_IMMEDIATELY];
 
 /** [MS-SMB2] 3.3.5.14 */
 export async function lock(request: Request): Promise<Reply> {
-  const { packet, server, open } = request;
+  const { packet, context, open } = request;
   const { lockCount, lockSequence } = lockRequest.decode(packet, HEADER_SIZE);
-  if (lockCount === 0 || lockCount > server.limits.maxLocksPerRequest) return fail(Status.INVALID_PARAMETER);
+  if (lockCount === 0 || lockCount > context.limits.maxLocksPerRequest) return fail(Status.INVALID_PARAMETER);
   const elements = Array.from({ length: lockCount }, (_, index) =>
     lockElement.decode(packet, HEADER_SIZE + lockRequest.size + index * lockElement.size),
   );
   if (open.isDirectory) return fail(Status.INVALID_PARAMETER);
+  // [MS-FSA] 2.1.5.8
+  if ((open.grantedAccess & CONTENT) === 0) return fail(Status.ACCESS_DENIED);
   if (isReplay(request, open, lockSequence)) return emptyReply();
   const unlocks = elements[0]!.flags === UNLOCK;
   if (unlocks) unlockAll(open, elements);
@@ -45,7 +48,7 @@ function remember(request: Request, open: Open, lockSequence: number): void {
 }
 
 const keepsSequences = (request: Request, open: Open): boolean =>
-  (request.connection.dialect ?? 0) >= Dialect.SMB_3_0 || open.durable !== undefined;
+  request.dialect >= Dialect.SMB_3_0 || open.durable !== undefined;
 
 function unlockAll(open: Open, elements: readonly Element[]): void {
   for (const element of elements) {
@@ -61,7 +64,7 @@ function checkRange({ offset, length }: Element): void {
 
 /** Takes the ranges one after the other; what was taken is given back when one cannot be had. */
 async function lockAll(request: Request, open: Open, elements: readonly Element[]): Promise<void> {
-  const { limits } = request.server;
+  const { limits } = request.context;
   for (const { flags } of elements) {
     if (!LOCK_FLAGS.includes(flags)) fail(Status.INVALID_PARAMETER);
     // Several ranges are all or nothing at once (3.3.5.14.2).
@@ -86,7 +89,7 @@ async function lockAll(request: Request, open: Open, elements: readonly Element[
     if (taken.length > 0) open.file.changed();
     throw error;
   }
-  open.file.breakReadCaches(open);
+  if (!open.share.readOnly) open.file.breakReadCaches(open);
 }
 
 async function waitForChange(request: Request, open: Open): Promise<void> {

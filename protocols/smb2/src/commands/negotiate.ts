@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { initialToken } from '../auth/index.ts';
 import { PreauthHash } from '../crypto/index.ts';
 import type { CipherName, SigningAlgorithm } from '../crypto/index.ts';
-import { fail, MalformedError } from '../errors.ts';
-import type { Connection } from '../session/connection.ts';
-import { BODY, FRAME_HEADER, reply, TRANSFORM_HEADER } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { DisconnectError, fail, MalformedError } from '../errors.ts';
+import type { Connection } from '../connection/connection.ts';
+import { BODY, MESSAGE, reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import {
   Capability,
   Command,
@@ -29,7 +29,7 @@ import {
 import type { NegotiateContext } from '../wire/negotiate.ts';
 import { Status } from '../wire/status.ts';
 import { align, area } from '../wire/struct.ts';
-import { toFileTime } from '../wire/file-time.ts';
+import { fileTimeOf } from '../wire/file-time.ts';
 
 /** 2.2.3.1.2, in the order the server prefers them: the GCM ones are the fast ones here. */
 const CIPHERS: readonly (readonly [number, CipherName])[] = [
@@ -52,28 +52,28 @@ const MOST_DIALECTS = 64;
 /** [MS-SMB2] 3.3.5.4 */
 export function negotiate(request: Request): Reply {
   const { connection, packet } = request;
-  if (connection.dialect !== undefined) throw new MalformedError('a second NEGOTIATE');
+  if (connection.negotiated.dialect !== undefined) throw new DisconnectError('a second NEGOTIATE');
   const body = negotiateRequest.decode(packet, HEADER_SIZE);
   if (body.dialectCount === 0 || body.dialectCount > MOST_DIALECTS) return fail(Status.INVALID_PARAMETER);
   const list = area(packet, HEADER_SIZE + negotiateRequest.size, 2 * body.dialectCount, HEADER_SIZE);
   const offered = Array.from({ length: body.dialectCount }, (_, index) => list.readUInt16LE(2 * index));
-  const { dialects } = connection.server.settings;
+  const { dialects } = connection.context.settings;
   const dialect = Math.max(0, ...offered.filter((one) => dialects.includes(one))) as Dialect | 0;
   if (dialect === 0) return fail(Status.NOT_SUPPORTED);
 
-  connection.clientGuid = body.clientGuid;
-  connection.clientCapabilities = body.capabilities;
-  connection.clientSecurityMode = body.securityMode;
-  connection.clientDialects = offered;
+  connection.negotiated.clientGuid = body.clientGuid;
+  connection.negotiated.clientCapabilities = body.capabilities;
+  connection.negotiated.clientSecurityMode = body.securityMode;
+  connection.negotiated.clientDialects = offered;
   const contexts =
     dialect === Dialect.SMB_3_1_1
       ? chooseContexts(connection, packet, body.contextOffset, body.contextCount)
       : chooseByDialect(connection, dialect, body.capabilities);
-  connection.dialect = dialect;
-  connection.capabilities = capabilitiesFor(connection, dialect);
+  connection.negotiated.dialect = dialect;
+  connection.negotiated.capabilities = capabilitiesFor(connection, dialect);
   if (dialect === Dialect.SMB_3_1_1) {
-    connection.preauthHash = new PreauthHash();
-    connection.preauthHash.update(packet);
+    connection.negotiated.preauthHash = new PreauthHash();
+    connection.negotiated.preauthHash.update(packet);
   }
   return negotiateReply(connection, dialect, contexts);
 }
@@ -83,9 +83,9 @@ function capabilitiesFor(connection: Connection, dialect: Dialect): number {
   let capabilities = Capability.LEASING | Capability.LARGE_MTU;
   // Offered to those that ask for it only (3.3.5.4): some clients trip over it.
   if (dialect >= Dialect.SMB_3_0)
-    capabilities |= connection.clientCapabilities & Capability.DIRECTORY_LEASING;
+    capabilities |= connection.negotiated.clientCapabilities & Capability.DIRECTORY_LEASING;
   // With 3.1.1 the cipher is in a context of its own (3.3.5.4).
-  if (dialect >= Dialect.SMB_3_0 && dialect < Dialect.SMB_3_1_1 && connection.cipher)
+  if (dialect >= Dialect.SMB_3_0 && dialect < Dialect.SMB_3_1_1 && connection.negotiated.cipher)
     capabilities |= Capability.ENCRYPTION;
   return capabilities;
 }
@@ -96,9 +96,10 @@ function chooseByDialect(
   clientCapabilities: number,
 ): NegotiateContext[] {
   if (dialect < Dialect.SMB_3_0) return [];
-  connection.signingAlgorithm = 'aes-cmac';
+  connection.negotiated.signingAlgorithm = 'aes-cmac';
   const canEncrypt = (clientCapabilities & Capability.ENCRYPTION) !== 0;
-  if (canEncrypt && connection.server.settings.encryption !== 'off') connection.cipher = 'aes-128-ccm';
+  if (canEncrypt && connection.context.settings.encryption !== 'off')
+    connection.negotiated.cipher = 'aes-128-ccm';
   return [];
 }
 
@@ -137,27 +138,27 @@ function chooseContexts(
   const ciphers = of(NegotiateContextType.ENCRYPTION);
   if (ciphers) chosen.push(chooseCipher(connection, decodeIdList(ciphers)));
   const signings = of(NegotiateContextType.SIGNING);
-  connection.signingAlgorithm = 'aes-cmac';
+  connection.negotiated.signingAlgorithm = 'aes-cmac';
   if (signings) chosen.push(...chooseSigning(connection, decodeIdList(signings)));
   const posix = of(NegotiateContextType.POSIX);
   if (posix) {
-    connection.posix = true;
+    connection.negotiated.posix = true;
     chosen.push({ type: NegotiateContextType.POSIX, data: POSIX_GUID });
   }
   return chosen;
 }
 
 function chooseCipher(connection: Connection, offered: readonly number[]): NegotiateContext {
-  const isOff = connection.server.settings.encryption === 'off';
+  const isOff = connection.context.settings.encryption === 'off';
   const [id, name] = (isOff ? undefined : CIPHERS.find(([one]) => offered.includes(one))) ?? [0, undefined];
-  connection.cipher = name;
+  connection.negotiated.cipher = name;
   return { type: NegotiateContextType.ENCRYPTION, data: encodeIdList([id]) };
 }
 
 function chooseSigning(connection: Connection, offered: readonly number[]): NegotiateContext[] {
   const chosen = SIGNING.find(([one]) => offered.includes(one));
   if (!chosen) return [];
-  connection.signingAlgorithm = chosen[1];
+  connection.negotiated.signingAlgorithm = chosen[1];
   return [{ type: NegotiateContextType.SIGNING, data: encodeIdList([chosen[0]]) }];
 }
 
@@ -166,10 +167,10 @@ function negotiateReply(
   dialect: Dialect | typeof Dialect.WILDCARD,
   contexts: readonly NegotiateContext[],
 ): Reply {
-  const { limits, settings, startTime } = connection.server;
+  const { limits, settings, startTime } = connection.context;
   // Above 64 KiB a request has to pay with several credits, which 2.0.2 cannot.
   const most = (limit: number): number => (dialect === Dialect.SMB_2_0_2 ? Math.min(limit, 65_536) : limit);
-  connection.securityMode =
+  connection.negotiated.securityMode =
     settings.signing === 'off'
       ? 0
       : SecurityMode.SIGNING_ENABLED | (settings.signing === 'required' ? SecurityMode.SIGNING_REQUIRED : 0);
@@ -180,16 +181,16 @@ function negotiateReply(
   return reply(
     negotiateResponse,
     {
-      securityMode: connection.securityMode,
+      securityMode: connection.negotiated.securityMode,
       dialect,
       contextCount: contexts.length,
       serverGuid: settings.serverGuid,
-      capabilities: connection.capabilities,
+      capabilities: connection.negotiated.capabilities,
       maxTransactSize: most(limits.maxTransactSize),
       maxReadSize: most(limits.maxReadSize),
       maxWriteSize: most(limits.maxWriteSize),
-      systemTime: toFileTime(Date.now()),
-      serverStartTime: toFileTime(startTime),
+      systemTime: fileTimeOf(Date.now()),
+      serverStartTime: fileTimeOf(startTime),
       securityBufferOffset: tokenOffset,
       securityBufferLength: token.length,
       contextOffset: contexts.length === 0 ? 0 : contextOffset,
@@ -203,7 +204,7 @@ const SMB1_HEADER = 32;
 
 /** An SMB1 NEGOTIATE that offers SMB2 dialects ([MS-SMB2] 3.3.5.3). */
 export function negotiateSmb1(connection: Connection, frame: Buffer): void {
-  if (connection.dialect !== undefined || connection.wildcardNegotiated)
+  if (connection.negotiated.dialect !== undefined || connection.negotiated.wildcard)
     throw new MalformedError('SMB1 after NEGOTIATE');
   if (frame.length < SMB1_HEADER + 3 || frame[4] !== SMB_COM_NEGOTIATE) throw new MalformedError('SMB1');
   const names = frame
@@ -211,13 +212,13 @@ export function negotiateSmb1(connection: Connection, frame: Buffer): void {
     .toString('latin1')
     .split('\0')
     .map((name) => name.replace('\x02', ''));
-  const { dialects } = connection.server.settings;
+  const { dialects } = connection.context.settings;
   const isWildcard = names.includes('SMB 2.???') && dialects.some((dialect) => dialect > Dialect.SMB_2_0_2);
   const isPlain = names.includes('SMB 2.002') && dialects.includes(Dialect.SMB_2_0_2);
   if (!isWildcard && !isPlain) throw new MalformedError('an SMB1 client without SMB2 dialects');
   connection.credits.use(0, 1);
-  if (isWildcard) connection.wildcardNegotiated = true;
-  else connection.dialect = Dialect.SMB_2_0_2;
+  if (isWildcard) connection.negotiated.wildcard = true;
+  else connection.negotiated.dialect = Dialect.SMB_2_0_2;
   const body = negotiateReply(connection, isWildcard ? Dialect.WILDCARD : Dialect.SMB_2_0_2, []);
   encodeHeader(
     {
@@ -232,7 +233,7 @@ export function negotiateSmb1(connection: Connection, frame: Buffer): void {
       sessionId: 0,
     },
     body.buffer,
-    FRAME_HEADER + TRANSFORM_HEADER,
+    MESSAGE,
   );
-  connection.send(body.buffer, BODY + body.length, undefined);
+  connection.send({ buffer: body.buffer, end: BODY + body.length, sealer: undefined });
 }

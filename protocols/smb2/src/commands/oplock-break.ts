@@ -1,17 +1,18 @@
 import { fail, StatusError } from '../errors.ts';
-import { leaseId } from '../session/lease.ts';
-import { Oplock, oplockLevel, oplockState } from '../session/oplock.ts';
-import { reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { leaseId } from '../file/lease.ts';
+import { Oplock, oplockLevel, oplockState } from '../file/oplock.ts';
+import { reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import type { Request } from '../request/request.ts';
 import { HEADER_SIZE, OplockLevel } from '../wire/constants.ts';
 import { leaseBreakAck, oplockBreak as oplockBreakBody } from '../wire/oplock-break.ts';
 import { Status } from '../wire/status.ts';
 
 /** [MS-SMB2] 3.3.5.22: an acknowledgement, told apart by its StructureSize. */
-export function oplockBreak(request: Request): Reply {
+export function oplockBreak(request: Request, server: ServerState): Reply {
   return request.packet.readUInt16LE(HEADER_SIZE) === 36
-    ? acknowledgeLease(request)
+    ? acknowledgeLease(request, server)
     : acknowledgeOplock(request);
 }
 
@@ -34,9 +35,9 @@ function acknowledgeOplock(request: Request): Reply {
 }
 
 /** 3.3.5.22.2 */
-function acknowledgeLease(request: Request): Reply {
+function acknowledgeLease(request: Request, server: ServerState): Reply {
   const body = leaseBreakAck.decode(request.packet, HEADER_SIZE);
-  const lease = request.server.leases.get(leaseId(request.connection.clientGuid, body.leaseKey));
+  const lease = server.leases.get(leaseId(request.session.clientGuid, body.leaseKey));
   if (!lease) throw new StatusError(Status.OBJECT_NAME_NOT_FOUND);
   lease.acknowledge(body.leaseState);
   return reply(leaseBreakAck, { flags: 0, leaseKey: lease.key, leaseState: body.leaseState, duration: 0n });

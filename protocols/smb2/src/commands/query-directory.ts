@@ -1,13 +1,14 @@
+import type { NodeAttributes } from '../backend.ts';
 import { fail } from '../errors.ts';
-import { allocationSize, endOfFile, fileAttributes } from '../session/attributes.ts';
-import { Enumeration } from '../session/enumeration.ts';
-import type { Found } from '../session/enumeration.ts';
-import { decodeName } from '../session/names.ts';
-import { resumeScan } from '../session/scan-resume.ts';
-import type { Open } from '../session/open.ts';
-import { BODY, dataOffset } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { allocationSize, endOfFile, fileAttributes } from '../share/attributes.ts';
+import { Enumeration } from '../open/enumeration.ts';
+import { decodeName } from '../names/path-name.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import { resumeScan } from '../registry/scan-resume.ts';
+import type { Open } from '../open/open.ts';
+import { BODY, dataOffset } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { Access, HEADER_SIZE } from '../wire/constants.ts';
 import { DirectoryEntries } from '../wire/fscc/directory-info.ts';
 import type { DirectoryEntry } from '../wire/fscc/directory-info.ts';
@@ -21,15 +22,15 @@ type Body = ReturnType<typeof queryDirectoryRequest.decode>;
 const LONGEST_PATTERN = 512;
 
 /** [MS-SMB2] 3.3.5.18: requests on one open follow each other, since each goes on where the last one ended. */
-export async function queryDirectory(request: Request): Promise<Reply> {
-  const { packet, server } = request;
+export async function queryDirectory(request: Request, server: ServerState): Promise<Reply> {
+  const { packet, context } = request;
   const body = queryDirectoryRequest.decode(packet, HEADER_SIZE);
   const name = area(packet, body.nameOffset, body.nameLength, HEADER_SIZE + queryDirectoryRequest.size);
   if (body.nameLength > LONGEST_PATTERN) return fail(Status.OBJECT_NAME_INVALID);
-  if (body.outputBufferLength > server.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
+  if (body.outputBufferLength > context.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
   const pattern = decodeName(name);
   if (request.openOrUndefined) return await inTurn(request, request.open, body, pattern);
-  const resumed = await resumeScan(request, body.fileId);
+  const resumed = await resumeScan(request, server, body.fileId);
   request.openOrUndefined = resumed;
   resumed.begin();
   try {
@@ -52,7 +53,7 @@ async function inTurn(request: Request, open: Open, body: Body, pattern: string)
 }
 
 async function answer(request: Request, open: Open, body: Body, pattern: string): Promise<Reply> {
-  const room = Math.min(body.outputBufferLength, request.server.limits.maxTransactSize);
+  const room = Math.min(body.outputBufferLength, request.context.limits.maxTransactSize);
   const buffer = Buffer.allocUnsafe(BODY + outputBufferResponse.size + room);
   const entries = DirectoryEntries.of(
     body.informationClass,
@@ -62,14 +63,15 @@ async function answer(request: Request, open: Open, body: Body, pattern: string)
   if (room < entries.fixedSize) return fail(Status.INFO_LENGTH_MISMATCH);
   const scan = await enumerationFor(request, open, body, pattern);
   const isSingle = (body.flags & QueryDirectoryFlags.RETURN_SINGLE_ENTRY) !== 0;
+  const entry = new ListedEntry(scan);
   for (;;) {
-    const found = await scan.next(request);
-    if (!found) break;
-    if (!entries.add(entryOf(found))) {
+    const seeking = scan.seek(request);
+    if (!(seeking instanceof Promise ? await seeking : seeking)) break;
+    if (!entries.add(entry)) {
       if (entries.isEmpty) return fail(Status.INFO_LENGTH_MISMATCH);
       break;
     }
-    scan.position = found.nextPosition;
+    scan.advance();
     if (isSingle) break;
   }
   scan.askedAt = performance.now();
@@ -102,23 +104,64 @@ async function enumerationFor(
     scan = await Enumeration.start(open, wanted, request);
     open.enumeration = scan;
   }
-  if ((flags & QueryDirectoryFlags.INDEX_SPECIFIED) !== 0) scan.position = body.fileIndex;
+  if ((flags & QueryDirectoryFlags.INDEX_SPECIFIED) !== 0) scan.moveTo(body.fileIndex);
   return scan;
 }
 
-function entryOf({ name, attributes, nextPosition }: Found): DirectoryEntry {
-  return {
-    name,
-    fileIndex: nextPosition,
-    id: attributes.id,
-    creationTime: attributes.creationTime,
-    lastAccessTime: attributes.lastAccessTime,
-    lastWriteTime: attributes.lastWriteTime,
-    changeTime: attributes.changeTime,
-    endOfFile: endOfFile(attributes),
-    allocationSize: allocationSize(attributes),
-    attributes: fileAttributes(attributes),
-    eaSize: 0,
-    posix: () => posixReply(attributes),
-  };
+/** The entry that a scan found, in the words of the wire. */
+class ListedEntry implements DirectoryEntry {
+  readonly #scan: Enumeration;
+  readonly eaSize = 0;
+
+  constructor(scan: Enumeration) {
+    this.#scan = scan;
+  }
+
+  get #attributes(): NodeAttributes {
+    return this.#scan.attributes!;
+  }
+
+  get name(): string {
+    return this.#scan.name;
+  }
+
+  get fileIndex(): number {
+    return this.#scan.nextPosition;
+  }
+
+  get id(): bigint {
+    return this.#attributes.id;
+  }
+
+  get creationTime(): bigint {
+    return this.#attributes.creationTime;
+  }
+
+  get lastAccessTime(): bigint {
+    return this.#attributes.lastAccessTime;
+  }
+
+  get lastWriteTime(): bigint {
+    return this.#attributes.lastWriteTime;
+  }
+
+  get changeTime(): bigint {
+    return this.#attributes.changeTime;
+  }
+
+  get endOfFile(): number {
+    return endOfFile(this.#attributes);
+  }
+
+  get allocationSize(): number {
+    return allocationSize(this.#attributes);
+  }
+
+  get attributes(): number {
+    return fileAttributes(this.#attributes);
+  }
+
+  get posix(): Buffer {
+    return posixReply(this.#attributes);
+  }
 }

@@ -1,10 +1,10 @@
 import { DetailedStatusError, fail } from '../errors.ts';
 import { encodeDescriptor, SecurityInformation, selectParts } from '../security/index.ts';
-import { descriptorOf, requireAccess } from '../session/access.ts';
-import type { Open } from '../session/open.ts';
-import { boundedOutput, outputReply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { descriptorOf, requireAccess } from '../share/access.ts';
+import type { Open } from '../open/open.ts';
+import { boundedOutput, outputReply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { Access, HEADER_SIZE } from '../wire/constants.ts';
 import { FileClass, standardInfo } from '../wire/fscc/file-info.ts';
 import { InfoType, queryInfoRequest } from '../wire/query.ts';
@@ -17,7 +17,7 @@ type Body = ReturnType<typeof queryInfoRequest.decode>;
 /** [MS-SMB2] 3.3.5.20 */
 export async function queryInfo(request: Request): Promise<Reply> {
   const body = queryInfoRequest.decode(request.packet, HEADER_SIZE);
-  if (body.outputBufferLength > request.server.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
+  if (body.outputBufferLength > request.context.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
   const open = request.anyOpen;
   if (open.kind === 'pipe') return queryPipe(body);
   switch (body.infoType) {

@@ -1,32 +1,37 @@
 import { BufferLostError, type Awaitable, type OpenNode } from '../backend.ts';
+import type { Connection } from '../connection/connection.ts';
+import { BODY, dataOffset, reply } from '../context/reply.ts';
+import type { Releasable, Reply } from '../context/reply.ts';
 import { fail, StatusError } from '../errors.ts';
-import type { Open } from '../session/open.ts';
-import type { PipeOpen } from '../session/pipe-open.ts';
-import { BODY, dataOffset, reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
-import type { Node } from '../session/share.ts';
+import type { Open } from '../open/open.ts';
+import type { PipeOpen } from '../open/pipe-open.ts';
+import type { Request } from '../request/request.ts';
+import type { Node } from '../share/volume.ts';
 import { Access, HEADER_SIZE } from '../wire/constants.ts';
 import { decodeRead, encodeRead, isWithinOffsets, readResponse } from '../wire/io.ts';
+import type { ReadRange } from '../wire/io.ts';
 import { Status } from '../wire/status.ts';
+import type { NtStatus } from '../wire/status.ts';
 
 const FIXED = readResponse.size;
 const PAYLOAD = BODY + FIXED;
 
-/** [MS-SMB2] 3.3.5.12: the backend reads into the reply's buffer, behind room for the headers. */
+/**
+ * [MS-SMB2] 3.3.5.12: the backend reads into the reply's buffer, behind room for the headers. No bigints and no closures here: it is
+ * the hottest request of all.
+ */
 export function read(request: Request): Awaitable<Reply> {
   const open = request.anyOpen;
-  const { length, offset, minimumCount } = decodeRead(request.packet, HEADER_SIZE);
-  if (length > request.server.limits.maxReadSize) return fail(Status.INVALID_PARAMETER);
+  const range = decodeRead(request.packet, HEADER_SIZE);
+  const { length, offset } = range;
+  if (length > request.context.limits.maxReadSize) return fail(Status.INVALID_PARAMETER);
   if (open.kind === 'pipe') return readPipe(open, length);
   if (open.isDirectory) return fail(Status.INVALID_DEVICE_REQUEST);
   if ((open.grantedAccess & (Access.READ_DATA | Access.EXECUTE)) === 0) return fail(Status.ACCESS_DENIED);
   if (offset + length > Number.MAX_SAFE_INTEGER) checkFarOut(request.packet, length);
   if (!open.file.locks.allows(open, offset, length, false)) return fail(Status.FILE_LOCK_CONFLICT);
-  const { reads } = request.connection;
-  const room = reads.take(length);
-  if (!room) return readFile(request, open, { offset, length, minimumCount });
-  return room.then(() => readFile(request, open, { offset, length, minimumCount }));
+  const room = request.connection.reads.take(length);
+  return room ? readLater(room, request, open, range) : readNow(request, open, range);
 }
 
 /** No file is that long; beyond 2^63 - 1 there is not even an offset ([MS-FSA] 2.1.5.2). */
@@ -35,71 +40,127 @@ function checkFarOut(packet: Buffer, length: number): void {
   if (length > 0) fail(Status.END_OF_FILE);
 }
 
-interface Range {
-  readonly offset: number;
-  readonly length: number;
-  readonly minimumCount: number;
+async function readLater(
+  room: Promise<void>,
+  request: Request,
+  open: Open,
+  range: ReadRange,
+): Promise<Reply> {
+  await room;
+  return await readNow(request, open, range);
 }
 
-function readFile(request: Request, open: Open, range: Range): Awaitable<Reply> {
-  const { server, connection } = request;
-  const buffer = server.pool.take(range.length);
-  const release = (): void => {
-    server.pool.give(buffer);
-    connection.reads.give(range.length);
-  };
+function readNow(request: Request, open: Open, range: ReadRange): Awaitable<Reply> {
+  const { offset, length } = range;
+  const answer = new ReadReply(request.connection, length);
   try {
     const backend = open.backend ?? fail(Status.ACCESS_DENIED);
-    const target = buffer.subarray(PAYLOAD, PAYLOAD + range.length);
+    const target = answer.buffer.subarray(PAYLOAD, PAYLOAD + length);
     const got =
-      range.length <= server.limits.readSlice
-        ? backend.read(range.offset, target, request)
-        : readSlices(request, backend, range.offset, target);
-    if (typeof got === 'number') return finish(open, buffer, got, range, release);
-    return got.then(
-      (count) => finish(open, buffer, count, range, release),
-      (error: unknown) => {
-        // The buffer is not given back to the pool: a late read may still write into it.
-        connection.reads.give(range.length);
-        if (error instanceof BufferLostError) return read(request);
-        throw error;
-      },
-    );
+      length <= request.context.limits.readSlice
+        ? backend.read(offset, target, request)
+        : readSlices(request, backend, offset, target);
+    if (typeof got === 'number') return finish(open, answer, got, range);
+    return finishLater(got, request, open, answer, range);
   } catch (error) {
-    release();
+    answer.release();
     throw error;
   }
 }
 
-/** Piece by piece, so that a backend or an event loop that serves in order gets to other requests in between. */
+async function finishLater(
+  got: Promise<number>,
+  request: Request,
+  open: Open,
+  answer: ReadReply,
+  range: ReadRange,
+): Promise<Reply> {
+  let count: number;
+  try {
+    count = await got;
+  } catch (error) {
+    answer.abandon();
+    if (error instanceof BufferLostError) return await read(request);
+    throw error;
+  }
+  return finish(open, answer, count, range);
+}
+
+/** In pieces, as many in flight as the backend serves at once, so that others get their turn in between. */
 async function readSlices(
   request: Request,
   backend: OpenNode<Node>,
   offset: number,
   target: Buffer,
 ): Promise<number> {
-  const { readSlice } = request.server.limits;
+  const { readSlice } = request.context.limits;
+  const most = Math.max(1, request.share.backend.readsAtOnce ?? 1);
+  const slices: Awaitable<number>[] = [];
+  let begun = 0;
   let done = 0;
   while (done < target.length) {
-    const slice = target.subarray(done, done + readSlice);
-    const got = backend.read(offset + done, slice, request);
-    const count = typeof got === 'number' ? got : await got;
+    while (slices.length < most && begun < target.length) {
+      const slice = backend.read(offset + begun, target.subarray(begun, begun + readSlice), request);
+      // It is looked at in its turn, which may not come.
+      if (slice instanceof Promise) slice.catch(ignore);
+      slices.push(slice);
+      begun += readSlice;
+    }
+    const first = slices.shift()!;
+    const count = typeof first === 'number' ? first : await first;
+    const isShort = count < Math.min(readSlice, target.length - done);
     done += count;
-    if (count < slice.length) break;
-    if (typeof got === 'number' && done < target.length) await new Promise(setImmediate);
+    if (isShort) break;
+    if (typeof first === 'number' && done < target.length) await new Promise(setImmediate);
     request.throwIfAbandoned();
   }
+  // Those behind the end of the file may still write into the buffer.
+  for (const slice of slices) if (slice instanceof Promise) await slice.catch(ignore);
   return done;
 }
 
-function finish(open: Open, buffer: Buffer, count: number, range: Range, release: () => void): Reply {
+function ignore(): void {
+  // See readSlices.
+}
+
+/** The reply to a READ, in a pooled buffer that goes back to the pool when it has been sent. */
+class ReadReply implements Reply, Releasable {
+  readonly status: NtStatus = Status.SUCCESS;
+  readonly buffer: Buffer;
+  length = 0;
+  readonly #connection: Connection;
+  readonly #reserved: number;
+
+  constructor(connection: Connection, reserved: number) {
+    this.#connection = connection;
+    this.#reserved = reserved;
+    this.buffer = connection.context.pool.take(reserved);
+  }
+
+  get owner(): Releasable {
+    return this;
+  }
+
+  release(): void {
+    this.#connection.context.pool.give(this.buffer);
+    this.abandon();
+  }
+
+  /** Does not give the buffer back: a late read may still write into it. */
+  abandon(): void {
+    this.#connection.reads.give(this.#reserved);
+  }
+}
+
+function finish(open: Open, answer: ReadReply, count: number, range: ReadRange): Reply {
   if ((count === 0 && range.length > 0) || count < range.minimumCount) {
-    release();
+    answer.release();
     throw new StatusError(Status.END_OF_FILE);
   }
   open.position = range.offset + count;
-  encodeRead(dataOffset(FIXED), count, buffer, BODY);
-  return { status: Status.SUCCESS, buffer, length: FIXED + count, release };
+  encodeRead(dataOffset(FIXED), count, answer.buffer, BODY);
+  answer.length = FIXED + count;
+  return answer;
 }
 
 function readPipe(open: PipeOpen, length: number): Reply {

@@ -1,12 +1,13 @@
 /** FileRenameInformation and FileLinkInformation ([MS-FSA] 2.1.5.15.11, 2.1.5.15.6). */
 import { fail } from '../errors.ts';
-import { grantAccess } from '../session/access.ts';
-import { decodeName, parsePath } from '../session/names.ts';
-import type { Open } from '../session/open.ts';
-import { resolve } from '../session/path.ts';
-import type { Resolved } from '../session/path.ts';
-import type { Request } from '../session/request.ts';
-import type { Node } from '../session/share.ts';
+import { grantAccess } from '../share/access.ts';
+import { decodeName, parsePath } from '../names/path-name.ts';
+import type { OpenView } from '../file/file-state.ts';
+import type { Open } from '../open/open.ts';
+import { resolve } from '../share/path.ts';
+import type { Resolved } from '../share/path.ts';
+import type { Request } from '../request/request.ts';
+import type { Node } from '../share/volume.ts';
 import { Access, ShareAccess } from '../wire/constants.ts';
 import { renameInfo } from '../wire/fscc/file-info.ts';
 import { Status } from '../wire/status.ts';
@@ -52,7 +53,7 @@ export async function rename(request: Request, open: Open, data: Buffer): Promis
   await changes.rename(node, found.directory, found.name, target.replace, request);
 }
 
-const sharesContent = (open: Open): boolean =>
+const sharesContent = (open: OpenView): boolean =>
   (open.grantedAccess &
     (Access.READ_DATA | Access.WRITE_DATA | Access.APPEND_DATA | Access.EXECUTE | Access.DELETE)) !==
   0;
@@ -74,7 +75,7 @@ function findTarget(request: Request, open: Open, target: Target): Promise<Resol
   return resolve(
     open.share,
     path,
-    { caseSensitive: open.posix, openLink: true, maxHops: request.server.limits.maxSymlinkHops },
+    { caseSensitive: open.posix, openLink: true, maxHops: request.context.limits.maxSymlinkHops },
     request,
   );
 }
@@ -89,7 +90,7 @@ async function checkDirectory(request: Request, open: Open, directory: Node): Pr
     if ((other.grantedAccess & Access.DELETE) !== 0) return fail(Status.SHARING_VIOLATION);
   const attributes = await share.backend.attributes(directory, request);
   const right = open.isDirectory ? Access.APPEND_DATA : Access.WRITE_DATA;
-  await grantAccess(share, directory, request.session, attributes, right);
+  await grantAccess(share, directory, request, attributes, right);
 }
 
 async function replaceable(request: Request, open: Open, target: Node, replace: boolean): Promise<void> {

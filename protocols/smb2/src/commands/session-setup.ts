@@ -3,11 +3,15 @@ import { AuthError, AuthExchange } from '../auth/index.ts';
 import type { AuthResult } from '../auth/index.ts';
 import { createSealer, createSigner, deriveKeys } from '../crypto/index.ts';
 import { StatusError } from '../errors.ts';
-import { dataOffset, reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { dataOffset, reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { Session } from '../session/session.ts';
-import { Dialect, HEADER_SIZE, HeaderFlags, SecurityMode, SessionFlags } from '../wire/constants.ts';
+import type { Setup } from '../connection/setup.ts';
+import type { ServerSettings } from '../context/settings.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import { isSameIdentity, isUnproven } from '../share/identity.ts';
+import { HEADER_SIZE, HeaderFlags, SecurityMode, SessionFlags } from '../wire/constants.ts';
 import { SESSION_FLAG_BINDING, sessionSetupRequest, sessionSetupResponse } from '../wire/session.ts';
 import { Status } from '../wire/status.ts';
 import type { NtStatus } from '../wire/status.ts';
@@ -16,8 +20,8 @@ import { area } from '../wire/struct.ts';
 type AuthDone = Extract<AuthResult, { done: true }>;
 
 /** [MS-SMB2] 3.3.5.5 */
-export async function sessionSetup(request: Request): Promise<Reply> {
-  const { connection, packet, header, server } = request;
+export async function sessionSetup(request: Request, server: ServerState): Promise<Reply> {
+  const { connection, context, packet, header } = request;
   const body = sessionSetupRequest.decode(packet, HEADER_SIZE);
   const token = area(
     packet,
@@ -26,35 +30,28 @@ export async function sessionSetup(request: Request): Promise<Reply> {
     HEADER_SIZE + sessionSetupRequest.size,
   );
   // Binding needs SMB2_GLOBAL_CAP_MULTI_CHANNEL, which is not offered (3.3.5.5 step 2).
-  if ((body.flags & SESSION_FLAG_BINDING) !== 0) return refuseBinding(request);
-  if (server.settings.encryption === 'required' && connection.cipher === undefined)
+  if ((body.flags & SESSION_FLAG_BINDING) !== 0) return refuseBinding(request, server);
+  if (context.settings.encryption === 'required' && connection.negotiated.cipher === undefined)
     throw new StatusError(Status.ACCESS_DENIED);
-  const session = header.sessionId === 0 ? begin(request) : continued(request);
-  observe(session, packet);
+  const isFirst = !connection.setups.has(header.sessionId);
+  if (isFirst) server.checkSetups(connection);
+  const session = header.sessionId === 0 ? begin(request, server) : continued(request, server);
+  const setup = setupOf(request, server, session);
+  if (!isFirst) await waitForTurn(request, server);
+  if (connection.setups.get(session.id) !== setup) throw new StatusError(Status.USER_SESSION_DELETED);
 
   let result: AuthResult;
   try {
-    session.exchange ??= new AuthExchange({
-      users: server.users,
-      serverName: server.settings.serverName,
-      domain: server.settings.domain,
-      allowGuest: server.allowsGuests,
-      allowAnonymous: server.allowsGuests,
-      // Names that nobody has are guests' where there are guests, as with smbd's `map to guest = bad user`.
-      mapUnknownToGuest: server.allowsGuests,
-    });
-    result = session.exchange.step(token);
+    result = setup.exchange.step(token);
   } catch (error) {
-    session.exchange = undefined;
-    return refuse(request, session, error);
+    forgetSetup(request, server, session);
+    return refuse(request, server, session, error);
   }
   if (!result.done) return answer(0, result.reply, Status.MORE_PROCESSING_REQUIRED);
-  session.exchange = undefined;
-  server.throttle.succeeded(connection.address);
+  forgetSetup(request, server, session);
   if (session.state === 'valid') reauthenticate(session, result);
-  else establish(session, result, body.securityMode);
-  const previous = Number(body.previousSessionId);
-  if (previous !== 0 && previous !== session.id) endPrevious(session, previous);
+  else establish(request, session, setup, result, body.securityMode);
+  endPrevious(server, session, Number(body.previousSessionId));
   return answer(sessionFlags(session), result.reply, Status.SUCCESS);
 }
 
@@ -62,25 +59,29 @@ export async function sessionSetup(request: Request): Promise<Reply> {
  * A session of another connection: what is answered is signed with its key, provided the client has shown that it
  * knows that key. Returns whether there is such a session.
  */
-function recogniseForeign(request: Request): boolean {
-  const { header, server, packet } = request;
+function recogniseForeign(request: Request, server: ServerState): boolean {
+  const { header, packet } = request;
   const session = server.sessions.get(header.sessionId);
   if (session?.state !== 'valid') return false;
+  const signer = session.channels[0]?.signer;
   const isSigned = (header.flags & HeaderFlags.SIGNED) !== 0;
-  if (isSigned && session.signer?.verify(packet) === true) request.sessionOrUndefined = session;
+  if (isSigned && signer?.verify(packet) === true) {
+    request.sessionOrUndefined = session;
+    request.foreignSigner = signer;
+  }
   return true;
 }
 
-function refuseBinding(request: Request): never {
-  const isKnown = recogniseForeign(request);
+function refuseBinding(request: Request, server: ServerState): never {
+  const isKnown = recogniseForeign(request, server);
   throw new StatusError(isKnown ? Status.REQUEST_NOT_ACCEPTED : Status.USER_SESSION_DELETED);
 }
 
-function begin(request: Request): Session {
-  const { connection, server } = request;
-  if (connection.sessions.size >= server.limits.maxSessionsPerConnection)
+function begin(request: Request, server: ServerState): Session {
+  const { connection, context } = request;
+  if (connection.sessions.size >= context.limits.maxSessionsPerConnection)
     throw new StatusError(Status.INSUFFICIENT_RESOURCES);
-  const session = new Session(server.newSessionId(), connection);
+  const session = new Session(server.newSessionId(), context, server, connection);
   connection.sessions.set(session.id, session);
   server.sessions.set(session.id, session);
   request.sessionOrUndefined = session;
@@ -88,63 +89,98 @@ function begin(request: Request): Session {
   return session;
 }
 
-function continued(request: Request): Session {
+function continued(request: Request, server: ServerState): Session {
   const session = request.connection.sessions.get(request.header.sessionId);
   if (session) return session;
-  recogniseForeign(request);
+  recogniseForeign(request, server);
   throw new StatusError(Status.USER_SESSION_DELETED);
 }
 
-/** The pre-authentication hash covers each SESSION_SETUP of a session being set up; its reply is added when sent. */
-function observe(session: Session, packet: Buffer): void {
-  const { connection } = session;
-  if (connection.dialect !== Dialect.SMB_3_1_1) return;
-  if (session.exchange === undefined || !session.preauthHash)
-    session.preauthHash = connection.preauthHash?.clone();
-  session.preauthHash?.update(packet);
+/** The authentication that this request begins or goes on with; its hash covers the request, and its reply once that is sent. */
+function setupOf(request: Request, server: ServerState, session: Session): Setup {
+  const { connection, context, packet } = request;
+  let setup = connection.setups.get(session.id);
+  if (!setup) {
+    setup = {
+      exchange: newExchange(context.settings, server),
+      startedAt: performance.now(),
+      preauthHash: connection.negotiated.preauthHash?.clone(),
+    };
+    connection.setups.set(session.id, setup);
+    server.setupBegun();
+  }
+  setup.preauthHash?.update(packet);
+  request.setup = setup;
+  return setup;
 }
 
-async function refuse(request: Request, session: Session, error: unknown): Promise<never> {
-  if (!(error instanceof AuthError)) throw error;
-  const { connection, server } = request;
-  const status: NtStatus = error.status;
-  server.throttle.failed(connection.address);
-  server.hooks.logonRefused?.({
-    address: connection.address,
-    port: connection.port,
-    userName: error.userName ?? '',
-    status,
+function forgetSetup({ connection }: Request, server: ServerState, session: Session): void {
+  if (connection.setups.delete(session.id)) server.setupEnded();
+}
+
+/** Logons of an address that failed too often are looked at one after the other, at a distance. */
+async function waitForTurn(request: Request, server: ServerState): Promise<void> {
+  const { address } = request.connection;
+  const delay = server.throttle.turn(address);
+  if (delay === undefined) throw new StatusError(Status.INSUFFICIENT_RESOURCES);
+  if (delay === 0) return;
+  await Promise.race([sleep(delay, undefined, { ref: false }), request.whenAbandoned()]);
+  server.throttle.turnTaken(address);
+  request.throwIfAbandoned();
+}
+
+function newExchange({ serverName, domain }: ServerSettings, server: ServerState): AuthExchange {
+  const { users, allowsGuests } = server;
+  return new AuthExchange({
+    users,
+    serverName,
+    domain,
+    allowGuest: allowsGuests,
+    allowAnonymous: allowsGuests,
+    // Names that nobody has are guests' where there are guests, as with smbd's `map to guest = bad user`.
+    mapUnknownToGuest: allowsGuests,
   });
-  const delay = server.throttle.delay(connection.address);
-  if (delay > 0) await sleep(delay, undefined, { ref: false });
-  session.close(false);
+}
+
+function refuse(request: Request, server: ServerState, session: Session, error: unknown): never {
+  if (!(error instanceof AuthError)) throw error;
+  const { connection, context } = request;
+  const { address, port } = connection;
+  const status: NtStatus = error.status;
+  server.throttle.failed(address);
+  context.hooks.logonRefused?.({ address, port, userName: error.userName ?? '', status });
+  // Junk does not end a session that is valid; a wrong proof does.
+  if (session.state !== 'valid' || status !== Status.INVALID_PARAMETER) session.close(true);
   throw new StatusError(status, { cause: error });
 }
 
 /** Derives the keys and opens the session (3.3.5.5.3). */
-function establish(session: Session, result: AuthDone, clientSecurityMode: number): void {
-  const { connection } = session;
-  const { settings } = connection.server;
-  const dialect = connection.dialect!;
+function establish(
+  { connection, context }: Request,
+  session: Session,
+  { preauthHash }: Setup,
+  result: AuthDone,
+  clientSecurityMode: number,
+): void {
+  const { settings, hooks } = context;
+  const { cipher, signingAlgorithm, clientSecurityMode: earlierMode } = connection.negotiated;
   session.identity = result.identity;
-  const isNamed = !result.identity.guest && !result.identity.anonymous;
-  if (result.sessionKey && isNamed) {
-    const keys = deriveKeys({
-      dialect,
-      sessionKey: result.sessionKey,
-      preauthHash: session.preauthHash?.value,
-      cipher: connection.cipher,
+  if (result.sessionKey && !isUnproven(result.identity)) {
+    const { dialect } = session;
+    const { sessionKey } = result;
+    const keys = deriveKeys({ dialect, sessionKey, preauthHash: preauthHash?.value, cipher });
+    session.channelOf(connection)!.signer = createSigner({
+      algorithm: signingAlgorithm,
+      key: keys.signingKey,
     });
-    session.signer = createSigner({ algorithm: connection.signingAlgorithm, key: keys.signingKey });
-    if (connection.cipher && keys.encryptionKey && keys.decryptionKey)
+    if (cipher && keys.encryptionKey && keys.decryptionKey)
       session.sealer = createSealer({
-        cipher: connection.cipher,
+        cipher,
         encryptionKey: keys.encryptionKey,
         decryptionKey: keys.decryptionKey,
         sessionId: BigInt(session.id),
       });
-    const isWanted =
-      ((clientSecurityMode | connection.clientSecurityMode) & SecurityMode.SIGNING_REQUIRED) !== 0;
+    const isWanted = ((clientSecurityMode | earlierMode) & SecurityMode.SIGNING_REQUIRED) !== 0;
     session.signingRequired = settings.signing === 'required' || isWanted;
   }
   session.encryptData = settings.encryption === 'required';
@@ -154,19 +190,30 @@ function establish(session: Session, result: AuthDone, clientSecurityMode: numbe
     throw new StatusError(Status.ACCESS_DENIED);
   }
   session.state = 'valid';
-  connection.server.hooks.sessionOpened?.(session.event());
+  hooks.sessionOpened?.(session.event());
 }
 
-/** A valid session authenticates anew: its keys stay ([MS-SMB2] 3.3.5.5.3). */
-function reauthenticate(session: Session, result: AuthDone): void {
-  session.identity = result.identity;
+/**
+ * A valid session authenticates anew: its keys stay ([MS-SMB2] 3.3.5.5.3). A guest's has none, so it cannot become a user's, who
+ * could then neither sign nor seal.
+ */
+function reauthenticate(session: Session, { identity }: AuthDone): void {
+  if (!isUnproven(identity) && !session.hasKey) {
+    session.close(true);
+    throw new StatusError(Status.ACCESS_DENIED);
+  }
+  session.identity = identity;
 }
 
-/** The client lost its old connection before the server noticed (3.3.5.5.3). */
-function endPrevious(session: Session, previousId: number): void {
-  const previous = session.connection.server.sessions.get(previousId);
-  if (previous && previous.identity.userName.toLowerCase() === session.identity.userName.toLowerCase())
-    previous.close(true);
+/**
+ * The client lost its old connection before the server noticed (3.3.5.5.3). A user has proved to be the same one. Guests have
+ * proved nothing: only the machine that began the session ends it.
+ */
+function endPrevious(server: ServerState, session: Session, previousId: number): void {
+  const previous = server.sessions.get(previousId);
+  if (previous === undefined || previous === session || previous.state !== 'valid') return;
+  if (!isSameIdentity(previous.identity, session.identity)) return;
+  if (session.hasKey || previous.clientGuid.equals(session.clientGuid)) previous.close(true);
 }
 
 function sessionFlags(session: Session): number {

@@ -1,9 +1,10 @@
 /** SET_INFO of files, one row for each information class ([MS-FSCC] 2.4, [MS-FSA] 2.1.5.15). */
 import type { Awaitable, SetAttributes, ShareChanges } from '../backend.ts';
 import { fail } from '../errors.ts';
-import type { Open } from '../session/open.ts';
-import type { Request } from '../session/request.ts';
-import type { Node } from '../session/share.ts';
+import { KNOWN_MODES } from '../open/open.ts';
+import type { Open } from '../open/open.ts';
+import type { Request } from '../request/request.ts';
+import type { Node } from '../share/volume.ts';
 import { Access, FileAttribute, SETTABLE_ATTRIBUTES } from '../wire/constants.ts';
 import * as info from '../wire/fscc/file-info.ts';
 import { Status } from '../wire/status.ts';
@@ -94,7 +95,7 @@ async function markForDeletion(
     return fail(Status.DIRECTORY_NOT_EMPTY);
   open.file.breakHandleCaches(open);
   open.file.deletePending = true;
-  if (open.isDirectory) request.server.notifyDeleted(open.file);
+  if (open.isDirectory) open.file.notifyDeleted();
 }
 
 function setPosition(_request: Request, open: Open, data: Buffer): void {
@@ -102,9 +103,6 @@ function setPosition(_request: Request, open: Open, data: Buffer): void {
   if (currentOffset > Number.MAX_SAFE_INTEGER) fail(Status.INVALID_PARAMETER);
   open.position = currentOffset;
 }
-
-/** FILE_WRITE_THROUGH, FILE_SEQUENTIAL_ONLY, FILE_SYNCHRONOUS_IO_*, FILE_DELETE_ON_CLOSE ([MS-FSCC] 2.4.31). */
-const KNOWN_MODES = 0x103e;
 
 function setMode(_request: Request, open: Open, data: Buffer): void {
   const { mode } = info.modeInfo.decode(data);

@@ -1,10 +1,10 @@
 import { fail } from '../errors.ts';
 import { decodeDescriptor, encodeDescriptor, replaceParts, SecurityInformation } from '../security/index.ts';
-import { descriptorOf, requireAccess } from '../session/access.ts';
-import type { Open } from '../session/open.ts';
-import { reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { descriptorOf, requireAccess } from '../share/access.ts';
+import type { Open } from '../open/open.ts';
+import { reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { Access, HEADER_SIZE } from '../wire/constants.ts';
 import { InfoType, setInfoRequest, setInfoResponse } from '../wire/query.ts';
 import { Status } from '../wire/status.ts';
@@ -13,9 +13,9 @@ import { setFileClasses } from './set-file-classes.ts';
 
 /** [MS-SMB2] 3.3.5.21 */
 export async function setInfo(request: Request): Promise<Reply> {
-  const { packet, server } = request;
+  const { packet, context } = request;
   const body = setInfoRequest.decode(packet, HEADER_SIZE);
-  if (body.bufferLength > server.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
+  if (body.bufferLength > context.limits.maxTransactSize) return fail(Status.INVALID_PARAMETER);
   const data = area(packet, body.bufferOffset, body.bufferLength, HEADER_SIZE + setInfoRequest.size);
   const { open } = request;
   switch (body.infoType) {

@@ -1,7 +1,8 @@
 /** The 19 commands of [MS-SMB2] 2.2.1.2, by number. */
 import type { Awaitable } from '../backend.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import type { Reply } from '../context/reply.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import type { Request } from '../request/request.ts';
 import { HEADER_SIZE } from '../wire/constants.ts';
 import { cancel } from './cancel.ts';
 import { changeNotify } from './change-notify.ts';
@@ -9,6 +10,7 @@ import { close } from './close.ts';
 import { create } from './create.ts';
 import { echo } from './echo.ts';
 import { flush } from './flush.ts';
+import { controlActsOnOpen } from './fsctl/table.ts';
 import { ioctl } from './ioctl.ts';
 import { lock } from './lock.ts';
 import { logoff } from './logoff.ts';
@@ -34,14 +36,20 @@ export interface CommandRow {
   readonly tree: boolean;
   /** Offset of the FileId in the body, when the request acts on an open. */
   readonly fileId?: number;
+  /** Says no when the FileId of this request means nothing. */
+  readonly actsOnOpen?: (packet: Buffer) => boolean;
   /** Also handled when there is no such open: it may be one whose connection is gone. */
   readonly resumes?: true;
   /** Not done for a request that a channel failure has overtaken ([MS-SMB2] 3.3.5.2.10). */
   readonly changes?: true;
+  /** Its reply is an open, which the requests related to it take over, or else its failure. */
+  readonly opens?: true;
+  /** Waits for the others of its open, and so must not be waited for itself. */
+  readonly ends?: true;
   /** Bytes the credit charge has to pay for ([MS-SMB2] 3.3.5.2.5). */
   readonly payload?: (packet: Buffer) => number;
   /** Undefined: no reply. */
-  readonly handle: (request: Request) => Awaitable<Reply | undefined>;
+  readonly handle: (request: Request, server: ServerState) => Awaitable<Reply | undefined>;
 }
 
 const u32 =
@@ -63,13 +71,22 @@ export const commands: readonly CommandRow[] = [
   { name: 'LOGOFF', structureSize: 4, ...inSession, handle: logoff },
   { name: 'TREE_CONNECT', structureSize: 9, ...inSession, handle: treeConnect },
   { name: 'TREE_DISCONNECT', structureSize: 4, ...inTree, handle: treeDisconnect },
-  { name: 'CREATE', structureSize: 57, ...inTree, handle: create },
-  { name: 'CLOSE', structureSize: 24, ...inTree, fileId: 8, handle: close },
+  { name: 'CREATE', structureSize: 57, ...inTree, opens: true, handle: create },
+  { name: 'CLOSE', structureSize: 24, ...inTree, fileId: 8, ends: true, handle: close },
   { name: 'FLUSH', structureSize: 24, ...inTree, fileId: 8, handle: flush },
   { name: 'READ', structureSize: 49, ...inTree, fileId: 16, payload: u32(4), handle: read },
   { name: 'WRITE', structureSize: 49, ...inTree, fileId: 16, changes: true, payload: u32(4), handle: write },
   { name: 'LOCK', structureSize: 48, ...inTree, fileId: 8, handle: lock },
-  { name: 'IOCTL', structureSize: 57, ...inTree, payload: larger(u32(28), u32(44)), handle: ioctl },
+  {
+    name: 'IOCTL',
+    structureSize: 57,
+    ...inTree,
+    fileId: 8,
+    actsOnOpen: (packet) => controlActsOnOpen(packet.readUInt32LE(HEADER_SIZE + 4)),
+    changes: true,
+    payload: larger(u32(28), u32(44)),
+    handle: ioctl,
+  },
   { name: 'CANCEL', structureSize: 4, ...outside, handle: cancel },
   { name: 'ECHO', structureSize: 4, ...outside, handle: echo },
   {

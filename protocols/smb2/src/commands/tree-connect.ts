@@ -1,10 +1,12 @@
 import { fail, MalformedError, StatusError } from '../errors.ts';
-import { randomId32 } from '../session/random-id.ts';
-import { reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import { randomId32 } from '../context/random-id.ts';
+import { reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
+import type { ServerState } from '../registry/server-state.ts';
+import { isUnproven } from '../share/identity.ts';
 import type { Session } from '../session/session.ts';
-import type { Share } from '../session/share.ts';
+import type { Share } from '../file/share.ts';
 import { TreeConnect } from '../session/tree.ts';
 import { Access, Dialect, HEADER_SIZE, HeaderFlags, ShareFlags, ShareType } from '../wire/constants.ts';
 import { treeConnectRequest, treeConnectResponse } from '../wire/session.ts';
@@ -12,12 +14,13 @@ import { Status } from '../wire/status.ts';
 import { area } from '../wire/struct.ts';
 
 /** [MS-SMB2] 3.3.5.7 */
-export function treeConnect(request: Request): Reply {
-  const { session, server, packet } = request;
+export function treeConnect(request: Request, server: ServerState): Reply {
+  const { session, context, packet, connection } = request;
+  const { cipher } = connection.negotiated;
   const name = shareName(packet);
   try {
-    const share = name.toUpperCase() === 'IPC$' ? undefined : findShare(session, name);
-    if (session.trees.size >= server.limits.maxTreesPerSession)
+    const share = name.toUpperCase() === 'IPC$' ? undefined : findShare(request, server, name);
+    if (session.trees.size >= context.limits.maxTreesPerSession)
       throw new StatusError(Status.INSUFFICIENT_RESOURCES);
     const tree = new TreeConnect(randomId32(session.trees), session, share);
     session.trees.set(tree.id, tree);
@@ -26,8 +29,8 @@ export function treeConnect(request: Request): Reply {
     const event = { ...session.event(), share: tree.name };
     const signed = event.signed || (request.header.flags & HeaderFlags.SIGNED) !== 0;
     const encrypted = event.encrypted || request.sealed !== undefined;
-    server.hooks.treeConnected?.({ ...event, signed, encrypted });
-    const encrypts = tree.encrypted && request.connection.cipher !== undefined;
+    context.hooks.treeConnected?.({ ...event, signed, encrypted });
+    const encrypts = tree.encrypted && cipher !== undefined;
     return reply(treeConnectResponse, {
       shareType: share ? ShareType.DISK : ShareType.PIPE,
       shareFlags: (share ? 0 : ShareFlags.NO_CACHING) | (encrypts ? ShareFlags.ENCRYPT_DATA : 0),
@@ -36,7 +39,7 @@ export function treeConnect(request: Request): Reply {
     });
   } catch (error) {
     if (error instanceof StatusError)
-      server.hooks.treeRefused?.({ ...session.event(), share: name, status: error.status });
+      context.hooks.treeRefused?.({ ...session.event(), share: name, status: error.status });
     throw error;
   }
 }
@@ -54,21 +57,21 @@ function shareName(packet: Buffer): string {
   return match?.[1] ?? fail(Status.BAD_NETWORK_NAME);
 }
 
-function findShare(session: Session, name: string): Share {
-  const share = session.connection.server.share(name);
+function findShare({ session, connection }: Request, server: ServerState, name: string): Share {
+  const share = server.share(name);
   if (!share) return fail(Status.BAD_NETWORK_NAME);
-  return mayConnect(session, share) ? share : fail(Status.ACCESS_DENIED);
+  return mayConnect(session, connection.address, share) ? share : fail(Status.ACCESS_DENIED);
 }
 
 /** Whether the rules of the share allow this user, from this address, by these means. */
-export function mayConnect(session: Session, { options }: Share): boolean {
-  const { connection, identity } = session;
-  const isGuest = identity.guest || identity.anonymous;
+export function mayConnect(session: Session, address: string, { options }: Share): boolean {
+  const { identity } = session;
+  const isGuest = isUnproven(identity);
   const isMember =
     options.users === undefined ||
     options.users.some((user) => user.toLowerCase() === identity.userName.toLowerCase());
   const isAllowed =
-    (isGuest ? options.guest : isMember || options.guest) && (options.allow?.(connection.address) ?? true);
-  const canEncrypt = (connection.dialect ?? 0) >= Dialect.SMB_3_0 && session.sealer !== undefined;
+    (isGuest ? options.guest : isMember || options.guest) && (options.allow?.(address) ?? true);
+  const canEncrypt = session.dialect >= Dialect.SMB_3_0 && session.sealer !== undefined;
   return isAllowed && (options.encrypt !== true || canEncrypt);
 }

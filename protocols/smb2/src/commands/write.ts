@@ -1,10 +1,10 @@
 import { DceRpcError } from '../dcerpc/index.ts';
 import { fail } from '../errors.ts';
-import type { Open } from '../session/open.ts';
-import type { PipeOpen } from '../session/pipe-open.ts';
-import { reply } from '../session/reply.ts';
-import type { Reply } from '../session/reply.ts';
-import type { Request } from '../session/request.ts';
+import type { Open } from '../open/open.ts';
+import type { PipeOpen } from '../open/pipe-open.ts';
+import { reply } from '../context/reply.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Request } from '../request/request.ts';
 import { Access, HEADER_SIZE } from '../wire/constants.ts';
 import { isWithinOffsets, writeRequest, writeResponse } from '../wire/io.ts';
 import { Status } from '../wire/status.ts';
@@ -15,9 +15,9 @@ const APPEND = 2 ** 64;
 
 /** [MS-SMB2] 3.3.5.13 */
 export async function write(request: Request): Promise<Reply> {
-  const { packet, server } = request;
+  const { packet, context } = request;
   const body = writeRequest.decode(packet, HEADER_SIZE);
-  if (body.length > server.limits.maxWriteSize) return fail(Status.INVALID_PARAMETER);
+  if (body.length > context.limits.maxWriteSize) return fail(Status.INVALID_PARAMETER);
   const data = area(packet, body.dataOffset, body.length, HEADER_SIZE + writeRequest.size);
   const open = request.anyOpen;
   if (open.kind === 'pipe') writePipe(open, data);

@@ -1,5 +1,5 @@
 export { counterKdf, deriveKeys } from './kdf.ts';
-export type { CipherName, Dialect, KeyOptions, SessionKeys } from './kdf.ts';
+export type { CipherName, KeyOptions, SessionKeys } from './kdf.ts';
 export { PreauthHash } from './preauth.ts';
 export {
   createSealer,

@@ -1,7 +1,5 @@
 import { createHmac } from 'node:crypto';
-
-/** Connection.Dialect ([MS-SMB2] 2.2.4). */
-export type Dialect = 0x0202 | 0x0210 | 0x0300 | 0x0302 | 0x0311;
+import type { Dialect } from '../wire/constants.ts';
 
 /** Connection.CipherId by its OpenSSL name ([MS-SMB2] 2.2.3.1.2). */
 export type CipherName = 'aes-128-ccm' | 'aes-128-gcm' | 'aes-256-ccm' | 'aes-256-gcm';

@@ -30,7 +30,7 @@ export const RejectReason = {
 export const NakReason = { NOT_SPECIFIED: 0, AUTHENTICATION_TYPE_NOT_RECOGNIZED: 8 } as const;
 
 export const PDU_HEADER = 16;
-export const REQUEST_HEADER = 24;
+const REQUEST_HEADER = 24;
 const UUID_LENGTH = 16;
 const SYNTAX_LENGTH = 20;
 const LITTLE_ENDIAN_ASCII_IEEE = 0x00000010;

@@ -5,7 +5,7 @@ import { Status } from '../wire/status.ts';
 const CHUNK = 64 * 1024;
 const SMALLEST_CHUNK = 512;
 /** Size of an allocation unit, as NTFS formats by default. */
-export const CLUSTER = 4096;
+const CLUSTER = 4096;
 
 export const roundToCluster = (size: number): number => Math.ceil(size / CLUSTER) * CLUSTER;
 

@@ -1,19 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compareNames, foldName, NameTable } from './name-table.ts';
+import { compareNames, NameTable } from './name-table.ts';
 
 const name = fc.string({
   unit: fc.constantFrom('a', 'A', 'b', 'B', 'é', 'É', 'ß', '.'),
   minLength: 1,
   maxLength: 3,
-});
-
-describe('foldName', () => {
-  it('never changes the length', () => {
-    fc.assert(fc.property(fc.string(), (text) => foldName(text).length === text.length));
-    expect(foldName('straße.É.ﬁ')).toBe('STRAßE.É.ﬁ');
-    expect(foldName('éλж')).toBe('ÉΛЖ');
-  });
 });
 
 describe('NameTable', () => {

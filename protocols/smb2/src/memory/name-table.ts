@@ -1,20 +1,5 @@
 /** Names of one namespace, case-preserving, found with or without regard to case, in one deterministic order. */
-
-const ASCII = /^[\x20-\x7e]*$/;
-
-/**
- * Upper case one UTF-16 unit at a time, as the up-case table of NTFS does: a character whose upper case has another
- * length (`ß`) stays as it is, so that folding never changes a name's length.
- */
-export function foldName(name: string): string {
-  if (ASCII.test(name)) return name.toUpperCase();
-  let folded = '';
-  for (const unit of name.split('')) {
-    const upper = unit.toUpperCase();
-    folded += upper.length === 1 ? upper : unit;
-  }
-  return folded;
-}
+import { foldName } from '../names/fold.ts';
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 

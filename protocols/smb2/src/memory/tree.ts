@@ -2,15 +2,15 @@
 import type { FileTime, NodeKind, SetAttributes } from '../backend.ts';
 import { fail } from '../errors.ts';
 import { FileAttribute, NotifyFilter } from '../wire/constants.ts';
+import { fileTimeOf } from '../wire/file-time.ts';
 import { Status } from '../wire/status.ts';
 import { Budget } from './content.ts';
 import { MemoryNode, type Place } from './node.ts';
 import { Watchers } from './watchers.ts';
 
-const EPOCH_1601 = 116_444_736_000_000_000n;
 const MAX_NAME_UNITS = 255;
 
-export const fileTimeNow = (): FileTime => BigInt(Date.now()) * 10_000n + EPOCH_1601;
+export const fileTimeNow = (): FileTime => fileTimeOf(Date.now());
 
 export interface TreeOptions {
   readonly capacity: number;

@@ -1,97 +1,163 @@
-import type { AuthExchange } from '../auth/index.ts';
-import type { Caller } from '../backend.ts';
-import type { PreauthHash, Sealer, Signer } from '../crypto/index.ts';
+import type { ServerContext } from '../context/context.ts';
+import type { Reply } from '../context/reply.ts';
+import type { Sealer, Signer } from '../crypto/index.ts';
 import type { SessionEvent } from '../hooks.ts';
-import type { Connection } from './connection.ts';
-import type { AnyOpen } from './open.ts';
-import type { Reply } from './reply.ts';
+import type { AnyOpen } from '../open/any-open.ts';
+import type { OpenSession } from '../open/owner.ts';
+import { isUnproven, NOBODY } from '../share/identity.ts';
+import type { Identity } from '../share/identity.ts';
+import type { Dialect } from '../wire/constants.ts';
+import { sealsNotifications } from './protection.ts';
 import type { TreeConnect } from './tree.ts';
 
-export interface Identity {
-  readonly userName: string;
-  readonly domain: string;
-  readonly guest: boolean;
-  readonly anonymous: boolean;
+/** A request, as far as its session may have to end it. */
+export interface SessionRequest {
+  readonly sessionOrUndefined: Session | undefined;
+  readonly treeOrUndefined: TreeConnect | undefined;
 }
 
-const NOBODY: Identity = { userName: '', domain: '', guest: false, anonymous: true };
+/** What a session needs of the connections it goes over. */
+export interface SessionConnection {
+  readonly address: string;
+  readonly port: number;
+  readonly closed: boolean;
+  readonly negotiated: { readonly dialect: Dialect | undefined; readonly clientGuid: Buffer };
+  readonly sessions: { delete(id: number): boolean };
+  /** Sends an OPLOCK_BREAK that nobody asked for. */
+  sendNotification(body: Reply, sealer: Sealer | undefined): void;
+  abandonRequests(concerned: (request: SessionRequest) => boolean): void;
+}
 
-/** A session ([MS-SMB2] 3.3.1.8), on its one connection. */
-export class Session {
+/** Who keeps the sessions of all connections. */
+export interface SessionRegistry {
+  sessionClosed(session: Session): void;
+}
+
+/** One connection of a session, with the key by which it signs there ([MS-SMB2] 3.3.1.14). */
+export interface Channel {
+  readonly connection: SessionConnection;
+  /** Guests and anonymous clients have none. */
+  signer: Signer | undefined;
+}
+
+/** A session ([MS-SMB2] 3.3.1.8), over one or more connections of the same client. */
+export class Session implements OpenSession {
   readonly id: number;
-  readonly connection: Connection;
+  readonly context: ServerContext;
+  readonly #registry: SessionRegistry;
+  readonly dialect: Dialect;
+  readonly clientGuid: Buffer;
   state: 'in-progress' | 'valid' | 'closed' = 'in-progress';
   identity: Identity = NOBODY;
-  /** The authentication under way: the first one, or a later one of the same session. */
-  exchange: AuthExchange | undefined;
-  preauthHash: PreauthHash | undefined;
-  signer: Signer | undefined;
   sealer: Sealer | undefined;
   signingRequired = false;
   encryptData = false;
+  readonly #channels: Channel[] = [];
   readonly trees = new Map<number, TreeConnect>();
   /** By the volatile half of the FileId. */
   readonly opens = new Map<number, AnyOpen>();
   notifies = 0;
 
-  constructor(id: number, connection: Connection) {
+  constructor(
+    id: number,
+    context: ServerContext,
+    registry: SessionRegistry,
+    connection: SessionConnection & { readonly negotiated: { readonly dialect: Dialect | undefined } },
+  ) {
     this.id = id;
-    this.connection = connection;
+    this.context = context;
+    this.#registry = registry;
+    this.dialect = connection.negotiated.dialect!;
+    this.clientGuid = connection.negotiated.clientGuid;
+    this.addChannel(connection, undefined);
   }
 
-  get caller(): Caller {
-    return {
-      userName: this.identity.userName,
-      guest: this.identity.guest || this.identity.anonymous,
-      address: this.connection.address,
-    };
+  get channels(): readonly Channel[] {
+    return this.#channels;
   }
 
-  /** Sends an oplock or lease break. Returns false when the client cannot be reached. */
-  notify(body: Reply): boolean {
-    if (this.state !== 'valid' || this.connection.closed) return false;
-    this.connection.sendNotification(body, this.encryptData ? this.sealer : undefined);
-    return true;
+  addChannel(connection: SessionConnection, signer: Signer | undefined): Channel {
+    const channel = { connection, signer };
+    this.#channels.push(channel);
+    return channel;
+  }
+
+  channelOf(connection: SessionConnection): Channel | undefined {
+    return this.#channels.find((channel) => channel.connection === connection);
+  }
+
+  signerOn(connection: SessionConnection): Signer | undefined {
+    return this.channelOf(connection)?.signer;
+  }
+
+  /** Whether its user has proved who it is: then it can sign. */
+  get hasKey(): boolean {
+    return this.#channels.some(({ signer }) => signer !== undefined);
+  }
+
+  /** A connection is gone; with the last one the session ends, but for durable opens ([MS-SMB2] 3.3.7.1). */
+  connectionLost(connection: SessionConnection): void {
+    const index = this.#channels.findIndex((channel) => channel.connection === connection);
+    if (this.#channels.length === 1 && index === 0) this.close(true);
+    else if (index >= 0) this.#channels.splice(index, 1);
+  }
+
+  /**
+   * Sends an oplock or lease break.
+   * @param isShareSealed it concerns a share that refuses plaintext.
+   */
+  notify(body: Reply, isShareSealed: boolean): boolean {
+    if (this.state !== 'valid') return false;
+    const sealer = sealsNotifications(this, isShareSealed) ? this.sealer : undefined;
+    const channel = this.#channels.find(({ connection }) => !connection.closed);
+    channel?.connection.sendNotification(body, sealer);
+    return channel !== undefined;
   }
 
   event(): SessionEvent {
+    const first = this.#channels[0]?.connection;
     return {
-      address: this.connection.address,
-      port: this.connection.port,
+      address: first?.address ?? '',
+      port: first?.port ?? 0,
       sessionId: this.id,
       userName: this.identity.userName,
-      guest: this.identity.guest || this.identity.anonymous,
-      dialect: this.connection.dialect ?? 0,
+      guest: isUnproven(this.identity),
+      dialect: this.dialect,
       signed: this.signingRequired,
       encrypted: this.encryptData,
     };
   }
 
+  #abandonRequests(concerned: (request: SessionRequest) => boolean): void {
+    for (const { connection } of this.#channels) connection.abandonRequests(concerned);
+  }
+
   disconnectTree(tree: TreeConnect): void {
     if (!this.trees.delete(tree.id)) return;
-    this.connection.abandonRequests((request) => request.treeOrUndefined === tree);
+    this.#abandonRequests((request) => request.treeOrUndefined === tree);
     for (const open of [...this.opens.values()]) if (open.tree === tree) open.dispose();
-    this.connection.server.hooks.treeDisconnected?.({ ...this.event(), share: tree.name });
+    this.context.hooks.treeDisconnected?.({ ...this.event(), share: tree.name });
   }
 
   /**
    * Ends the session: trees, opens and waiting requests.
-   * @param keepDurable after the loss of the connection durable opens outlive the session ([MS-SMB2] 3.3.7.1).
+   * @param keepDurable durable opens outlive it.
    */
   close(keepDurable: boolean): void {
     if (this.state === 'closed') return;
     const wasValid = this.state === 'valid';
     this.state = 'closed';
-    this.connection.sessions.delete(this.id);
-    this.connection.server.sessions.delete(this.id);
-    this.connection.abandonRequests((request) => request.sessionOrUndefined === this);
+    for (const { connection } of this.#channels) connection.sessions.delete(this.id);
+    this.#registry.sessionClosed(this);
+    this.#abandonRequests((request) => request.sessionOrUndefined === this);
     for (const open of [...this.opens.values()]) {
       if (keepDurable && open.kind === 'file' && open.preserve()) continue;
       open.dispose();
     }
+    const event = this.event();
     for (const tree of this.trees.values())
-      this.connection.server.hooks.treeDisconnected?.({ ...this.event(), share: tree.name });
+      this.context.hooks.treeDisconnected?.({ ...event, share: tree.name });
     this.trees.clear();
-    if (wasValid) this.connection.server.hooks.sessionClosed?.(this.event());
+    if (wasValid) this.context.hooks.sessionClosed?.(event);
   }
 }

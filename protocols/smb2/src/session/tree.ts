@@ -1,13 +1,13 @@
-import type { Session } from './session.ts';
-import type { Share } from './share.ts';
+import type { Share } from '../file/share.ts';
+import type { OpenSession, OpenTree } from '../open/owner.ts';
 
 /** A tree connect ([MS-SMB2] 3.3.1.9). Without a share it is IPC$. */
-export class TreeConnect {
+export class TreeConnect implements OpenTree {
   readonly id: number;
-  readonly session: Session;
+  readonly session: OpenSession;
   readonly share: Share | undefined;
 
-  constructor(id: number, session: Session, share: Share | undefined) {
+  constructor(id: number, session: OpenSession, share: Share | undefined) {
     this.id = id;
     this.session = session;
     this.share = share;

@@ -38,7 +38,7 @@ const server = new SmbServer({
     { name: 'ro', comment: 'read only', backend: readOnly, guest: process.env['SMB_GUESTS'] !== 'off' },
   ],
   // A conformance suite fails to log on a lot.
-  limits: { freeLogonFailures: 1_000_000 },
+  limits: { freeLogonFailures: 1_000_000, maxOpensPerAddress: 262_144 },
   hooks: {
     bug: (error, context) => console.error('bug:', context, error),
     malformed: ({ reason }) => console.error('malformed:', reason),

@@ -1,9 +1,10 @@
 /** A client for tests that says exactly what it is told to, right or wrong. */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { anonymousMessage, negotiateMessage } from './ntlm-client.ts';
 import { Framer } from '../transport/framer.ts';
 import { createRequest } from '../wire/create.ts';
-import { decodeHeader, encodeHeader } from '../wire/header.ts';
+import { decodeHeader, encodeHeader, TRANSFORM_ID } from '../wire/header.ts';
 import type { Header } from '../wire/header.ts';
 import { HEADER_SIZE, OplockLevel } from '../wire/constants.ts';
 import { encodeCreateContexts } from '../wire/create-contexts.ts';
@@ -12,21 +13,51 @@ import { negotiateRequest } from '../wire/negotiate.ts';
 import { sessionSetupRequest, treeConnectRequest } from '../wire/session.ts';
 import { align } from '../wire/struct.ts';
 
+type CreateBody = Parameters<typeof createRequest.encode>[0];
+
 export interface RawReply extends Header {
   readonly status: number;
   /** From the SMB2 header on. */
   readonly packet: Buffer;
+  /** It came in a transform header. */
+  readonly isSealed: boolean;
 }
 
-/** NTLMSSP messages of an anonymous logon ([MS-NLMP] 2.2.1). */
-const NTLM_NEGOTIATE = Buffer.from('4e544c4d535350000100000005020800' + '00'.repeat(16), 'hex');
-function ntlmAnonymous(): Buffer {
-  const message = Buffer.alloc(72);
-  message.write('NTLMSSP\0', 'latin1');
-  message.writeUInt32LE(3, 8);
-  for (const field of [12, 20, 28, 36, 44, 52]) message.writeUInt32LE(72, field + 4);
-  message.writeUInt32LE(0x00080205, 60);
-  return message;
+export async function connectSocket(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+  return socket;
+}
+
+export interface SetupOptions {
+  readonly previousSessionId?: number;
+  /** SMB2_SESSION_FLAG_BINDING */
+  readonly flags?: number;
+  readonly securityMode?: number;
+}
+
+/** Body of a SESSION_SETUP. */
+export const setupBody = (token: Buffer, options: SetupOptions = {}): Buffer =>
+  sessionSetupRequest.toBuffer(
+    {
+      flags: options.flags ?? 0,
+      securityMode: options.securityMode ?? 1,
+      capabilities: 0,
+      channel: 0,
+      securityBufferOffset: HEADER_SIZE + sessionSetupRequest.size,
+      securityBufferLength: token.length,
+      previousSessionId: BigInt(options.previousSessionId ?? 0),
+    },
+    token,
+  );
+
+/** Body of a TREE_CONNECT. */
+export function treeConnectBody(share: string): Buffer {
+  const path = Buffer.from(`\\\\server\\${share}`, 'utf16le');
+  return treeConnectRequest.toBuffer(
+    { flags: 0, pathOffset: HEADER_SIZE + treeConnectRequest.size, pathLength: path.length },
+    path,
+  );
 }
 
 export class RawClient {
@@ -38,7 +69,7 @@ export class RawClient {
   treeId = 0;
   closed = false;
 
-  private constructor(socket: Socket) {
+  constructor(socket: Socket) {
     this.#socket = socket;
     const framer = new Framer(
       (message) => this.#receive(Buffer.from(message)),
@@ -53,13 +84,19 @@ export class RawClient {
   }
 
   static async connect(port: number): Promise<RawClient> {
-    const socket = connect(port, '127.0.0.1');
-    await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-    return new RawClient(socket);
+    return new RawClient(await connectSocket(port));
   }
 
-  #receive(message: Buffer): void {
-    const reply = { ...decodeHeader(message, 0), status: message.readUInt32LE(8), packet: message };
+  /** Opens sealed messages. */
+  protected unseal(_message: Buffer): Buffer {
+    throw new Error('sealed, and without a key');
+  }
+
+  #receive(received: Buffer): void {
+    const isSealed = received.readUInt32LE(0) === TRANSFORM_ID;
+    const message = isSealed ? this.unseal(received) : received;
+    const status = message.readUInt32LE(8);
+    const reply = { ...decodeHeader(message, 0), status, packet: message, isSealed };
     const wake = this.#waiting.shift();
     if (wake) wake(reply);
     else this.#replies.push(reply);
@@ -123,13 +160,13 @@ export class RawClient {
     return await this.next();
   }
 
-  negotiate(dialect = 0x0302): Promise<RawReply | undefined> {
+  negotiate(dialect = 0x0302, clientGuid = Buffer.alloc(16, 7)): Promise<RawReply | undefined> {
     const body = negotiateRequest.toBuffer(
       {
         dialectCount: 1,
         securityMode: 1,
         capabilities: 0x7f,
-        clientGuid: Buffer.alloc(16, 7),
+        clientGuid,
         contextOffset: 0,
         contextCount: 0,
       },
@@ -141,31 +178,19 @@ export class RawClient {
   /** Negotiates, logs on as guest and connects to the share. */
   async enter(share: string): Promise<void> {
     await this.negotiate();
-    for (const token of [NTLM_NEGOTIATE, ntlmAnonymous()]) {
-      const body = sessionSetupRequest.toBuffer(
-        {
-          flags: 0,
-          securityMode: 1,
-          capabilities: 0,
-          channel: 0,
-          securityBufferOffset: HEADER_SIZE + sessionSetupRequest.size,
-          securityBufferLength: token.length,
-          previousSessionId: 0n,
-        },
-        token,
-      );
-      this.sessionId = (await this.request(1, body))?.sessionId ?? 0;
-    }
-    const path = Buffer.from(`\\\\server\\${share}`, 'utf16le');
-    const body = treeConnectRequest.toBuffer(
-      { flags: 0, pathOffset: HEADER_SIZE + treeConnectRequest.size, pathLength: path.length },
-      path,
-    );
-    this.treeId = (await this.request(3, body))?.treeId ?? 0;
+    for (const token of [negotiateMessage(), anonymousMessage()])
+      this.sessionId = (await this.request(1, setupBody(token)))?.sessionId ?? 0;
+    this.treeId = (await this.request(3, treeConnectBody(share)))?.treeId ?? 0;
   }
 
   /** Body of a CREATE that opens for reading. */
-  createBody(path: string, contexts: readonly CreateContext[] = []): Buffer {
+  createBody(
+    path: string,
+    contexts: readonly CreateContext[] = [],
+    wanted: Partial<
+      Pick<CreateBody, 'oplockLevel' | 'desiredAccess' | 'shareAccess' | 'disposition' | 'options'>
+    > = {},
+  ): Buffer {
     const text = Buffer.from(path, 'utf16le');
     const chain = encodeCreateContexts(contexts);
     const name = Buffer.alloc(align(text.length, 8));
@@ -186,6 +211,7 @@ export class RawClient {
         nameLength: text.length,
         contextsOffset: chain.length === 0 ? 0 : contextsOffset,
         contextsLength: chain.length,
+        ...wanted,
       },
       name.length + chain.length === 0 ? Buffer.alloc(1) : Buffer.concat([name, chain]),
     );

@@ -2,6 +2,8 @@
 import { MalformedError } from '../wire/malformed.ts';
 
 const HEADER = 4;
+/** Memory for a message is taken as its bytes arrive: this much at first, then twice what has come. */
+const FIRST = 64 * 1024;
 
 export class Framer {
   readonly #deliver: (message: Buffer) => void;
@@ -10,11 +12,17 @@ export class Framer {
   #headerHave = 0;
   #message: Buffer | undefined;
   #messageHave = 0;
+  #messageLength = 0;
 
   /** @param limit the longest message accepted now; asked when a header arrives. */
   constructor(deliver: (message: Buffer) => void, limit: () => number) {
     this.#deliver = deliver;
     this.#limit = limit;
+  }
+
+  /** Bytes that are still to come of a frame that was begun; 0 between frames. */
+  get missing(): number {
+    return this.#message ? this.#messageLength - this.#messageHave : this.#headerHave === 0 ? 0 : HEADER;
   }
 
   /** @throws MalformedError for a frame that is none or too long. Delivered messages may share the chunk's memory. */
@@ -32,16 +40,22 @@ export class Framer {
         if (chunk.length - at >= length) {
           if (length > 0) this.#deliver(chunk.subarray(at, at + length));
           at += length;
-        } else this.#message = Buffer.allocUnsafe(length);
+        } else this.#begin(length);
         continue;
       }
       this.#header[this.#headerHave++] = chunk[at++]!;
       if (this.#headerHave === HEADER) {
         this.#headerHave = 0;
         const length = this.#lengthOf(this.#header, 0);
-        if (length > 0) this.#message = Buffer.allocUnsafe(length);
+        if (length > 0) this.#begin(length);
       }
     }
+  }
+
+  #begin(length: number): void {
+    this.#messageLength = length;
+    this.#messageHave = 0;
+    this.#message = Buffer.allocUnsafe(Math.min(length, FIRST));
   }
 
   #lengthOf(buffer: Buffer, at: number): number {
@@ -55,11 +69,16 @@ export class Framer {
   }
 
   #fill(message: Buffer, chunk: Buffer, at: number): number {
-    const taken = chunk.copy(message, this.#messageHave, at);
+    const have = this.#messageHave;
+    if (have === message.length) {
+      this.#message = Buffer.allocUnsafe(Math.min(this.#messageLength, 2 * have));
+      message.copy(this.#message, 0, 0, have);
+      return 0;
+    }
+    const taken = chunk.copy(message, have, at);
     this.#messageHave += taken;
-    if (this.#messageHave === message.length) {
+    if (this.#messageHave === this.#messageLength) {
       this.#message = undefined;
-      this.#messageHave = 0;
       this.#deliver(message);
     }
     return taken;

@@ -2,13 +2,29 @@
 import type { Socket } from 'node:net';
 
 const SLOWEST_BYTES_PER_MS = 256;
+/** Large frames are not put together: only whole writes count as progress of the client. */
+const SMALL = 16 * 1024;
+
+/** Somebody who wants to know when the memory of a frame may be reused, sent or not. */
+export interface FrameOwner {
+  release(): void;
+}
 
 export class Outbox {
   readonly #socket: Socket;
   readonly #timeoutMs: number;
   readonly #stalled: () => void;
+  /** Owners of the frames that the socket has not taken yet, in their order. */
+  readonly #owners: (FrameOwner | undefined)[] = [];
   #timer: NodeJS.Timeout | undefined;
   #sent = -1;
+  #isCorked = false;
+  readonly #written = (): void => this.#owners.shift()?.release();
+  readonly #uncork = (): void => {
+    this.#isCorked = false;
+    this.#socket.uncork();
+    this.#watchUnsent();
+  };
 
   constructor(socket: Socket, timeoutMs: number, stalled: () => void) {
     this.#socket = socket;
@@ -20,13 +36,26 @@ export class Outbox {
     return this.#socket.writableLength;
   }
 
-  /** Sends `frame`; `release` is called when its memory may be reused, sent or not. */
-  send(frame: Buffer, release?: () => void): void {
+  /** Sends `frame`; small ones of one turn of the event loop leave in one write. */
+  send(frame: Buffer, owner?: FrameOwner): void {
     if (this.#socket.destroyed || !this.#socket.writable) {
-      release?.();
+      owner?.release();
       return;
     }
-    this.#socket.write(frame, () => release?.());
+    if (frame.length <= SMALL) this.#cork();
+    this.#owners.push(owner);
+    this.#socket.write(frame, this.#written);
+    if (!this.#isCorked) this.#watchUnsent();
+  }
+
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#socket.cork();
+    process.nextTick(this.#uncork);
+  }
+
+  #watchUnsent(): void {
     if (this.#timer === undefined && this.#socket.writableLength > 0) this.#watch();
   }
 

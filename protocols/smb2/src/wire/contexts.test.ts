@@ -110,7 +110,7 @@ describe('directory entries', () => {
     allocationSize: 4096,
     attributes: 0x20,
     eaSize: 0,
-    posix: () => Buffer.alloc(44),
+    posix: Buffer.alloc(44),
   });
 
   it.each([

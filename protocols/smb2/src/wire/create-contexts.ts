@@ -20,9 +20,6 @@ const contextHeader = structure('SMB2_CREATE_CONTEXT', '[MS-SMB2] 2.2.13.2', {
 /** Name tags as latin-1 text; the POSIX one is 16 bytes ([MS-SMB2] 2.2.13.2, SMB3 POSIX extensions). */
 export const POSIX_CONTEXT = Buffer.from('93ad25509cb411e7b42383de968bcd7c', 'hex').toString('latin1');
 export const APP_INSTANCE_CONTEXT = Buffer.from('45bca66aefa7f74a9008fa462e144d74', 'hex').toString('latin1');
-export const APP_INSTANCE_VERSION_CONTEXT = Buffer.from('b982d0b73b56074fa07b524a8116a010', 'hex').toString(
-  'latin1',
-);
 
 /**
  * @param most contexts that are accepted at most.

@@ -2,12 +2,6 @@
 import { fileId } from './file-id.ts';
 import { reserved, size64, structure, structureSize, u8, u16, u32, u64 } from './struct.ts';
 
-export const flushRequest = structure('SMB2 FLUSH Request', '[MS-SMB2] 2.2.17', {
-  structureSize: structureSize(24),
-  reserved: reserved(6),
-  fileId,
-});
-
 export const readRequest = structure('SMB2 READ Request', '[MS-SMB2] 2.2.19', {
   structureSize: structureSize(49),
   padding: u8,

@@ -31,7 +31,7 @@ export const negotiateResponse = structure('SMB2 NEGOTIATE Response', '[MS-SMB2]
   contextOffset: u32,
 });
 
-export const negotiateContext = structure('SMB2 NEGOTIATE_CONTEXT', '[MS-SMB2] 2.2.3.1', {
+const negotiateContext = structure('SMB2 NEGOTIATE_CONTEXT', '[MS-SMB2] 2.2.3.1', {
   type: u16,
   length: u16,
   reserved: reserved(4),

@@ -34,9 +34,6 @@ export const treeConnectRequest = structure('SMB2 TREE_CONNECT Request', '[MS-SM
   pathLength: u16,
 });
 
-/** Flags of a TREE_CONNECT request: an extension precedes the path (2.2.9.1). */
-export const TREE_CONNECT_EXTENSION_PRESENT = 4;
-
 export const treeConnectResponse = structure('SMB2 TREE_CONNECT Response', '[MS-SMB2] 2.2.10', {
   structureSize: structureSize(16),
   shareType: u8,

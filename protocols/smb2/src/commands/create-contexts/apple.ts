@@ -1,5 +1,5 @@
 /** AAPL: what macOS asks of a server once, so that Finder needs fewer round trips (documented in the macOS SMB client). */
-import type { Open } from '../../session/open.ts';
+import type { Open } from '../../open/open.ts';
 
 const SERVER_QUERY = 1;
 const QUERY_SERVER_CAPS = 1;

@@ -16,14 +16,7 @@ import {
 } from '../../wire/create-contexts.ts';
 import type { FileId } from '../../wire/file-id.ts';
 import { Status } from '../../wire/status.ts';
-
-export interface LeaseRequest {
-  readonly version: 1 | 2;
-  readonly key: Buffer;
-  readonly state: number;
-  readonly epoch: number;
-  readonly parentKey: Buffer | undefined;
-}
+import type { LeaseRequest } from '../../file/lease.ts';
 
 export interface DurableRequest {
   readonly version: 1 | 2;

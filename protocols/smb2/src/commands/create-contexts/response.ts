@@ -1,7 +1,7 @@
 /** The create contexts of a reply ([MS-SMB2] 2.2.14.2). */
 import type { NodeAttributes } from '../../backend.ts';
 import { encodeSid, unixGroupSid, unixUserSid } from '../../security/index.ts';
-import type { Open } from '../../session/open.ts';
+import type { Open } from '../../open/open.ts';
 import {
   diskIdResponse,
   durableResponseV2,

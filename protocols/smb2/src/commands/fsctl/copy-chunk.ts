@@ -1,12 +1,12 @@
 /** Server-side copy ([MS-SMB2] 3.3.5.15.5, 3.3.5.15.6). */
 import { fail } from '../../errors.ts';
-import type { Open } from '../../session/open.ts';
-import type { Request } from '../../session/request.ts';
+import type { Open } from '../../open/open.ts';
+import type { Request } from '../../request/request.ts';
 import { Access } from '../../wire/constants.ts';
 import { Status } from '../../wire/status.ts';
 import type { NtStatus } from '../../wire/status.ts';
 import { bytes, reserved, size64, structure, u32 } from '../../wire/struct.ts';
-import type { FsctlResult } from './table.ts';
+import type { FsctlResult } from './result.ts';
 
 const copyRequest = structure('SRV_COPYCHUNK_COPY', '[MS-SMB2] 2.2.31.1', {
   sourceKey: bytes(24),

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { fail } from '../../errors.ts';
-import type { Request } from '../../session/request.ts';
+import type { Request } from '../../request/request.ts';
 import { Status } from '../../wire/status.ts';
-import type { FsctlResult } from './table.ts';
+import type { FsctlResult } from './result.ts';
 
 const OBJECT_ID_SIZE = 64;
 const COMPRESSION_FORMAT_NONE = 0;
@@ -12,7 +12,7 @@ export async function objectId(request: Request, _input: Buffer, maxOutput: numb
   if (maxOutput < OBJECT_ID_SIZE) return fail(Status.INVALID_PARAMETER);
   const { share, node } = request.open;
   const { id } = await share.backend.attributes(node, request);
-  const { serverGuid } = request.server.settings;
+  const { serverGuid } = request.context.settings;
   const digest = (text: string): Buffer =>
     createHash('sha256').update(serverGuid).update(text).digest().subarray(0, 16);
   const own = digest(`object\0${share.name}\0${id.toString(16)}`);

@@ -1,8 +1,8 @@
 import { DceRpcError } from '../../dcerpc/index.ts';
 import { fail } from '../../errors.ts';
-import type { Request } from '../../session/request.ts';
+import type { Request } from '../../request/request.ts';
 import { Status } from '../../wire/status.ts';
-import type { FsctlResult } from './table.ts';
+import type { FsctlResult } from './result.ts';
 
 /** [MS-SMB2] 3.3.5.15.3 */
 export function pipeTransceive(request: Request, input: Buffer, maxOutput: number): FsctlResult {

@@ -1,8 +1,8 @@
 import { fail } from '../../errors.ts';
-import type { Request } from '../../session/request.ts';
+import type { Request } from '../../request/request.ts';
 import { encodeSymlinkReparse } from '../../wire/error-response.ts';
 import { Status } from '../../wire/status.ts';
-import type { FsctlResult } from './table.ts';
+import type { FsctlResult } from './result.ts';
 
 /** [MS-FSCC] 2.3.29 */
 export async function getReparsePoint(

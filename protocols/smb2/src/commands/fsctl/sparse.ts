@@ -1,12 +1,12 @@
 /** Sparse files ([MS-FSCC] 2.3.69, 2.3.71, 2.3.35). */
 import type { ByteRange } from '../../backend.ts';
 import { fail } from '../../errors.ts';
-import type { Open } from '../../session/open.ts';
-import type { Request } from '../../session/request.ts';
+import type { Open } from '../../open/open.ts';
+import type { Request } from '../../request/request.ts';
 import { Access, FileAttribute } from '../../wire/constants.ts';
 import { size64, structure } from '../../wire/struct.ts';
 import { Status } from '../../wire/status.ts';
-import type { FsctlResult } from './table.ts';
+import type { FsctlResult } from './result.ts';
 
 const zeroData = structure('FILE_ZERO_DATA_INFORMATION', '[MS-FSCC] 2.3.71', {
   from: size64,

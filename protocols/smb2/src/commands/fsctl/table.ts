@@ -1,9 +1,10 @@
 /** File system controls, by code ([MS-SMB2] 2.2.31, [MS-FSCC] 2.3). */
 import type { Awaitable } from '../../backend.ts';
 import { fail } from '../../errors.ts';
-import type { Request } from '../../session/request.ts';
+import type { Request } from '../../request/request.ts';
 import { Status } from '../../wire/status.ts';
 import type { NtStatus } from '../../wire/status.ts';
+import type { FsctlResult } from './result.ts';
 import { copyChunk, requestResumeKey } from './copy-chunk.ts';
 import { networkInterfaces, validateNegotiate } from './negotiation.ts';
 import { pipeTransceive } from './pipe.ts';
@@ -11,20 +12,18 @@ import { getCompression, objectId, setCompression } from './object.ts';
 import { getReparsePoint } from './reparse.ts';
 import { queryAllocatedRanges, setSparse, setZeroData } from './sparse.ts';
 
-export interface FsctlResult {
-  readonly output: Buffer;
-  readonly status?: NtStatus;
-}
-
 export interface FsctlRow {
   /** False when its FileId is meaningless. */
   readonly open?: false;
   readonly handle: (request: Request, input: Buffer, maxOutput: number) => Awaitable<FsctlResult>;
 }
 
+/** An unknown control is one of an open: the FileId is looked at before the control is refused. */
+export const controlActsOnOpen = (code: number): boolean => fsctls.get(code)?.open !== false;
+
 const refuse = (status: NtStatus) => (): FsctlResult => fail(status);
 
-export const Fsctl = {
+const Fsctl = {
   DFS_GET_REFERRALS: 0x00060194,
   DFS_GET_REFERRALS_EX: 0x000601b0,
   PIPE_PEEK: 0x0011400c,

@@ -1,8 +1,9 @@
 /** Directory entries of every information class ([MS-FSCC] 2.4), written straight into the reply. */
 import { IO_REPARSE_TAG_SYMLINK } from '../error-response.ts';
 import { FileAttribute } from '../constants.ts';
-import { align } from '../struct.ts';
+import { viewOf } from '../struct.ts';
 
+/** What is told of an entry. Fields are read in one go, so the object may be used for the next one. */
 export interface DirectoryEntry {
   readonly name: string;
   readonly fileIndex: number;
@@ -17,7 +18,13 @@ export interface DirectoryEntry {
   readonly attributes: number;
   readonly eaSize: number;
   /** Links, reparse tag, mode, owner and group: the POSIX class only. */
-  readonly posix: () => Buffer;
+  readonly posix: Buffer;
+}
+
+/** The reply: as bytes and as numbers. */
+interface Target {
+  readonly bytes: Buffer;
+  readonly view: DataView;
 }
 
 interface EntryLayout {
@@ -25,8 +32,8 @@ interface EntryLayout {
   /** Offset of the name. */
   readonly fixed: number;
   /** Writes what the classes do not have in common. */
-  readonly extra?: (entry: DirectoryEntry, target: Buffer, at: number) => void;
-  readonly write?: (entry: DirectoryEntry, target: Buffer, at: number) => void;
+  readonly extra?: (entry: DirectoryEntry, target: Target, at: number) => void;
+  readonly write?: (entry: DirectoryEntry, target: Target, at: number) => void;
   readonly size?: (entry: DirectoryEntry) => number;
 }
 
@@ -35,52 +42,52 @@ const reparseTag = (entry: DirectoryEntry): number =>
 /** In these classes the reparse tag travels in EaSize ([MS-FSCC] 2.4.17). */
 const eaOrTag = (entry: DirectoryEntry): number => reparseTag(entry) || entry.eaSize;
 
-const size64 = (target: Buffer, value: number, at: number): void => {
-  target.writeUInt32LE(value >>> 0, at);
-  target.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
+const size64 = (view: DataView, value: number, at: number): void => {
+  view.setUint32(at, value >>> 0, true);
+  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
 };
 
-function common(entry: DirectoryEntry, target: Buffer, at: number): void {
-  target.writeUInt32LE(entry.fileIndex, at + 4);
-  stamps(entry, target, at + 8);
-  target.writeUInt32LE(entry.attributes, at + 56);
-  target.writeUInt32LE(2 * entry.name.length, at + 60);
+function common(entry: DirectoryEntry, { view }: Target, at: number): void {
+  view.setUint32(at + 4, entry.fileIndex, true);
+  stamps(entry, view, at + 8);
+  view.setUint32(at + 56, entry.attributes, true);
+  view.setUint32(at + 60, 2 * entry.name.length, true);
 }
 
-function stamps(entry: DirectoryEntry, target: Buffer, at: number): void {
-  target.writeBigUInt64LE(entry.creationTime, at);
-  target.writeBigUInt64LE(entry.lastAccessTime, at + 8);
-  target.writeBigUInt64LE(entry.lastWriteTime, at + 16);
-  target.writeBigUInt64LE(entry.changeTime, at + 24);
-  size64(target, entry.endOfFile, at + 32);
-  size64(target, entry.allocationSize, at + 40);
+function stamps(entry: DirectoryEntry, view: DataView, at: number): void {
+  view.setBigUint64(at, entry.creationTime, true);
+  view.setBigUint64(at + 8, entry.lastAccessTime, true);
+  view.setBigUint64(at + 16, entry.lastWriteTime, true);
+  view.setBigUint64(at + 24, entry.changeTime, true);
+  size64(view, entry.endOfFile, at + 32);
+  size64(view, entry.allocationSize, at + 40);
 }
 
-function noShortName(entry: DirectoryEntry, target: Buffer, at: number): void {
-  target.writeUInt32LE(eaOrTag(entry), at + 64);
-  target.fill(0, at + 68, at + 94);
+function noShortName(entry: DirectoryEntry, { bytes, view }: Target, at: number): void {
+  view.setUint32(at + 64, eaOrTag(entry), true);
+  bytes.fill(0, at + 68, at + 94);
 }
 
-function extended(entry: DirectoryEntry, target: Buffer, at: number): void {
-  target.writeUInt32LE(entry.eaSize, at + 64);
-  target.writeUInt32LE(reparseTag(entry), at + 68);
-  target.writeBigUInt64LE(entry.id, at + 72);
-  target.writeBigUInt64LE(0n, at + 80);
+function extended(entry: DirectoryEntry, { view }: Target, at: number): void {
+  view.setUint32(at + 64, entry.eaSize, true);
+  view.setUint32(at + 68, reparseTag(entry), true);
+  view.setBigUint64(at + 72, entry.id, true);
+  view.setBigUint64(at + 80, 0n, true);
 }
 
 const POSIX_FIXED = 80;
 
-function writePosix(entry: DirectoryEntry, target: Buffer, at: number): void {
-  const posix = entry.posix();
-  target.writeUInt32LE(0, at + 4);
-  stamps(entry, target, at + 8);
-  target.writeUInt32LE(entry.attributes, at + 56);
-  target.writeBigUInt64LE(entry.id, at + 60);
-  target.fill(0, at + 68, at + 76);
-  posix.copy(target, at + 76);
+function writePosix(entry: DirectoryEntry, { bytes, view }: Target, at: number): void {
+  const { posix } = entry;
+  view.setUint32(at + 4, 0, true);
+  stamps(entry, view, at + 8);
+  view.setUint32(at + 56, entry.attributes, true);
+  view.setBigUint64(at + 60, entry.id, true);
+  bytes.fill(0, at + 68, at + 76);
+  posix.copy(bytes, at + 76);
   const name = at + 76 + posix.length;
-  target.writeUInt32LE(2 * entry.name.length, name);
-  target.write(entry.name, name + 4, 'utf16le');
+  view.setUint32(name, 2 * entry.name.length, true);
+  bytes.write(entry.name, name + 4, 'utf16le');
 }
 
 /** By FileInformationClass. */
@@ -91,7 +98,7 @@ const layouts = new Map<number, EntryLayout>([
     {
       section: '[MS-FSCC] 2.4.14 FileFullDirectoryInformation',
       fixed: 68,
-      extra: (entry, target, at) => void target.writeUInt32LE(eaOrTag(entry), at + 64),
+      extra: (entry, { view }, at) => view.setUint32(at + 64, eaOrTag(entry), true),
     },
   ],
   [3, { section: '[MS-FSCC] 2.4.8 FileBothDirectoryInformation', fixed: 94, extra: noShortName }],
@@ -100,10 +107,10 @@ const layouts = new Map<number, EntryLayout>([
     {
       section: '[MS-FSCC] 2.4.28 FileNamesInformation',
       fixed: 12,
-      write: (entry, target, at) => {
-        target.writeUInt32LE(entry.fileIndex, at + 4);
-        target.writeUInt32LE(2 * entry.name.length, at + 8);
-        target.write(entry.name, at + 12, 'utf16le');
+      write: (entry, { bytes, view }, at) => {
+        view.setUint32(at + 4, entry.fileIndex, true);
+        view.setUint32(at + 8, 2 * entry.name.length, true);
+        bytes.write(entry.name, at + 12, 'utf16le');
       },
     },
   ],
@@ -114,8 +121,8 @@ const layouts = new Map<number, EntryLayout>([
       fixed: 104,
       extra: (entry, target, at) => {
         noShortName(entry, target, at);
-        target.writeUInt16LE(0, at + 94);
-        target.writeBigUInt64LE(entry.id, at + 96);
+        target.view.setUint16(at + 94, 0, true);
+        target.view.setBigUint64(at + 96, entry.id, true);
       },
     },
   ],
@@ -124,10 +131,10 @@ const layouts = new Map<number, EntryLayout>([
     {
       section: '[MS-FSCC] 2.4.20 FileIdFullDirectoryInformation',
       fixed: 80,
-      extra: (entry, target, at) => {
-        target.writeUInt32LE(eaOrTag(entry), at + 64);
-        target.writeUInt32LE(0, at + 68);
-        target.writeBigUInt64LE(entry.id, at + 72);
+      extra: (entry, { view }, at) => {
+        view.setUint32(at + 64, eaOrTag(entry), true);
+        view.setUint32(at + 68, 0, true);
+        view.setBigUint64(at + 72, entry.id, true);
       },
     },
   ],
@@ -139,7 +146,7 @@ const layouts = new Map<number, EntryLayout>([
       fixed: 114,
       extra: (entry, target, at) => {
         extended(entry, target, at);
-        target.fill(0, at + 88, at + 114);
+        target.bytes.fill(0, at + 88, at + 114);
       },
     },
   ],
@@ -149,7 +156,7 @@ const layouts = new Map<number, EntryLayout>([
       section: 'SMB3 POSIX extensions, FilePosixInformation',
       fixed: POSIX_FIXED,
       write: writePosix,
-      size: (entry) => POSIX_FIXED + entry.posix().length + 2 * entry.name.length,
+      size: (entry) => POSIX_FIXED + entry.posix.length + 2 * entry.name.length,
     },
   ],
 ]);
@@ -157,13 +164,13 @@ const layouts = new Map<number, EntryLayout>([
 /** Collects entries in a buffer of a fixed size, each at a multiple of 8. */
 export class DirectoryEntries {
   readonly #layout: EntryLayout;
-  readonly #target: Buffer;
+  readonly #target: Target;
   #last = -1;
   #end = 0;
 
-  private constructor(layout: EntryLayout, target: Buffer) {
+  private constructor(layout: EntryLayout, bytes: Buffer) {
     this.#layout = layout;
-    this.#target = target;
+    this.#target = { bytes, view: viewOf(bytes) };
   }
 
   /** Undefined for an information class that lists no directories. */
@@ -188,19 +195,19 @@ export class DirectoryEntries {
   /** Returns false, having done nothing, when the entry does not fit. */
   add(entry: DirectoryEntry): boolean {
     const layout = this.#layout;
-    const at = align(this.#end, 8);
+    const at = (this.#end + 7) & ~7;
     const size = layout.size?.(entry) ?? layout.fixed + 2 * entry.name.length;
-    const target = this.#target;
-    if (at + size > target.length) return false;
-    target.fill(0, this.#end, at);
-    target.writeUInt32LE(0, at);
-    if (layout.write) layout.write(entry, target, at);
+    const { bytes, view } = this.#target;
+    if (at + size > bytes.length) return false;
+    for (let gap = this.#end; gap < at; gap++) bytes[gap] = 0;
+    view.setUint32(at, 0, true);
+    if (layout.write) layout.write(entry, this.#target, at);
     else {
-      common(entry, target, at);
-      layout.extra?.(entry, target, at);
-      target.write(entry.name, at + layout.fixed, 'utf16le');
+      common(entry, this.#target, at);
+      layout.extra?.(entry, this.#target, at);
+      bytes.write(entry.name, at + layout.fixed, 'utf16le');
     }
-    if (this.#last >= 0) target.writeUInt32LE(at - this.#last, this.#last);
+    if (this.#last >= 0) view.setUint32(this.#last, at - this.#last, true);
     this.#last = at;
     this.#end = at + size;
     return true;

@@ -114,7 +114,6 @@ export const dispositionInfo = structure('FileDispositionInformation', '[MS-FSCC
 });
 /** Flags of FileDispositionInformationEx ([MS-FSCC] 2.4.12). */
 export const DISPOSITION_DELETE = 1;
-export const DISPOSITION_POSIX = 2;
 export const DISPOSITION_IGNORE_READONLY = 0x10;
 export const dispositionInfoEx = structure('FileDispositionInformationEx', '[MS-FSCC] 2.4.12', {
   flags: u32,

@@ -1,0 +1,55 @@
+import { afterEach, expect, it } from 'vitest';
+import { MemoryShare } from '../memory/memory-share.ts';
+import { openPath, TestKit } from '../testing/kit.ts';
+import { Command } from '../wire/constants.ts';
+import type { FileId } from '../wire/file-id.ts';
+import { readRequest } from '../wire/io.ts';
+import { Status } from '../wire/status.ts';
+
+const kit = new TestKit();
+afterEach(() => kit.end());
+
+const readBody = (fileId: FileId, length: number): Buffer =>
+  readRequest.toBuffer(
+    {
+      padding: 80,
+      flags: 0,
+      length,
+      offset: 0,
+      fileId,
+      minimumCount: 0,
+      channel: 0,
+      remainingBytes: 0,
+      channelInfoOffset: 0,
+      channelInfoLength: 0,
+    },
+    Buffer.alloc(1),
+  );
+
+it('a large READ has as many pieces in flight as the backend serves at once, and puts them together in order', async () => {
+  const waiting: (() => void)[] = [];
+  let most = 0;
+  let total = 0;
+  const share = new MemoryShare({
+    readOnly: true,
+    delay: (operation) => {
+      if (operation !== 'read') return undefined;
+      total++;
+      return new Promise<void>((resolve) => {
+        // The last to come is the first to go.
+        waiting.unshift(resolve);
+        most = Math.max(most, waiting.length);
+        if (waiting.length === 3 || total === 5) for (const release of waiting.splice(0)) release();
+      });
+    },
+  });
+  Object.assign(share, { readsAtOnce: 3 });
+  const content = Buffer.from(Array.from({ length: 4500 }, (_, index) => index % 251));
+  share.putFile('film.mkv', content);
+  await kit.serve(share, { limits: { readSlice: 1000 } });
+  const client = await kit.guest();
+  const reply = await client.request(Command.READ, readBody(await openPath(client, 'film.mkv'), 5000));
+  expect(reply?.status).toBe(Status.SUCCESS);
+  expect(reply!.packet.subarray(80).equals(content)).toBe(true);
+  expect(most).toBe(3);
+});

@@ -1,0 +1,21 @@
+import type { CipherName, PreauthHash, SigningAlgorithm } from '../crypto/index.ts';
+import type { Dialect } from '../wire/constants.ts';
+
+/** What NEGOTIATE settled for a connection ([MS-SMB2] 3.3.1.7). */
+export class Negotiated {
+  /** Undefined until NEGOTIATE. */
+  dialect: Dialect | undefined;
+  /** An SMB1 NEGOTIATE was answered with the wildcard dialect; an SMB2 one has to follow. */
+  wildcard = false;
+  clientGuid: Buffer = Buffer.alloc(16);
+  clientCapabilities = 0;
+  clientSecurityMode = 0;
+  clientDialects: readonly number[] = [];
+  capabilities = 0;
+  securityMode = 0;
+  preauthHash: PreauthHash | undefined;
+  cipher: CipherName | undefined;
+  signingAlgorithm: SigningAlgorithm = 'hmac-sha256';
+  /** POSIX extensions were agreed on. */
+  posix = false;
+}

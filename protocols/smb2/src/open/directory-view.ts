@@ -1,0 +1,10 @@
+import type { Node, Volume } from '../share/volume.ts';
+
+/** What a scan or a change notification has to know of the open it belongs to. */
+export interface DirectoryView {
+  readonly share: Volume;
+  readonly node: Node;
+  /** Opened with the POSIX create context. */
+  readonly posix: boolean;
+  readonly maxSymlinkHops: number;
+}

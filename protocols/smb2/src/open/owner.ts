@@ -1,0 +1,15 @@
+/** What opens need of those who hold them. */
+import type { Reply } from '../context/reply.ts';
+
+export interface OpenSession {
+  /** By the volatile half of the FileId. */
+  readonly opens: { delete(volatileId: number): boolean };
+  /** Sends an oplock or lease break. Returns false when the client cannot be reached. */
+  notify(body: Reply, isShareSealed: boolean): boolean;
+}
+
+export interface OpenTree {
+  readonly session: OpenSession;
+  /** Refuses plaintext. */
+  readonly encrypted: boolean;
+}

@@ -1,0 +1,162 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MemoryShare } from '../memory/memory-share.ts';
+import { openPath, TestKit } from '../testing/kit.ts';
+import type { RawClient } from '../testing/raw-client.ts';
+import { Command, CreateOption, FileAttribute, HEADER_SIZE } from '../wire/constants.ts';
+import { createResponse } from '../wire/create.ts';
+import { queryDirectoryRequest } from '../wire/query.ts';
+import { Status } from '../wire/status.ts';
+
+let kit: TestKit;
+let share: MemoryShare;
+beforeEach(() => {
+  kit = new TestKit();
+  share = new MemoryShare({ readOnly: true });
+  share.putFile('src/film.mkv', Buffer.alloc(5000));
+  share.putFile('src/café.srt', 'composed');
+  share.putFile('src/cafe\u0301 2.srt', 'decomposed');
+  share.putSymlink('lib/relative', '../src/film.mkv');
+  share.putSymlink('lib/absolute', '/mnt/dfs/src/./film.mkv');
+  share.putSymlink('lib/folder', '../src');
+  share.putSymlink('lib/chain', 'folder/film.mkv');
+  share.putSymlink('lib/climbs', '../../dfs/src/film.mkv');
+  share.putSymlink('lib/outside', '/etc/passwd');
+  share.putSymlink('lib/beside', '/mnt/dfs2/src/film.mkv');
+  share.putSymlink('lib/above', '../../../../etc/passwd');
+  share.putSymlink('lib/dangling', 'nothing');
+  share.putSymlink('lib/loop', 'loop');
+  share.putSymlink('lib/away', '/elsewhere/folder');
+});
+afterEach(() => kit.end());
+
+interface Entry {
+  readonly name: string;
+  readonly size: number;
+  readonly attributes: number;
+}
+
+/** All entries of a folder by FileDirectoryInformation, without the dots. */
+async function list(client: RawClient, path: string): Promise<Entry[]> {
+  const fileId = await openPath(client, path, [], { desiredAccess: 0x81 });
+  const pattern = Buffer.from('*', 'utf16le');
+  const body = queryDirectoryRequest.toBuffer(
+    {
+      informationClass: 1,
+      flags: 0,
+      fileIndex: 0,
+      fileId,
+      nameOffset: HEADER_SIZE + queryDirectoryRequest.size,
+      nameLength: pattern.length,
+      outputBufferLength: 65_536,
+    },
+    pattern,
+  );
+  const reply = await client.request(Command.QUERY_DIRECTORY, body);
+  const entries: Entry[] = [];
+  for (let at = 72; ;) {
+    const entry = reply!.packet.subarray(at);
+    const name = entry.subarray(64, 64 + entry.readUInt32LE(60)).toString('utf16le');
+    const size = Number(entry.readBigUInt64LE(40));
+    if (!name.startsWith('.')) entries.push({ name, size, attributes: entry.readUInt32LE(56) });
+    const next = entry.readUInt32LE(0);
+    if (next === 0) return entries;
+    at += next;
+  }
+}
+
+const statusOf = async (client: RawClient, path: string, options = 0): Promise<number | undefined> =>
+  (await client.request(Command.CREATE, client.createBody(path, [], { options })))?.status;
+
+async function sizeOf(client: RawClient, path: string, options = 0): Promise<number> {
+  const reply = await client.request(Command.CREATE, client.createBody(path, [], { options }));
+  expect(reply?.status).toBe(Status.SUCCESS);
+  return createResponse.decode(reply!.packet, HEADER_SIZE).endOfFile;
+}
+
+describe('a share that follows links', () => {
+  beforeEach(() => kit.serve(share, {}, { followSymlinks: true, linkRoot: '/mnt/dfs' }));
+
+  it.each(['relative', 'absolute', 'chain', 'climbs'])('opens what lib\\%s leads to', async (name) => {
+    const client = await kit.guest();
+    expect(await sizeOf(client, `lib\\${name}`)).toBe(5000);
+    // Who asks for the link itself does not get to see one either.
+    expect(await sizeOf(client, `lib\\${name}`, CreateOption.OPEN_REPARSE_POINT)).toBe(5000);
+  });
+
+  it.each(['outside', 'beside', 'above', 'loop'])('never leaves by lib\\%s', async (name) => {
+    const client = await kit.guest();
+    expect(await statusOf(client, `lib\\${name}`)).toBe(Status.STOPPED_ON_SYMLINK);
+  });
+
+  it('lists what links lead to, and none that lead nowhere', async () => {
+    const entries = await list(await kit.guest(), 'lib');
+    expect(entries.map(({ name }) => name).sort()).toEqual([
+      'absolute',
+      'chain',
+      'climbs',
+      'folder',
+      'relative',
+    ]);
+    for (const { name, size, attributes } of entries) {
+      expect(size).toBe(name === 'folder' ? 0 : 5000);
+      expect(attributes & FileAttribute.REPARSE_POINT).toBe(0);
+      expect((attributes & FileAttribute.DIRECTORY) !== 0).toBe(name === 'folder');
+    }
+    expect(await list(await kit.guest(), 'lib\\folder')).toHaveLength(3);
+  });
+});
+
+describe('UnparsedPathLength', () => {
+  const unparsed = async (path: string): Promise<number> => {
+    const client = await kit.guest();
+    const reply = await client.request(Command.CREATE, client.createBody(path));
+    expect(reply?.status).toBe(Status.STOPPED_ON_SYMLINK);
+    return reply!.packet.readUInt16LE(HEADER_SIZE + 8 + 14);
+  };
+
+  it('counts what the client sent behind the link', async () => {
+    await kit.serve(share);
+    expect(await unparsed('lib\\away')).toBe(0);
+    expect(await unparsed('lib\\away\\a\uf022b')).toBe(2 * '\\ab:'.length);
+    // An escape takes two characters on the wire and one in the name.
+    expect(await unparsed('lib\\away\\\uf07e\uf022\\x')).toBe(2 * '\\eb\\x'.length);
+    expect(await unparsed('lib\\away\\film:stream')).toBe(2 * '\\film:stream'.length);
+  });
+
+  it('does so behind links that the server followed', async () => {
+    share.putSymlink('src/out', '/elsewhere');
+    share.putSymlink('lib/hop', 'folder/out');
+    await kit.serve(share, {}, { followSymlinks: true, linkRoot: '/mnt/dfs' });
+    expect(await unparsed('lib\\folder\\out\\rest')).toBe(2 * '\\rest'.length);
+    expect(await unparsed('lib\\hop\\long\\rest')).toBe(2 * '\\long\\rest'.length);
+  });
+});
+
+describe('a name', () => {
+  it('is found however its accents and letters are written', async () => {
+    await kit.serve(share);
+    const client = await kit.guest();
+    for (const name of ['cafe\u0301.srt', 'CAFÉ.SRT', 'café 2.srt', 'CAFE\u0301 2.SRT'])
+      expect(await statusOf(client, `src\\${name}`), name).toBe(Status.SUCCESS);
+    expect(await statusOf(client, 'src\\cafe.srt')).toBe(Status.OBJECT_NAME_NOT_FOUND);
+  });
+
+  it('can be opened as it is listed', async () => {
+    const odd = [
+      'back\\slash',
+      '\uf022literal',
+      ':colon',
+      '\uf07e\uf022',
+      '\uf07eesc',
+      'dot.',
+      'space ',
+      '\x01',
+    ];
+    for (const name of odd) share.putFile(`odd/${name}`, name);
+    await kit.serve(share);
+    const client = await kit.guest();
+    const listed = (await list(client, 'odd')).map(({ name }) => name);
+    expect(listed).toHaveLength(odd.length);
+    for (const name of listed) expect(await sizeOf(client, `odd\\${name}`)).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,144 @@
+/** From a path to a node: case, symbolic links, streams. */
+import type { CallContext, NodeAttributes } from '../backend.ts';
+import { DetailedStatusError, StatusError } from '../errors.ts';
+import { encodeSymlinkError } from '../wire/error-response.ts';
+import { sentBehind } from '../names/path-name.ts';
+import type { ParsedPath } from '../names/path-name.ts';
+import { Status } from '../wire/status.ts';
+import type { Node, Volume } from './volume.ts';
+
+export interface Resolved {
+  /** The directory that holds the last name; undefined for the root. */
+  readonly directory: Node | undefined;
+  /** The last name as the client gave it. */
+  readonly name: string;
+  /** Undefined when there is no such object. */
+  readonly node: Node | undefined;
+}
+
+export interface ResolveOptions {
+  readonly caseSensitive: boolean;
+  /** The last component may be a symbolic link itself (FILE_OPEN_REPARSE_POINT). */
+  readonly openLink: boolean;
+  readonly maxHops: number;
+}
+
+/** A link that the client named: what it is told when it has to follow by itself. */
+interface NamedLink {
+  readonly target: string;
+  /** Which component of the client's path it is. */
+  readonly component: number;
+}
+
+/**
+ * Walks from the root.
+ * @throws StatusError OBJECT_PATH_NOT_FOUND when a directory on the way is missing; STOPPED_ON_SYMLINK with its data.
+ */
+export async function resolve(
+  share: Volume,
+  path: ParsedPath,
+  options: ResolveOptions,
+  call: CallContext,
+): Promise<Resolved> {
+  const { backend } = share;
+  const caseSensitive = options.caseSensitive || share.options.caseSensitive === true;
+  let names = path.names;
+  let hops = 0;
+  /** How many names at the end are the client's own, and the last link before them. */
+  let own = names.length;
+  let named: NamedLink | undefined;
+  let at: Node = backend.root;
+  let directory: Node | undefined;
+  for (let index = 0; index < names.length; index++) {
+    const name = names[index]!;
+    const left = names.length - index;
+    const isLast = left === 1;
+    const found = backend.lookup(at, name, caseSensitive, call);
+    const node = found instanceof Promise ? await found : found;
+    if (!node) {
+      if (!isLast) throw new StatusError(Status.OBJECT_PATH_NOT_FOUND);
+      return { directory: at, name, node: undefined };
+    }
+    const opensLink = isLast && options.openLink;
+    const kind = opensLink && !share.hidesLinks ? undefined : await kindOf(share, node, call);
+    if (kind === 'symlink') {
+      const target = await backend.readlink(node, call);
+      if (left <= own || !named) named = { target, component: path.names.length - left };
+      const inside = hops < options.maxHops ? targetInside(share, names.slice(0, index), target) : undefined;
+      if (inside) {
+        own = Math.min(own, left - 1);
+        names = [...inside, ...names.slice(index + 1)];
+        hops++;
+        index = -1;
+        at = backend.root;
+        directory = undefined;
+        continue;
+      }
+      if (!opensLink) throw stopped(path, named);
+    }
+    if (kind === 'file' && !isLast) throw new StatusError(Status.OBJECT_PATH_NOT_FOUND);
+    directory = at;
+    at = node;
+  }
+  return { directory, name: names.at(-1) ?? '', node: at };
+}
+
+const leadsNowhere: ReadonlySet<number> = new Set([
+  Status.OBJECT_NAME_NOT_FOUND,
+  Status.OBJECT_PATH_NOT_FOUND,
+  Status.STOPPED_ON_SYMLINK,
+]);
+
+export interface FollowedLink {
+  readonly node: Node;
+  readonly attributes: NodeAttributes;
+}
+
+/** What a link of a share that follows them leads to; undefined when it dangles or leads out of the share. */
+export async function followLink(
+  share: Volume,
+  link: Node,
+  maxHops: number,
+  call: CallContext,
+): Promise<FollowedLink | undefined> {
+  const path = { names: share.namesOf(link), stream: undefined };
+  try {
+    const { node } = await resolve(share, path, { caseSensitive: true, openLink: false, maxHops }, call);
+    return node && { node, attributes: await share.backend.attributes(node, call) };
+  } catch (error) {
+    if (error instanceof StatusError && leadsNowhere.has(error.status)) return undefined;
+    throw error;
+  }
+}
+
+async function kindOf(share: Volume, node: Node, call: CallContext): Promise<NodeAttributes['kind']> {
+  const cached = share.backend.cachedAttributes(node);
+  return (cached ?? (await share.backend.attributes(node, call))).kind;
+}
+
+const parts = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.');
+
+/** The names from the root to a link's target, if links are followed and it lies inside. */
+function targetInside(share: Volume, above: readonly string[], target: string): string[] | undefined {
+  const { followSymlinks, linkRoot } = share.options;
+  if (followSymlinks !== true) return undefined;
+  const isAbsolute = target.startsWith('/');
+  if (isAbsolute && linkRoot === undefined) return undefined;
+  const root = parts(linkRoot ?? '');
+  const names = isAbsolute ? [] : [...root, ...above];
+  for (const part of parts(target)) {
+    if (part !== '..') names.push(part);
+    else if (names.pop() === undefined) return undefined;
+  }
+  return root.every((part, index) => names[index] === part) ? names.slice(root.length) : undefined;
+}
+
+/** [MS-SMB2] 3.3.5.9: the client substitutes the target and tries again. */
+function stopped(path: ParsedPath, { target, component }: NamedLink): DetailedStatusError {
+  const rest = path.names.slice(component + 1).map((name) => `\\${name}`);
+  const unparsed = path.sent === undefined ? rest.join('') : sentBehind(path.sent, component);
+  return new DetailedStatusError(
+    Status.STOPPED_ON_SYMLINK,
+    encodeSymlinkError(target.replaceAll('/', '\\'), unparsed),
+  );
+}
