@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contentDigest, contentSeed, FuseTree, MIB, releaseName, releasePath } from './kit/fuse.ts';
 import { Gateway } from './kit/gateway.ts';
-import { kernels } from './kit/kernels.ts';
+import { titledKernels } from './kit/kernels.ts';
 import { KernelClient } from './kit/uml.ts';
 
 const RELEASES = 2_000;
@@ -31,7 +31,7 @@ const serve = (port: number) =>
     netns: client.netns,
   });
 
-describe.each(await kernels.oldestAndNewest())('Linux $release ($name), over NFSv3', (kernel) => {
+describe.each(await titledKernels())('Linux %s, over NFSv3', (_, kernel) => {
   beforeAll(async () => {
     [fuse, client] = await Promise.all([
       FuseTree.start({ releases: RELEASES }),

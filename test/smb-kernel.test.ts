@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contentDigest, contentSeed, FuseTree, MIB, releaseName, releasePath } from './kit/fuse.ts';
 import { Gateway } from './kit/gateway.ts';
-import { failsReadsInFlight, kernels } from './kit/kernels.ts';
+import { failsReadsInFlight, titledKernels } from './kit/kernels.ts';
 import { KernelClient, type GuestJob } from './kit/uml.ts';
 
 const RELEASES = 2_000;
@@ -57,7 +57,7 @@ async function readsAll(job: GuestJob, path: string): Promise<void> {
   expect([code, stdout.split(' ')[0]], stderr + client.console(10)).toEqual([0, digest(path)]);
 }
 
-describe.each(await kernels.oldestAndNewest())('Linux $release ($name)', (kernel) => {
+describe.each(await titledKernels())('Linux %s', (_, kernel) => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'holdfast-smb-kernel-'));
     [fuse, client] = await Promise.all([
@@ -86,8 +86,8 @@ admin: { listen: "127.0.0.1:0" }
 
   afterAll(async () => {
     await client.dispose();
-    await gateway[Symbol.asyncDispose]();
-    await forUsers[Symbol.asyncDispose]();
+    // The client's end has killed both: one after the other, the second could be gone before its end is known.
+    await Promise.all([gateway.kill(), forUsers.kill()]);
     await fuse.dispose();
     rmSync(folder, { recursive: true });
   });

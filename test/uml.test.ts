@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contentDigest, makeContent } from './kit/fuse.ts';
-import { kernels } from './kit/kernels.ts';
+import { titledKernels } from './kit/kernels.ts';
 import { HOST_ADDRESS, KernelClient } from './kit/uml.ts';
 
 const SMB_PORT = 1445;
@@ -13,7 +13,7 @@ const FILE_SIZE = 3_000_000;
 let client: KernelClient;
 let folder: string;
 
-describe.each(await kernels.oldestAndNewest())('Linux $release ($name)', (kernel) => {
+describe.each(await titledKernels())('Linux %s', (_, kernel) => {
   /** smbd surely works: it stands in for the gateway here. It ends with the client's network. */
   beforeAll(async () => {
     client = await KernelClient.start({ kernel });

@@ -216,3 +216,8 @@ export const kernels = new Kernels({
   memory: new KernelMemory(cacheFolder, process.env['HOLDFAST_RUN'] ?? String(process.pid)),
   forced: process.env['HOLDFAST_KERNEL'] === '' ? undefined : process.env['HOLDFAST_KERNEL'],
 });
+
+/** The kernels that `npm test` runs on, each with its title, for `describe.each`. */
+export async function titledKernels(): Promise<[title: string, kernel: Kernel][]> {
+  return (await kernels.oldestAndNewest()).map((kernel) => [kernelTitle(kernel), kernel]);
+}

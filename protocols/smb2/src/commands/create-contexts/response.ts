@@ -60,12 +60,18 @@ function encodeLease(open: Open): Buffer | undefined {
       });
 }
 
+/**
+ * SMB3 POSIX extensions: bits 12 to 14 of the mode hold the type, 2 for a symlink. Linux reads them since 6.12. Folders and files
+ * stay 0, which it takes for "see the attributes": 6.1 takes the bits for its own S_IFMT, and would know no folder any more.
+ */
+const SYMLINK_TYPE = 2 << 12;
+
 /** SMB3 POSIX extensions, create context response: links, reparse tag, mode, owner and group. */
 export function posixReply(attributes: NodeAttributes): Buffer {
   const fixed = Buffer.alloc(12);
   fixed.writeUInt32LE(attributes.links, 0);
   fixed.writeUInt32LE(0, 4);
-  fixed.writeUInt32LE(attributes.mode, 8);
+  fixed.writeUInt32LE(attributes.mode | (attributes.kind === 'symlink' ? SYMLINK_TYPE : 0), 8);
   return Buffer.concat([
     fixed,
     encodeSid(unixUserSid(attributes.uid)),
