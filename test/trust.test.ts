@@ -1,6 +1,7 @@
 /** Who may do what: mode bits by both protocols, handles that were made elsewhere, addresses, and passwords. */
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,7 +38,8 @@ afterEach(async () => {
 /** Serves the tree as export dfs. */
 async function serve(options = '', rest = ''): Promise<Gateway> {
   const config = join(folder, 'config.yaml');
-  const listen = ['nfs', 'smb', 'admin'].map((what) => `${what}: { listen: "127.0.0.1:0" }\n`).join('');
+  const hosts = 'admin: { listen: "127.0.0.1:0", hosts: [gateway.example] }\n';
+  const listen = `nfs: { listen: "127.0.0.1:0" }\nsmb: { listen: "127.0.0.1:0" }\n${hosts}`;
   const entry = `exports: { dfs: { path: ${join(folder, 'tree')}, expectFuse: false, ${options} } }\n`;
   writeFileSync(config, `${entry}${listen}${rest}`);
   const protocols = ['nfs', 'smb', 'admin'];
@@ -201,6 +203,21 @@ describe('addresses that no export allows', () => {
     expect(metrics).toContain(`holdfast_connections_refused_total{protocol="${protocol}"} 1536`);
     const lines = gateway.log.filter(({ msg }) => String(msg).includes('no export allows this address'));
     expect(lines.length).toBeLessThanOrEqual(40);
+  });
+});
+
+describe('the admin port', () => {
+  it('answers by no name that is not its own', async () => {
+    const port = (await serve()).port('admin');
+    const status = (host: string) =>
+      new Promise((resolve, reject) => {
+        const asked = get({ host: '127.0.0.1', port, path: '/readyz', headers: { host } });
+        asked.on('response', (response) => resolve(response.resume().statusCode));
+        asked.on('error', reject);
+      });
+    expect(await status('127.0.0.1')).toBe(200);
+    expect(await status('gateway.example')).toBe(200);
+    expect(await status('attacker.example')).toBe(421);
   });
 });
 
