@@ -183,7 +183,7 @@ const exportSettings = z.strictObject(
       .positive(seconds)
       .optional()
       .describe(
-        'Seconds without reads after which a file is closed at the source. Many daemons fetch ahead for as long as a file is open. Default: 0.3, and 12 for a file that is read as a stream.',
+        'Seconds without reads after which a file is closed at the source. Many daemons fetch ahead for as long as a file is open. Default: 0.15, and 10.5 for a file that is read as a stream.',
       ),
   },
   { error: 'a mapping with path' },

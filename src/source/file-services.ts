@@ -2,7 +2,7 @@
 import type { ContentCounts } from './content-counts.ts';
 import type { DaemonHabits } from './daemon-habits.ts';
 import type { Descriptor } from './descriptor.ts';
-import type { Inquiry, News } from './inquiry.ts';
+import type { Inquiry } from './inquiry.ts';
 import type { Lane } from './lanes.ts';
 import type { LateResults } from './late-results.ts';
 import type { Quarantine } from './quarantine.ts';
@@ -26,7 +26,7 @@ export interface FileServices {
   partSize(path: string): number;
   /** The size by a fresh lookup. */
   sizeNow(path: string): Promise<number>;
-  inquire(path: string, news: News): Inquiry;
+  inquire(path: string): Inquiry;
   /** A whole answer came. */
   answered(path: string, position: number, length: number): void;
   /** After a missed deadline: whether the source, and the mount that was asked, answers others. */

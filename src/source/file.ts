@@ -195,7 +195,7 @@ export class SourceFile {
         if (!outcome.error && !this.#services.isFuse() && (await this.#endsAt(part, outcome)))
           return outcome.length!;
         const news = outcome.error?.code ?? 'short';
-        inquiry ??= this.#services.inquire(this.path, news);
+        inquiry ??= this.#services.inquire(this.path);
         if ((await inquiry.weigh(news, outcome.tookMs)) === 'again') continue;
         if (!outcome.error && (await this.#endsAt(part, outcome))) return outcome.length!;
         if (!outcome.length || outcome.inPieces) throw this.#confirmed(part, outcome);

@@ -6,11 +6,11 @@ import { Descriptor, closeSoon } from './descriptor.ts';
 import { TreeError, fromErrno } from './errors.ts';
 import { SourceFile } from './file.ts';
 import type { FileServices } from './file-services.ts';
-import type { Inquiry, News } from './inquiry.ts';
+import type { Inquiry, InquiryOptions } from './inquiry.ts';
 import type { Lane, Lanes } from './lanes.ts';
 import { LateResults } from './late-results.ts';
 import { SourceLimits } from './limits.ts';
-import { Opinions, type Opinion } from './opinions.ts';
+import { Opinions } from './opinions.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { RawAttributes } from './raw.ts';
 import type { SourceWatch } from './watch.ts';
@@ -37,7 +37,7 @@ export interface FilePoolOptions {
   /** A fresh look at a path. */
   readonly lookAt: (path: string) => Promise<RawAttributes>;
   /** Begins an inquiry about the content of a path. */
-  readonly inquire: (wasWell: boolean, convicted: boolean, opinion: () => Promise<Opinion>) => Inquiry;
+  readonly inquire: (about: Omit<InquiryOptions, 'confirm'>) => Inquiry;
   /** Milliseconds without reads after which a file is closed, in place of both defaults. */
   readonly idleCloseMs: number | undefined;
   readonly verdictMs: number;
@@ -147,12 +147,13 @@ export class FilePool implements FileServices {
     return (await this.#options.lookAt(path)).size;
   }
 
-  inquire(path: string, news: News): Inquiry {
-    const wasWell = this.#opinions.wasWell(path, this.watch.epoch);
-    const convicted = this.quarantine.knows('content', path);
-    // A daemon that leaves is done the sooner the less it is held open: Decypharr needs 0.1 s instead of 1.5 s.
-    if (wasWell || news === 'short') this.#closeUnread();
-    return this.#options.inquire(wasWell, convicted, () => this.#opinions.about(path));
+  inquire(path: string): Inquiry {
+    return this.#options.inquire({
+      convicted: this.quarantine.knows('content', path),
+      opinion: () => this.#opinions.about(path),
+      // A daemon that leaves is done the sooner the less it is held open: Decypharr needs 0.1 s instead of 1.5 s.
+      onSuspicion: () => this.#closeUnread(),
+    });
   }
 
   answered(path: string, position: number, length: number): void {

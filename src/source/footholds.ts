@@ -7,13 +7,18 @@
  * A foothold serves everybody who works in that directory, and is closed very soon after: an open one keeps the mount busy.
  */
 import { close, constants, fstat, open, readlink, type Stats } from 'node:fs';
-import { TreeError } from './errors.ts';
+import { TreeError, fromErrno } from './errors.ts';
 import type { Lane } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 
 /** open(2) of Linux; Node has no name for it. */
 const O_PATH = 0o10000000;
 export const footholdFlags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/** Errors that speak of a directory that could not be entered, and not of what was to be done in it. */
+const ofDirectory = new WeakSet<TreeError>();
+
+export const isOfDirectory = (error: TreeError): boolean => ofDirectory.has(error);
 
 interface Foothold {
   readonly descriptor: number;
@@ -77,6 +82,11 @@ export class Footholds {
     let opening = this.#open.get(directory);
     if (!opening) {
       opening = this.#enter(directory)
+        .catch((error: unknown) => {
+          const failure = fromErrno(error);
+          ofDirectory.add(failure);
+          throw failure;
+        })
         .then((foothold) => this.#keep(directory, foothold))
         .finally(() => this.#open.delete(directory));
       this.#open.set(directory, opening);

@@ -15,10 +15,10 @@ afterEach(() => vi.useRealTimers());
 const inquire = (options: Partial<InquiryOptions> = {}) =>
   new Inquiry(
     {
-      wasWell: false,
       convicted: false,
       confirm: () => Promise.resolve(),
       opinion: () => Promise.resolve('well' as Opinion),
+      onSuspicion: () => undefined,
       ...options,
     },
     counts,
@@ -37,8 +37,8 @@ async function untilVerdict(inquiry: Inquiry): Promise<number> {
 }
 
 describe('bad news', () => {
-  it('of what was never well is believed soon, when another object is well', async () => {
-    expect(await untilVerdict(inquire())).toBeLessThan(3_000);
+  it('that is an error is believed soon, when another object is well', async () => {
+    expect(await untilVerdict(inquire())).toBeLessThan(1_500);
     expect(counts.verdicts.get('io')).toBe(1);
     expect(counts.held).toBe(0);
   });
@@ -49,10 +49,6 @@ describe('bad news', () => {
     expect(await weighed).toBe('again');
   });
 
-  it('of what was well a moment ago is held for the whole grace time', async () => {
-    expect(await untilVerdict(inquire({ wasWell: true }))).toBeGreaterThanOrEqual(grace);
-  });
-
   it('is held for longer when nobody else can be asked, or nobody else is well', async () => {
     for (const opinion of ['none', 'unwell'] as const) {
       const inquiry = inquire({ opinion: () => Promise.resolve(opinion) });
@@ -60,11 +56,18 @@ describe('bad news', () => {
     }
   });
 
-  it('is never believed briefly while something else that was well is not', async () => {
-    const suspicious = inquire({ wasWell: true });
+  it('is never believed soon while anything else speaks for a source that leaves', async () => {
+    let suspicions = 0;
+    const suspicious = inquire({ onSuspicion: () => (suspicions += 1) });
+    for (let i = 0; i < 2; i++) {
+      const weighed = suspicious.weigh('short');
+      await vi.advanceTimersByTimeAsync(600);
+      expect(await weighed).toBe('again');
+    }
+    expect(suspicions).toBe(1);
     expect(await untilVerdict(inquire())).toBeGreaterThanOrEqual(grace);
     suspicious.answered();
-    expect(await untilVerdict(inquire())).toBeLessThan(3_000);
+    expect(await untilVerdict(inquire())).toBeLessThan(1_500);
   });
 
   it('of an object that was convicted before is believed at once, from a source that is there', async () => {
@@ -106,8 +109,11 @@ describe('bad news', () => {
     expect(counts).toMatchObject({ held: 0, outages: 1, suspicious: 0 });
   });
 
-  it('is forgotten when an answer comes', () => {
-    const inquiry = inquire({ wasWell: true });
+  it('is forgotten when an answer comes', async () => {
+    const inquiry = inquire();
+    const weighed = inquiry.weigh('short');
+    await vi.advanceTimersByTimeAsync(600);
+    await weighed;
     expect(counts).toMatchObject({ held: 1, suspicious: 1 });
     inquiry.answered();
     inquiry.withdraw();

@@ -3,32 +3,33 @@
  * says "ask again" until either an answer comes, or the source has shown itself well after the news and the object has
  * repeated it: then that is the verdict. When the source goes meanwhile it was an outage, and the inquiry throws `down`.
  *
- * How long it takes depends on what is known:
- * - An object that was well a moment ago and is not any more: the source may be leaving. Its daemon can go on to answer names and
- *   the content of other files for a second or more. So such news are held for the whole grace time.
- * - One that was not, and gives the same error again while another object answers well: a dead link, and a scan meets many.
- *   Briefly. (Answers that are too short are no such errors: a daemon that leaves gives them, and next to nobody else does.)
- * - One that was convicted before: it is only made sure that the source is there.
+ * How long it takes depends on the news. A daemon that leaves can go on to answer names, and content that it has at hand, for
+ * two seconds and more, while all else fails:
+ * - Too few bytes are what such a daemon gives, and next to nobody else. They are held for the whole grace time.
+ * - An error, given again from a fresh descriptor while another object is well, is a dead link; a scan meets many. It is
+ *   believed soon, unless anything else is being held at that moment that speaks for a source that leaves.
+ * - An error while nobody else is well, or nobody else can be asked, is held for twice the grace time.
+ * - Of an object that was convicted before, it is only made sure that the source is there.
  */
 import type { TreeErrorCode } from './errors.ts';
 import { SourceLimits } from './limits.ts';
 import type { Opinion } from './opinions.ts';
 
 export interface InquiryOptions {
-  /** Whether the object was well in this epoch. */
-  readonly wasWell: boolean;
   /** Whether another piece of the same object has had its verdict. */
   readonly convicted: boolean;
   /** Resolves when the source is there, is the one of `epoch`, and has answered since this call; throws `down` otherwise. */
   readonly confirm: () => Promise<void>;
   readonly opinion: () => Promise<Opinion>;
+  /** Called once, when the news may be those of a source that leaves. */
+  readonly onSuspicion: () => void;
 }
 
 /** What happened to bad news, for the metrics. */
 export class InquiryCounts {
   /** Calls that are held for a verdict now. */
   held = 0;
-  /** Objects that were well and are not, now: while there are any, nothing is judged briefly. */
+  /** Of these, calls whose news may be those of a source that leaves: while there are any, nothing is believed soon. */
   suspicious = 0;
   heldTotal = 0;
   /** Ended by an answer. */
@@ -49,9 +50,10 @@ export class Inquiry {
   readonly #graceMs: number;
   readonly #since = performance.now();
   #rounds = 0;
-  /** Whether another object was well after the last news. */
-  #othersWell = false;
+  #isSuspicious = false;
   #lastNews = '';
+  /** Whether another object was well after that. */
+  #wasWell = false;
   #ended = false;
 
   constructor(options: InquiryOptions, counts: InquiryCounts, graceMs: number) {
@@ -60,7 +62,6 @@ export class Inquiry {
     this.#graceMs = graceMs;
     counts.held += 1;
     counts.heldTotal += 1;
-    if (options.wasWell) counts.suspicious += 1;
   }
 
   /**
@@ -77,10 +78,15 @@ export class Inquiry {
       this.#counts.outages += 1;
       throw error;
     }
-    if (this.#isDue(news)) return this.#verdict(news);
+    if (this.#options.convicted) return this.#verdict(news);
+    // Asked after the news: only then does it tell whether the source is well.
+    const opinion = await this.#options.opinion();
+    if (news === 'short' || opinion !== 'well') this.#suspect();
+    const isWell = opinion === 'well';
+    if (isWell && news !== 'short' && tookMs >= SourceLimits.slowFailure) return this.#verdict(news);
+    if (this.#isDue(news, isWell)) return this.#verdict(news);
     this.#lastNews = news;
-    this.#othersWell = (await this.#options.opinion()) === 'well';
-    if (this.#othersWell && tookMs >= SourceLimits.slowFailure) return this.#verdict(news);
+    this.#wasWell = isWell;
     const { pauses } = SourceLimits;
     await pause(pauses[Math.min(this.#rounds, pauses.length - 1)]!);
     this.#rounds += 1;
@@ -105,21 +111,27 @@ export class Inquiry {
     if (!this.#ended) this.#end();
   }
 
-  #isDue(news: News): boolean {
-    const { convicted, wasWell } = this.#options;
-    if (convicted) return true;
+  #isDue(news: News, isWell: boolean): boolean {
     if (this.#rounds === 0) return false;
     const held = performance.now() - this.#since;
-    const isBrief = !wasWell && news !== 'short' && news === this.#lastNews;
-    if (isBrief && this.#othersWell && this.#counts.suspicious === 0)
-      return held >= Math.min(this.#graceMs, SourceLimits.quickVerdict);
-    return held >= (this.#othersWell ? this.#graceMs : 2 * this.#graceMs);
+    const isRepeated = news !== 'short' && news === this.#lastNews && isWell && this.#wasWell;
+    const others = this.#counts.suspicious - (this.#isSuspicious ? 1 : 0);
+    if (isRepeated && others === 0) return held >= Math.min(this.#graceMs, SourceLimits.quickVerdict);
+    return held >= (isWell ? this.#graceMs : 2 * this.#graceMs);
+  }
+
+  /** From the first suspicious news on, to the end. */
+  #suspect(): void {
+    if (this.#isSuspicious) return;
+    this.#isSuspicious = true;
+    this.#counts.suspicious += 1;
+    this.#options.onSuspicion();
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#counts.held -= 1;
-    if (this.#options.wasWell) this.#counts.suspicious -= 1;
+    if (this.#isSuspicious) this.#counts.suspicious -= 1;
   }
 }

@@ -32,25 +32,23 @@ export const SourceLimits = {
   /** Descriptors open at once in one export; the least recently used that nobody reads from is closed beyond it. */
   descriptors: 256,
   /** A file that nobody has read for so long is closed: daemons fetch ahead for as long as it is open. */
-  idleProbe: 300,
+  idleProbe: 150,
   /** The same for one that was read as a stream: a player pauses for 5 to 10 s between its bursts. */
-  idleStream: 2_000,
+  idleStream: 10_500,
   /** Bytes read in order after which a reader is a stream. */
   streamBytes: 8 * 1024 * 1024,
   /** Reads this near to each other, in bytes, are in order: clients send them out of order. */
   streamWindow: 8 * 1024 * 1024,
-  sweepInterval: 100,
+  sweepInterval: 50,
   /** An opened directory that nobody works with is closed after this; a daemon that unmounts must not find it busy. */
   footholdIdle: 5,
   /** And is opened anew after this, however much it is used. */
   footholdAge: 250,
   footholds: 64,
-  /** How long bad news from a source that seems well is held before it is believed, when it was well a moment ago. */
+  /** How long news that may be those of a leaving source is held before it is believed. Decypharr needs up to 2 s to leave. */
   verdict: 5_000,
-  /** The least time over which a file must fail that has never been read well. */
-  quickVerdict: 200,
-  /** What was well for the last time longer ago than this says nothing of a source that is leaving. */
-  momentAgo: 60_000,
+  /** The least time over which an error must be repeated. */
+  quickVerdict: 20,
   /** A call that failed after this long is believed when others are well: asked again it would take as long once more. */
   slowFailure: 30_000,
   /** Pauses before bytes that may be a hole are asked for again: a daemon that nobody holds open leaves within this time. */
@@ -58,7 +56,7 @@ export const SourceLimits = {
   /** Regions of files whose zeros were confirmed. */
   zeroRegions: 4_096,
   /** Pauses before a call is made again that brought bad news; the last one repeats. */
-  pauses: [60, 150, 250, 500],
+  pauses: [20, 60, 150, 250, 500],
   /** Files read lately, and names seen lately, that are asked for a second opinion. */
   opinions: 4_096,
   opinionAge: 600_000,

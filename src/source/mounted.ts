@@ -19,13 +19,13 @@ import { ContentCounts } from './content-counts.ts';
 import { DaemonHabits } from './daemon-habits.ts';
 import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
 import { FilePool } from './files.ts';
-import { Footholds, footholdFlags } from './footholds.ts';
-import { Inquiry, type InquiryCounts } from './inquiry.ts';
+import { Footholds, footholdFlags, isOfDirectory } from './footholds.ts';
+import { Inquiry, type InquiryCounts, type InquiryOptions } from './inquiry.ts';
 import type { Callback, Lanes } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 import type { MountReader } from './mount-reader.ts';
 import { isFuse, maxRead, type MountTable } from './mount-table.ts';
-import { Opinions, type Opinion } from './opinions.ts';
+import { Opinions } from './opinions.ts';
 import { Quarantine, type Aspect, type Permit, type QuarantineEvent } from './quarantine.ts';
 import type { RawAttributes, RawListing, SpaceUsage, StateListener } from './raw.ts';
 import { hintOf, rawAttributes, spaceUsage } from './stats.ts';
@@ -84,6 +84,7 @@ export class Mounted {
   readonly #habits: DaemonHabits;
   readonly #opinions = new Opinions((path) => this.#isThere(path));
   #probes = 0;
+  #isFuse = false;
   /** A directory of this mount did not tell types, and Node cannot list it with them. */
   #withoutTypes = false;
   #knownEpoch = 0;
@@ -104,7 +105,7 @@ export class Mounted {
       },
       ...(options.onTable && { onTable: options.onTable }),
     });
-    const device = () => this.watch.mount?.device;
+    const device = () => this.watch.requireDevice();
     this.#footholds = new Footholds({
       root,
       lane: lanes.metadata,
@@ -123,14 +124,17 @@ export class Mounted {
       device,
       maxRead: () => this.watch.mount && maxRead(this.watch.mount),
       lookAt: (path) => this.#lookAt(path),
-      inquire: (wasWell, convicted, opinion) => this.#inquire(wasWell, convicted, opinion),
+      inquire: (about) => this.#inquire(about),
       idleCloseMs: options.idleCloseMs,
       verdictMs: options.verdictMs,
     });
   }
 
+  /** What it was last, while nothing is mounted. */
   get isFuse(): boolean {
-    return this.watch.mount !== undefined && isFuse(this.watch.mount.type);
+    const { mount } = this.watch;
+    if (mount) this.#isFuse = isFuse(mount.type);
+    return this.#isFuse;
   }
 
   get base(): string {
@@ -229,7 +233,7 @@ export class Mounted {
       (place, done) => lstat(place, { bigint: true }, done),
       late,
     );
-    const device = this.watch.mount?.device;
+    const device = this.watch.requireDevice();
     if (device !== undefined && Number(stats.dev) !== device)
       throw new TreeError('down', 'the path led to another filesystem');
     return rawAttributes(stats);
@@ -275,7 +279,7 @@ export class Mounted {
     const { root, base, lanes } = this.#options;
     this.#probes += 1;
     const name = `.holdfast-probe-${this.#probes}`;
-    const device = this.watch.mount?.device;
+    const device = this.watch.requireDevice();
     await lanes.probe.run<undefined>('', (done) => probeOnce(root + base, name, device, done), { onLate });
   }
 
@@ -295,7 +299,11 @@ export class Mounted {
         }
         const error = 'error' in outcome ? outcome.error : undefined;
         if (error) await this.#passOn(question, error, permit);
-        inquiry ??= this.#inquire(false, false, () => this.#opinions.about(question.path));
+        inquiry ??= this.#inquire({
+          convicted: false,
+          opinion: () => this.#opinions.about(question.path),
+          onSuspicion: () => undefined,
+        });
         const news = error?.code ?? 'short';
         if ((await inquiry.weigh(news, performance.now() - begun)) === 'again') continue;
         if ('value' in outcome) return outcome.value;
@@ -327,7 +335,7 @@ export class Mounted {
     if (path === this.#options.base && error.code !== 'acces' && error.code !== 'busy')
       throw new TreeError('down', error.message, { cause: error });
     if (error.code === 'down') this.#footholds.clear();
-    const isAbsence = error.code === 'noent' || error.code === 'notdir';
+    const isAbsence = (error.code === 'noent' || error.code === 'notdir') && !isOfDirectory(error);
     if (!definite.has(error.code) && !(isAbsence && !known)) return;
     if (isAbsence) permit.answered();
     throw error;
@@ -354,11 +362,10 @@ export class Mounted {
     return error.code === 'down' ? new TreeError('io', error.message, { cause: error }) : error;
   }
 
-  #inquire(wasWell: boolean, convicted: boolean, opinion: () => Promise<Opinion>): Inquiry {
+  #inquire(about: Omit<InquiryOptions, 'confirm'>): Inquiry {
     const epoch = this.watch.epoch;
-    const confirm = () => this.watch.confirm(epoch);
     const { inquiries, verdictMs } = this.#options;
-    return new Inquiry({ wasWell, convicted, confirm, opinion }, inquiries, verdictMs);
+    return new Inquiry({ ...about, confirm: () => this.watch.confirm(epoch) }, inquiries, verdictMs);
   }
 
   /** A second opinion: whether a name that was seen lately is still there. */

@@ -50,12 +50,6 @@ export class Opinions {
     this.#witnesses.delete(path);
   }
 
-  /** Whether the object has answered well a moment ago, and in this epoch. */
-  wasWell(path: string, epoch: number): boolean {
-    const witness = this.#witnesses.peek(path);
-    return witness?.epoch === epoch && performance.now() - witness.at < SourceLimits.momentAgo;
-  }
-
   /** Asks others than `path` and what lies below it, now. */
   async about(path: string): Promise<Opinion> {
     // One answer serves everybody who asks about the same object at the same time.

@@ -65,6 +65,16 @@ export class SourceWatch {
     return this.#mount;
   }
 
+  /**
+   * st_dev of every object of the mount; undefined where nothing in particular is expected, so that any will do. Throws `down`
+   * while what is expected is not there.
+   */
+  requireDevice(): number | undefined {
+    if (this.#options.expect === 'plain') return undefined;
+    if (!this.#mount) throw new TreeError('down', this.#reason);
+    return this.#mount.device;
+  }
+
   /** Looks once, then keeps looking. */
   async start(): Promise<void> {
     await this.look();
