@@ -77,10 +77,10 @@ export class Daemon {
       ...['--read-only', '--allow-other', '--dir-cache-time', '10s'],
       ...['--vfs-cache-mode', 'full', '--cache-dir', this.#cache],
     ];
-    return this.#emptied(
-      `exec "${rclone()!}" mount :webdav: "${this.mountpoint}" ${options.join(' ')}`,
-      true,
-    );
+    // Unlike Decypharr it does not take away the mount that it left.
+    const free = `umount -l "${this.mountpoint}" 2>/dev/null`;
+    const mount = `exec "${rclone()!}" mount :webdav: "${this.mountpoint}" ${options.join(' ')}`;
+    return this.#emptied(`${free}; ${mount}`, true);
   }
 
   #emptied(start: string, isMounter: boolean): string[] {

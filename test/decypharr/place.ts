@@ -104,7 +104,7 @@ export class Place {
   /** `holdfast run MOUNTPOINT -- …`; resolves when the tree lists all releases. */
   async serve(): Promise<void> {
     await this.restartServing();
-    await this.daemon.whenListing(this.provider.releases.length);
+    await this.whenListed();
   }
 
   /** The same, and resolves when the gateway listens. */
@@ -121,8 +121,13 @@ export class Place {
   /** Decypharr without a gateway, for who reads its mount. */
   async mountOnly(): Promise<void> {
     this.#alone = this.#program(this.daemon.command);
+    await this.whenListed();
+  }
+
+  /** Resolves when the daemon's tree has all releases. */
+  async whenListed(timeoutMs?: number): Promise<void> {
     try {
-      await this.daemon.whenListing(this.provider.releases.length);
+      await this.daemon.whenListing(this.provider.releases.length, timeoutMs);
     } catch (error) {
       throw new Error(`${(error as Error).message}\n${this.logs()}`, { cause: error });
     }

@@ -33,7 +33,7 @@ export class Sandbox {
   #holder: ChildProcess | undefined;
 
   private constructor({ netns }: SandboxOptions) {
-    this.folder = mkdtempSync(join(tmpdir(), NAME_PREFIX));
+    this.folder = mkdtempSync(join(tmpdir(), `${NAME_PREFIX}${String(process.pid)}-`));
     this.#ownNetns = netns === undefined;
     this.netns = netns ?? `${NAME_PREFIX}${String(process.pid)}-${randomBytes(3).toString('hex')}`;
     live.add(this);
@@ -168,16 +168,19 @@ function removeNamespace(name: string): void {
 
 let swept = false;
 
-/** Removes the namespaces of runs that died without doing so. */
+/** Removes what runs that died have left. */
 function sweepOnce(): void {
   if (swept) return;
   swept = true;
   process.on('exit', () => {
     for (const sandbox of live) sandbox.disposeNow();
   });
-  if (!existsSync('/run/netns')) return;
-  for (const name of readdirSync('/run/netns')) {
+  const isLeft = (name: string) => {
     const pid = new RegExp(`^${NAME_PREFIX}(\\d+)-`).exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeNamespace(name);
-  }
+    return pid !== undefined && !existsSync(`/proc/${pid}`);
+  };
+  const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
+  for (const name of namespaces.filter(isLeft)) removeNamespace(name);
+  for (const name of readdirSync(tmpdir()).filter(isLeft))
+    rmSync(join(tmpdir(), name), { recursive: true, force: true });
 }

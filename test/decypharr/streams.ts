@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { firstDifference } from '../../src/demo/content.ts';
 import { consumerProgram, type Seen } from '../faults/consumer.ts';
 import type { KernelClient } from '../kit/uml.ts';
@@ -39,6 +40,9 @@ interface StreamOptions {
   /** When {@link Stream.underWay} resolves. */
   readonly mark: number;
 }
+
+/** For a stream that is cut off for a while, on a machine that has other things to do. */
+const LONGEST_MS = 240_000;
 
 /** Where the guest has the tree. */
 export const MOUNTS = { 'kernel NFS': '/mnt/nfs', 'kernel cifs': '/mnt/smb' } as const;
@@ -86,8 +90,9 @@ function inGuest(client: KernelClient, mountpoint: string, options: StreamOption
     if (code !== 0) throw new Error(`the consumer ended with ${String(code)}: ${stderr}`);
     return consumed(options, stdout);
   });
-  done.catch(() => undefined);
-  return { underWay: job.marked('way').catch(() => undefined), done };
+  return bounded(options, { underWay: job.marked('way').catch(() => undefined), done }, () =>
+    job.kill('KILL'),
+  );
 }
 
 /** What the consumer program of the fault suite reports. */
@@ -105,8 +110,7 @@ function locally(place: Place, options: StreamOptions): Stream {
     if (code !== 0) throw new Error(`the consumer ended with ${String(code)}: ${text}`);
     return consumed(options, stdout);
   });
-  done.catch(() => undefined);
-  return { underWay: Promise.resolve(), done };
+  return bounded(options, { underWay: Promise.resolve(), done }, () => undefined);
 }
 
 /** A client that writes the file to its standard output. */
@@ -148,7 +152,22 @@ function piped(place: Place, options: StreamOptions, command: readonly string[])
       resolve({ client, path, bytes, wrongAt, error: wrongs.join(', '), longestMs });
     });
   });
-  return { underWay, done };
+  return bounded(options, { underWay, done }, () => child.kill('SIGKILL'));
+}
+
+/** A stream that has no end is a result too. */
+function bounded({ client, path }: StreamOptions, stream: Stream, kill: () => void): Stream {
+  const enough = new AbortController();
+  const late = delay(LONGEST_MS, undefined, { signal: enough.signal }).then(() => {
+    kill();
+    const error = `no end within ${String(LONGEST_MS / 1000)} s`;
+    return { client, path, bytes: 0, wrongAt: -1, error, longestMs: LONGEST_MS };
+  });
+  late.catch(() => undefined);
+  const done = Promise.race([stream.done, late]).finally(() => enough.abort());
+  done.catch(() => undefined);
+  const either = Promise.race([stream.underWay, late.catch(() => stream.underWay)]);
+  return { underWay: either.then(() => undefined), done };
 }
 
 export const isWhole = ({ wrongAt, error }: Streamed) => wrongAt < 0 && error === '';

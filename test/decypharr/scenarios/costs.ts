@@ -1,15 +1,18 @@
 /** What reading costs at the provider: scans, seeks, and streams that pause. A local reader is the measure. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { film, pathOf } from '../library.ts';
+import type { Seen } from '../../faults/consumer.ts';
+import { film, pathOf, seedOf } from '../library.ts';
 import { Place, type PlaceOptions } from '../place.ts';
 import type { Counts } from '../provider.ts';
 import { RangeReader, ways, type Way } from '../ranges.ts';
 import { addRow, megabytes } from '../report.ts';
 import { sizes } from '../settings.ts';
+import { mountInGuest, MOUNTS } from '../streams.ts';
 
 const MIB = 1024 * 1024;
 const FILM = 2_283_286_095;
+const KERNEL_FILMS = 8;
 
 interface Cost extends Counts {
   readonly seconds: number;
@@ -92,6 +95,36 @@ async function scan(): Promise<void> {
   expect.soft(nfs.bytes / sizes.films / 1e6, 'NFS: MB for each film').toBeLessThanOrEqual(10);
 }
 
+/** The same by a Linux kernel, which reads ahead and closes late. It is told, not judged: how far it reads is its own. */
+async function kernelScan(): Promise<void> {
+  const films = Array.from({ length: Math.min(sizes.films, KERNEL_FILMS) }, (_, i) => film(i, FILM));
+  for (const [client, mountpoint] of Object.entries(MOUNTS)) {
+    await using place = await Place.start({ releases: films, kernel: true, rate: 12e6 });
+    await place.serve();
+    await mountInGuest(place.client!);
+    const counted = place.provider.count();
+    for (const path of films.map((release) => pathOf(release))) {
+      for (const [from, limit] of [
+        [0, MIB],
+        [FILM - 256 * 1024, 256 * 1024],
+        [MIB, MIB],
+      ] as const) {
+        const words = `seed='${seedOf(path)}' size=${String(FILM)} from=${String(from)} limit=${String(limit)}`;
+        const report = await place.client!.output(`/host/consumer read '${mountpoint}${path}' ${words}`);
+        const { bytes, wrongAt, errors } = JSON.parse(report) as Seen;
+        expect({ bytes, wrongAt, errors }, place.logs()).toEqual({ bytes: limit, wrongAt: -1, errors: [] });
+      }
+    }
+    await quiet(counted);
+    const { bytes, downloads } = counted();
+    addRow(
+      `scan of ${String(films.length)} films`,
+      client,
+      `${megabytes(bytes)} in ${String(downloads)} requests`,
+    );
+  }
+}
+
 /** Somebody looks for a scene. */
 async function scrub(): Promise<void> {
   const releases = Array.from({ length: 3 }, (_, i) => film(i, FILM));
@@ -143,6 +176,7 @@ async function bursts(): Promise<void> {
 
 export function costScenarios(): void {
   it('scan cost', scan);
+  it('kernel scan cost', kernelScan);
   it('scrub cost', scrub);
   it('bursts', bursts);
 }

@@ -37,7 +37,7 @@ async function round(place: Place, ending: Ending, index: number): Promise<Strea
 /** A wrong stream is compared with a local reader's: what both have is the daemon's own doing. */
 async function confirmed(place: Place, one: Streamed, size: number): Promise<Streamed> {
   if (isWhole(one)) return one;
-  await place.daemon.whenListing(place.provider.releases.length);
+  await place.whenListed();
   const local = await startStream(place, { client: 'local', path: one.path, size, mark: 0 }).done;
   const own = isWhole(local) ? 'a local reader has it whole' : `a local reader as well: ${verdict(local)}`;
   return { ...one, error: [one.error, own].filter(Boolean).join('; ') };

@@ -52,13 +52,17 @@ const timed = async <T>(work: () => Promise<T>): Promise<[T, string]> => {
   return [result, `${((performance.now() - begun) / 1000).toFixed(1)} s`];
 };
 
+/** How many mounts of the tree the gateway has seen. */
+const mountsSeen = ({ gateway }: Place) =>
+  Math.max(0, ...gateway.log.map((line) => Number(line['epoch'] ?? 0)));
+
 async function bigLibrary(): Promise<void> {
   const releases = manyReleases(sizes.releases);
   const expected = releases.map(({ name }) => name).toSorted();
   await using place = await Place.start({ releases, kernel: true });
   const begun = performance.now();
   await place.restartServing();
-  await place.daemon.whenListing(releases.length, FIRST_START_MS);
+  await place.whenListed(FIRST_START_MS);
   const known = ((performance.now() - begun) / 1000).toFixed(0);
   const scenario = `${String(releases.length)} releases`;
   for (const client of ['libnfs', 'smbclient'] as const) {
@@ -76,8 +80,13 @@ async function bigLibrary(): Promise<void> {
     // Whoever lists while Decypharr restarts must not get a part of it.
     const job = place.client!.spawn(`${list} loop='${flag}' pause=100 mark=once drop=1`);
     await job.marked('once');
+    const epoch = mountsSeen(place);
     await place.daemon.restartFromPage();
-    await place.daemon.whenListing(releases.length);
+    await place.gateway.whenLogged(
+      (line) => Number(line['epoch']) > epoch && line['state'] === 'live',
+      60_000,
+    );
+    await place.whenListed();
     place.client!.flag(flag);
     const { stdout } = await job.result;
     const during = JSON.parse(stdout) as Seen;

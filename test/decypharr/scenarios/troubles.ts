@@ -125,7 +125,7 @@ async function wellAgain(): Promise<void> {
 /** Nothing comes from the provider for a while; two streams wait, and what is on Decypharr's disk is read. */
 async function stall(): Promise<void> {
   const size = sizes.streamBytes;
-  const releases = [film(0, size), film(1, size), film(2, FILM)];
+  const releases = [film(0, size), film(1, size), film(2, FILM), film(3, size)];
   await using place = await Place.start({ releases, rate: 30e6 });
   await place.serve();
   const cached = pathOf(releases[2]!);
@@ -134,8 +134,10 @@ async function stall(): Promise<void> {
     await reader.open(cached);
     for (let at = 0; at < 32 * MIB; at += MIB) await reader.read(at, MIB);
   }
-  const streams: Stream[] = (['libnfs', 'smbclient'] as const).map((client, i) =>
-    startStream(place, { client, path: pathOf(releases[i]!), size, mark: size / 3 }),
+  // The local reader is the measure: it waits, and goes on.
+  const streamed = releases.filter((_, i) => i !== 2);
+  const streams: Stream[] = (['libnfs', 'smbclient', 'local'] as const).map((client, i) =>
+    startStream(place, { client, path: pathOf(streamed[i]!), size, mark: size / 3 }),
   );
   await Promise.all(streams.map(({ underWay }) => underWay));
   place.provider.stall();
