@@ -5,6 +5,7 @@ import { formatEndpoint, type Config, type Endpoint } from './config/index.ts';
 import { ExportSet } from './export-set.ts';
 import type { Logger } from './log/index.ts';
 import { NfsServer } from './nfs/server.ts';
+import { localAddresses } from './network.ts';
 import { SmbServer } from './smb/server.ts';
 import { Listeners, type InheritedSockets } from './takeover/listeners.ts';
 import { durableKey, serverGuid } from './tree/identity.ts';
@@ -125,6 +126,8 @@ function fixedSettings(before: Config, after: Config): string[] {
     'smb.listen': formatEndpoint(smb.listen),
     'smb.signing': smb.signing,
     'smb.encryption': smb.encryption,
+    'smb.multichannel': smb.multichannel,
+    'smb.interfaces': smb.interfaces?.join(' '),
     'admin.listen': formatEndpoint(admin.listen),
     'admin.details': admin.details.toString(),
     'admin.hosts': admin.hosts.join(),
@@ -164,6 +167,7 @@ export async function startGateway(
       serverGuid: serverGuid(config.identity),
       durableKey: durableKey(seed.text),
       scanStore: scanFolder === undefined ? undefined : ScanFolder.open(scanFolder, log),
+      interfaces: localAddresses(config.smb.listen.host, config.smb.interfaces),
       metrics,
       log,
       exports: exports.forSmb(),

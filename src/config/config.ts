@@ -63,6 +63,9 @@ export interface Config {
     readonly listen: Endpoint;
     readonly signing: 'auto' | 'required';
     readonly encryption: 'auto' | 'required' | 'off';
+    readonly multichannel: boolean;
+    /** What clients are told of for it; undefined: found out. */
+    readonly interfaces: readonly string[] | undefined;
   };
   readonly nfs: {
     /** Answers MOUNT as well. */

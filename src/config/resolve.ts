@@ -59,7 +59,7 @@ class Resolver {
     return {
       file,
       exports,
-      smb: { ...smb, listen: listen(smb.listen, 'smb') },
+      smb: { ...smb, interfaces: smb.interfaces, listen: listen(smb.listen, 'smb') },
       nfs: {
         listen: listen(nfs.listen, 'nfs'),
         mountListen: nfs.mountListen === undefined ? undefined : parseEndpoint(nfs.mountListen),

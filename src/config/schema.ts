@@ -214,8 +214,20 @@ export const settingsSchema = z
               .enum(['auto', 'required', 'off'], { error: '"auto", "required" or "off"' })
               .default('auto')
               .describe('auto: messages are encrypted when the client asks for it. Guests cannot encrypt.'),
+            multichannel: yesOrNo
+              .default(true)
+              .describe('Clients of SMB 3 that log on as users may use several connections at once.'),
+            interfaces: z
+              .array(z.union([z.ipv4(), z.ipv6()], { error: 'an IPv4 or IPv6 address' }), {
+                error: 'a list of addresses',
+              })
+              .min(1, 'at least one address')
+              .optional()
+              .describe(
+                "Where clients find those connections. Without it: the address it listens at, or the machine's.",
+              ),
           },
-          { error: 'a mapping with listen, signing, encryption' },
+          { error: 'a mapping with listen, signing, encryption, multichannel, interfaces' },
         )
         .prefault({})
         .describe('The SMB server.'),

@@ -5,6 +5,7 @@ import {
   statusName,
   type Caller,
   type Hooks,
+  type NetworkInterface,
   type NtStatus,
   type ScanStore,
   type ShareOptions,
@@ -46,6 +47,8 @@ export interface SmbServerOptions {
   /** 32 bytes with which durable handles are authenticated across restarts. */
   readonly durableKey: Buffer;
   readonly scanStore: ScanStore | undefined;
+  /** Where clients reach it, for multichannel. */
+  readonly interfaces: () => readonly Omit<NetworkInterface, 'isParallel'>[];
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -71,7 +74,8 @@ export class SmbServer {
 
   /** Listens; rejects when the port cannot be had. */
   static async start(options: SmbServerOptions): Promise<SmbServer> {
-    const { config, listeners, exports, metrics, log, serverGuid, durableKey, scanStore } = options;
+    const { config, listeners, exports, metrics, log, serverGuid, durableKey, scanStore, interfaces } =
+      options;
     const backends = new Map<Tree, TreeShare>();
     const server = new ProtocolServer({
       serverGuid,
@@ -81,6 +85,9 @@ export class SmbServer {
       users: usersOf(exports),
       signing: config.signing,
       encryption: config.encryption,
+      ...(config.multichannel && {
+        interfaces: () => interfaces().map((one) => ({ ...one, isParallel: true })),
+      }),
       durableKey,
       ...(scanStore && { scanStore }),
       limits: { maxCredits },

@@ -3,7 +3,7 @@ export { SmbServer } from './server.ts';
 export type { SmbServerOptions, UserOptions } from './server.ts';
 export type { ShareOptions } from './share/volume.ts';
 export type { ScanStore, SuspendedScan } from './registry/suspended-scans.ts';
-export type { Policy } from './context/settings.ts';
+export type { NetworkInterface, Policy } from './context/settings.ts';
 export type { Hooks, PeerEvent, RequestEvent, SessionEvent, TreeEvent } from './hooks.ts';
 export { defaultLimits } from './limits.ts';
 export type { Limits } from './limits.ts';

@@ -19,6 +19,8 @@ export interface Limits {
   readonly maxReaderMessage: number;
   /** A frame that was begun has to be whole by then, longer ones a little later. */
   readonly frameTimeoutMs: number;
+  /** Connections of one session. */
+  readonly maxChannelsPerSession: number;
   readonly maxTreesPerSession: number;
   readonly maxOpensPerSession: number;
   /** Opens of all clients at one address. */
@@ -93,6 +95,7 @@ export const defaultLimits: Limits = {
   setupTimeoutMs: 30_000,
   maxReaderMessage: 256 * 1024,
   frameTimeoutMs: 30_000,
+  maxChannelsPerSession: 32,
   maxTreesPerSession: 1024,
   maxOpensPerSession: 16_384,
   maxOpensPerAddress: 32_768,

@@ -5,6 +5,7 @@
 import { commands } from './commands/table.ts';
 import type { CommandRow } from './commands/table.ts';
 import { negotiateSmb1 } from './commands/negotiate.ts';
+import { recogniseForeign } from './commands/session-bind.ts';
 import { UnsealError } from './crypto/index.ts';
 import type { Signer } from './crypto/index.ts';
 import { DetailedStatusError, DisconnectError, MalformedError, StatusError } from './errors.ts';
@@ -97,7 +98,7 @@ function dispatch(
 ): Reply | undefined | Promise<Reply | undefined> {
   try {
     if (!row) throw new StatusError(Status.INVALID_PARAMETER);
-    validate(request, row);
+    validate(request, row, server);
     const open = row.ends ? undefined : request.openOrUndefined;
     const result = row.handle(request, server);
     return result instanceof Promise ? settle(request, open, result) : result;
@@ -223,10 +224,11 @@ function takeCredits(request: Request): void {
 }
 
 /** Finds session, tree and open, and refuses what may not reach the handler. */
-function validate(request: Request, row: CommandRow): void {
+function validate(request: Request, row: CommandRow, server: ServerState): void {
   const { chain, isRelated } = request;
   if (isRelated && chain.requests[0] === request) throw new StatusError(Status.INVALID_PARAMETER);
   findSession(request);
+  if (!request.sessionOrUndefined && request.header.sessionId !== 0) recogniseForeign(request, server);
   checkProtection(request, row);
   if (row.session && request.sessionOrUndefined?.state !== 'valid')
     throw new StatusError(Status.USER_SESSION_DELETED);

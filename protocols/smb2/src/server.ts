@@ -10,7 +10,7 @@ import { receive } from './pipeline.ts';
 import { addressOf } from './transport/transport.ts';
 import { Connection } from './connection/connection.ts';
 import { ServerContext } from './context/context.ts';
-import type { Policy } from './context/settings.ts';
+import type { NetworkInterface, Policy } from './context/settings.ts';
 import { drain } from './drain/drain.ts';
 import { ServerState } from './registry/server-state.ts';
 import type { ScanStore } from './registry/suspended-scans.ts';
@@ -44,6 +44,8 @@ export interface SmbServerOptions {
    * it such a scan ends with an error at its client.
    */
   readonly scanStore?: ScanStore;
+  /** The addresses under which it is reached. With them clients may use several connections for a session (multichannel). */
+  readonly interfaces?: () => readonly NetworkInterface[];
   /** All five unless given. */
   readonly dialects?: readonly Dialect[];
   readonly hooks?: Hooks;
@@ -77,6 +79,7 @@ export class SmbServer {
         signing: options.signing ?? 'auto',
         encryption: options.encryption ?? 'auto',
         durableKey,
+        interfaces: options.interfaces,
         dialects: options.dialects ?? [
           Dialect.SMB_2_0_2,
           Dialect.SMB_2_1,

@@ -34,6 +34,7 @@ const FsAttributes = {
   NAMED_STREAMS: 0x40000,
   READ_ONLY_VOLUME: 0x80000,
   SUPPORTS_EXTENDED_ATTRIBUTES: 0x800000,
+  SUPPORTS_BLOCK_REFCOUNTING: 0x8000000,
 } as const;
 
 const withText = (fixed: Buffer, text: Buffer): Buffer => Buffer.concat([fixed, text]);
@@ -86,7 +87,9 @@ function attribute({ share }: Open): Buffer {
     FsAttributes.UNICODE_ON_DISK |
     FsAttributes.PERSISTENT_ACLS |
     FsAttributes.SUPPORTS_REPARSE_POINTS |
-    (changes ? FsAttributes.SUPPORTS_SPARSE_FILES : FsAttributes.READ_ONLY_VOLUME) |
+    (changes
+      ? FsAttributes.SUPPORTS_SPARSE_FILES | FsAttributes.SUPPORTS_BLOCK_REFCOUNTING
+      : FsAttributes.READ_ONLY_VOLUME) |
     (changes?.streams ? FsAttributes.NAMED_STREAMS : 0) |
     (changes?.extendedAttributes ? FsAttributes.SUPPORTS_EXTENDED_ATTRIBUTES : 0);
   return withText(

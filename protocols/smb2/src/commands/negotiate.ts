@@ -84,6 +84,9 @@ function capabilitiesFor(connection: Connection, dialect: Dialect): number {
   // Offered to those that ask for it only (3.3.5.4): some clients trip over it.
   if (dialect >= Dialect.SMB_3_0)
     capabilities |= connection.negotiated.clientCapabilities & Capability.DIRECTORY_LEASING;
+  // Several channels need interfaces to be told of.
+  if (dialect >= Dialect.SMB_3_0 && connection.context.settings.interfaces)
+    capabilities |= connection.negotiated.clientCapabilities & Capability.MULTI_CHANNEL;
   // With 3.1.1 the cipher is in a context of its own (3.3.5.4).
   if (dialect >= Dialect.SMB_3_0 && dialect < Dialect.SMB_3_1_1 && connection.negotiated.cipher)
     capabilities |= Capability.ENCRYPTION;

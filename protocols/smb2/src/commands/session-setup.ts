@@ -11,7 +11,8 @@ import type { Setup } from '../connection/setup.ts';
 import type { ServerSettings } from '../context/settings.ts';
 import type { ServerState } from '../registry/server-state.ts';
 import { isSameIdentity, isUnproven } from '../share/identity.ts';
-import { HEADER_SIZE, HeaderFlags, SecurityMode, SessionFlags } from '../wire/constants.ts';
+import { HEADER_SIZE, SecurityMode, SessionFlags } from '../wire/constants.ts';
+import { bindChannel, sessionToBind } from './session-bind.ts';
 import { SESSION_FLAG_BINDING, sessionSetupRequest, sessionSetupResponse } from '../wire/session.ts';
 import { Status } from '../wire/status.ts';
 import type { NtStatus } from '../wire/status.ts';
@@ -29,13 +30,12 @@ export async function sessionSetup(request: Request, server: ServerState): Promi
     body.securityBufferLength,
     HEADER_SIZE + sessionSetupRequest.size,
   );
-  // Binding needs SMB2_GLOBAL_CAP_MULTI_CHANNEL, which is not offered (3.3.5.5 step 2).
-  if ((body.flags & SESSION_FLAG_BINDING) !== 0) return refuseBinding(request, server);
   if (context.settings.encryption === 'required' && connection.negotiated.cipher === undefined)
     throw new StatusError(Status.ACCESS_DENIED);
   const isFirst = !connection.setups.has(header.sessionId);
   if (isFirst) server.checkSetups(connection);
-  const session = header.sessionId === 0 ? begin(request, server) : continued(request, server);
+  const binds = (body.flags & SESSION_FLAG_BINDING) !== 0;
+  const session = binds ? sessionToBind(request, server) : begunOrContinued(request, server);
   const setup = setupOf(request, server, session);
   if (!isFirst) await waitForTurn(request, server);
   if (connection.setups.get(session.id) !== setup) throw new StatusError(Status.USER_SESSION_DELETED);
@@ -45,37 +45,19 @@ export async function sessionSetup(request: Request, server: ServerState): Promi
     result = setup.exchange.step(token);
   } catch (error) {
     forgetSetup(request, server, session);
-    return refuse(request, server, session, error);
+    return refuse(request, server, error, binds ? undefined : session);
   }
   if (!result.done) return answer(0, result.reply, Status.MORE_PROCESSING_REQUIRED);
   forgetSetup(request, server, session);
-  if (session.state === 'valid') reauthenticate(session, result);
+  if (binds) bindChannel(request, session, setup, result);
+  else if (session.state === 'valid') reauthenticate(session, result);
   else establish(request, session, setup, result, body.securityMode);
-  endPrevious(server, session, Number(body.previousSessionId));
+  if (!binds) endPrevious(server, session, Number(body.previousSessionId));
   return answer(sessionFlags(session), result.reply, Status.SUCCESS);
 }
 
-/**
- * A session of another connection: what is answered is signed with its key, provided the client has shown that it
- * knows that key. Returns whether there is such a session.
- */
-function recogniseForeign(request: Request, server: ServerState): boolean {
-  const { header, packet } = request;
-  const session = server.sessions.get(header.sessionId);
-  if (session?.state !== 'valid') return false;
-  const signer = session.channels[0]?.signer;
-  const isSigned = (header.flags & HeaderFlags.SIGNED) !== 0;
-  if (isSigned && signer?.verify(packet) === true) {
-    request.sessionOrUndefined = session;
-    request.foreignSigner = signer;
-  }
-  return true;
-}
-
-function refuseBinding(request: Request, server: ServerState): never {
-  const isKnown = recogniseForeign(request, server);
-  throw new StatusError(isKnown ? Status.REQUEST_NOT_ACCEPTED : Status.USER_SESSION_DELETED);
-}
+const begunOrContinued = (request: Request, server: ServerState): Session =>
+  request.header.sessionId === 0 ? begin(request, server) : continued(request);
 
 function begin(request: Request, server: ServerState): Session {
   const { connection, context } = request;
@@ -89,10 +71,9 @@ function begin(request: Request, server: ServerState): Session {
   return session;
 }
 
-function continued(request: Request, server: ServerState): Session {
+function continued(request: Request): Session {
   const session = request.connection.sessions.get(request.header.sessionId);
   if (session) return session;
-  recogniseForeign(request, server);
   throw new StatusError(Status.USER_SESSION_DELETED);
 }
 
@@ -142,7 +123,8 @@ function newExchange({ serverName, domain }: ServerSettings, server: ServerState
   });
 }
 
-function refuse(request: Request, server: ServerState, session: Session, error: unknown): never {
+/** @param session what ends with a wrong proof; undefined: nothing, another channel of it was to be opened. */
+function refuse(request: Request, server: ServerState, error: unknown, session: Session | undefined): never {
   if (!(error instanceof AuthError)) throw error;
   const { connection, context } = request;
   const { address, port } = connection;
@@ -150,7 +132,7 @@ function refuse(request: Request, server: ServerState, session: Session, error: 
   server.throttle.failed(address);
   context.hooks.logonRefused?.({ address, port, userName: error.userName ?? '', status });
   // Junk does not end a session that is valid; a wrong proof does.
-  if (session.state !== 'valid' || status !== Status.INVALID_PARAMETER) session.close(true);
+  if (session?.state !== 'valid' || status !== Status.INVALID_PARAMETER) session?.close(true);
   throw new StatusError(status, { cause: error });
 }
 

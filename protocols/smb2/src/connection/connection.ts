@@ -30,6 +30,8 @@ export interface RunningRequest extends SessionRequest {
   readonly waitsForEvents: boolean;
   /** How it ends when its open, tree or session goes. */
   readonly cleanupStatus: NtStatus;
+  /** Goes on without its connection, while its session has others: its client asks again there. */
+  readonly outlivesConnection: boolean;
   abandon(status: NtStatus): void;
   /** @throws StatusError when too many requests wait already. */
   goAsync(): void;
@@ -264,7 +266,7 @@ export class Connection implements SessionConnection, DrainedConnection {
     clearTimeout(this.#timer);
     this.gate.forget();
     this.suspendScans();
-    this.abandonRequests(() => true);
+    this.abandonRequests((request) => !request.outlivesConnection);
     for (const id of [...this.setups.keys()]) this.dropSetup(id);
     for (const session of [...this.sessions.values()]) session.connectionLost(this);
     this.#transport.destroy();

@@ -113,6 +113,11 @@ export abstract class Caching {
     this.file.changed();
   }
 
+  /** Its client may not have heard of the break. */
+  tellAgain(): void {
+    if (this.breakingTo !== undefined) this.notify(this.breakingTo, true);
+  }
+
   /** A connection of the client is gone: if it was the last, nobody will acknowledge. */
   connectionLost(): void {
     if (this.breakingTo === undefined || this.reachable()) return;

@@ -11,7 +11,7 @@ import type { Session } from '../session/session.ts';
 import type { TreeConnect } from '../session/tree.ts';
 import { isUnproven } from '../share/identity.ts';
 import type { Identity, Principal } from '../share/identity.ts';
-import { Dialect, HeaderFlags, RELATED_ID } from '../wire/constants.ts';
+import { Command, Dialect, HeaderFlags, RELATED_ID } from '../wire/constants.ts';
 import type { Header } from '../wire/header.ts';
 import { Status } from '../wire/status.ts';
 import type { NtStatus } from '../wire/status.ts';
@@ -81,6 +81,11 @@ export class Request implements CallContext, ChainedRequest, Principal {
   get open(): Open {
     const open = this.anyOpen;
     return open.kind === 'file' ? open : this.#missing(Status.INVALID_DEVICE_REQUEST);
+  }
+
+  get outlivesConnection(): boolean {
+    const channels = this.sessionOrUndefined?.channels.length ?? 0;
+    return channels > 1 && this.header.command === Command.CREATE;
   }
 
   get isRelated(): boolean {

@@ -1,6 +1,7 @@
 import type { ServerContext } from '../context/context.ts';
 import type { Reply } from '../context/reply.ts';
-import type { Sealer, Signer } from '../crypto/index.ts';
+import type { CipherName, Sealer, Signer, SigningAlgorithm } from '../crypto/index.ts';
+import type { Caching } from '../file/caching.ts';
 import type { SessionEvent } from '../hooks.ts';
 import type { AnyOpen } from '../open/any-open.ts';
 import type { OpenSession } from '../open/owner.ts';
@@ -16,15 +17,24 @@ export interface SessionRequest {
   readonly treeOrUndefined: TreeConnect | undefined;
 }
 
+/** What NEGOTIATE settled, as far as it concerns a session: the same on all its connections. */
+export interface SessionTerms {
+  readonly dialect: Dialect | undefined;
+  readonly clientGuid: Buffer;
+  readonly signingAlgorithm: SigningAlgorithm;
+  readonly cipher: CipherName | undefined;
+}
+
 /** What a session needs of the connections it goes over. */
 export interface SessionConnection {
   readonly address: string;
   readonly port: number;
   readonly closed: boolean;
-  readonly negotiated: { readonly dialect: Dialect | undefined; readonly clientGuid: Buffer };
+  readonly negotiated: SessionTerms;
   readonly sessions: { delete(id: number): boolean };
   /** Sends an OPLOCK_BREAK that nobody asked for. */
   sendNotification(body: Reply, sealer: Sealer | undefined): void;
+  readonly running: { readonly size: number };
   abandonRequests(concerned: (request: SessionRequest) => boolean): void;
 }
 
@@ -45,31 +55,34 @@ export class Session implements OpenSession {
   readonly id: number;
   readonly context: ServerContext;
   readonly #registry: SessionRegistry;
-  readonly dialect: Dialect;
-  readonly clientGuid: Buffer;
+  readonly negotiated: SessionTerms;
   state: 'in-progress' | 'valid' | 'closed' = 'in-progress';
   identity: Identity = NOBODY;
   sealer: Sealer | undefined;
   signingRequired = false;
   encryptData = false;
   readonly #channels: Channel[] = [];
+  /** Connections that are gone but have requests of the session running. */
+  #lost: SessionConnection[] = [];
   readonly trees = new Map<number, TreeConnect>();
   /** By the volatile half of the FileId. */
   readonly opens = new Map<number, AnyOpen>();
   notifies = 0;
 
-  constructor(
-    id: number,
-    context: ServerContext,
-    registry: SessionRegistry,
-    connection: SessionConnection & { readonly negotiated: { readonly dialect: Dialect | undefined } },
-  ) {
+  constructor(id: number, context: ServerContext, registry: SessionRegistry, connection: SessionConnection) {
     this.id = id;
     this.context = context;
     this.#registry = registry;
-    this.dialect = connection.negotiated.dialect!;
-    this.clientGuid = connection.negotiated.clientGuid;
+    this.negotiated = connection.negotiated;
     this.addChannel(connection, undefined);
+  }
+
+  get dialect(): Dialect {
+    return this.negotiated.dialect!;
+  }
+
+  get clientGuid(): Buffer {
+    return this.negotiated.clientGuid;
   }
 
   get channels(): readonly Channel[] {
@@ -98,8 +111,22 @@ export class Session implements OpenSession {
   /** A connection is gone; with the last one the session ends, but for durable opens ([MS-SMB2] 3.3.7.1). */
   connectionLost(connection: SessionConnection): void {
     const index = this.#channels.findIndex((channel) => channel.connection === connection);
-    if (this.#channels.length === 1 && index === 0) this.close(true);
-    else if (index >= 0) this.#channels.splice(index, 1);
+    if (this.#channels.length === 1 && index === 0) {
+      this.close(true);
+      return;
+    }
+    if (index < 0) return;
+    this.#channels.splice(index, 1);
+    this.#lost = [...this.#lost, connection].filter(({ running }) => running.size > 0);
+    this.#repeatBreaks();
+  }
+
+  /** A break may have gone over the channel that is lost (3.3.4.6, 3.3.4.7). */
+  #repeatBreaks(): void {
+    const breaking = new Set<Caching>();
+    for (const open of this.opens.values())
+      if (open.kind === 'file' && open.caching?.breaking === true) breaking.add(open.caching);
+    for (const caching of breaking) caching.tellAgain();
   }
 
   /**
@@ -129,7 +156,8 @@ export class Session implements OpenSession {
   }
 
   #abandonRequests(concerned: (request: SessionRequest) => boolean): void {
-    for (const { connection } of this.#channels) connection.abandonRequests(concerned);
+    const connections = [...this.#channels.map(({ connection }) => connection), ...this.#lost];
+    for (const connection of connections) connection.abandonRequests(concerned);
   }
 
   disconnectTree(tree: TreeConnect): void {

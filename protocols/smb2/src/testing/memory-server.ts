@@ -37,6 +37,7 @@ const server = new SmbServer({
     })),
     { name: 'ro', comment: 'read only', backend: readOnly, guest: process.env['SMB_GUESTS'] !== 'off' },
   ],
+  interfaces: () => [{ address: '127.0.0.1', index: 1, linkSpeed: 1e10, isParallel: true }],
   // A conformance suite fails to log on a lot.
   limits: { freeLogonFailures: 1_000_000, maxOpensPerAddress: 262_144 },
   hooks: {

@@ -6,6 +6,7 @@ import { Status } from '../../wire/status.ts';
 import type { NtStatus } from '../../wire/status.ts';
 import type { FsctlResult } from './result.ts';
 import { copyChunk, requestResumeKey } from './copy-chunk.ts';
+import { duplicateExtents } from './duplicate.ts';
 import { networkInterfaces, validateNegotiate } from './negotiation.ts';
 import { pipeTransceive } from './pipe.ts';
 import { getCompression, objectId, setCompression } from './object.ts';
@@ -44,6 +45,7 @@ const Fsctl = {
   SET_SPARSE: 0x000900c4,
   SET_ZERO_DATA: 0x000980c8,
   QUERY_ALLOCATED_RANGES: 0x000940cf,
+  DUPLICATE_EXTENTS_TO_FILE: 0x00098344,
 } as const;
 
 export const fsctls: ReadonlyMap<number, FsctlRow> = new Map<number, FsctlRow>([
@@ -67,5 +69,6 @@ export const fsctls: ReadonlyMap<number, FsctlRow> = new Map<number, FsctlRow>([
   [Fsctl.SET_COMPRESSION, { handle: setCompression }],
   [Fsctl.SET_SPARSE, { handle: setSparse }],
   [Fsctl.SET_ZERO_DATA, { handle: setZeroData }],
+  [Fsctl.DUPLICATE_EXTENTS_TO_FILE, { handle: duplicateExtents }],
   [Fsctl.QUERY_ALLOCATED_RANGES, { handle: queryAllocatedRanges }],
 ]);
