@@ -23,6 +23,42 @@ const smb2 = [
   ['index.ts', 'testing'],
 ];
 
+/** The same for src/source: from what is known of one call to the whole tree below a path. */
+const source = [
+  ['raw.ts', 'errors.ts', 'limits.ts', 'content-counts.ts', 'mount-table.ts'],
+  [
+    'lanes.ts',
+    'mount-reader.ts',
+    'stats.ts',
+    'zeros.ts',
+    'late-results.ts',
+    'read-pattern.ts',
+    'daemon-habits.ts',
+  ],
+  ['quarantine.ts', 'opinions.ts'],
+  ['inquiry.ts', 'read-permits.ts', 'descriptor.ts', 'footholds.ts', 'watch.ts'],
+  ['file-services.ts'],
+  ['file.ts'],
+  ['files.ts'],
+  ['mounted.ts'],
+  ['source.ts'],
+];
+
+/** And for src/tree: from what a node is to what both protocols see of an export. */
+const tree = [
+  ['contract.ts', 'errors.ts', 'limits.ts', 'names.ts', 'siphash.ts', 'patience.ts', 'outage.ts'],
+  ['identity.ts', 'attributes.ts', 'failures.ts'],
+  ['handle.ts', 'snapshot.ts', 'availability.ts'],
+  ['node.ts'],
+  ['registry.ts', 'changes.ts', 'waiters.ts'],
+  ['listings.ts', 'warm.ts'],
+  ['looks.ts'],
+  ['lookups.ts', 'content.ts', 'pins.ts'],
+  ['resolver.ts'],
+  ['tree.ts'],
+  ['hold.ts', 'listing-view.ts'],
+];
+
 const escape = (name) => name.replaceAll('.', '\\.');
 const path = (root, names) =>
   `^${root}/(${names.map((name) => (name.includes('.') ? `${escape(name)}$` : `${name}/`)).join('|')})`;
@@ -41,6 +77,8 @@ export default {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     ...layers('smb2', 'protocols/smb2/src', smb2),
+    ...layers('source', 'src/source', source),
+    ...layers('tree', 'src/tree', tree),
   ],
   options: {
     tsPreCompilationDeps: true,

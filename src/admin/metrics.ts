@@ -6,7 +6,7 @@
  * bounded.
  */
 import { collectDefaultMetrics, Gauge, Registry, type Metric } from 'prom-client';
-import type { TroubleEntry } from './state.ts';
+import type { SourceState, TroubleEntry } from './state.ts';
 
 export type Protocol = 'nfs' | 'mount' | 'portmap' | 'smb';
 
@@ -63,8 +63,7 @@ export class ConnectionMeter {
   }
 }
 
-const sourceStates = ['live', 'down', 'stuck'] as const;
-export type SourceState = (typeof sourceStates)[number];
+const sourceStates: readonly SourceState[] = ['live', 'down', 'stuck'];
 
 export interface LaneUse {
   /** Calls that may run at once. */

@@ -1,4 +1,4 @@
-import type { SourceState } from './metrics.ts';
+export type SourceState = 'live' | 'down' | 'stuck';
 
 /** An object that missed its deadline while the source answered others. */
 export interface TroubleEntry {

@@ -14,10 +14,8 @@ import {
   type ReadOptions,
   type Seen,
 } from './consumer.ts';
-import type { Place, Server, ServerKind } from './server.ts';
+import type { Place, Protocol, Server, ServerKind } from './server.ts';
 import { within } from './time.ts';
-
-export type Protocol = 'nfs' | 'smb';
 
 export const ports = { nfs: 12_049, smb: 14_450, admin: 19_445 } as const;
 /** What the fixture's releases hold here. */

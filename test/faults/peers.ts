@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { detachNow, FOLDER_PREFIX } from '../../src/demo/mounts.ts';
 import type { FuseTreeOptions } from '../kit/fuse.ts';
 import { compiled } from './compile.ts';
-import { ports, type Protocol } from './lab.ts';
+import { ports } from './lab.ts';
 import { Peer } from './peer.ts';
-import type { Place, ServerKind, Start } from './server.ts';
+import type { Place, Protocol, ServerKind, Start } from './server.ts';
 
 interface Program {
   /** Writes the configuration, and tells how the server is started with it. `state`: where it keeps what it keeps. */

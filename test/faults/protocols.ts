@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Gateway } from '../kit/gateway.ts';
-import type { Protocol } from './lab.ts';
+import type { Protocol } from './server.ts';
 
 const all: readonly Protocol[] = ['nfs', 'smb'];
 

@@ -3,9 +3,9 @@ import { afterAll, it } from 'vitest';
 import { MIB } from '../kit/fuse.ts';
 import { failsReadsInFlight, type Kernel } from '../kit/kernels.ts';
 import type { Seen } from './consumer.ts';
-import { Lab, type LabOptions, type Protocol } from './lab.ts';
+import { Lab, type LabOptions } from './lab.ts';
 import { addRow, printTable } from './report.ts';
-import type { ServerKind } from './server.ts';
+import type { Protocol, ServerKind } from './server.ts';
 import { within } from './time.ts';
 
 /** `full` takes as long as the fault does in life, `slice` as long as somebody waits for `npm test`. */

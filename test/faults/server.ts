@@ -1,7 +1,8 @@
 /** Who serves the tree in a lab: Holdfast, or a peer that is put to the same faults. */
 import type { FuseTreeOptions } from '../kit/fuse.ts';
 import type { LogLine } from '../kit/gateway.ts';
-import type { Protocol } from './lab.ts';
+
+export type Protocol = 'nfs' | 'smb';
 
 /** A running server, with all its processes. */
 export interface Server {

@@ -1,7 +1,8 @@
 /** Random faults under consumers of both protocols, for as long as wanted; then nothing may be left over. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { MIB, releasePath } from '../kit/fuse.ts';
-import { Lab, rate, video, type Protocol } from './lab.ts';
+import { Lab, rate, video } from './lab.ts';
+import type { Protocol } from './server.ts';
 import { unharmed } from './scenario.ts';
 import { last } from './time.ts';
 

@@ -1,6 +1,7 @@
 /** The tree changes behind everybody's back, or only says that it does. */
 import { contentDigest, contentSeed, MIB, releaseName, releasePath } from '../../kit/fuse.ts';
-import { video, type Lab, type Protocol } from '../lab.ts';
+import { video, type Lab } from '../lab.ts';
+import type { Protocol } from '../server.ts';
 import { unharmed, type Scenario, type Stage } from '../scenario.ts';
 import { last } from '../time.ts';
 
