@@ -78,14 +78,14 @@ export class Daemon {
       ...['--read-only', '--allow-other', '--dir-cache-time', '10s'],
       ...['--vfs-cache-mode', 'full', '--cache-dir', this.#cache],
     ];
-    // Unlike Decypharr it does not take away the mount that it left.
-    const free = `umount -l "${this.mountpoint}" 2>/dev/null`;
     const mount = `${EXEC} "${rclone()!}" mount :webdav: "${this.mountpoint}" ${options.join(' ')}`;
-    return this.#emptied(`${free}; ${mount}`, true);
+    return this.#emptied(mount, true);
   }
 
   #emptied(start: string, isMounter: boolean): string[] {
     const first = isMounter ? [`rm -rf "${this.#cache}"/*`, `echo $$ > "${this.#pidFile}"`] : [];
+    // Only the hanwen backend takes away the mount that a killed one left; the others cannot mount over it.
+    if (isMounter && this.backend !== 'hanwen') first.push(`umount -l "${this.mountpoint}" 2>/dev/null`);
     return ['sh', '-c', [...first, start].join('; ')];
   }
 
