@@ -3,13 +3,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Certificates } from './certificates.ts';
-import type { Sandbox } from './sandbox.ts';
+import { WITH_PARENT, type Sandbox } from './sandbox.ts';
 import { decypharr, rclone, type Backend } from './settings.ts';
 import { until } from './until.ts';
 
 const PORT = 8282;
 const PAGE = `http://127.0.0.1:${String(PORT)}`;
 const POLL_MS = 50;
+const EXEC = `exec ${WITH_PARENT.join(' ')}`;
 
 /** What `GET /api/config` answers, as far as it is used. */
 interface PageConfig {
@@ -66,7 +67,7 @@ export class Daemon {
 
   /** What starts Decypharr; for rclone it mounts nothing. */
   get decypharr(): string[] {
-    return this.#emptied(`exec "${decypharr()}" --config "${this.#config}"`, this.backend !== 'rclone');
+    return this.#emptied(`${EXEC} "${decypharr()}" --config "${this.#config}"`, this.backend !== 'rclone');
   }
 
   /** What starts the program that mounts the tree. Its cache is emptied first: after a KILL what it says is not true. */
@@ -77,14 +78,14 @@ export class Daemon {
       ...['--read-only', '--allow-other', '--dir-cache-time', '10s'],
       ...['--vfs-cache-mode', 'full', '--cache-dir', this.#cache],
     ];
-    // Unlike Decypharr it does not take away the mount that it left.
-    const free = `umount -l "${this.mountpoint}" 2>/dev/null`;
-    const mount = `exec "${rclone()!}" mount :webdav: "${this.mountpoint}" ${options.join(' ')}`;
-    return this.#emptied(`${free}; ${mount}`, true);
+    const mount = `${EXEC} "${rclone()!}" mount :webdav: "${this.mountpoint}" ${options.join(' ')}`;
+    return this.#emptied(mount, true);
   }
 
   #emptied(start: string, isMounter: boolean): string[] {
     const first = isMounter ? [`rm -rf "${this.#cache}"/*`, `echo $$ > "${this.#pidFile}"`] : [];
+    // Only the hanwen backend takes away the mount that a killed one left; the others cannot mount over it.
+    if (isMounter && this.backend !== 'hanwen') first.push(`umount -l "${this.mountpoint}" 2>/dev/null`);
     return ['sh', '-c', [...first, start].join('; ')];
   }
 

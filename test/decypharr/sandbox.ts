@@ -14,8 +14,10 @@ import { HOST_ADDRESS } from '../kit/uml.ts';
 
 const NAME_PREFIX = 'holdfast-dcy-';
 const START_MS = 10_000;
-/** Of who reads the tree locally: not root's. */
 export const API_HOST = 'api.real-debrid.com';
+
+/** Has the process that it becomes killed when its parent dies, however that is: so mounts go with the test. */
+export const WITH_PARENT = ['setpriv', '--pdeathsig', 'KILL'];
 
 const live = new Set<Sandbox>();
 
@@ -75,7 +77,7 @@ export class Sandbox {
   /** The command that starts a process in here: put it before the process's own. */
   get enter(): string[] {
     const mounts = `--mount=/proc/${String(this.#holder!.pid)}/ns/mnt`;
-    return ['nsenter', `--net=/run/netns/${this.netns}`, mounts];
+    return ['nsenter', `--net=/run/netns/${this.netns}`, mounts, ...WITH_PARENT];
   }
 
   /** A path of the inside, for this process. */
