@@ -50,6 +50,8 @@ const TEST_PACKAGES = [
   'nfs-ganesha-vfs',
   'tshark',
   'strace',
+  // Certificates for the stand-in of a debrid service.
+  'openssl',
   // Load generators and a FUSE tree in C.
   'gcc',
   'libc6-dev',

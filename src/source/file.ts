@@ -105,7 +105,7 @@ export class SourceFile {
     const since = performance.now();
     this.#reads += 1;
     this.pattern.note(position, target.length, since, this.#holders > 0);
-    return this.#parts(target, position, permits, wanted).then(
+    const done = this.#parts(target, position, permits, wanted).then(
       (length) => {
         this.#end(running, position, permits);
         this.#share(running, target.subarray(0, length), position, performance.now() - since);
@@ -117,6 +117,7 @@ export class SourceFile {
         throw error;
       },
     );
+    return permits.retryOf ? unlessSlow(done, permits.retryOf) : done;
   }
 
   #end(running: Running, position: number, permits: ReadPermits): void {
@@ -189,8 +190,7 @@ export class SourceFile {
           return this.#whole(part, outcome.length);
         }
         if (outcome.error && passing.has(outcome.error.code)) throw outcome.error;
-        // Nothing of it is used, and the descriptor may be of a daemon that leaves.
-        this.drop();
+        if (this.#isSpent(outcome) || inquiry?.sawUnwell) this.drop();
         if (outcome.error?.code === 'down' && this.#services.watch.state !== 'live') throw outcome.error;
         if (!outcome.error && !this.#services.isFuse() && (await this.#endsAt(part, outcome)))
           return outcome.length!;
@@ -205,6 +205,14 @@ export class SourceFile {
     } finally {
       inquiry?.withdraw();
     }
+  }
+
+  /**
+   * Whether the descriptor may be that of a daemon that leaves, and is of no use any more. One that has never given anything is
+   * kept: a daemon may count failures by open file, and take a minute for the first of each (Decypharr does).
+   */
+  #isSpent({ error }: Outcome): boolean {
+    return !error || error.code === 'down' || (this.#descriptor?.hasAnswered ?? false);
   }
 
   /**
@@ -367,6 +375,13 @@ export class SourceFile {
   dropOlderThan(epoch: number): void {
     if (this.#descriptor && this.#descriptor.epoch !== epoch) this.drop();
   }
+}
+
+/** The first who comes after a cool-down does not wait for a file that is still broken: his try goes on by itself. */
+function unlessSlow(read: Promise<number>, known: TreeError): Promise<number> {
+  read.catch(() => undefined);
+  const slow = pause(SourceLimits.retryPatience).then(() => Promise.reject(known));
+  return Promise.race([read, slow]);
 }
 
 const pause = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));

@@ -51,6 +51,7 @@ export class Inquiry {
   readonly #since = performance.now();
   #rounds = 0;
   #isSuspicious = false;
+  #sawUnwell = false;
   #lastNews = '';
   /** Whether another object was well after that. */
   #wasWell = false;
@@ -81,6 +82,7 @@ export class Inquiry {
     if (this.#options.convicted) return this.#verdict(news);
     // Asked after the news: only then does it tell whether the source is well.
     const opinion = await this.#options.opinion();
+    if (opinion === 'unwell') this.#sawUnwell = true;
     if (news === 'short' || opinion !== 'well') this.#suspect();
     const isWell = opinion === 'well';
     if (isWell && news !== 'short' && tookMs >= SourceLimits.slowFailure) return this.#verdict(news);
@@ -91,6 +93,11 @@ export class Inquiry {
     await pause(pauses[Math.min(this.#rounds, pauses.length - 1)]!);
     this.#rounds += 1;
     return 'again';
+  }
+
+  /** Whether others that were asked were not well: then it is the source that is in trouble. */
+  get sawUnwell(): boolean {
+    return this.#sawUnwell;
   }
 
   #verdict(news: News): 'verdict' {

@@ -24,7 +24,7 @@ const refusal = (place = '') => {
 it('refuses at once with the error that was confirmed, until the cool-down is over', () => {
   quarantine.admit('content', '/f').failed('io');
   expect(refusal()).toBe('io');
-  vi.advanceTimersByTime(SourceLimits.errorCoolDown);
+  vi.advanceTimersByTime(SourceLimits.coolDown);
   expect(refusal()).toBe('admitted');
 });
 

@@ -50,9 +50,18 @@ export class Permit {
   readonly #key: string;
   readonly #aspect: Aspect;
   readonly #path: string;
+  /** The error of the case, when this is the one try after its cool-down. */
+  readonly retryOf: TreeError | undefined;
   #settled = false;
 
-  constructor(quarantine: Quarantine, key: string, aspect: Aspect, path: string) {
+  constructor(
+    quarantine: Quarantine,
+    key: string,
+    aspect: Aspect,
+    path: string,
+    retryOf: TreeError | undefined = undefined,
+  ) {
+    this.retryOf = retryOf;
     this.#quarantine = quarantine;
     this.#key = key;
     this.#aspect = aspect;
@@ -116,12 +125,11 @@ export class Quarantine {
    */
   admit(aspect: Aspect, path: string, place = ''): Permit {
     const key = caseKey(aspect, path, place);
-    const permit = new Permit(this, key, aspect, path);
     const found = this.#cases.size === 0 ? undefined : this.#cases.get(key);
-    if (!found) return permit;
-    if (found.trying || performance.now() < found.until) {
-      throw new TreeError(found.code, `in quarantine after ${found.strikes} failures`);
-    }
+    if (!found) return new Permit(this, key, aspect, path);
+    const error = new TreeError(found.code, `in quarantine after ${found.strikes} failures`);
+    if (found.trying || performance.now() < found.until) throw error;
+    const permit = new Permit(this, key, aspect, path, error);
     found.trying = permit;
     return permit;
   }
@@ -151,11 +159,7 @@ export class Quarantine {
     if (found && found.trying !== permit) return;
     if (!found) this.#count(`${aspect} ${path}`, 1);
     const strikes = (found?.strikes ?? 0) + 1;
-    const [first, most] =
-      code === 'timeout'
-        ? [SourceLimits.coolDown, SourceLimits.coolDownMax]
-        : [SourceLimits.errorCoolDown, SourceLimits.errorCoolDownMax];
-    const coolDown = Math.min(most, first * 2 ** (strikes - 1));
+    const coolDown = Math.min(SourceLimits.coolDownMax, SourceLimits.coolDown * 2 ** (strikes - 1));
     const until = performance.now() + coolDown;
     this.#cases.set(key, { aspect, path, code, strikes, until, trying: undefined });
     this.#onEvent({ path, aspect, code, released: false, strikes, coolDown });

@@ -1,5 +1,5 @@
 /** Leave to read some bytes of a file: of the whole file, which may hang, and of each region, which may be broken by itself. */
-import type { TreeErrorCode } from './errors.ts';
+import type { TreeError, TreeErrorCode } from './errors.ts';
 import { SourceLimits } from './limits.ts';
 import type { Permit, Quarantine } from './quarantine.ts';
 
@@ -8,6 +8,8 @@ const regionOf = (position: number) => String(Math.floor(position / SourceLimits
 export class ReadPermits {
   readonly #quarantine: Quarantine;
   readonly #path: string;
+  /** The error that was confirmed last, when this is the one try after a cool-down. */
+  readonly retryOf: TreeError | undefined = undefined;
   /** Made only while anything is in quarantine; key '' is the whole file. */
   #permits: Map<string, Permit> | undefined;
 
@@ -21,6 +23,7 @@ export class ReadPermits {
       this.#permits.set('', quarantine.admit('content', path));
       for (let at = position; at < position + length; at += SourceLimits.verdictRegion) this.#admit(at);
       this.#admit(position + length - 1);
+      for (const permit of this.#permits.values()) this.retryOf ??= permit.retryOf;
     } catch (error) {
       this.withdraw();
       throw error;
