@@ -27,6 +27,11 @@ export interface FileServices {
   /** The size by a fresh lookup. */
   sizeNow(path: string): Promise<number>;
   inquire(path: string): Inquiry;
+  /**
+   * Whether nothing speaks for a source that leaves: no other call is held for that, and no other file is unwell.
+   * @param isWitnessed the file itself has shown that the source is well; others need not be asked.
+   */
+  isAboveSuspicion(path: string, isWitnessed: boolean): Promise<boolean>;
   /** A whole answer came. */
   answered(path: string, position: number, length: number): void;
   /** After a missed deadline: whether the source, and the mount that was asked, answers others. */

@@ -8,7 +8,7 @@ import type { CallOptions, Callback } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 import { ReadPattern } from './read-pattern.ts';
 import { ReadPermits } from './read-permits.ts';
-import { hasZeroPage } from './zeros.ts';
+import { mayHoldHole } from './zeros.ts';
 
 /** Tells whether somebody still waits for a read that had to wait itself. */
 export type Wanted = () => boolean;
@@ -32,6 +32,8 @@ interface Outcome {
   readonly length?: number;
   /** Whether it was asked for piece by piece. */
   readonly inPieces?: boolean;
+  /** Zeros that may be a hole, each time that it was asked for. */
+  readonly isDoubtful?: boolean;
   readonly error?: TreeError;
   readonly tookMs: number;
 }
@@ -169,12 +171,15 @@ export class SourceFile {
 
   #mayBeHole({ target, position }: Part): boolean {
     const { isFuse, zeros } = this.#services;
-    return hasZeroPage(target, position) && isFuse() && !zeros.has(this.path, position, target.length);
+    return mayHoldHole(target, position) && isFuse() && !zeros.has(this.path, position, target.length);
   }
 
-  #whole({ position, permits }: Part, length: number): number {
+  #whole({ target, position, permits }: Part, length: number): number {
     permits.answered(position);
-    this.#services.answered(this.path, position, length);
+    // What ends in zeros bears no witness.
+    const piece = Math.min(length, SourceLimits.opinionBytes);
+    if (mayHoldHole(target.subarray(0, piece), position)) return length;
+    this.#services.answered(this.path, position, piece);
     if (this.#descriptor?.hasAnswered) this.#descriptor.witness = position;
     return length;
   }
@@ -185,7 +190,7 @@ export class SourceFile {
     try {
       for (let outcome = first; ; outcome = await this.#askAgain(part)) {
         if (outcome.length === part.target.length) outcome = await this.#pastHoles(part, outcome);
-        if (outcome.length === part.target.length) {
+        if (outcome.length === part.target.length && !outcome.isDoubtful) {
           inquiry?.answered();
           return this.#whole(part, outcome.length);
         }
@@ -197,6 +202,10 @@ export class SourceFile {
         const news = outcome.error?.code ?? 'short';
         inquiry ??= this.#services.inquire(this.path);
         if ((await inquiry.weigh(news, outcome.tookMs)) === 'again') continue;
+        if (outcome.isDoubtful) {
+          this.#services.zeros.add(this.path, part.position, part.target.length);
+          return this.#whole(part, outcome.length!);
+        }
         if (!outcome.error && (await this.#endsAt(part, outcome))) return outcome.length!;
         if (!outcome.length || outcome.inPieces) throw this.#confirmed(part, outcome);
         // The rest of a short answer is asked for from now on, as this is the daemon's way.
@@ -216,35 +225,48 @@ export class SourceFile {
   }
 
   /**
-   * Asks again for bytes that may be a hole, from fresh descriptors, unless the present one shows that the daemon is not
-   * leaving: it was opened before that could have begun, and gives what it gave before. Resolves with what came last.
+   * Asks again for bytes that may be a hole: from a descriptor that shows that the daemon is not leaving, as it was opened before
+   * that could have begun; else from fresh ones, over longer than a daemon takes to leave that nobody holds open. Resolves with
+   * what came last; it is doubtful if zeros came each time and others are not well either.
    */
   async #pastHoles(part: Part, first: Outcome): Promise<Outcome> {
     let outcome = first;
     const { zeros, watch } = this.#services;
     const epoch = watch.require();
+    const isOpen = () => outcome.length === part.target.length && this.#mayBeHole(part);
+    let isWitnessed = false;
     for (const pauseMs of SourceLimits.zeroPauses) {
-      if (outcome.length !== part.target.length || !this.#mayBeHole(part)) return outcome;
-      if (await this.#isWitness()) break;
+      if (!isOpen()) return outcome;
+      isWitnessed = await this.#isWitness(part.position);
+      if (isWitnessed) break;
       await pause(pauseMs);
       this.drop();
       outcome = await this.#askAgain(part);
     }
-    if (outcome.length !== part.target.length || !this.#mayBeHole(part)) return outcome;
+    if (!isOpen()) return outcome;
     await watch.confirm(epoch);
+    if (!(await this.#services.isAboveSuspicion(this.path, isWitnessed)))
+      return { ...outcome, isDoubtful: true };
     zeros.add(this.path, part.position, part.target.length);
     return outcome;
   }
 
-  async #isWitness(): Promise<boolean> {
+  /** Whether the descriptor is old, and still gives what it gave before. */
+  async #isWitness(position: number): Promise<boolean> {
     const descriptor = this.#descriptor;
-    if (descriptor?.witness === undefined || descriptor.isDoomed) return false;
+    if (!descriptor?.hasAnswered || descriptor.isDoomed) return false;
     if (performance.now() - descriptor.openedAt < this.#services.verdictMs) return false;
     const target = Buffer.allocUnsafe(SourceLimits.opinionBytes);
-    const permits = new ReadPermits(this.#services.quarantine, this.path, descriptor.witness, 1);
-    const part = { target, position: descriptor.witness, permits, wanted: undefined };
-    const length = await this.#pread(descriptor, part, 0).catch(() => 0);
-    return length > 0 && !hasZeroPage(target.subarray(0, length), part.position);
+    const place = descriptor.witness ?? position;
+    const permits = new ReadPermits(this.#services.quarantine, this.path, place, 1);
+    const length = await this.#pread(
+      descriptor,
+      { target, position: place, permits, wanted: undefined },
+      0,
+    ).catch(() => 0);
+    return (
+      length > 0 && (descriptor.witness === undefined || !mayHoldHole(target.subarray(0, length), place))
+    );
   }
 
   /** Whether a fresh look says that the file ends where the answer did. */

@@ -6,7 +6,7 @@ import { Descriptor, closeSoon } from './descriptor.ts';
 import { TreeError, fromErrno } from './errors.ts';
 import { SourceFile } from './file.ts';
 import type { FileServices } from './file-services.ts';
-import type { Inquiry, InquiryOptions } from './inquiry.ts';
+import type { Inquiry, InquiryCounts, InquiryOptions } from './inquiry.ts';
 import type { Lane, Lanes } from './lanes.ts';
 import { LateResults } from './late-results.ts';
 import { SourceLimits } from './limits.ts';
@@ -14,7 +14,7 @@ import { Opinions } from './opinions.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { RawAttributes } from './raw.ts';
 import type { SourceWatch } from './watch.ts';
-import { ConfirmedZeros } from './zeros.ts';
+import { ConfirmedZeros, mayHoldHole } from './zeros.ts';
 
 /** O_NONBLOCK so that a FIFO cannot hold the thread, O_NOFOLLOW so that a symlink put there cannot lead away. */
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
@@ -41,6 +41,7 @@ export interface FilePoolOptions {
   /** Milliseconds without reads after which a file is closed, in place of both defaults. */
   readonly idleCloseMs: number | undefined;
   readonly verdictMs: number;
+  readonly inquiries: InquiryCounts;
 }
 
 export class FilePool implements FileServices {
@@ -156,6 +157,11 @@ export class FilePool implements FileServices {
     });
   }
 
+  async isAboveSuspicion(path: string, isWitnessed: boolean): Promise<boolean> {
+    if (this.#options.inquiries.suspicious > 0) return false;
+    return isWitnessed || (await this.#opinions.about(path)) !== 'unwell';
+  }
+
   answered(path: string, position: number, length: number): void {
     this.#opinions.note(path, this.watch.epoch, position, length);
   }
@@ -243,7 +249,7 @@ export class FilePool implements FileServices {
       timer = setTimeout(() => resolve(false), SourceLimits.opinionDeadline);
     });
     const asked = file.askOnce(target, place).then(
-      (got) => got === target.length,
+      (got) => got === target.length && !mayHoldHole(target, place),
       () => false,
     );
     try {

@@ -127,6 +127,7 @@ export class Mounted {
       inquire: (about) => this.#inquire(about),
       idleCloseMs: options.idleCloseMs,
       verdictMs: options.verdictMs,
+      inquiries: options.inquiries,
     });
   }
 

@@ -54,13 +54,7 @@ export class Permit {
   readonly retryOf: TreeError | undefined;
   #settled = false;
 
-  constructor(
-    quarantine: Quarantine,
-    key: string,
-    aspect: Aspect,
-    path: string,
-    retryOf: TreeError | undefined = undefined,
-  ) {
+  constructor(quarantine: Quarantine, key: string, aspect: Aspect, path: string, retryOf?: TreeError) {
     this.retryOf = retryOf;
     this.#quarantine = quarantine;
     this.#key = key;

@@ -1,27 +1,26 @@
 /**
- * Pages of zeros. Where a FUSE daemon answers a read with fewer bytes than asked, the kernel may ask again through the page cache
- * and fill what is still missing with zeros, for an O_DIRECT reader as well. So a whole page of zeros may be a hole that a
- * leaving daemon made, and is asked for again before it is believed.
+ * Holes. Where a FUSE daemon answers a read with fewer bytes than asked, the kernel may ask for the rest through the page cache
+ * and fill what is still missing with zeros, for an O_DIRECT reader as well. Such zeros reach to the end of a page. So a page
+ * that ends in zeros may be one that a leaving daemon did not give, and is asked for again before it is believed.
  */
 import { LRUCache } from 'lru-cache';
 import { SourceLimits } from './limits.ts';
 
 const page = 4096;
-const zeroPage = Buffer.alloc(page);
+/** Bytes at the end of a page that must be zeros; a real page that ends so costs one more look. */
+const tail = 8;
 
-/** Whether `bytes`, which lie at `position` in their file, hold a page of it that is all zeros. */
-export function hasZeroPage(bytes: Buffer, position: number): boolean {
-  let at = (page - (position % page)) % page;
-  // The beginning and the end may be parts of pages; alone they count as pages.
-  if (at > 0 && isZero(bytes, 0, Math.min(at, bytes.length))) return true;
-  for (; at < bytes.length; at += page) if (isZero(bytes, at, Math.min(at + page, bytes.length))) return true;
-  return false;
+/** Whether `bytes`, which lie at `position` in their file, hold the end of a page that is zeros, or end so themselves. */
+export function mayHoldHole(bytes: Buffer, position: number): boolean {
+  const { length } = bytes;
+  for (let end = page - (position % page); end < length; end += page) if (isZero(bytes, end)) return true;
+  return length > 0 && isZero(bytes, length);
 }
 
-/** The first bytes nearly always decide. */
-function isZero(bytes: Buffer, from: number, to: number): boolean {
-  if (bytes[from] !== 0 || bytes[to - 1] !== 0 || bytes[(from + to) >>> 1] !== 0) return false;
-  return bytes.compare(zeroPage, 0, to - from, from, to) === 0;
+/** The last byte nearly always decides. */
+function isZero(bytes: Buffer, end: number): boolean {
+  for (let at = end - 1; at >= Math.max(0, end - tail); at--) if (bytes[at] !== 0) return false;
+  return true;
 }
 
 /** Places whose zeros were confirmed to be the file's own, in this epoch. */
