@@ -35,6 +35,11 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
       help: 'when CMD ends, start it again: always (default), on-failure or never',
     },
     {
+      name: 'after-crash',
+      value: 'COMMAND',
+      help: 'a shell command to run before CMD is started again after a crash',
+    },
+    {
       name: 'child-output',
       value: 'MODE',
       help: 'inherit (default): CMD writes where Holdfast does; log: as lines of the log',
@@ -50,6 +55,7 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
   examples: [
     ['holdfast run /mnt/dfs -- decypharr --config /config', 'Decypharr and its tree'],
     ['holdfast run --config /etc/holdfast.yaml --restart on-failure -- decypharr', 'what the file says'],
+    ["holdfast run /mnt/dfs --after-crash 'rm -rf /cache/*' -- decypharr", 'without a killed one’s cache'],
   ],
 
   async run(invocation, terminal) {
@@ -69,6 +75,9 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
     const below = await runBelowInit(log);
     if (below !== undefined) return below;
     const command = invocation.rest as [string, ...string[]];
+    const spawner = (program: [string, ...string[]]) =>
+      processSpawner({ command: program, output, withhold: () => current.secretVariables, log });
+    const cleanUp = invocation.text('after-crash');
     let gateway: Gateway | undefined;
     // The child does not wait for the gateway's modules.
     const startGateway = async () => {
@@ -80,7 +89,8 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
     };
     const code = await supervise({
       ...settings,
-      spawn: processSpawner({ command, output, withhold: () => current.secretVariables, log }),
+      spawn: spawner(command),
+      afterCrash: cleanUp === undefined ? undefined : spawner(['/bin/sh', '-c', cleanUp]),
       startGateway,
       log,
     });

@@ -200,4 +200,44 @@ describe('signals', () => {
     await end(failed);
     expect(child.signal('SIGUSR1')).toBe(false);
   });
+
+  it('runs a command before it starts the child again after a crash, and only then', async () => {
+    const cleaner = new FakeSpawner();
+    await start({ afterCrash: cleaner.spawn });
+    spawner.last.exit({ code: null, signal: 'SIGKILL' });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([cleaner.children.length, spawner.children.length]).toEqual([1, 1]);
+    cleaner.last.exit({ code: 0, signal: null });
+    await settle();
+    expect(spawner.children).toHaveLength(2);
+    spawner.last.exit({ code: 0, signal: null });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([cleaner.children.length, spawner.children.length]).toEqual([1, 3]);
+  });
+
+  it('starts the child again when that command fails, hangs or cannot be started', async () => {
+    const cleaner = new FakeSpawner();
+    await start({ afterCrash: cleaner.spawn, graceMs: 500 });
+    cleaner.failures.push('ENOENT');
+    spawner.last.exit(failed);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(spawner.children).toHaveLength(2);
+    spawner.last.exit(failed);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(cleaner.last.signals).toEqual(['kill']);
+    cleaner.last.exit({ code: null, signal: 'SIGKILL' });
+    await settle();
+    expect(spawner.children).toHaveLength(3);
+  });
+
+  it('ends when it is asked to while that command runs', async () => {
+    const cleaner = new FakeSpawner();
+    const child = await start({ afterCrash: cleaner.spawn });
+    spawner.last.exit(failed);
+    await vi.advanceTimersByTimeAsync(1_000);
+    const stopped = child.stop('SIGTERM');
+    cleaner.last.exit({ code: 0, signal: null });
+    expect(await stopped).toBe(0);
+    expect(spawner.children).toHaveLength(1);
+  });
 });

@@ -28,6 +28,8 @@ export type SpawnChild = () => Promise<RunningChild>;
 export interface ChildOptions {
   readonly spawn: SpawnChild;
   readonly restart: RestartPolicy;
+  /** Starts what is to run to its end before the child is started again after a crash: an end by a signal or with a failure. */
+  readonly afterCrash?: SpawnChild | undefined;
   /** From the signal that asks it to end to SIGKILL, in ms. */
   readonly graceMs: number;
   readonly log: Logger;
@@ -60,6 +62,8 @@ export class ChildSupervisor {
   #state: ChildState = 'starting';
   #child: RunningChild | undefined;
   #hasRun = false;
+  /** Whether the last run ended by a signal or with a failure. */
+  #hasCrashed = false;
   #stopSignal: NodeJS.Signals | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -139,6 +143,7 @@ export class ChildSupervisor {
     // Given up before.
     if (this.#state === 'ended') return;
     const restart = this.#stopSignal === undefined && this.#wantsRestart(exitCode(exit));
+    this.#hasCrashed = exitCode(exit) !== 0;
     const line = { childPid: pid, ...exit, ranMs: Math.round(ranMs) };
     if (restart) this.#restartAfter(ranMs, line, 'child ended');
     else {
@@ -170,7 +175,31 @@ export class ChildSupervisor {
     const restartInMs = this.#backoff.after(ranMs);
     this.#options.log.warn({ ...line, restartInMs }, `${what}: starting it again`);
     this.#state = 'backing off';
-    this.#timer = setTimeout(() => void this.#run(), restartInMs);
+    this.#timer = setTimeout(() => void this.#runAgain(), restartInMs);
+  }
+
+  async #runAgain(): Promise<void> {
+    if (this.#hasCrashed && this.#options.afterCrash) await this.#cleanUp(this.#options.afterCrash);
+    // Asked to stop while that ran.
+    if (this.#state === 'ended') return;
+    if (this.#stopSignal !== undefined) this.#end(0);
+    else await this.#run();
+  }
+
+  /** It has as long as the child has to end; the child is started again whatever comes of it. */
+  async #cleanUp(spawn: SpawnChild): Promise<void> {
+    const { log, graceMs } = this.#options;
+    this.#hasCrashed = false;
+    try {
+      const command = await spawn();
+      log.info({ commandPid: command.pid }, 'running the command for after a crash');
+      const timer = setTimeout(() => command.kill(), graceMs);
+      const exit = await command.exited;
+      clearTimeout(timer);
+      if (exitCode(exit) !== 0) log.warn(exit, 'the command for after a crash failed');
+    } catch (error) {
+      log.warn({ reason: (error as Error).message }, 'the command for after a crash cannot be started');
+    }
   }
 
   #end(code: number): void {

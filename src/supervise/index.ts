@@ -10,6 +10,7 @@ export { outputModes, processSpawner, type OutputMode } from './process.ts';
 export interface SuperviseOptions {
   readonly spawn: SpawnChild;
   readonly restart: RestartPolicy;
+  readonly afterCrash?: SpawnChild | undefined;
   /** Called once the child is being started. What it gives is closed before the child is asked to end. */
   readonly startGateway: () => Promise<{ close(): Promise<void> }>;
   /** How long the gateway may finish what was asked of it, in ms. */
