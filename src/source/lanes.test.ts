@@ -153,6 +153,21 @@ describe('the data lane', () => {
     expect(next.begun()).toBe(true);
   });
 
+  it('gives a file that answers slowly a few places, as long as it answers', () => {
+    const lane = new Lane('data', 64, 150_000);
+    const first = held(lane, 'a');
+    vi.advanceTimersByTime(8_000);
+    first.finish();
+    const calls = Array.from({ length: 8 }, () => held(lane, 'a'));
+    expect(begun(calls)).toBe(SourceLimits.callsPerSlowKey);
+    vi.advanceTimersByTime(9_000);
+    calls[0]!.finish();
+    expect(begun(calls)).toBe(SourceLimits.callsPerSlowKey + 1);
+    vi.advanceTimersByTime(30_000);
+    const more = held(lane, 'a');
+    expect(more.begun()).toBe(false);
+  });
+
   it('shares the places out among files that are read at once', () => {
     const lane = new Lane('data', 32, 150_000);
     const keys = Array.from({ length: 8 }, (_, i) => `f${i}`);

@@ -4,7 +4,7 @@
  * the threads of metadata or of the probe.
  *
  * Within a lane calls have keys: a file for data, a directory for metadata. A key that was never seen to answer gets one
- * place, and the last places are for keys that lately answered quickly and have no call running. A file that does not
+ * place, one that answers slowly a few, and the last places are for keys that lately answered quickly and have no call running. A file that does not
  * answer gets no further place. In a directory it is one entry that does not answer: the others go on, until slow
  * calls hold half of the lane. So any number of readers of what hangs leaves places for what is healthy.
  */
@@ -42,18 +42,24 @@ class Key {
   /** In order of their beginning. */
   readonly running = new Set<Call>();
   readonly waiting: Call[] = [];
-  /** Whether the last call came back quickly. */
-  prompt = false;
+  /** How long the last call took, in ms; undefined before the first answer. */
+  lastMs: number | undefined;
 
   constructor(name: string) {
     this.name = name;
   }
 
-  /** Calls of it that have been running for long. */
+  /** Whether the last call came back quickly. */
+  get prompt(): boolean {
+    return this.lastMs !== undefined && this.lastMs < SourceLimits.slowCall;
+  }
+
+  /** Calls of it that have been running for longer than its calls do. */
   slow(now: number): number {
+    const usual = Math.max(SourceLimits.slowCall, 2 * (this.lastMs ?? 0));
     let slow = 0;
     for (const { since } of this.running) {
-      if (now - since < SourceLimits.slowCall) break;
+      if (now - since < usual) break;
       slow += 1;
     }
     return slow;
@@ -172,7 +178,11 @@ export class Lane {
     if (slow > 0 && (!this.#blamesCalls || this.#slow(now) >= this.limit / 2)) return false;
     const quick = key.running.size - slow;
     const reserve = this.limit >> 2;
-    if (!key.prompt) return quick === 0 && this.#unproven < this.limit - reserve;
+    // One that takes its time, but answers, gets a few; one that was never seen to answer gets one.
+    if (!key.prompt) {
+      const most = key.lastMs === undefined ? 1 : SourceLimits.callsPerSlowKey;
+      return quick < most && this.#unproven < this.limit - reserve;
+    }
     if (key.running.size === 0) return true;
     if (this.inFlight >= this.limit - reserve) return false;
     const share = Math.max(1, Math.floor(this.limit / Math.max(1, this.#activeKeys)));
@@ -212,7 +222,7 @@ export class Lane {
       if (!proven) this.#unproven -= 1;
       key.running.delete(call);
       if (key.running.size === 0) this.#activeKeys -= 1;
-      key.prompt = performance.now() - call.since < SourceLimits.slowCall;
+      key.lastMs = performance.now() - call.since;
       if (call.settled) this.#late(call, error, value);
       else {
         this.#settle(call);

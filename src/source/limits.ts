@@ -18,6 +18,8 @@ export const SourceLimits = {
   closeDeadline: 60_000,
   /** Calls for one file, or in one directory, that may run at once when it answers quickly. */
   callsPerKey: 8,
+  /** The same when it answers, but slowly. */
+  callsPerSlowKey: 4,
   /** The same where reads go through the page cache: hung ones fill FUSE's background queue, which holds 12. */
   bufferedPerFile: 2,
   /** A call that runs for longer is slow: its file or directory gets no further thread until it answers. */

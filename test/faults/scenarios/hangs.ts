@@ -193,6 +193,19 @@ async function softOutage(stage: Stage): Promise<void> {
   prompt(ms + 10_000, ...seen);
 }
 
+/** Each read takes longer than the client's patience with one request: what came late has to answer the next one. */
+const slowFile =
+  (ms: number) =>
+  async ({ lab, note }: Stage): Promise<void> => {
+    const path = releasePath(9, video.name);
+    await lab.fuse.setLatency({ read: ms }, path);
+    const seen = await lab
+      .read(path, { seed: contentSeed(path), size: video.size, limit: MIB })
+      .done(120_000);
+    unharmed(seen);
+    note(`the first MiB in ${(seen.tookMs / 1000).toFixed(1)} s`);
+  };
+
 export const hangs: readonly Scenario[] = [
   { fault: 'reads of one file hang', slice: 'oldest kernel', run: oneFile },
   // NFS is not waited for: its clients ask the next gateway.
@@ -214,5 +227,18 @@ export const hangs: readonly Scenario[] = [
     protocols: ['nfs'],
     lab: { mountOptions: soft },
     run: firstByteLate,
+  },
+  {
+    fault: 'soft,timeo=10,retrans=2: each read of a file takes 1.5 s',
+    protocols: ['nfs'],
+    slice: 'oldest kernel',
+    lab: { mountOptions: soft },
+    run: slowFile(1_500),
+  },
+  {
+    fault: 'soft,timeo=10,retrans=2: each read of a file takes 8 s',
+    protocols: ['nfs'],
+    lab: { mountOptions: soft },
+    run: slowFile(8_000),
   },
 ];
