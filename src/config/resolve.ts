@@ -121,12 +121,13 @@ class Resolver {
       const secret = this.#secret(here, user);
       if (secret) users.push({ name: user.name, secret });
     }
-    const { encrypt, followSymlinks } = smb;
+    const { encrypt, persistentHandles, followSymlinks } = smb;
     return {
       guest: smb.users === undefined,
       users,
       clients: new ClientRule(clients),
       encrypt,
+      persistentHandles,
       followSymlinks,
     };
   }

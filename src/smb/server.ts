@@ -28,6 +28,7 @@ export interface SmbExport {
   readonly users: readonly SmbUser[];
   readonly clients: ClientRule;
   readonly encrypt: boolean;
+  readonly persistentHandles: boolean;
   readonly followSymlinks: boolean;
 }
 
@@ -105,21 +106,24 @@ export class SmbServer {
 }
 
 function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {
-  return exports.map(({ name, path, tree, guest, users, clients, encrypt, followSymlinks }) => {
-    const backend = backends.get(tree) ?? new TreeShare(tree);
-    backends.set(tree, backend);
-    return {
-      name,
-      comment: 'served by Holdfast',
-      backend: backend,
-      guest,
-      encrypt,
-      followSymlinks,
-      linkRoot: path,
-      ...(guest ? {} : { users: users.map((user) => user.name) }),
-      allow: (address: string) => clients.allows(address),
-    };
-  });
+  return exports.map(
+    ({ name, path, tree, guest, users, clients, encrypt, persistentHandles, followSymlinks }) => {
+      const backend = backends.get(tree) ?? new TreeShare(tree);
+      backends.set(tree, backend);
+      return {
+        name,
+        comment: 'served by Holdfast',
+        backend: backend,
+        guest,
+        encrypt,
+        continuouslyAvailable: persistentHandles,
+        followSymlinks,
+        linkRoot: path,
+        ...(guest ? {} : { users: users.map((user) => user.name) }),
+        allow: (address: string) => clients.allows(address),
+      };
+    },
+  );
 }
 
 /** A name that several exports list is one user; the configuration has seen to it that the secret is the same. */

@@ -106,6 +106,8 @@ async function attempt(call: CreateCall): Promise<Opened | undefined> {
 async function find(call: CreateCall): Promise<Target | undefined> {
   const { request, body, path } = call;
   const { share, context } = request;
+  const { changes } = share.backend;
+  if (path.isContent === true && changes && !changes.streams) return fail(Status.OBJECT_NAME_INVALID);
   const found = await resolve(
     share,
     path,
@@ -128,7 +130,7 @@ async function findStream(call: CreateCall, found: Resolved, stream: string): Pr
   const { request, body } = call;
   const { share } = request;
   const changes = share.backend.changes;
-  if (!changes?.streams) return fail(Status.OBJECT_NAME_NOT_FOUND);
+  if (!changes?.streams) return fail(changes ? Status.OBJECT_NAME_INVALID : Status.OBJECT_NAME_NOT_FOUND);
   const makes = body.disposition !== Disposition.OPEN && body.disposition !== Disposition.OVERWRITE;
   if (hasOption(call, CreateOption.DIRECTORY_FILE)) return fail(Status.NOT_A_DIRECTORY);
   let base = found.node;
@@ -309,8 +311,11 @@ async function makeNode(
   const above = await share.backend.attributes(directory, request);
   const right = kind === 'file' ? Access.WRITE_DATA : Access.APPEND_DATA;
   await grantAccess(share, directory, request, above, right);
+  const inherited = hasOption(call, CreateOption.NO_COMPRESSION)
+    ? 0
+    : above.dosAttributes & FileAttribute.COMPRESSED;
   const dosAttributes =
-    (body.fileAttributes & SETTABLE_ATTRIBUTES) | (kind === 'file' ? FileAttribute.ARCHIVE : 0);
+    (body.fileAttributes & SETTABLE_ATTRIBUTES) | (kind === 'file' ? FileAttribute.ARCHIVE : 0) | inherited;
   const node = await changes.create(
     directory,
     name,

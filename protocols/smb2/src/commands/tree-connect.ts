@@ -8,7 +8,16 @@ import { isUnproven } from '../share/identity.ts';
 import type { Session } from '../session/session.ts';
 import type { Share } from '../file/share.ts';
 import { TreeConnect } from '../session/tree.ts';
-import { Access, Dialect, HEADER_SIZE, HeaderFlags, ShareFlags, ShareType } from '../wire/constants.ts';
+import {
+  Access,
+  Capability,
+  Dialect,
+  HEADER_SIZE,
+  HeaderFlags,
+  ShareCapability,
+  ShareFlags,
+  ShareType,
+} from '../wire/constants.ts';
 import { treeConnectRequest, treeConnectResponse } from '../wire/session.ts';
 import { Status } from '../wire/status.ts';
 import { area } from '../wire/struct.ts';
@@ -30,11 +39,14 @@ export function treeConnect(request: Request, server: ServerState): Reply {
     const signed = event.signed || (request.header.flags & HeaderFlags.SIGNED) !== 0;
     const encrypted = event.encrypted || request.sealed !== undefined;
     context.hooks.treeConnected?.({ ...event, signed, encrypted });
+    const isAvailable =
+      share?.options.continuouslyAvailable === true &&
+      (connection.negotiated.capabilities & Capability.PERSISTENT_HANDLES) !== 0;
     const encrypts = tree.encrypted && cipher !== undefined;
     return reply(treeConnectResponse, {
       shareType: share ? ShareType.DISK : ShareType.PIPE,
       shareFlags: (share ? 0 : ShareFlags.NO_CACHING) | (encrypts ? ShareFlags.ENCRYPT_DATA : 0),
-      capabilities: 0,
+      capabilities: isAvailable ? ShareCapability.CONTINUOUS_AVAILABILITY : 0,
       maximalAccess: share ? share.maximalAccess : Access.READ_ONLY | Access.WRITE_DATA,
     });
   } catch (error) {

@@ -14,6 +14,8 @@ import type { OpenSession, OpenTree } from './owner.ts';
 
 export interface Durability {
   readonly version: 1 | 2;
+  /** Kept whatever its caching is, and when that is broken. */
+  readonly persistent: boolean;
   readonly timeoutMs: number;
   /** Version 2. */
   readonly createGuid: Buffer | undefined;
@@ -115,6 +117,10 @@ export class Open implements CacheTaker, DirectoryView {
 
   get isConnected(): boolean {
     return this.tree !== undefined;
+  }
+
+  get isPersistent(): boolean {
+    return this.durable?.persistent === true;
   }
 
   get share(): FileHome {

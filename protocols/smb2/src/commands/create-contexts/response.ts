@@ -4,6 +4,7 @@ import { encodeSid, unixGroupSid, unixUserSid } from '../../security/index.ts';
 import type { Open } from '../../open/open.ts';
 import {
   diskIdResponse,
+  DURABLE_FLAG_PERSISTENT,
   durableResponseV2,
   encodeCreateContexts,
   leaseV1,
@@ -37,7 +38,14 @@ export function encodeContexts(
   if (request.lease) add('RqLs', encodeLease(open));
   if (open.durable && request.durable)
     if (open.durable.version === 1) add('DHnQ', Buffer.alloc(8));
-    else add('DH2Q', durableResponseV2.toBuffer({ timeout: open.durable.timeoutMs, flags: 0 }));
+    else
+      add(
+        'DH2Q',
+        durableResponseV2.toBuffer({
+          timeout: open.durable.timeoutMs,
+          flags: open.durable.persistent ? DURABLE_FLAG_PERSISTENT : 0,
+        }),
+      );
   if (request.posixMode !== undefined && open.posix) add(POSIX_CONTEXT, posixReply(attributes));
   if (request.apple) add('AAPL', appleReply(request.apple, open));
   return encodeCreateContexts(contexts);
