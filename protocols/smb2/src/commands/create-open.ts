@@ -52,6 +52,8 @@ export interface Opened {
 interface Target {
   readonly node: Node;
   readonly attributes: NodeAttributes;
+  /** Of the links on the way. */
+  readonly alias: bigint;
   /** This CREATE has made it. */
   readonly isNew: boolean;
   /** Its content is replaced. */
@@ -122,7 +124,8 @@ async function find(call: CreateCall): Promise<Target | undefined> {
   if (!found.node) return await makeNew(call, found);
   const attributes = await share.backend.attributes(found.node, request);
   checkExisting(call, attributes);
-  return { node: found.node, attributes, isNew: false, overwrites: replaces(body.disposition) };
+  const { node, alias } = found;
+  return { node, attributes, alias, isNew: false, overwrites: replaces(body.disposition) };
 }
 
 /** Goes from a file to its stream; a file that is missing below a stream to create is made first. */
@@ -147,6 +150,7 @@ async function findStream(call: CreateCall, found: Resolved, stream: string): Pr
   return {
     node,
     attributes,
+    alias: found.alias,
     isNew: !existing,
     overwrites: existing !== undefined && replaces(body.disposition),
   };
@@ -222,6 +226,7 @@ function register(call: CreateCall, file: FileState, target: Authorised): Open {
     options: body.options,
     isDirectory: target.attributes.kind === 'directory',
     posix: call.posix,
+    alias: target.alias,
   });
   server.opened(session, request.connection.address, open);
   grantCaching(cachingClient(request, server), open, {
@@ -284,7 +289,7 @@ async function makeNew(call: CreateCall, found: Resolved): Promise<Target | unde
     throw error;
   }
   const attributes = await request.share.backend.attributes(node, request);
-  return { node, attributes, isNew: true, overwrites: false };
+  return { node, attributes, alias: found.alias, isNew: true, overwrites: false };
 }
 
 /** Whoever makes an object gets the rights asked for, and nobody can be in the way yet. */

@@ -103,6 +103,7 @@ async function reopenAfterRestart(
     options: 0,
     isDirectory: attributes.kind === 'directory',
     posix: contexts.posixMode !== undefined,
+    alias: found.alias,
   });
   server.opened(session, request.connection.address, open);
   grantCaching(cachingClient(request, server), open, {

@@ -140,7 +140,7 @@ class ListedEntry implements DirectoryEntry {
   }
 
   get id(): bigint {
-    return this.#attributes.id;
+    return this.#scan.id;
   }
 
   get creationTime(): bigint {

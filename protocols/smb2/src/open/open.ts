@@ -32,6 +32,8 @@ export interface OpenInit {
   readonly options: number;
   readonly isDirectory: boolean;
   readonly posix: boolean;
+  /** Of the links it was reached by. */
+  readonly alias: bigint;
 }
 
 /** Who keeps the tables that opens are in beyond their session. */
@@ -61,6 +63,7 @@ export class Open implements CacheTaker, DirectoryView {
   readonly options: number;
   readonly isDirectory: boolean;
   readonly posix: boolean;
+  readonly alias: bigint;
   readonly #context: ServerContext;
   readonly #registry: OpenRegistry;
   tree: OpenTree | undefined;
@@ -107,6 +110,7 @@ export class Open implements CacheTaker, DirectoryView {
     this.options = init.options;
     this.isDirectory = init.isDirectory;
     this.posix = init.posix;
+    this.alias = init.alias;
     this.mode = init.options & KNOWN_MODES;
     file.opens.add(this);
   }

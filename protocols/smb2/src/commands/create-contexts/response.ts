@@ -1,6 +1,7 @@
 /** The create contexts of a reply ([MS-SMB2] 2.2.14.2). */
 import type { NodeAttributes } from '../../backend.ts';
 import { encodeSid, unixGroupSid, unixUserSid } from '../../security/index.ts';
+import { presentedId } from '../../share/attributes.ts';
 import type { Open } from '../../open/open.ts';
 import {
   diskIdResponse,
@@ -33,7 +34,10 @@ export function encodeContexts(
   if (request.wantsDiskId)
     add(
       'QFid',
-      diskIdResponse.toBuffer({ fileId: attributes.id, volumeId: BigInt(open.share.backend.volume.serial) }),
+      diskIdResponse.toBuffer({
+        fileId: presentedId(attributes, open.alias),
+        volumeId: BigInt(open.share.backend.volume.serial),
+      }),
     );
   if (request.lease) add('RqLs', encodeLease(open));
   if (open.durable && request.durable)
