@@ -1,4 +1,4 @@
-/** The Linux kernel's cifs client with several connections for one mount (multichannel). */
+/** The Linux kernel's cifs client with several connections for one mount (multichannel), and with persistent handles. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,22 +27,28 @@ const channels = (): string[] =>
     .filter((line) => line !== '')
     .map((line) => /:(\d+)\s*$/.exec(line)![1]!);
 
+const serve = (): Promise<Gateway> =>
+  Gateway.start({
+    args: ['serve', '--config', join(folder, 'holdfast.yaml')],
+    env: { SHELF_PASSWORD: 'password' },
+    netns: client.netns,
+  });
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'holdfast-smb-multichannel-'));
   [fuse, client] = await Promise.all([FuseTree.start({ releases: 20 }), KernelClient.start()]);
+  const users = 'users: [{ name: media, passwordEnv: SHELF_PASSWORD }]';
   writeFileSync(
     join(folder, 'holdfast.yaml'),
-    `exports: { shelf: { path: ${fuse.mountpoint}, smb: { users: [{ name: media, passwordEnv: SHELF_PASSWORD }] } } }
+    `exports:
+  shelf: { path: ${fuse.mountpoint}, smb: { ${users} } }
+  kept: { path: ${fuse.mountpoint}, smb: { ${users}, persistentHandles: true } }
 smb: { listen: "0.0.0.0:${PORT}" }
 nfs: { listen: "127.0.0.1:0" }
 admin: { listen: "127.0.0.1:0" }
 `,
   );
-  gateway = await Gateway.start({
-    args: ['serve', '--config', join(folder, 'holdfast.yaml')],
-    env: { SHELF_PASSWORD: 'password' },
-    netns: client.netns,
-  });
+  gateway = await serve();
   const options = 'user=media,pass=password,hard,vers=3.1.1,multichannel,max_channels=4,echo_interval=10';
   await client.mountCifs({ port: PORT, share: 'shelf', mountpoint: mount, options });
 }, 60_000);
@@ -83,15 +89,30 @@ describe('a mount with max_channels=4', () => {
 
   it('goes on after the gateway was started anew', async () => {
     await gateway.kill();
-    gateway = await Gateway.start({
-      args: ['serve', '--config', join(folder, 'holdfast.yaml')],
-      env: { SHELF_PASSWORD: 'password' },
-      netns: client.netns,
-    });
+    gateway = await serve();
     const path = releasePath(5, 'video.mkv');
     expect(await client.output(`sha256sum < ${mount}${path}`, 90_000)).toContain(
       contentDigest(contentSeed(path), VIDEO),
     );
+  });
+
+  it('reads on with a persistent handle after the gateway was killed and started anew', async () => {
+    const options = 'user=media,pass=password,hard,vers=3.1.1,persistenthandles,nosharesock,echo_interval=10';
+    await client.mountCifs({ port: PORT, share: 'kept', mountpoint: '/mnt/p', options });
+    const path = releasePath(6, 'video.mkv');
+    const job = client.spawn(
+      `exec 3< /mnt/p${path}; dd bs=1M count=4 <&3 2>/dev/null > /tmp/part; mark open; await_flag again
+       cat <&3 >> /tmp/part; sha256sum < /tmp/part; rm /tmp/part`,
+    );
+    await job.marked('open');
+    await gateway.kill();
+    gateway = await serve();
+    client.flag('again');
+    const { code, stdout, stderr } = await job.result;
+    expect([code, stdout.split(' ')[0]], stderr + client.console(10)).toEqual([
+      0,
+      contentDigest(contentSeed(path), VIDEO),
+    ]);
   });
 
   it('found nothing that the gateway calls a bug', () => {
