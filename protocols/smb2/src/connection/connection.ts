@@ -42,7 +42,7 @@ export interface ConnectionOwner {
   received(connection: Connection, message: Buffer): void;
   suspendScans(connection: Connection): void;
   /** An authentication came to its end, one way or another. */
-  setupEnded(): void;
+  setupEnded(setup: Setup): void;
   connectionClosed(connection: Connection): void;
 }
 
@@ -210,8 +210,10 @@ export class Connection implements SessionConnection, DrainedConnection {
 
   /** Ends an authentication, and its session if it was the first one of it. */
   dropSetup(sessionId: number): void {
-    if (!this.setups.delete(sessionId)) return;
-    this.#owner.setupEnded();
+    const setup = this.setups.get(sessionId);
+    if (!setup) return;
+    this.setups.delete(sessionId);
+    this.#owner.setupEnded(setup);
     const session = this.sessions.get(sessionId);
     if (session?.state === 'in-progress') session.close(false);
   }
