@@ -11,6 +11,7 @@ import type { AnyOpen } from '../open/any-open.ts';
 import type { Open, OpenRegistry } from '../open/open.ts';
 import type { Session, SessionRegistry } from '../session/session.ts';
 import { PersistentIds } from '../share/persistent-id.ts';
+import { allowsAddress } from '../share/volume.ts';
 import type { Node, ShareOptions, Volume } from '../share/volume.ts';
 import { Status } from '../wire/status.ts';
 import { LogonThrottle } from './logon-throttle.ts';
@@ -105,7 +106,7 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
 
   /** Whether any share lets a client at this address in. */
   allows(address: string): boolean {
-    return this.shares.some(({ options }) => options.allow?.(address) ?? true);
+    return this.shares.some(({ options }) => allowsAddress(options, address));
   }
 
   get allowsGuests(): boolean {

@@ -29,6 +29,9 @@ export interface ShareOptions {
   readonly caseSensitive?: boolean;
 }
 
+/** Whether the share is there for a client at this address. */
+export const allowsAddress = ({ allow }: ShareOptions, address: string): boolean => allow?.(address) ?? true;
+
 /** A share's backend and rules, without what is open in it. */
 export class Volume {
   options: ShareOptions;
