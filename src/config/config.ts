@@ -23,6 +23,7 @@ export interface ExportSmb {
   /** Only encrypted requests are answered. */
   readonly encrypt: boolean;
   /** Links that stay inside the share are followed by the gateway. */
+  readonly persistentHandles: boolean;
   readonly followSymlinks: boolean;
 }
 

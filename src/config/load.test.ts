@@ -58,7 +58,7 @@ describe('loadConfig', () => {
       times: 'auto',
       failAfter: Infinity,
       nfs: { squash: 'root', uid: 65534, gid: 65534 },
-      smb: { guest: true, users: [], encrypt: false, followSymlinks: false },
+      smb: { guest: true, users: [], encrypt: false, persistentHandles: false, followSymlinks: false },
     });
     for (const rule of [dfs!.nfs.clients, dfs!.smb.clients]) {
       expect(rule.allows('192.168.1.5')).toBe(true);

@@ -149,7 +149,7 @@ class Resolver {
       const secret = this.#secret(here, user);
       if (secret) users.push({ name: user.name, secret, uid: user.uid ?? uid, gid: user.gid ?? gid });
     }
-    const { encrypt, followSymlinks } = smb;
+    const { encrypt, persistentHandles, followSymlinks } = smb;
     return {
       guest: smb.users === undefined,
       users,
@@ -157,6 +157,7 @@ class Resolver {
       gid,
       clients: new ClientRule(clients),
       encrypt,
+      persistentHandles,
       followSymlinks,
     };
   }

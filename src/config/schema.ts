@@ -94,11 +94,16 @@ const smbAccess = z
       encrypt: yesOrNo
         .default(false)
         .describe('true: only clients that encrypt (SMB 3) may use this share; it needs users.'),
+      persistentHandles: yesOrNo
+        .default(false)
+        .describe(
+          'Offers handles that outlive connections and gateways (SMB 3 continuous availability); they need no state here.',
+        ),
       followSymlinks: yesOrNo
         .default(false)
         .describe('true: links that stay inside the share are followed here, and not handed to the client.'),
     },
-    { error: 'a mapping with guest, users, encrypt, followSymlinks' },
+    { error: 'a mapping with guest, users, encrypt, persistentHandles, followSymlinks' },
   )
   .refine((smb) => (smb.users ? smb.guest !== true : smb.guest !== false), {
     error: 'either guest: true or users',

@@ -33,6 +33,7 @@ export interface SmbExport {
   readonly gid: number;
   readonly clients: ClientRule;
   readonly encrypt: boolean;
+  readonly persistentHandles: boolean;
   readonly followSymlinks: boolean;
 }
 
@@ -125,7 +126,7 @@ function rulesOf(exports: readonly SmbExport[]): ((address: string) => boolean)[
 
 function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {
   return exports.map((entry) => {
-    const { name, path, tree, guest, users, clients, encrypt, followSymlinks } = entry;
+    const { name, path, tree, guest, users, clients, encrypt, persistentHandles, followSymlinks } = entry;
     const backend = backends.get(tree) ?? new TreeShare(tree);
     backends.set(tree, backend);
     backend.setActors(actorsOf(entry));
@@ -135,6 +136,7 @@ function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>)
       backend: backend,
       guest,
       encrypt,
+      continuouslyAvailable: persistentHandles,
       followSymlinks,
       linkRoot: path,
       ...(guest ? {} : { users: users.map((user) => user.name) }),

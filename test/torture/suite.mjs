@@ -28,6 +28,10 @@ export const groupOf = (name) => name.split('.')[1];
 /** Servers that are set up in another way than all others, by the beginning of the test's name. */
 const ENVIRONMENTS = {
   'smb2.session-require-signing.': { SMB_SIGNING: 'required' },
+  'smb2.create_no_streams.': { SMB_STREAMS: 'off' },
+  'smb2.ioctl.compress_notsup_': { SMB_COMPRESSION: 'off' },
+  'smb2.replay.replay5.': { SMB_PERSISTENT: 'on' },
+  'smb2.durable-v2-open.persistent-open-': { SMB_PERSISTENT: 'on' },
   // These take it for a leak when a wrong name is good enough for a guest.
   'smb2.secleak.': { SMB_GUESTS: 'off' },
   'smb2.notify.invalid-reauth.': { SMB_GUESTS: 'off' },

@@ -177,6 +177,8 @@ export interface ShareChanges<N> {
   readonly extendedAttributes?: ExtendedAttributeStore<N>;
   /** Alternate data streams: each is a node of its own below its file, with kind `file`. */
   readonly streams?: StreamStore<N>;
+  /** FILE_ATTRIBUTE_COMPRESSED can be set; whether anything is compressed is the backend's affair. */
+  readonly compresses?: boolean;
   /** Holes of files that are marked sparse; without it zeros are written and all of a file counts as allocated. */
   readonly holes?: HoleStore<N>;
 }

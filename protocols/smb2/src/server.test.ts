@@ -6,7 +6,7 @@ import { SmbServer } from './server.ts';
 import { RawClient } from './testing/raw-client.ts';
 import { HeaderFlags, HEADER_SIZE } from './wire/constants.ts';
 import { createResponse } from './wire/create.ts';
-import { durableReconnectV1, leaseV1 } from './wire/create-contexts.ts';
+import { durableReconnectV1, durableReconnectV2, durableRequestV2, leaseV1 } from './wire/create-contexts.ts';
 import type { CreateContext } from './wire/create-contexts.ts';
 import type { FileId } from './wire/file-id.ts';
 import { setNextCommand } from './wire/header.ts';
@@ -49,11 +49,15 @@ beforeEach(async () => {
   await start(Buffer.alloc(32, 9));
 });
 
-async function start(durableKey: Buffer, limits: Partial<Limits> = {}): Promise<void> {
+async function start(
+  durableKey: Buffer,
+  limits: Partial<Limits> = {},
+  continuouslyAvailable = false,
+): Promise<void> {
   server = new SmbServer({
     serverGuid: Buffer.alloc(16, 1),
     serverName: 'TEST',
-    shares: [{ name: 'share', backend: share, guest: true }],
+    shares: [{ name: 'share', backend: share, guest: true, continuouslyAvailable }],
     durableKey,
     limits: { interimAfterMs: 300, ...limits },
     hooks: {
@@ -260,6 +264,47 @@ describe('a durable handle of a read-only share', () => {
     expect(await three.request(CREATE, three.createBody('hello.txt', reconnect(id)))).toMatchObject({
       status: Status.OBJECT_NAME_NOT_FOUND,
     });
+  });
+});
+
+describe('a persistent handle', () => {
+  const persistent = 2;
+  const createGuid = Buffer.alloc(16, 5);
+  const request: CreateContext[] = [
+    { name: 'DH2Q', data: durableRequestV2.toBuffer({ timeout: 0, flags: persistent, createGuid }) },
+  ];
+  const again = (fileId: FileId): CreateContext[] => [
+    { name: 'DH2C', data: durableReconnectV2.toBuffer({ fileId, createGuid, flags: persistent }) },
+  ];
+  const flagsOf = (packet: Buffer): number => packet.readUInt32LE(packet.indexOf('DH2Q') + 8 + 4);
+
+  async function startAvailable(): Promise<void> {
+    await server.close({ timeoutMs: 100 });
+    await start(Buffer.alloc(32, 9), {}, true);
+  }
+
+  it('is granted without any caching, and found again after the connection and by the next server', async () => {
+    await startAvailable();
+    const one = await client();
+    const reply = (await one.request(CREATE, one.createBody('hello.txt', request)))!;
+    expect(flagsOf(reply.packet)).toBe(persistent);
+    const { fileId } = createResponse.decode(reply.packet, HEADER_SIZE);
+    one.close();
+    const two = await client();
+    const back = (await two.request(CREATE, two.createBody('hello.txt', again(fileId))))!;
+    expect(createResponse.decode(back.packet, HEADER_SIZE).fileId).toEqual(fileId);
+    await startAvailable();
+    const three = await client();
+    const after = (await three.request(CREATE, three.createBody('hello.txt', again(fileId))))!;
+    expect(after.status).toBe(Status.SUCCESS);
+    const { fileId: now } = createResponse.decode(after.packet, HEADER_SIZE);
+    expect((await three.request(READ, readBody(now, 5)))?.status).toBe(Status.SUCCESS);
+  });
+
+  it('is none on another share', async () => {
+    const one = await client();
+    const reply = (await one.request(CREATE, one.createBody('hello.txt', request)))!;
+    expect(reply.packet.includes('DH2Q')).toBe(false);
   });
 });
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { ntHash, UserStore } from './auth/index.ts';
-import { mayConnect } from './commands/tree-connect.ts';
+import { mayConnect } from './session/membership.ts';
 import type { Hooks } from './hooks.ts';
 import { defaultLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
@@ -170,8 +170,7 @@ export class SmbServer {
     this.#state.setShares(options.shares);
     for (const session of this.#state.sessions.values())
       for (const tree of [...session.trees.values()])
-        if (tree.share && !mayConnect(session, session.event().address, tree.share))
-          session.disconnectTree(tree);
+        if (tree.share && !mayConnect(session, tree.share)) session.disconnectTree(tree);
   }
 
   /** For status pages: counts of what is open now. */

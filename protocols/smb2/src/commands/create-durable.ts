@@ -6,21 +6,28 @@ import type { DurableRequest } from './create-contexts/request.ts';
 const { READ, WRITE, HANDLE } = LeaseState;
 
 /**
- * Makes an open durable if its caching protects it: a batch oplock or a lease with HANDLE ([MS-SMB2] 3.3.5.9.6,
- * 3.3.5.9.10). Directories are not.
+ * Makes an open durable if its caching protects it: a batch oplock or a lease with HANDLE ([MS-SMB2] 3.3.5.9.6, 3.3.5.9.10). A
+ * persistent one needs no protection. Directories are not.
  */
 export function requestDurability(request: Request, open: Open, wanted: DurableRequest | undefined): void {
-  if (!wanted || open.isDirectory || !open.caching) return;
+  if (!wanted || open.isDirectory) return;
   const { limits } = request.context;
-  const needed = open.caching.kind === 'lease' ? HANDLE : READ | WRITE | HANDLE;
-  if ((open.caching.state & needed) !== needed) return;
+  const persistent = wanted.persistent && open.share.options.continuouslyAvailable === true;
+  if (!persistent && !isProtected(open)) return;
   const timeoutMs =
     wanted.timeoutMs === 0 ? limits.durableTimeoutMs : Math.min(wanted.timeoutMs, limits.maxDurableTimeoutMs);
   open.durable = {
     version: wanted.version,
+    persistent,
     timeoutMs,
     createGuid: wanted.createGuid,
     userName: request.session.identity.userName.toLowerCase(),
     clientGuid: request.session.clientGuid,
   };
+}
+
+function isProtected({ caching }: Open): boolean {
+  if (!caching) return false;
+  const needed = caching.kind === 'lease' ? HANDLE : READ | WRITE | HANDLE;
+  return (caching.state & needed) === needed;
 }

@@ -52,6 +52,8 @@ export interface Opened {
 interface Target {
   readonly node: Node;
   readonly attributes: NodeAttributes;
+  /** Of the links on the way. */
+  readonly alias: bigint;
   /** This CREATE has made it. */
   readonly isNew: boolean;
   /** Its content is replaced. */
@@ -106,6 +108,8 @@ async function attempt(call: CreateCall): Promise<Opened | undefined> {
 async function find(call: CreateCall): Promise<Target | undefined> {
   const { request, body, path } = call;
   const { share, context } = request;
+  const { changes } = share.backend;
+  if (path.isContent === true && changes && !changes.streams) return fail(Status.OBJECT_NAME_INVALID);
   const found = await resolve(
     share,
     path,
@@ -120,7 +124,8 @@ async function find(call: CreateCall): Promise<Target | undefined> {
   if (!found.node) return await makeNew(call, found);
   const attributes = await share.backend.attributes(found.node, request);
   checkExisting(call, attributes);
-  return { node: found.node, attributes, isNew: false, overwrites: replaces(body.disposition) };
+  const { node, alias } = found;
+  return { node, attributes, alias, isNew: false, overwrites: replaces(body.disposition) };
 }
 
 /** Goes from a file to its stream; a file that is missing below a stream to create is made first. */
@@ -128,7 +133,7 @@ async function findStream(call: CreateCall, found: Resolved, stream: string): Pr
   const { request, body } = call;
   const { share } = request;
   const changes = share.backend.changes;
-  if (!changes?.streams) return fail(Status.OBJECT_NAME_NOT_FOUND);
+  if (!changes?.streams) return fail(changes ? Status.OBJECT_NAME_INVALID : Status.OBJECT_NAME_NOT_FOUND);
   const makes = body.disposition !== Disposition.OPEN && body.disposition !== Disposition.OVERWRITE;
   if (hasOption(call, CreateOption.DIRECTORY_FILE)) return fail(Status.NOT_A_DIRECTORY);
   let base = found.node;
@@ -145,6 +150,7 @@ async function findStream(call: CreateCall, found: Resolved, stream: string): Pr
   return {
     node,
     attributes,
+    alias: found.alias,
     isNew: !existing,
     overwrites: existing !== undefined && replaces(body.disposition),
   };
@@ -220,6 +226,7 @@ function register(call: CreateCall, file: FileState, target: Authorised): Open {
     options: body.options,
     isDirectory: target.attributes.kind === 'directory',
     posix: call.posix,
+    alias: target.alias,
   });
   server.opened(session, request.connection.address, open);
   grantCaching(cachingClient(request, server), open, {
@@ -282,7 +289,7 @@ async function makeNew(call: CreateCall, found: Resolved): Promise<Target | unde
     throw error;
   }
   const attributes = await request.share.backend.attributes(node, request);
-  return { node, attributes, isNew: true, overwrites: false };
+  return { node, attributes, alias: found.alias, isNew: true, overwrites: false };
 }
 
 /** Whoever makes an object gets the rights asked for, and nobody can be in the way yet. */
@@ -309,8 +316,11 @@ async function makeNode(
   const above = await share.backend.attributes(directory, request);
   const right = kind === 'file' ? Access.WRITE_DATA : Access.APPEND_DATA;
   await grantAccess(share, directory, request, above, right);
+  const inherited = hasOption(call, CreateOption.NO_COMPRESSION)
+    ? 0
+    : above.dosAttributes & FileAttribute.COMPRESSED;
   const dosAttributes =
-    (body.fileAttributes & SETTABLE_ATTRIBUTES) | (kind === 'file' ? FileAttribute.ARCHIVE : 0);
+    (body.fileAttributes & SETTABLE_ATTRIBUTES) | (kind === 'file' ? FileAttribute.ARCHIVE : 0) | inherited;
   const node = await changes.create(
     directory,
     name,

@@ -42,6 +42,7 @@ export async function reconnect(
 function matches(request: Request, open: Open, wanted: DurableReconnect, contexts: RequestContexts): boolean {
   const { durable } = open;
   if (!durable || open.isConnected || open.share !== request.tree.share) return false;
+  if (wanted.persistent !== durable.persistent) return false;
   if (wanted.createGuid && !wanted.createGuid.equals(durable.createGuid ?? NO_GUID)) return false;
   if (durable.userName !== request.session.identity.userName.toLowerCase()) return false;
   const { lease } = open;
@@ -102,6 +103,7 @@ async function reopenAfterRestart(
     options: 0,
     isDirectory: attributes.kind === 'directory',
     posix: contexts.posixMode !== undefined,
+    alias: found.alias,
   });
   server.opened(session, request.connection.address, open);
   grantCaching(cachingClient(request, server), open, {
@@ -114,6 +116,7 @@ async function reopenAfterRestart(
     version: wanted.version,
     timeoutMs: 0,
     createGuid: wanted.createGuid,
+    persistent: wanted.persistent,
   });
   if (!open.isDirectory) {
     try {

@@ -32,11 +32,20 @@ export function findReplay(
   if (!isReplay) return fail(Status.DUPLICATE_OBJECTID);
   if (known === 'pending') return fail(Status.FILE_NOT_AVAILABLE);
   const { lease } = known;
+  // A persistent handle waits for its client, who may not know yet that it has got it.
+  if (known.isPersistent && !known.isConnected && isOwner(request, known)) {
+    known.reconnect(request.tree);
+    request.session.opens.set(known.volatileId, known);
+  }
   const isSameLease = lease ? contexts.lease?.key.equals(lease.key) === true : contexts.lease === undefined;
   if (!isSameLease || known.session !== request.session || known.tree !== request.tree)
     return fail(Status.ACCESS_DENIED);
   return known;
 }
+
+const isOwner = ({ session }: Request, { durable }: Open): boolean =>
+  durable?.userName === session.identity.userName.toLowerCase() &&
+  durable.clientGuid.equals(session.clientGuid);
 
 export async function openReplayable(call: CreateCall, key: string | undefined): Promise<Opened> {
   if (key === undefined) return await openFile(call);

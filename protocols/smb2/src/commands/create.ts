@@ -16,6 +16,7 @@ import { area } from '../wire/struct.ts';
 import { mapGeneric } from '../security/index.ts';
 import { decodeContexts } from './create-contexts/request.ts';
 import type { RequestContexts } from './create-contexts/request.ts';
+import { wantsFinderEntries } from './create-contexts/apple.ts';
 import { encodeContexts } from './create-contexts/response.ts';
 import { checkParameters } from './create-parameters.ts';
 import { findReplay, openReplayable, replayKey } from './create-replay.ts';
@@ -65,6 +66,8 @@ async function answer(
     ? await maximalAccess(open.share, open.node, request, attributes)
     : 0;
   request.openOrUndefined = open;
+  if (contexts.apple && wantsFinderEntries(contexts.apple))
+    request.connection.negotiated.finderEntries = true;
   const tail = encodeContexts(open, contexts, attributes, maximal);
   return reply(
     createResponse,

@@ -1,7 +1,7 @@
 /** QUERY_INFO of files, one row for each information class ([MS-FSCC] 2.4). */
 import type { Awaitable, NodeAttributes } from '../backend.ts';
 import { fail } from '../errors.ts';
-import { allocationSize, endOfFile, fileAttributes } from '../share/attributes.ts';
+import { allocationSize, endOfFile, fileAttributes, presentedId } from '../share/attributes.ts';
 import { toPosixWireName, toWireName } from '../names/characters.ts';
 import type { Open } from '../open/open.ts';
 import type { Request } from '../request/request.ts';
@@ -59,8 +59,8 @@ const standard = ({ file, isDirectory }: Open, attributes: NodeAttributes): Buff
     directory: isDirectory,
   });
 
-const internal = (_open: Open, attributes: NodeAttributes): Buffer =>
-  info.internalInfo.toBuffer({ indexNumber: attributes.id });
+const internal = (open: Open, attributes: NodeAttributes): Buffer =>
+  info.internalInfo.toBuffer({ indexNumber: presentedId(attributes, open.alias) });
 
 const extendedAttributes = async ({ share, node }: Open) =>
   (await share.backend.changes?.extendedAttributes?.list(node)) ?? [];
@@ -150,7 +150,10 @@ function normalizedName(open: Open, _attributes: NodeAttributes, request: Reques
 }
 
 const identity = (open: Open, attributes: NodeAttributes): Buffer =>
-  info.idInfo.toBuffer({ volumeSerial: BigInt(open.share.backend.volume.serial), fileId: attributes.id });
+  info.idInfo.toBuffer({
+    volumeSerial: BigInt(open.share.backend.volume.serial),
+    fileId: presentedId(attributes, open.alias),
+  });
 
 function posix(open: Open, attributes: NodeAttributes, request: Request): Buffer {
   if (!request.connection.negotiated.posix) return fail(Status.INVALID_INFO_CLASS);
@@ -159,7 +162,7 @@ function posix(open: Open, attributes: NodeAttributes, request: Request): Buffer
       ...stamps(attributes),
       ...sizes(attributes),
       fileAttributes: fileAttributes(attributes),
-      inode: attributes.id,
+      inode: presentedId(attributes, open.alias),
       deviceId: open.share.backend.volume.serial,
     }),
     posixReply(attributes),

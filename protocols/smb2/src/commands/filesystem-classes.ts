@@ -29,6 +29,7 @@ const FsAttributes = {
   CASE_PRESERVED_NAMES: 0x02,
   UNICODE_ON_DISK: 0x04,
   PERSISTENT_ACLS: 0x08,
+  FILE_COMPRESSION: 0x10,
   SUPPORTS_SPARSE_FILES: 0x40,
   SUPPORTS_REPARSE_POINTS: 0x80,
   NAMED_STREAMS: 0x40000,
@@ -90,6 +91,7 @@ function attribute({ share }: Open): Buffer {
     (changes
       ? FsAttributes.SUPPORTS_SPARSE_FILES | FsAttributes.SUPPORTS_BLOCK_REFCOUNTING
       : FsAttributes.READ_ONLY_VOLUME) |
+    (changes?.compresses ? FsAttributes.FILE_COMPRESSION : 0) |
     (changes?.streams ? FsAttributes.NAMED_STREAMS : 0) |
     (changes?.extendedAttributes ? FsAttributes.SUPPORTS_EXTENDED_ATTRIBUTES : 0);
   return withText(

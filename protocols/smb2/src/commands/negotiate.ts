@@ -6,6 +6,7 @@ import { DisconnectError, fail, MalformedError } from '../errors.ts';
 import type { Connection } from '../connection/connection.ts';
 import { BODY, MESSAGE, reply } from '../context/reply.ts';
 import type { Reply } from '../context/reply.ts';
+import type { ServerState } from '../registry/server-state.ts';
 import type { Request } from '../request/request.ts';
 import {
   Capability,
@@ -50,7 +51,7 @@ const MOST_CONTEXTS = 16;
 const MOST_DIALECTS = 64;
 
 /** [MS-SMB2] 3.3.5.4 */
-export function negotiate(request: Request): Reply {
+export function negotiate(request: Request, server: ServerState): Reply {
   const { connection, packet } = request;
   if (connection.negotiated.dialect !== undefined) throw new DisconnectError('a second NEGOTIATE');
   const body = negotiateRequest.decode(packet, HEADER_SIZE);
@@ -70,7 +71,7 @@ export function negotiate(request: Request): Reply {
       ? chooseContexts(connection, packet, body.contextOffset, body.contextCount)
       : chooseByDialect(connection, dialect, body.capabilities);
   connection.negotiated.dialect = dialect;
-  connection.negotiated.capabilities = capabilitiesFor(connection, dialect);
+  connection.negotiated.capabilities = capabilitiesFor(connection, dialect, server);
   if (dialect === Dialect.SMB_3_1_1) {
     connection.negotiated.preauthHash = new PreauthHash();
     connection.negotiated.preauthHash.update(packet);
@@ -78,7 +79,7 @@ export function negotiate(request: Request): Reply {
   return negotiateReply(connection, dialect, contexts);
 }
 
-function capabilitiesFor(connection: Connection, dialect: Dialect): number {
+function capabilitiesFor(connection: Connection, dialect: Dialect, server: ServerState): number {
   if (dialect === Dialect.SMB_2_0_2) return 0;
   let capabilities = Capability.LEASING | Capability.LARGE_MTU;
   // Offered to those that ask for it only (3.3.5.4): some clients trip over it.
@@ -87,6 +88,11 @@ function capabilitiesFor(connection: Connection, dialect: Dialect): number {
   // Several channels need interfaces to be told of.
   if (dialect >= Dialect.SMB_3_0 && connection.context.settings.interfaces)
     capabilities |= connection.negotiated.clientCapabilities & Capability.MULTI_CHANNEL;
+  if (
+    dialect >= Dialect.SMB_3_0 &&
+    server.shares.some(({ options }) => options.continuouslyAvailable === true)
+  )
+    capabilities |= connection.negotiated.clientCapabilities & Capability.PERSISTENT_HANDLES;
   // With 3.1.1 the cipher is in a context of its own (3.3.5.4).
   if (dialect >= Dialect.SMB_3_0 && dialect < Dialect.SMB_3_1_1 && connection.negotiated.cipher)
     capabilities |= Capability.ENCRYPTION;

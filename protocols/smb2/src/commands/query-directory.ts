@@ -58,12 +58,13 @@ async function answer(request: Request, open: Open, body: Body, pattern: string)
   const entries = DirectoryEntries.of(
     body.informationClass,
     buffer.subarray(BODY + outputBufferResponse.size),
+    request.connection.negotiated.finderEntries,
   );
   if (!entries) return fail(Status.INVALID_INFO_CLASS);
   if (room < entries.fixedSize) return fail(Status.INFO_LENGTH_MISMATCH);
   const scan = await enumerationFor(request, open, body, pattern);
   const isSingle = (body.flags & QueryDirectoryFlags.RETURN_SINGLE_ENTRY) !== 0;
-  const entry = new ListedEntry(scan);
+  const entry = new ListedEntry(scan, open.share.maximalAccess);
   for (;;) {
     const seeking = scan.seek(request);
     if (!(seeking instanceof Promise ? await seeking : seeking)) break;
@@ -108,13 +109,22 @@ async function enumerationFor(
   return scan;
 }
 
+const KIND_BITS = { file: 0o100000, directory: 0o040000, symlink: 0o120000 } as const;
+
 /** The entry that a scan found, in the words of the wire. */
 class ListedEntry implements DirectoryEntry {
   readonly #scan: Enumeration;
   readonly eaSize = 0;
+  /** A bound is enough: what an open gets in the end is told by its CREATE. */
+  readonly maximalAccess: number;
 
-  constructor(scan: Enumeration) {
+  constructor(scan: Enumeration, maximalAccess: number) {
     this.#scan = scan;
+    this.maximalAccess = maximalAccess;
+  }
+
+  get unixMode(): number {
+    return KIND_BITS[this.#attributes.kind] | this.#attributes.mode;
   }
 
   get #attributes(): NodeAttributes {
@@ -130,7 +140,7 @@ class ListedEntry implements DirectoryEntry {
   }
 
   get id(): bigint {
-    return this.#attributes.id;
+    return this.#scan.id;
   }
 
   get creationTime(): bigint {

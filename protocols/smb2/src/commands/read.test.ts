@@ -53,3 +53,23 @@ it('a large READ has as many pieces in flight as the backend serves at once, and
   expect(reply!.packet.subarray(80).equals(content)).toBe(true);
   expect(most).toBe(3);
 });
+
+it('the buffer of a READ behind the end is given back once', async () => {
+  const share = new MemoryShare({ readOnly: true });
+  const letters = ['a', 'b', 'c', 'd'];
+  share.putFile('empty', '');
+  for (const letter of letters) share.putFile(letter, letter.repeat(10_000));
+  await kit.serve(share);
+  const client = await kit.guest();
+  const empty = await openPath(client, 'empty');
+  for (let index = 0; index < 3; index++)
+    expect(await client.request(Command.READ, readBody(empty, 100))).toMatchObject({
+      status: Status.END_OF_FILE,
+    });
+  // Two replies in one buffer would hold the same.
+  const ids = await Promise.all(letters.map((letter) => openPath(client, letter)));
+  const frames = ids.map((id) => client.framed(client.message(Command.READ, readBody(id, 10_000))));
+  client.sendRaw(Buffer.concat(frames));
+  for (const letter of letters)
+    expect((await client.next())?.packet.toString('latin1', 80)).toBe(letter.repeat(10_000));
+});

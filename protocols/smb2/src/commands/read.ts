@@ -53,19 +53,21 @@ async function readLater(
 function readNow(request: Request, open: Open, range: ReadRange): Awaitable<Reply> {
   const { offset, length } = range;
   const answer = new ReadReply(request.connection, length);
+  let got: Awaitable<number>;
   try {
     const backend = open.backend ?? fail(Status.ACCESS_DENIED);
     const target = answer.buffer.subarray(PAYLOAD, PAYLOAD + length);
-    const got =
+    got =
       length <= request.context.limits.readSlice
         ? backend.read(offset, target, request)
         : readSlices(request, backend, offset, target);
-    if (typeof got === 'number') return finish(open, answer, got, range);
-    return finishLater(got, request, open, answer, range);
   } catch (error) {
     answer.release();
     throw error;
   }
+  return typeof got === 'number'
+    ? finish(open, answer, got, range)
+    : finishLater(got, request, open, answer, range);
 }
 
 async function finishLater(

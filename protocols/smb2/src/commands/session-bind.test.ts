@@ -115,6 +115,19 @@ describe('no channel is opened', () => {
     expect(await openPath(one, 'film.mkv')).toBeDefined();
   });
 
+  it('from an address that a connected share does not allow, nor is such a share connected to afterwards', async () => {
+    const shares = [
+      { name: 'near', backend: share, guest: false, allow: (address: string) => address === '127.0.0.1' },
+      { name: 'far', backend: share, guest: false },
+    ];
+    await kit.serve(share, { interfaces, shares });
+    const one = await kit.user({ share: 'near' });
+    expect((await bind(one, { from: '127.0.0.2' })).status).toBe(Status.ACCESS_DENIED);
+    const other = await kit.user({ share: 'far' });
+    expect((await bind(other, { from: '127.0.0.2' })).status).toBe(Status.SUCCESS);
+    expect(await other.connectTree('near')).toMatchObject({ status: Status.ACCESS_DENIED });
+  });
+
   it('of a guest', async () => {
     await kit.serve(share, { interfaces });
     const one = await kit.negotiated();

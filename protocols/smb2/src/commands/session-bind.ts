@@ -7,6 +7,7 @@ import { fail } from '../errors.ts';
 import type { ServerState } from '../registry/server-state.ts';
 import type { Request } from '../request/request.ts';
 import type { Session } from '../session/session.ts';
+import { allowsAddress } from '../share/volume.ts';
 import { isSameIdentity, isUnproven } from '../share/identity.ts';
 import { Capability, Dialect, HeaderFlags } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
@@ -63,6 +64,9 @@ export function bindChannel(request: Request, session: Session, setup: Setup, re
   const { sessionKey, identity } = result;
   if (session.state !== 'valid') fail(Status.USER_SESSION_DELETED);
   if (!sessionKey || !isSameIdentity(session.identity, identity)) return fail(Status.ACCESS_DENIED);
+  // Whoever may not reach a share from there does not reach it by a session that is connected to it.
+  for (const { share } of session.trees.values())
+    if (share && !allowsAddress(share.options, connection.address)) return fail(Status.ACCESS_DENIED);
   const { signingAlgorithm, cipher } = connection.negotiated;
   const keys = deriveKeys({
     dialect: session.dialect,

@@ -44,11 +44,11 @@ export async function sessionSetup(request: Request, server: ServerState): Promi
   try {
     result = setup.exchange.step(token);
   } catch (error) {
-    forgetSetup(request, server, session);
+    forgetSetup(request, server, session, setup);
     return refuse(request, server, error, binds ? undefined : session);
   }
   if (!result.done) return answer(0, result.reply, Status.MORE_PROCESSING_REQUIRED);
-  forgetSetup(request, server, session);
+  forgetSetup(request, server, session, setup);
   if (binds) bindChannel(request, session, setup, result);
   else if (session.state === 'valid') reauthenticate(session, result);
   else establish(request, session, setup, result, body.securityMode);
@@ -88,15 +88,15 @@ function setupOf(request: Request, server: ServerState, session: Session): Setup
       preauthHash: connection.negotiated.preauthHash?.clone(),
     };
     connection.setups.set(session.id, setup);
-    server.setupBegun();
+    server.setupBegun(connection, session.id, setup);
   }
   setup.preauthHash?.update(packet);
   request.setup = setup;
   return setup;
 }
 
-function forgetSetup({ connection }: Request, server: ServerState, session: Session): void {
-  if (connection.setups.delete(session.id)) server.setupEnded();
+function forgetSetup({ connection }: Request, server: ServerState, session: Session, setup: Setup): void {
+  if (connection.setups.delete(session.id)) server.setupEnded(setup);
 }
 
 /** Logons of an address that failed too often are looked at one after the other, at a distance. */

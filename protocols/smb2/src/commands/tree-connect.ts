@@ -4,11 +4,19 @@ import { reply } from '../context/reply.ts';
 import type { Reply } from '../context/reply.ts';
 import type { Request } from '../request/request.ts';
 import type { ServerState } from '../registry/server-state.ts';
-import { isUnproven } from '../share/identity.ts';
-import type { Session } from '../session/session.ts';
+
+import { mayConnect } from '../session/membership.ts';
 import type { Share } from '../file/share.ts';
 import { TreeConnect } from '../session/tree.ts';
-import { Access, Dialect, HEADER_SIZE, HeaderFlags, ShareFlags, ShareType } from '../wire/constants.ts';
+import {
+  Access,
+  Capability,
+  HEADER_SIZE,
+  HeaderFlags,
+  ShareCapability,
+  ShareFlags,
+  ShareType,
+} from '../wire/constants.ts';
 import { treeConnectRequest, treeConnectResponse } from '../wire/session.ts';
 import { Status } from '../wire/status.ts';
 import { area } from '../wire/struct.ts';
@@ -30,11 +38,14 @@ export function treeConnect(request: Request, server: ServerState): Reply {
     const signed = event.signed || (request.header.flags & HeaderFlags.SIGNED) !== 0;
     const encrypted = event.encrypted || request.sealed !== undefined;
     context.hooks.treeConnected?.({ ...event, signed, encrypted });
+    const isAvailable =
+      share?.options.continuouslyAvailable === true &&
+      (connection.negotiated.capabilities & Capability.PERSISTENT_HANDLES) !== 0;
     const encrypts = tree.encrypted && cipher !== undefined;
     return reply(treeConnectResponse, {
       shareType: share ? ShareType.DISK : ShareType.PIPE,
       shareFlags: (share ? 0 : ShareFlags.NO_CACHING) | (encrypts ? ShareFlags.ENCRYPT_DATA : 0),
-      capabilities: 0,
+      capabilities: isAvailable ? ShareCapability.CONTINUOUS_AVAILABILITY : 0,
       maximalAccess: share ? share.maximalAccess : Access.READ_ONLY | Access.WRITE_DATA,
     });
   } catch (error) {
@@ -57,21 +68,8 @@ function shareName(packet: Buffer): string {
   return match?.[1] ?? fail(Status.BAD_NETWORK_NAME);
 }
 
-function findShare({ session, connection }: Request, server: ServerState, name: string): Share {
+function findShare({ session }: Request, server: ServerState, name: string): Share {
   const share = server.share(name);
   if (!share) return fail(Status.BAD_NETWORK_NAME);
-  return mayConnect(session, connection.address, share) ? share : fail(Status.ACCESS_DENIED);
-}
-
-/** Whether the rules of the share allow this user, from this address, by these means. */
-export function mayConnect(session: Session, address: string, { options }: Share): boolean {
-  const { identity } = session;
-  const isGuest = isUnproven(identity);
-  const isMember =
-    options.users === undefined ||
-    options.users.some((user) => user.toLowerCase() === identity.userName.toLowerCase());
-  const isAllowed =
-    (isGuest ? options.guest : isMember || options.guest) && (options.allow?.(address) ?? true);
-  const canEncrypt = session.dialect >= Dialect.SMB_3_0 && session.sealer !== undefined;
-  return isAllowed && (options.encrypt !== true || canEncrypt);
+  return mayConnect(session, share) ? share : fail(Status.ACCESS_DENIED);
 }

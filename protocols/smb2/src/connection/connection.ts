@@ -42,7 +42,7 @@ export interface ConnectionOwner {
   received(connection: Connection, message: Buffer): void;
   suspendScans(connection: Connection): void;
   /** An authentication came to its end, one way or another. */
-  setupEnded(): void;
+  setupEnded(setup: Setup): void;
   connectionClosed(connection: Connection): void;
 }
 
@@ -79,7 +79,7 @@ export class Connection implements SessionConnection, DrainedConnection {
       },
       failed: (error) => this.fail(error),
       ended: (reason) => this.close(reason),
-      messageLimit: () => this.#messageLimit(),
+      messageLimit: (length) => this.#messageLimit(length),
     });
     this.#timer = setTimeout(() => {
       if (!this.isAuthenticated) this.close('no authentication in time');
@@ -115,10 +115,12 @@ export class Connection implements SessionConnection, DrainedConnection {
     return false;
   }
 
-  #messageLimit(): number {
+  /** Nearly all messages are short: then nothing has to be looked for. */
+  #messageLimit(length: number): number {
     const { limits } = this.context;
-    if (!this.isAuthenticated) return limits.maxUnauthenticatedMessage;
-    if (!this.#mayWrite) return limits.maxReaderMessage;
+    if (length <= limits.maxUnauthenticatedMessage || !this.isAuthenticated)
+      return limits.maxUnauthenticatedMessage;
+    if (length <= limits.maxReaderMessage || !this.#mayWrite) return limits.maxReaderMessage;
     return Math.max(limits.maxWriteSize, limits.maxTransactSize) + MESSAGE_OVERHEAD;
   }
 
@@ -208,8 +210,10 @@ export class Connection implements SessionConnection, DrainedConnection {
 
   /** Ends an authentication, and its session if it was the first one of it. */
   dropSetup(sessionId: number): void {
-    if (!this.setups.delete(sessionId)) return;
-    this.#owner.setupEnded();
+    const setup = this.setups.get(sessionId);
+    if (!setup) return;
+    this.setups.delete(sessionId);
+    this.#owner.setupEnded(setup);
     const session = this.sessions.get(sessionId);
     if (session?.state === 'in-progress') session.close(false);
   }

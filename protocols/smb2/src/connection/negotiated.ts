@@ -16,6 +16,8 @@ export class Negotiated {
   preauthHash: PreauthHash | undefined;
   cipher: CipherName | undefined;
   signingAlgorithm: SigningAlgorithm = 'hmac-sha256';
+  /** Directory entries for Finder were agreed on, by a create context. */
+  finderEntries = false;
   /** POSIX extensions were agreed on. */
   posix = false;
 }

@@ -9,6 +9,8 @@ export interface CacheHolder {
   readonly caching: Caching | undefined;
   /** Its client has a session now. */
   readonly isConnected: boolean;
+  /** It does not give way to others while its client is away. */
+  readonly isPersistent: boolean;
   /** Sends an oplock or lease break. Returns false when nobody can be reached. */
   tell(body: Reply): boolean;
   /** Closes it for good. */

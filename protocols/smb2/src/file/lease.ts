@@ -88,7 +88,7 @@ export class Lease extends Caching {
 
   protected abandoned(to: number): void {
     this.state = to;
-    for (const open of [...this.opens]) if (!open.isConnected) open.dispose();
+    for (const open of [...this.opens]) if (!open.isConnected && !open.isPersistent) open.dispose();
   }
 
   sameAs(open: CacheHolder): boolean {

@@ -62,7 +62,7 @@ export class Oplock extends Caching {
   /** A disconnected durable open gives way ([MS-SMB2] 3.3.4.6). */
   protected abandoned(to: number): void {
     this.state = to & READ;
-    if (!this.open.isConnected) this.open.dispose();
+    if (!this.open.isConnected && !this.open.isPersistent) this.open.dispose();
   }
 
   sameAs(open: CacheHolder): boolean {

@@ -7,7 +7,11 @@ import { MemoryDescriptors, MemoryExtendedAttributes, MemoryStreams } from './st
 import type { MemoryTree } from './tree.ts';
 
 /** The changing half of the in-memory share. */
-export function memoryChanges(tree: MemoryTree, gate: Gate): ShareChanges<MemoryNode> {
+export function memoryChanges(
+  tree: MemoryTree,
+  gate: Gate,
+  options: { readonly streams?: boolean; readonly compresses?: boolean },
+): ShareChanges<MemoryNode> {
   return {
     create: (directory, name, options, call) =>
       gate('create', directory, call, () => tree.create(directory, name, options)),
@@ -31,9 +35,10 @@ export function memoryChanges(tree: MemoryTree, gate: Gate): ShareChanges<Memory
       gate('link', node, call, () => tree.link(node, directory, name, replace)),
     remove: (node, call) => gate('remove', node, call, () => tree.remove(node)),
     flush: (open, call) => gate('flush', open.node, call, () => undefined),
+    compresses: options.compresses !== false,
     securityDescriptors: new MemoryDescriptors(tree),
     extendedAttributes: new MemoryExtendedAttributes(tree),
-    streams: new MemoryStreams(tree),
+    ...(options.streams === false ? {} : { streams: new MemoryStreams(tree) }),
     holes: {
       allocated: (node, range) => node.content.allocated(range),
       punch: (node, range) => tree.changeContent(node, () => node.content.punch(range)),

@@ -29,6 +29,10 @@ export interface MemoryShareOptions {
   readonly serial?: number;
   /** Leaves `changes` away. The helpers of this class still change the tree. */
   readonly readOnly?: boolean;
+  /** False: files have no alternate data streams. */
+  readonly streams?: boolean;
+  /** False: FILE_ATTRIBUTE_COMPRESSED cannot be set. */
+  readonly compresses?: boolean;
   /** Lets names that differ in case only live beside each other. Off, as on NTFS. */
   readonly caseSensitive?: boolean;
   readonly uid?: number;
@@ -62,7 +66,7 @@ export class MemoryShare implements ShareBackend<MemoryNode> {
       creationTime: this.tree.root.creationTime,
       filesystemName: 'NTFS',
     };
-    this.changes = options.readOnly === true ? undefined : memoryChanges(this.tree, this.gate);
+    this.changes = options.readOnly === true ? undefined : memoryChanges(this.tree, this.gate, options);
   }
 
   get root(): MemoryNode {

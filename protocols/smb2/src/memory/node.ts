@@ -24,6 +24,7 @@ const STORED_ATTRIBUTES =
   FileAttribute.ARCHIVE |
   FileAttribute.TEMPORARY |
   FileAttribute.SPARSE_FILE |
+  FileAttribute.COMPRESSED |
   FileAttribute.OFFLINE |
   FileAttribute.NOT_CONTENT_INDEXED;
 

@@ -7,4 +7,6 @@ export interface DirectoryView {
   /** Opened with the POSIX create context. */
   readonly posix: boolean;
   readonly maxSymlinkHops: number;
+  /** Of the links it was reached by: see `presentedId`. */
+  readonly alias: bigint;
 }

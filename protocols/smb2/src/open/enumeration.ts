@@ -2,6 +2,7 @@
 import type { Awaitable, CallContext, DirectoryListing, NodeAttributes } from '../backend.ts';
 import { fromPosixWireName, fromWireName, toPosixWireName, toWireName } from '../names/characters.ts';
 import { hasWildcards, matcher } from '../names/wildcard.ts';
+import { presentedId } from '../share/attributes.ts';
 import { followLink } from '../share/path.ts';
 import type { FollowedLink } from '../share/path.ts';
 import type { Node } from '../share/volume.ts';
@@ -34,9 +35,10 @@ export class Enumeration {
   /** Entries looked at since others had their turn. */
   #looked = 0;
   position = 0;
-  /** The entry that `seek` found. */
+  /** The entry that `seek` found, and the id it is shown with. */
   name = '';
   attributes: NodeAttributes | undefined;
+  id = 0n;
   #found = 0;
   /** An entry was given out: the end is NO_MORE_FILES from now on, not NO_SUCH_FILE. */
   started = false;
@@ -100,12 +102,12 @@ export class Enumeration {
       const name = this.#toWire(listing.nameAt(index));
       if (!this.#matches(name)) continue;
       if (index >= this.#loadedTo) return this.#loadFrom(index, at, call);
-      const attributes = this.#attributesAt(index);
+      const target = this.#targets?.get(index);
+      const isLink = this.#targets?.has(index) === true;
+      const attributes = isLink ? target?.attributes : listing.attributesAt(index);
       // What could not be looked at is left out, as a file that vanished meanwhile would be.
       if (!attributes) continue;
-      this.name = name;
-      this.attributes = attributes;
-      this.#found = at + 1;
+      this.#show(name, attributes, this.#open.alias ^ (target?.alias ?? 0n), at + 1);
       return true;
     }
     return false;
@@ -175,18 +177,19 @@ export class Enumeration {
     this.#targets = targets.size === 0 ? undefined : targets;
   }
 
-  #attributesAt(index: number): NodeAttributes | undefined {
-    if (this.#targets?.has(index) === true) return this.#targets.get(index)?.attributes;
-    return this.#listing.attributesAt(index);
+  #show(name: string, attributes: NodeAttributes, alias: bigint, nextPosition: number): void {
+    this.name = name;
+    this.attributes = attributes;
+    this.id = alias === 0n ? attributes.id : presentedId(attributes, alias);
+    this.#found = nextPosition;
   }
 
   async #dot(name: string, at: number, call: CallContext): Promise<boolean> {
     const { backend } = this.#open.share;
     const { node: own } = this.#open;
     const node = name === '.' ? own : (backend.parent(own)?.directory ?? own);
-    this.attributes = await backend.attributes(node, call);
-    this.name = name;
-    this.#found = at + 1;
+    const alias = name === '.' ? this.#open.alias : 0n;
+    this.#show(name, await backend.attributes(node, call), alias, at + 1);
     return true;
   }
 }

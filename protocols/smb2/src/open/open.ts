@@ -14,6 +14,8 @@ import type { OpenSession, OpenTree } from './owner.ts';
 
 export interface Durability {
   readonly version: 1 | 2;
+  /** Kept whatever its caching is, and when that is broken. */
+  readonly persistent: boolean;
   readonly timeoutMs: number;
   /** Version 2. */
   readonly createGuid: Buffer | undefined;
@@ -30,6 +32,8 @@ export interface OpenInit {
   readonly options: number;
   readonly isDirectory: boolean;
   readonly posix: boolean;
+  /** Of the links it was reached by. */
+  readonly alias: bigint;
 }
 
 /** Who keeps the tables that opens are in beyond their session. */
@@ -59,6 +63,7 @@ export class Open implements CacheTaker, DirectoryView {
   readonly options: number;
   readonly isDirectory: boolean;
   readonly posix: boolean;
+  readonly alias: bigint;
   readonly #context: ServerContext;
   readonly #registry: OpenRegistry;
   tree: OpenTree | undefined;
@@ -105,6 +110,7 @@ export class Open implements CacheTaker, DirectoryView {
     this.options = init.options;
     this.isDirectory = init.isDirectory;
     this.posix = init.posix;
+    this.alias = init.alias;
     this.mode = init.options & KNOWN_MODES;
     file.opens.add(this);
   }
@@ -115,6 +121,10 @@ export class Open implements CacheTaker, DirectoryView {
 
   get isConnected(): boolean {
     return this.tree !== undefined;
+  }
+
+  get isPersistent(): boolean {
+    return this.durable?.persistent === true;
   }
 
   get share(): FileHome {

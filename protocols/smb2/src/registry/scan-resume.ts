@@ -65,6 +65,7 @@ async function openAgain(
     options: scan.options,
     isDirectory: true,
     posix: scan.posix,
+    alias: BigInt(scan.alias ?? 0),
   });
   server.opened(session, request.connection.address, open);
   try {

@@ -1,6 +1,7 @@
 /** The tables that all connections share ([MS-SMB2] 3.3.1.5). They are told by what is in them when it ends. */
 import type { UserStore } from '../auth/index.ts';
 import type { Connection, ConnectionOwner } from '../connection/connection.ts';
+import type { Setup } from '../connection/setup.ts';
 import type { ServerContext } from '../context/context.ts';
 import { newRandomId, randomId64 } from '../context/random-id.ts';
 import { StatusError } from '../errors.ts';
@@ -10,6 +11,7 @@ import type { AnyOpen } from '../open/any-open.ts';
 import type { Open, OpenRegistry } from '../open/open.ts';
 import type { Session, SessionRegistry } from '../session/session.ts';
 import { PersistentIds } from '../share/persistent-id.ts';
+import { allowsAddress } from '../share/volume.ts';
 import type { Node, ShareOptions, Volume } from '../share/volume.ts';
 import { Status } from '../wire/status.ts';
 import { LogonThrottle } from './logon-throttle.ts';
@@ -36,7 +38,8 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
   readonly creates = new Map<string, Open | 'pending'>();
   /** Opens of everybody, preserved ones included. */
   readonly opens: OpenCount;
-  #setups = 0;
+  /** Authentications under way, in order of their beginning. */
+  readonly #setups = new Map<Setup, { readonly connection: Connection; readonly sessionId: number }>();
   readonly #receive: ServerStateOptions['receive'];
   #shares = new Map<string, Share>();
   readonly #durables = new Map<bigint, Set<Open>>();
@@ -70,23 +73,15 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
   }
 
   /** The oldest of all gives way when there are too many. */
-  setupBegun(): void {
-    this.#setups++;
-    if (this.#setups > this.context.limits.maxSetups) this.#dropOldestSetup();
+  setupBegun(connection: Connection, sessionId: number, setup: Setup): void {
+    this.#setups.set(setup, { connection, sessionId });
+    if (this.#setups.size <= this.context.limits.maxSetups) return;
+    const [oldest] = this.#setups.values();
+    oldest?.connection.dropSetup(oldest.sessionId);
   }
 
-  setupEnded(): void {
-    this.#setups--;
-  }
-
-  #dropOldestSetup(): void {
-    let oldest: { connection: Connection; id: number; startedAt: number } | undefined;
-    for (const connection of this.connections) {
-      const [first] = connection.setups;
-      if (first && (!oldest || first[1].startedAt < oldest.startedAt))
-        oldest = { connection, id: first[0], startedAt: first[1].startedAt };
-    }
-    oldest?.connection.dropSetup(oldest.id);
+  setupEnded(setup: Setup): void {
+    this.#setups.delete(setup);
   }
 
   connectionClosed(connection: Connection): void {
@@ -111,7 +106,7 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
 
   /** Whether any share lets a client at this address in. */
   allows(address: string): boolean {
-    return this.shares.some(({ options }) => options.allow?.(address) ?? true);
+    return this.shares.some(({ options }) => allowsAddress(options, address));
   }
 
   get allowsGuests(): boolean {

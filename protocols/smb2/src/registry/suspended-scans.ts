@@ -23,6 +23,8 @@ export interface SuspendedScan {
   readonly shareAccess: number;
   readonly options: number;
   readonly posix: boolean;
+  /** Of the links the directory was reached by, in decimal. */
+  readonly alias?: string;
   readonly pattern: string;
   readonly place: ScanPlace;
 }
@@ -95,7 +97,7 @@ export const scanKey = ({ persistent, volatile }: FileId): string =>
   persistent.toString(16).padStart(16, '0') + volatile.toString(16).padStart(16, '0');
 
 function suspended(open: Open, { clientGuid, identity }: Session): SuspendedScan | undefined {
-  const { share, node, enumeration, grantedAccess, shareAccess, options, posix } = open;
+  const { share, node, enumeration, grantedAccess, shareAccess, options, posix, alias } = open;
   const place = enumeration?.place;
   if (!place) return undefined;
   const nodeId = share.backend.cachedAttributes(node)?.id;
@@ -110,6 +112,7 @@ function suspended(open: Open, { clientGuid, identity }: Session): SuspendedScan
     shareAccess,
     options,
     posix,
+    ...(alias !== 0n && { alias: String(alias) }),
     pattern: enumeration.pattern,
     place,
   };

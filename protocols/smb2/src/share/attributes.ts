@@ -9,6 +9,14 @@ export function fileAttributes(attributes: NodeAttributes): number {
   return result === 0 ? FileAttribute.NORMAL : result;
 }
 
+/**
+ * The id that clients are told. A directory that is seen at two places, since a link to it is followed, has two: cifs gives up
+ * inode numbers for a whole mount when two directories share one. Files may have several names.
+ * @param alias of the way it was reached by.
+ */
+export const presentedId = ({ kind, id }: NodeAttributes, alias: bigint): bigint =>
+  kind === 'directory' && alias !== 0n && id !== alias ? id ^ alias : id;
+
 /** Directories have neither size nor allocation. */
 export const endOfFile = (attributes: NodeAttributes): number =>
   attributes.kind === 'directory' ? 0 : attributes.size;

@@ -31,6 +31,7 @@ afterEach(() => kit.end());
 
 interface Entry {
   readonly name: string;
+  readonly id: bigint;
   readonly size: number;
   readonly attributes: number;
 }
@@ -41,7 +42,7 @@ async function list(client: RawClient, path: string): Promise<Entry[]> {
   const pattern = Buffer.from('*', 'utf16le');
   const body = queryDirectoryRequest.toBuffer(
     {
-      informationClass: 1,
+      informationClass: 38,
       flags: 0,
       fileIndex: 0,
       fileId,
@@ -55,9 +56,10 @@ async function list(client: RawClient, path: string): Promise<Entry[]> {
   const entries: Entry[] = [];
   for (let at = 72; ;) {
     const entry = reply!.packet.subarray(at);
-    const name = entry.subarray(64, 64 + entry.readUInt32LE(60)).toString('utf16le');
+    const name = entry.subarray(80, 80 + entry.readUInt32LE(60)).toString('utf16le');
+    const id = entry.readBigUInt64LE(72);
     const size = Number(entry.readBigUInt64LE(40));
-    if (!name.startsWith('.')) entries.push({ name, size, attributes: entry.readUInt32LE(56) });
+    if (!name.startsWith('.')) entries.push({ name, id, size, attributes: entry.readUInt32LE(56) });
     const next = entry.readUInt32LE(0);
     if (next === 0) return entries;
     at += next;
@@ -103,6 +105,31 @@ describe('a share that follows links', () => {
       expect((attributes & FileAttribute.DIRECTORY) !== 0).toBe(name === 'folder');
     }
     expect(await list(await kit.guest(), 'lib\\folder')).toHaveLength(3);
+  });
+});
+
+describe('a folder that is seen at two places', () => {
+  it('has an id for each, and so have those in it; files have one', async () => {
+    share.makeDirectories('src/deeper');
+    await kit.serve(share, {}, { followSymlinks: true, linkRoot: '/mnt/dfs' });
+    const client = await kit.guest();
+    const idOf = async (path: string): Promise<bigint> => {
+      const reply = await client.request(
+        Command.CREATE,
+        client.createBody(path, [{ name: 'QFid', data: Buffer.alloc(0) }]),
+      );
+      const at = reply!.packet.indexOf('QFid');
+      return reply!.packet.readBigUInt64LE(at + 8);
+    };
+    const idIn = async (folder: string, name: string): Promise<bigint> =>
+      (await list(client, folder)).find((entry) => entry.name === name)!.id;
+    expect(await idOf('lib\\folder')).not.toBe(await idOf('src'));
+    expect(await idOf('lib\\folder\\deeper')).not.toBe(await idOf('src\\deeper'));
+    expect(await idOf('lib\\folder\\film.mkv')).toBe(await idOf('src\\film.mkv'));
+    // Listings and opens say the same.
+    expect(await idIn('lib', 'folder')).toBe(await idOf('lib\\folder'));
+    expect(await idIn('lib\\folder', 'deeper')).toBe(await idOf('lib\\folder\\deeper'));
+    expect(await idIn('', 'src')).toBe(await idOf('src'));
   });
 });
 

@@ -14,6 +14,8 @@ export interface Resolved {
   readonly name: string;
   /** Undefined when there is no such object. */
   readonly node: Node | undefined;
+  /** The ids of all links that were followed on the way, in one; 0 without any. */
+  readonly alias: bigint;
 }
 
 export interface ResolveOptions {
@@ -47,6 +49,7 @@ export async function resolve(
   /** How many names at the end are the client's own, and the last link before them. */
   let own = names.length;
   let named: NamedLink | undefined;
+  let alias = 0n;
   let at: Node = backend.root;
   let directory: Node | undefined;
   for (let index = 0; index < names.length; index++) {
@@ -57,16 +60,18 @@ export async function resolve(
     const node = found instanceof Promise ? await found : found;
     if (!node) {
       if (!isLast) throw new StatusError(Status.OBJECT_PATH_NOT_FOUND);
-      return { directory: at, name, node: undefined };
+      return { directory: at, name, node: undefined, alias };
     }
     const opensLink = isLast && options.openLink;
-    const kind = opensLink && !share.hidesLinks ? undefined : await kindOf(share, node, call);
-    if (kind === 'symlink') {
+    const looked = opensLink && !share.hidesLinks ? undefined : await attributesOf(share, node, call);
+    const kind = looked?.kind;
+    if (looked?.kind === 'symlink') {
       const target = await backend.readlink(node, call);
       if (left <= own || !named) named = { target, component: path.names.length - left };
       const inside = hops < options.maxHops ? targetInside(share, names.slice(0, index), target) : undefined;
       if (inside) {
         own = Math.min(own, left - 1);
+        alias ^= looked.id;
         names = [...inside, ...names.slice(index + 1)];
         hops++;
         index = -1;
@@ -80,7 +85,7 @@ export async function resolve(
     directory = at;
     at = node;
   }
-  return { directory, name: names.at(-1) ?? '', node: at };
+  return { directory, name: names.at(-1) ?? '', node: at, alias };
 }
 
 const leadsNowhere: ReadonlySet<number> = new Set([
@@ -92,6 +97,7 @@ const leadsNowhere: ReadonlySet<number> = new Set([
 export interface FollowedLink {
   readonly node: Node;
   readonly attributes: NodeAttributes;
+  readonly alias: bigint;
 }
 
 /** What a link of a share that follows them leads to; undefined when it dangles or leads out of the share. */
@@ -103,17 +109,17 @@ export async function followLink(
 ): Promise<FollowedLink | undefined> {
   const path = { names: share.namesOf(link), stream: undefined };
   try {
-    const { node } = await resolve(share, path, { caseSensitive: true, openLink: false, maxHops }, call);
-    return node && { node, attributes: await share.backend.attributes(node, call) };
+    const options = { caseSensitive: true, openLink: false, maxHops };
+    const { node, alias } = await resolve(share, path, options, call);
+    return node && { node, alias, attributes: await share.backend.attributes(node, call) };
   } catch (error) {
     if (error instanceof StatusError && leadsNowhere.has(error.status)) return undefined;
     throw error;
   }
 }
 
-async function kindOf(share: Volume, node: Node, call: CallContext): Promise<NodeAttributes['kind']> {
-  const cached = share.backend.cachedAttributes(node);
-  return (cached ?? (await share.backend.attributes(node, call))).kind;
+async function attributesOf(share: Volume, node: Node, call: CallContext): Promise<NodeAttributes> {
+  return share.backend.cachedAttributes(node) ?? (await share.backend.attributes(node, call));
 }
 
 const parts = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.');

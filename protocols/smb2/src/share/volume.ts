@@ -20,9 +20,17 @@ export interface ShareOptions {
   readonly followSymlinks?: boolean;
   /** Where the share's root is for absolute targets of links: those below it stay inside. */
   readonly linkRoot?: string;
+  /**
+   * Handles outlive connections for as long as clients ask (persistent handles), and on a read-only share the server too: the
+   * node's id in the handle is all the state there is.
+   */
+  readonly continuouslyAvailable?: boolean;
   /** Exact names only, for every client. */
   readonly caseSensitive?: boolean;
 }
+
+/** Whether the share is there for a client at this address. */
+export const allowsAddress = ({ allow }: ShareOptions, address: string): boolean => allow?.(address) ?? true;
 
 /** A share's backend and rules, without what is open in it. */
 export class Volume {

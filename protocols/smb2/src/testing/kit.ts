@@ -55,7 +55,7 @@ export class TestKit {
   }
 
   async negotiated(options: NegotiateOptions = {}): Promise<UserClient> {
-    const client = await UserClient.connectUser(this.port);
+    const client = await UserClient.connectUser(this.port, options.from);
     this.#ends.push(() => client.close());
     await client.negotiateAs(options);
     return client;

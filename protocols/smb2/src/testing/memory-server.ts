@@ -3,9 +3,11 @@
  * `rw` (and `rw2` to `rw5`) for the users `user` and `second` (passwords `pass` and `pass2`) and `ro`, a read-only guest share with a few
  * files.
  * SMB_SIGNING=required makes signing so, SMB_GUESTS=off refuses guests; SMB_VERBOSE names each request.
+ * SMB_PERSISTENT=on grants persistent handles, SMB_STREAMS=off and SMB_COMPRESSION=off take these away.
  */
 import { createHash } from 'node:crypto';
 import { MemoryShare } from '../memory/memory-share.ts';
+import { encodeDescriptor, WellKnownSid } from '../security/index.ts';
 import { SmbServer } from '../server.ts';
 import { statusName } from '../wire/status.ts';
 
@@ -18,6 +20,15 @@ readOnly.putFile('hello.txt', Buffer.from('hello, world\n'));
 readOnly.putFile('big.bin', Buffer.alloc(32 * 2 ** 20, 'holdfast '));
 readOnly.putFile('films/Release: One (2024)/film.mkv', Buffer.alloc(3 * 2 ** 20 + 17, 'x'));
 readOnly.putFile('films/empty.txt', Buffer.alloc(0));
+
+/** A share whose root nobody may open. */
+const closed = new MemoryShare();
+const forNobody = encodeDescriptor({
+  control: 0,
+  owner: WellKnownSid.ADMINISTRATORS,
+  dacl: { revision: 2, aces: [] },
+});
+await closed.changes!.securityDescriptors!.set(closed.root, forNobody);
 
 const server = new SmbServer({
   serverGuid: digest('memory-server').subarray(0, 16),
@@ -32,9 +43,15 @@ const server = new SmbServer({
     ...['rw', 'rw2', 'rw3', 'rw4', 'rw5'].map((name) => ({
       name,
       comment: 'read and write',
-      backend: new MemoryShare({ capacity: 2 ** 30 }),
+      backend: new MemoryShare({
+        capacity: 2 ** 30,
+        streams: process.env['SMB_STREAMS'] !== 'off',
+        compresses: process.env['SMB_COMPRESSION'] !== 'off',
+      }),
       guest: false,
+      continuouslyAvailable: process.env['SMB_PERSISTENT'] === 'on',
     })),
+    { name: 'noperm', comment: 'closed', backend: closed, guest: false },
     { name: 'ro', comment: 'read only', backend: readOnly, guest: process.env['SMB_GUESTS'] !== 'off' },
   ],
   interfaces: () => [{ address: '127.0.0.1', index: 1, linkSpeed: 1e10, isParallel: true }],

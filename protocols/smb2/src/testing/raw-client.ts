@@ -23,8 +23,8 @@ export interface RawReply extends Header {
   readonly isSealed: boolean;
 }
 
-export async function connectSocket(port: number): Promise<Socket> {
-  const socket = connect(port, '127.0.0.1');
+export async function connectSocket(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress });
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
   return socket;
 }

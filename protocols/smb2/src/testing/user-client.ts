@@ -31,6 +31,8 @@ export interface NegotiateOptions {
   readonly signing?: SigningAlgorithm;
   readonly securityMode?: number;
   readonly capabilities?: number;
+  /** One of this machine to come from. */
+  readonly from?: string;
 }
 
 export interface Protection {
@@ -56,8 +58,8 @@ export class UserClient extends RawClient {
   protection: Protection = {};
   #preauth = new PreauthHash();
 
-  static async connectUser(port: number): Promise<UserClient> {
-    const socket: Socket = await connectSocket(port);
+  static async connectUser(port: number, localAddress?: string): Promise<UserClient> {
+    const socket: Socket = await connectSocket(port, localAddress);
     return new UserClient(socket);
   }
 

@@ -7,15 +7,15 @@ const FIRST = 64 * 1024;
 
 export class Framer {
   readonly #deliver: (message: Buffer) => void;
-  readonly #limit: () => number;
+  readonly #limit: (length: number) => number;
   readonly #header = Buffer.alloc(HEADER);
   #headerHave = 0;
   #message: Buffer | undefined;
   #messageHave = 0;
   #messageLength = 0;
 
-  /** @param limit the longest message accepted now; asked when a header arrives. */
-  constructor(deliver: (message: Buffer) => void, limit: () => number) {
+  /** @param limit the longest message accepted now, or any bound that a message of this length keeps. */
+  constructor(deliver: (message: Buffer) => void, limit: (length: number) => number) {
     this.#deliver = deliver;
     this.#limit = limit;
   }
@@ -63,7 +63,7 @@ export class Framer {
     // A NetBIOS keep-alive (RFC 1002 4.3.5) carries nothing.
     if (word === 0x85000000) return 0;
     if (word > 0xffffff) throw new MalformedError('not a direct TCP frame');
-    const most = this.#limit();
+    const most = this.#limit(word);
     if (word > most) throw new MalformedError(`frame of ${word} bytes, at most ${most} allowed`);
     return word;
   }

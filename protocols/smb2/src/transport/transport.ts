@@ -14,8 +14,8 @@ export interface TransportEvents {
   received(message: Buffer): void;
   failed(error: unknown): void;
   ended(reason: string): void;
-  /** The longest message accepted now. */
-  messageLimit(): number;
+  /** The longest message accepted now, or any bound that one of this length keeps. */
+  messageLimit(length: number): number;
 }
 
 /** IPv4 addresses as such, also on a socket that listens for both kinds. */
@@ -45,7 +45,7 @@ export class Transport {
     this.#outbox = new Outbox(socket, limits.sendTimeoutMs, () => events.ended('the client stopped reading'));
     this.#framer = new Framer(
       (message) => events.received(message),
-      () => events.messageLimit(),
+      (length) => events.messageLimit(length),
     );
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => {

@@ -76,6 +76,7 @@ export const SessionFlags = { IS_GUEST: 1, IS_NULL: 2, ENCRYPT_DATA: 4 } as cons
 
 /** 2.2.10 */
 export const ShareType = { DISK: 1, PIPE: 2 } as const;
+export const ShareCapability = { CONTINUOUS_AVAILABILITY: 0x10 } as const;
 export const ShareFlags = { NO_CACHING: 0x30, ENCRYPT_DATA: 0x8000 } as const;
 
 /** 2.2.13 oplock levels */

@@ -110,6 +110,8 @@ describe('directory entries', () => {
     allocationSize: 4096,
     attributes: 0x20,
     eaSize: 0,
+    maximalAccess: 0,
+    unixMode: 0,
     posix: Buffer.alloc(44),
   });
 

@@ -6,13 +6,14 @@ const QUERY_SERVER_CAPS = 1;
 const QUERY_VOLUME_CAPS = 2;
 const QUERY_MODEL_INFO = 4;
 const CASE_SENSITIVE = 2;
-/** Directory entries carry the attributes Finder wants: not offered, they would need a resource fork store. */
-const SERVER_CAPS = 0n;
+/** Entries of FileIdBothDirectoryInformation carry what Finder would ask for one by one: rights, mode, Finder info. */
+const READ_DIR_ATTR = 1;
 
 /** Undefined when the client asks for something else. */
 export function appleReply(request: Buffer, open: Open): Buffer | undefined {
   if (request.length < 24 || request.readUInt32LE(0) !== SERVER_QUERY) return undefined;
   const wanted = request.readUInt32LE(8);
+  const clientCaps = request.readUInt32LE(16);
   const known = wanted & (QUERY_SERVER_CAPS | QUERY_VOLUME_CAPS | QUERY_MODEL_INFO);
   const header = Buffer.alloc(16);
   header.writeUInt32LE(SERVER_QUERY, 0);
@@ -23,7 +24,7 @@ export function appleReply(request: Buffer, open: Open): Buffer | undefined {
     buffer.writeBigUInt64LE(value);
     return buffer;
   };
-  if ((known & QUERY_SERVER_CAPS) !== 0) parts.push(word(SERVER_CAPS));
+  if ((known & QUERY_SERVER_CAPS) !== 0) parts.push(word(BigInt(clientCaps & READ_DIR_ATTR)));
   if ((known & QUERY_VOLUME_CAPS) !== 0)
     parts.push(word(open.share.options.caseSensitive === true ? BigInt(CASE_SENSITIVE) : 0n));
   if ((known & QUERY_MODEL_INFO) !== 0) {
@@ -34,3 +35,10 @@ export function appleReply(request: Buffer, open: Open): Buffer | undefined {
   }
   return Buffer.concat(parts);
 }
+
+/** Whether the client has agreed on directory entries with the attributes that Finder wants. */
+export const wantsFinderEntries = (request: Buffer): boolean =>
+  request.length >= 24 &&
+  request.readUInt32LE(0) === SERVER_QUERY &&
+  (request.readUInt32LE(8) & QUERY_SERVER_CAPS) !== 0 &&
+  (request.readUInt32LE(16) & READ_DIR_ATTR) !== 0;

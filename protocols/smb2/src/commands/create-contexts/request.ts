@@ -5,6 +5,7 @@ import {
   allocationSize,
   APP_INSTANCE_CONTEXT,
   decodeCreateContexts,
+  DURABLE_FLAG_PERSISTENT,
   durableReconnectV1,
   durableReconnectV2,
   durableRequestV2,
@@ -22,10 +23,12 @@ export interface DurableRequest {
   readonly version: 1 | 2;
   readonly timeoutMs: number;
   readonly createGuid: Buffer | undefined;
+  readonly persistent: boolean;
 }
 
 export interface DurableReconnect {
   readonly version: 1 | 2;
+  readonly persistent: boolean;
   readonly fileId: FileId;
   readonly createGuid: Buffer | undefined;
 }
@@ -109,18 +112,27 @@ function decodeLease(data: Buffer | undefined): LeaseRequest | undefined {
   return { version: 2, key, state, epoch, parentKey: (flags & PARENT_KEY_SET) === 0 ? undefined : parentKey };
 }
 
+const isPersistent = (flags: number): boolean => (flags & DURABLE_FLAG_PERSISTENT) !== 0;
+
 function decodeDurable(v1: Buffer | undefined, v2: Buffer | undefined): DurableRequest | undefined {
   if (v2) {
-    const { timeout, createGuid } = durableRequestV2.decode(v2);
-    return { version: 2, timeoutMs: timeout, createGuid };
+    const { timeout, flags, createGuid } = durableRequestV2.decode(v2);
+    return { version: 2, timeoutMs: timeout, createGuid, persistent: isPersistent(flags) };
   }
-  return v1 && { version: 1, timeoutMs: 0, createGuid: undefined };
+  return v1 && { version: 1, timeoutMs: 0, createGuid: undefined, persistent: false };
 }
 
 function decodeReconnect(v1: Buffer | undefined, v2: Buffer | undefined): DurableReconnect | undefined {
   if (v2) {
-    const { fileId, createGuid } = durableReconnectV2.decode(v2);
-    return { version: 2, fileId, createGuid };
+    const { fileId, flags, createGuid } = durableReconnectV2.decode(v2);
+    return { version: 2, fileId, createGuid, persistent: isPersistent(flags) };
   }
-  return v1 && { version: 1, fileId: durableReconnectV1.decode(v1).fileId, createGuid: undefined };
+  return (
+    v1 && {
+      version: 1,
+      fileId: durableReconnectV1.decode(v1).fileId,
+      createGuid: undefined,
+      persistent: false,
+    }
+  );
 }

@@ -1,9 +1,11 @@
 /** The create contexts of a reply ([MS-SMB2] 2.2.14.2). */
 import type { NodeAttributes } from '../../backend.ts';
 import { encodeSid, unixGroupSid, unixUserSid } from '../../security/index.ts';
+import { presentedId } from '../../share/attributes.ts';
 import type { Open } from '../../open/open.ts';
 import {
   diskIdResponse,
+  DURABLE_FLAG_PERSISTENT,
   durableResponseV2,
   encodeCreateContexts,
   leaseV1,
@@ -32,12 +34,22 @@ export function encodeContexts(
   if (request.wantsDiskId)
     add(
       'QFid',
-      diskIdResponse.toBuffer({ fileId: attributes.id, volumeId: BigInt(open.share.backend.volume.serial) }),
+      diskIdResponse.toBuffer({
+        fileId: presentedId(attributes, open.alias),
+        volumeId: BigInt(open.share.backend.volume.serial),
+      }),
     );
   if (request.lease) add('RqLs', encodeLease(open));
   if (open.durable && request.durable)
     if (open.durable.version === 1) add('DHnQ', Buffer.alloc(8));
-    else add('DH2Q', durableResponseV2.toBuffer({ timeout: open.durable.timeoutMs, flags: 0 }));
+    else
+      add(
+        'DH2Q',
+        durableResponseV2.toBuffer({
+          timeout: open.durable.timeoutMs,
+          flags: open.durable.persistent ? DURABLE_FLAG_PERSISTENT : 0,
+        }),
+      );
   if (request.posixMode !== undefined && open.posix) add(POSIX_CONTEXT, posixReply(attributes));
   if (request.apple) add('AAPL', appleReply(request.apple, open));
   return encodeCreateContexts(contexts);

@@ -17,6 +17,9 @@ export interface DirectoryEntry {
   /** FILE_ATTRIBUTE_* as on the wire. */
   readonly attributes: number;
   readonly eaSize: number;
+  /** Rights an open would get, and the mode with the bits of its kind: entries for Finder only. */
+  readonly maximalAccess: number;
+  readonly unixMode: number;
   /** Links, reparse tag, mode, owner and group: the POSIX class only. */
   readonly posix: Buffer;
 }
@@ -90,6 +93,8 @@ function writePosix(entry: DirectoryEntry, { bytes, view }: Target, at: number):
   bytes.write(entry.name, name + 4, 'utf16le');
 }
 
+const ID_BOTH = 37;
+
 /** By FileInformationClass. */
 const layouts = new Map<number, EntryLayout>([
   [1, { section: '[MS-FSCC] 2.4.10 FileDirectoryInformation', fixed: 64 }],
@@ -115,7 +120,7 @@ const layouts = new Map<number, EntryLayout>([
     },
   ],
   [
-    37,
+    ID_BOTH,
     {
       section: '[MS-FSCC] 2.4.19 FileIdBothDirectoryInformation',
       fixed: 104,
@@ -161,6 +166,18 @@ const layouts = new Map<number, EntryLayout>([
   ],
 ]);
 
+/** FileIdBothDirectoryInformation as macOS wants it: what nobody else needs holds rights, resource fork, Finder info and mode. */
+const finderLayout: EntryLayout = {
+  section: 'macOS, kAAPL_SUPPORTS_READ_DIR_ATTR',
+  fixed: 104,
+  extra: (entry, { bytes, view }, at) => {
+    view.setUint32(at + 64, entry.maximalAccess, true);
+    bytes.fill(0, at + 68, at + 94);
+    view.setUint16(at + 94, entry.unixMode, true);
+    view.setBigUint64(at + 96, entry.id, true);
+  },
+};
+
 /** Collects entries in a buffer of a fixed size, each at a multiple of 8. */
 export class DirectoryEntries {
   readonly #layout: EntryLayout;
@@ -174,8 +191,9 @@ export class DirectoryEntries {
   }
 
   /** Undefined for an information class that lists no directories. */
-  static of(informationClass: number, target: Buffer): DirectoryEntries | undefined {
-    const layout = layouts.get(informationClass);
+  static of(informationClass: number, target: Buffer, forFinder = false): DirectoryEntries | undefined {
+    const isForFinder = forFinder && informationClass === ID_BOTH;
+    const layout = isForFinder ? finderLayout : layouts.get(informationClass);
     return layout && new DirectoryEntries(layout, target);
   }
 
