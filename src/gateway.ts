@@ -80,7 +80,7 @@ export class Gateway {
   async #reload(next: Config): Promise<void> {
     const { config, log, exports, nfs, smb } = this.#parts;
     const changed = await exports.change(next.exports);
-    // What was opened meanwhile is closed with the rest.
+    // Exports opened during shutdown are closed with the others.
     if (this.#closing) return;
     nfs.setExports(exports.forNfs());
     smb.setExports(exports.forSmb());

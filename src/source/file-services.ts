@@ -9,6 +9,9 @@ import type { Quarantine } from './quarantine.ts';
 import type { SourceWatch } from './watch.ts';
 import type { ConfirmedZeros } from './zeros.ts';
 
+/** Tells whether somebody still waits for a read that had to wait itself. */
+export type Wanted = () => boolean;
+
 export interface FileServices {
   readonly watch: SourceWatch;
   readonly quarantine: Quarantine;
@@ -21,7 +24,7 @@ export interface FileServices {
   /** Milliseconds that a daemon may need to leave: see SourceLimits.verdict. */
   readonly verdictMs: number;
   /** Opens a path under the present epoch. */
-  open(path: string, wanted: (() => boolean) | undefined): Promise<Descriptor>;
+  open(path: string, wanted: Wanted | undefined): Promise<Descriptor>;
   /** Bytes of one pread of this file. */
   partSize(path: string): number;
   /** The size by a fresh lookup. */

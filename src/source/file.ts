@@ -1,30 +1,17 @@
 /** The content of one path, whatever descriptor stands behind it now. */
-import { read } from 'node:fs';
-import type { Descriptor } from './descriptor.ts';
 import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
-import type { FileServices } from './file-services.ts';
+import type { FileServices, Wanted } from './file-services.ts';
 import type { Inquiry } from './inquiry.ts';
-import type { CallOptions, Callback } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
+import { OpenedFile, type Part } from './opened-file.ts';
 import { ReadPattern } from './read-pattern.ts';
 import { ReadPermits } from './read-permits.ts';
 import { mayHoldHole } from './zeros.ts';
-
-/** Tells whether somebody still waits for a read that had to wait itself. */
-export type Wanted = () => boolean;
 
 /** A read that runs; others who ask for the same bytes get them from it. */
 interface Running {
   readonly length: number;
   readonly joined: ((outcome: Buffer | Error) => void)[];
-}
-
-/** Bytes of one pread, or the whole read where that is not split. */
-interface Part {
-  readonly target: Buffer;
-  readonly position: number;
-  readonly permits: ReadPermits;
-  readonly wanted: Wanted | undefined;
 }
 
 /** What one try brought: a number of bytes, or an error. */
@@ -46,14 +33,14 @@ export class SourceFile {
   readonly pattern = new ReadPattern();
   readonly #services: FileServices;
   readonly #running = new Map<number, Running>();
-  #descriptor: Descriptor | undefined;
-  #opening: Promise<Descriptor> | undefined;
+  readonly #opened: OpenedFile;
   /** Users who keep it open: then reads are not the only sign of use. */
   #holders = 0;
   #reads = 0;
 
   constructor(services: FileServices, path: string) {
     this.#services = services;
+    this.#opened = new OpenedFile(services, path);
     this.path = path;
   }
 
@@ -63,7 +50,7 @@ export class SourceFile {
   }
 
   get isOpen(): boolean {
-    return this.#descriptor !== undefined;
+    return this.#opened.descriptor !== undefined;
   }
 
   /** Whether no read runs. */
@@ -79,13 +66,23 @@ export class SourceFile {
       if (!held) return;
       held = false;
       this.#holders -= 1;
-      if (this.#holders === 0 && this.#reads === 0 && !this.pattern.isSharedNow) this.drop();
+      if (this.#holders === 0 && this.#reads === 0 && !this.pattern.isSharedNow) this.#opened.drop();
     };
+  }
+
+  /** Lets go of the descriptor; reads in flight end on it, later ones open anew. */
+  drop(): void {
+    this.#opened.drop();
+  }
+
+  /** Descriptors of an older mount are closed as soon as that is known. */
+  dropOlderThan(epoch: number): void {
+    this.#opened.dropOlderThan(epoch);
   }
 
   /** Closes the descriptor when nobody has read for a while, whoever holds the file. */
   closeIfUnused(now: number, idleMs: number | undefined): void {
-    if (this.#descriptor && this.#reads === 0 && this.pattern.isOver(now, idleMs)) this.drop();
+    if (this.#opened.descriptor && this.#reads === 0 && this.pattern.isOver(now, idleMs)) this.#opened.drop();
   }
 
   /**
@@ -160,7 +157,7 @@ export class SourceFile {
       return Promise.resolve(late.length);
     }
     const begun = performance.now();
-    return this.#ask(part).then(
+    return this.#opened.ask(part).then(
       (length) => {
         if (length === part.target.length && !this.#mayBeHole(part)) return this.#whole(part, length);
         return this.#hold(part, { length, tookMs: performance.now() - begun });
@@ -180,7 +177,7 @@ export class SourceFile {
     const piece = Math.min(length, SourceLimits.opinionBytes);
     if (mayHoldHole(target.subarray(0, piece), position)) return length;
     this.#services.answered(this.path, position, piece);
-    if (this.#descriptor?.hasAnswered) this.#descriptor.witness = position;
+    if (this.#opened.descriptor?.hasAnswered) this.#opened.descriptor.witness = position;
     return length;
   }
 
@@ -195,7 +192,7 @@ export class SourceFile {
           return this.#whole(part, outcome.length);
         }
         if (outcome.error && passing.has(outcome.error.code)) throw outcome.error;
-        if (this.#isSpent(outcome) || inquiry?.sawUnwell) this.drop();
+        if (this.#isSpent(outcome) || inquiry?.sawUnwell) this.#opened.drop();
         if (outcome.error?.code === 'down' && this.#services.watch.state !== 'live') throw outcome.error;
         if (!outcome.error && !this.#services.isFuse() && (await this.#endsAt(part, outcome)))
           return outcome.length!;
@@ -221,7 +218,7 @@ export class SourceFile {
    * kept: a daemon may count failures by open file, and take a minute for the first of each (Decypharr does).
    */
   #isSpent({ error }: Outcome): boolean {
-    return !error || error.code === 'down' || (this.#descriptor?.hasAnswered ?? false);
+    return !error || error.code === 'down' || (this.#opened.descriptor?.hasAnswered ?? false);
   }
 
   /**
@@ -237,10 +234,10 @@ export class SourceFile {
     let isWitnessed = false;
     for (const pauseMs of SourceLimits.zeroPauses) {
       if (!isOpen()) return outcome;
-      isWitnessed = await this.#isWitness(part.position);
+      isWitnessed = await this.#opened.isWitness(part.position);
       if (isWitnessed) break;
       await pause(pauseMs);
-      this.drop();
+      this.#opened.drop();
       outcome = await this.#askAgain(part);
     }
     if (!isOpen()) return outcome;
@@ -251,24 +248,6 @@ export class SourceFile {
     return outcome;
   }
 
-  /** Whether the descriptor is old, and still gives what it gave before. */
-  async #isWitness(position: number): Promise<boolean> {
-    const descriptor = this.#descriptor;
-    if (!descriptor?.hasAnswered || descriptor.isDoomed) return false;
-    if (performance.now() - descriptor.openedAt < this.#services.verdictMs) return false;
-    const target = Buffer.allocUnsafe(SourceLimits.opinionBytes);
-    const place = descriptor.witness ?? position;
-    const permits = new ReadPermits(this.#services.quarantine, this.path, place, 1);
-    const length = await this.#pread(
-      descriptor,
-      { target, position: place, permits, wanted: undefined },
-      0,
-    ).catch(() => 0);
-    return (
-      length > 0 && (descriptor.witness === undefined || !mayHoldHole(target.subarray(0, length), place))
-    );
-  }
-
   /** Whether a fresh look says that the file ends where the answer did. */
   async #endsAt({ position }: Part, { length }: Outcome): Promise<boolean> {
     return (await this.#services.sizeNow(this.path)) <= position + length!;
@@ -277,7 +256,7 @@ export class SourceFile {
   async #askAgain(part: Part): Promise<Outcome> {
     const begun = performance.now();
     const inPieces = this.#services.habits.answersInPieces(this.path);
-    return await this.#ask(part).then(
+    return await this.#opened.ask(part).then(
       (length) => ({ length, inPieces, tookMs: performance.now() - begun }),
       (error: unknown) => ({ error: fromErrno(error), tookMs: performance.now() - begun }),
     );
@@ -296,106 +275,11 @@ export class SourceFile {
     const permits = new ReadPermits(this.#services.quarantine, this.path, position, target.length);
     this.#reads += 1;
     try {
-      return await this.#ask({ target, position, permits, wanted: undefined });
+      return await this.#opened.ask({ target, position, permits, wanted: undefined });
     } finally {
       permits.withdraw();
       this.#reads -= 1;
     }
-  }
-
-  /** Asks once: for the whole part, or piece by piece where that is the daemon's way. */
-  async #ask(part: Part): Promise<number> {
-    const descriptor = this.#usable() ?? (await this.#open(part.wanted));
-    let length = await this.#pread(descriptor, part, 0);
-    if (length === part.target.length) return length;
-    while (this.#services.habits.answersInPieces(this.path) && length > 0 && length < part.target.length) {
-      const more = await this.#pread(descriptor, part, length);
-      if (more === 0) break;
-      length += more;
-    }
-    return length;
-  }
-
-  #usable(): Descriptor | undefined {
-    const held = this.#descriptor;
-    return held && !held.isDoomed && held.epoch === this.#services.watch.require() ? held : undefined;
-  }
-
-  /** One pread into the rest of the part. */
-  #pread(descriptor: Descriptor, part: Part, from: number): Promise<number> {
-    const { lane, counts, late, habits, isFuse } = this.#services;
-    const target = from === 0 ? part.target : part.target.subarray(from);
-    const position = part.position + from;
-    descriptor.acquire();
-    const options: CallOptions<number> = {
-      // Whoever waited for it is gone, and with him the right to the buffer: the next one gets a copy.
-      onLate: (length) => {
-        part.permits.answered(position);
-        if (length === target.length) late.keep(this.path, position, length, Buffer.from(target));
-      },
-      onEnd: () => descriptor.release(),
-      wanted: part.wanted,
-      most: descriptor.direct || !isFuse() ? SourceLimits.callsPerKey : SourceLimits.bufferedPerFile,
-    };
-    const begin = (done: Callback<number>) => {
-      counts.bytesAsked += target.length;
-      read(descriptor.number, target, 0, target.length, position, done);
-    };
-    return lane.run(this.path, begin, options).then(
-      (length) => {
-        if (length > 0 && !descriptor.hasAnswered) {
-          descriptor.hasAnswered = true;
-          if (descriptor.direct) habits.tookDirect();
-        }
-        return length;
-      },
-      (error: unknown) => this.#preadFailed(descriptor, part, from, fromErrno(error)),
-    );
-  }
-
-  async #preadFailed(descriptor: Descriptor, part: Part, from: number, failure: TreeError): Promise<number> {
-    const { lane, watch } = this.#services;
-    if (failure.code === 'inval' && descriptor.direct) return await this.#pastDirect(part, from);
-    if (failure.code === 'down' && descriptor.hasAnswered) await watch.remounted(descriptor.epoch);
-    if (failure.code !== 'timeout') throw failure;
-    // It is the file's own trouble if the source answers others.
-    if (!(await this.#services.stillWell(descriptor.epoch)))
-      throw new TreeError('again', failure.message, { cause: failure });
-    part.permits.timedOut();
-    // Those behind a read that hangs would hang as well.
-    lane.dismiss(failure, (key) => key === this.path);
-    throw failure;
-  }
-
-  /** The daemon refuses O_DIRECT for this read: the file is read through the page cache from now on. */
-  async #pastDirect(part: Part, from: number): Promise<number> {
-    this.#services.habits.refusedDirect(this.path);
-    if (this.#descriptor?.direct) this.drop();
-    return await this.#pread(this.#usable() ?? (await this.#open(part.wanted)), part, from);
-  }
-
-  /** The descriptor for the present epoch, opened when there is none. */
-  #open(wanted: Wanted | undefined): Promise<Descriptor> {
-    this.#opening ??= this.#services
-      .open(this.path, wanted)
-      .then((opened) => {
-        this.drop();
-        this.#descriptor = opened;
-        return opened;
-      })
-      .finally(() => (this.#opening = undefined));
-    return this.#opening;
-  }
-
-  /** Lets go of the descriptor; reads in flight end on it, later ones open anew. */
-  drop(): void {
-    this.#descriptor?.doom();
-    this.#descriptor = undefined;
-  }
-
-  /** Descriptors of an older mount are closed as soon as that is known. */
-  dropOlderThan(epoch: number): void {
-    if (this.#descriptor && this.#descriptor.epoch !== epoch) this.drop();
   }
 }
 

@@ -5,7 +5,7 @@ import type { DaemonHabits } from './daemon-habits.ts';
 import { Descriptor, closeSoon } from './descriptor.ts';
 import { TreeError, fromErrno } from './errors.ts';
 import { SourceFile } from './file.ts';
-import type { FileServices } from './file-services.ts';
+import type { FileServices, Wanted } from './file-services.ts';
 import type { Inquiry, InquiryCounts, InquiryOptions } from './inquiry.ts';
 import type { Lane, Lanes } from './lanes.ts';
 import { LateResults } from './late-results.ts';
@@ -172,7 +172,7 @@ export class FilePool implements FileServices {
       () => false,
     );
 
-  async open(path: string, wanted: (() => boolean) | undefined): Promise<Descriptor> {
+  async open(path: string, wanted: Wanted | undefined): Promise<Descriptor> {
     const epoch = this.watch.require();
     const full = this.#options.root + path;
     const direct = this.habits.readsDirect(path);
@@ -204,7 +204,7 @@ export class FilePool implements FileServices {
     return descriptor;
   }
 
-  #openWith(flags: number, path: string, full: string, wanted: (() => boolean) | undefined): Promise<number> {
+  #openWith(flags: number, path: string, full: string, wanted: Wanted | undefined): Promise<number> {
     // Of a key of its own: a file that can be opened has not shown that it can be read.
     return this.lane.run<number>(openKey(path), (done) => open(Buffer.from(full, 'latin1'), flags, done), {
       onLate: (late) => {

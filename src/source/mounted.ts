@@ -2,30 +2,19 @@
  * One mount, or one plain folder, as a source of its own: its state and epoch, its names and attributes, its files. Everything
  * that is asked of it is judged here and in file.ts, and nowhere else: an answer, a verdict, or it waits (`down`).
  */
-import {
-  close,
-  fstat,
-  lstat,
-  open,
-  readdir,
-  readlink,
-  statfs,
-  type BigIntStats,
-  type BigIntStatsFs,
-  type Dirent,
-  type Stats,
-} from 'node:fs';
+import { lstat, readdir, readlink, statfs, type BigIntStats, type BigIntStatsFs, type Dirent } from 'node:fs';
 import { ContentCounts } from './content-counts.ts';
 import { DaemonHabits } from './daemon-habits.ts';
 import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
 import { FilePool } from './files.ts';
-import { Footholds, footholdFlags, isOfDirectory } from './footholds.ts';
+import { Footholds, isOfDirectory } from './footholds.ts';
 import { Inquiry, type InquiryCounts, type InquiryOptions } from './inquiry.ts';
 import type { Callback, Lanes } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 import type { MountReader } from './mount-reader.ts';
 import { isFuse, maxRead, type MountTable } from './mount-table.ts';
 import { Opinions } from './opinions.ts';
+import { probeOnce } from './probe.ts';
 import { Quarantine, type Aspect, type Permit, type QuarantineEvent } from './quarantine.ts';
 import type { RawAttributes, RawListing, SpaceUsage, StateListener } from './raw.ts';
 import { hintOf, rawAttributes, spaceUsage } from './stats.ts';
@@ -397,32 +386,3 @@ export class Mounted {
       lane.dismiss(error, (key) => key === base || key.startsWith(`${base}/`));
   }
 }
-
-/** Opens the directory, compares its device, and looks up a name in it: as one call, so that it takes one thread at a time. */
-function probeOnce(
-  directory: string,
-  name: string,
-  device: number | undefined,
-  done: Callback<undefined>,
-): void {
-  open(Buffer.from(directory || '/', 'latin1'), footholdFlags, (failure, descriptor) => {
-    if (failure) {
-      done(failure, undefined);
-      return;
-    }
-    const end = (error: Error | null) => close(descriptor, () => done(error, undefined));
-    fstat(descriptor, (error, stats: Stats) => {
-      if (error) end(error);
-      else if (device !== undefined && stats.dev !== device)
-        end(new TreeError('down', 'the path led to another filesystem'));
-      else
-        lstat(`/proc/self/fd/${descriptor}/${name}`, (answer) =>
-          end(answer && (isDisconnected(answer) || isRefused(answer)) ? answer : null),
-        );
-    });
-  });
-}
-
-const isDisconnected = (error: Error) => fromErrno(error).code === 'down';
-/** A mount without allow_other refuses everybody but its owner. */
-const isRefused = (error: Error) => fromErrno(error).code === 'acces';

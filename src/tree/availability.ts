@@ -42,7 +42,7 @@ export class Availability {
     return this.#outage.waiting;
   }
 
-  /** The gateway stops: those who wait are told at once to come again, to whoever serves then. */
+  /** The gateway is stopping: whoever waits is told at once to retry, and so reaches the next gateway. */
   stopWaiting(): void {
     this.#outage.dismiss();
   }

@@ -6,7 +6,7 @@ import type { TreeNode } from './node.ts';
 import type { Tree } from './tree.ts';
 import type { Waiter } from './waiters.ts';
 
-/** What the protocol package gives with each request; the signal is made on first use. */
+/** The part of a protocol's request that is needed here. The signal is made on first use. */
 interface Abortable {
   readonly signal: AbortSignal;
 }
@@ -18,7 +18,7 @@ export interface HoldTerms<C extends Abortable> {
   readonly translate: (error: unknown) => unknown;
   /** Address of the client that asks. */
   readonly client: (call: C) => string;
-  /** Told of every request that is not answered at once. */
+  /** Called when a request has to wait. */
   readonly onWait?: (call: C) => void;
 }
 
@@ -31,11 +31,11 @@ export interface Subject {
 
 export const isDown = (error: unknown): boolean => failedWith(error, 'down');
 
-/** Goes on with a value at once where it is there already. */
+/** Like `then`, but synchronous when the value is there already. */
 export const andThen = <T, R>(value: Awaitable<T>, next: (value: T) => R): Awaitable<R> =>
   value instanceof Promise ? value.then(next) : next(value);
 
-/** Does tree work for a request; an answer at once stays at once. */
+/** Does tree work for a request. An answer that is there at once is returned without a promise. */
 export function hold<T, C extends Abortable>(
   tree: Tree,
   call: C,

@@ -50,13 +50,13 @@ export class Outage {
     });
   }
 
-  /** Nobody is to wait any more, now or later: the gateway is going. */
+  /** The gateway is stopping: releases everybody who waits, and lets nobody wait from now on. */
   dismiss(): void {
     this.#dismissed = true;
     for (const waiting of [...this.#waiting]) waiting.settle('crowded');
   }
 
-  /** The source is there again: everybody goes on. */
+  /** The source is there again: releases everybody who waits. */
   over(): void {
     for (const waiting of [...this.#waiting]) waiting.settle('live');
   }

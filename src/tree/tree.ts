@@ -150,7 +150,7 @@ export class Tree {
     return this.#availability.waiting;
   }
 
-  /** Those who wait for a source that is away are told at once to come again, to whoever serves then. */
+  /** The gateway is stopping: whoever waits for the source is told at once to retry, and so reaches the next gateway. */
   stopWaiting(): void {
     this.#availability.stopWaiting();
   }

@@ -1,0 +1,148 @@
+/** The descriptor of one path, opened when it is needed, and single reads from it: each is a question whose answer is not judged here. */
+import { read } from 'node:fs';
+import type { Descriptor } from './descriptor.ts';
+import { TreeError, fromErrno } from './errors.ts';
+import type { FileServices, Wanted } from './file-services.ts';
+import type { CallOptions, Callback } from './lanes.ts';
+import { SourceLimits } from './limits.ts';
+import { ReadPermits } from './read-permits.ts';
+import { mayHoldHole } from './zeros.ts';
+
+/** Bytes of one pread, or the whole read where that is not split. */
+export interface Part {
+  readonly target: Buffer;
+  readonly position: number;
+  readonly permits: ReadPermits;
+  readonly wanted: Wanted | undefined;
+}
+
+export class OpenedFile {
+  readonly path: string;
+  readonly #services: FileServices;
+  #descriptor: Descriptor | undefined;
+  #opening: Promise<Descriptor> | undefined;
+
+  constructor(services: FileServices, path: string) {
+    this.#services = services;
+    this.path = path;
+  }
+
+  /** The one that is open now. */
+  get descriptor(): Descriptor | undefined {
+    return this.#descriptor;
+  }
+
+  /** Asks once: for the whole part, or piece by piece where that is the daemon's way. */
+  async ask(part: Part): Promise<number> {
+    const descriptor = this.#usable() ?? (await this.#open(part.wanted));
+    let length = await this.#pread(descriptor, part, 0);
+    if (length === part.target.length) return length;
+    while (this.#services.habits.answersInPieces(this.path) && length > 0 && length < part.target.length) {
+      const more = await this.#pread(descriptor, part, length);
+      if (more === 0) break;
+      length += more;
+    }
+    return length;
+  }
+
+  #usable(): Descriptor | undefined {
+    const held = this.#descriptor;
+    return held && !held.isDoomed && held.epoch === this.#services.watch.require() ? held : undefined;
+  }
+
+  /** One pread into the rest of the part. */
+  #pread(descriptor: Descriptor, part: Part, from: number): Promise<number> {
+    const { lane, counts, late, habits, isFuse } = this.#services;
+    const target = from === 0 ? part.target : part.target.subarray(from);
+    const position = part.position + from;
+    descriptor.acquire();
+    const options: CallOptions<number> = {
+      // Whoever waited for it is gone, and with him the right to the buffer: the next one gets a copy.
+      onLate: (length) => {
+        part.permits.answered(position);
+        const isWhole = length === target.length && !mayHoldHole(target, position);
+        if (isWhole) late.keep(this.path, position, length, Buffer.from(target));
+      },
+      onEnd: () => descriptor.release(),
+      wanted: part.wanted,
+      most: descriptor.direct || !isFuse() ? SourceLimits.callsPerKey : SourceLimits.bufferedPerFile,
+    };
+    const begin = (done: Callback<number>) => {
+      counts.bytesAsked += target.length;
+      read(descriptor.number, target, 0, target.length, position, done);
+    };
+    return lane.run(this.path, begin, options).then(
+      (length) => {
+        if (length > 0 && !descriptor.hasAnswered) {
+          descriptor.hasAnswered = true;
+          if (descriptor.direct) habits.tookDirect();
+        }
+        return length;
+      },
+      (error: unknown) => this.#preadFailed(descriptor, part, from, fromErrno(error)),
+    );
+  }
+
+  async #preadFailed(descriptor: Descriptor, part: Part, from: number, failure: TreeError): Promise<number> {
+    const { lane, watch } = this.#services;
+    if (failure.code === 'inval' && descriptor.direct) return await this.#pastDirect(part, from);
+    if (failure.code === 'down' && descriptor.hasAnswered) await watch.remounted(descriptor.epoch);
+    if (failure.code !== 'timeout') throw failure;
+    // It is the file's own trouble if the source answers others.
+    if (!(await this.#services.stillWell(descriptor.epoch)))
+      throw new TreeError('again', failure.message, { cause: failure });
+    part.permits.timedOut();
+    // Those behind a read that hangs would hang as well.
+    lane.dismiss(failure, (key) => key === this.path);
+    throw failure;
+  }
+
+  /** The daemon refuses O_DIRECT for this read: the file is read through the page cache from now on. */
+  async #pastDirect(part: Part, from: number): Promise<number> {
+    this.#services.habits.refusedDirect(this.path);
+    if (this.#descriptor?.direct) this.drop();
+    return await this.#pread(this.#usable() ?? (await this.#open(part.wanted)), part, from);
+  }
+
+  /** The descriptor for the present epoch, opened when there is none. */
+  #open(wanted: Wanted | undefined): Promise<Descriptor> {
+    this.#opening ??= this.#services
+      .open(this.path, wanted)
+      .then((opened) => {
+        this.drop();
+        this.#descriptor = opened;
+        return opened;
+      })
+      .finally(() => (this.#opening = undefined));
+    return this.#opening;
+  }
+
+  /** Lets go of the descriptor; reads in flight end on it, later ones open anew. */
+  drop(): void {
+    this.#descriptor?.doom();
+    this.#descriptor = undefined;
+  }
+
+  /** Descriptors of an older mount are closed as soon as that is known. */
+  dropOlderThan(epoch: number): void {
+    if (this.#descriptor && this.#descriptor.epoch !== epoch) this.drop();
+  }
+
+  /** Whether the descriptor is old, and still gives what it gave before. */
+  async isWitness(position: number): Promise<boolean> {
+    const descriptor = this.#descriptor;
+    if (!descriptor?.hasAnswered || descriptor.isDoomed) return false;
+    if (performance.now() - descriptor.openedAt < this.#services.verdictMs) return false;
+    const target = Buffer.allocUnsafe(SourceLimits.opinionBytes);
+    const place = descriptor.witness ?? position;
+    const permits = new ReadPermits(this.#services.quarantine, this.path, place, 1);
+    const length = await this.#pread(
+      descriptor,
+      { target, position: place, permits, wanted: undefined },
+      0,
+    ).catch(() => 0);
+    return (
+      length > 0 && (descriptor.witness === undefined || !mayHoldHole(target.subarray(0, length), place))
+    );
+  }
+}
