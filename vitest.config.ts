@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 // Tests that use the source in their own process hang calls on purpose; workers inherit this before they start.
-process.env['UV_THREADPOOL_SIZE'] = '256';
+process.env['UV_THREADPOOL_SIZE'] = '512';
 process.env['UV_USE_IO_URING'] = '0';
 
 // What the kit says once for each run (test/kit/kernels-memory.ts).

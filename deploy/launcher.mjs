@@ -13,7 +13,7 @@ writeFileSync(
   `#!/usr/bin/env node
 'use strict';
 // One thread for each place in the I/O lanes (src/source/lanes.ts) and a few for Node itself.
-process.env.UV_THREADPOOL_SIZE = '256';
+process.env.UV_THREADPOOL_SIZE = '512';
 process.env.UV_USE_IO_URING = '0';
 import('./app/main.js').catch((error) => {
   console.error(error);

@@ -64,6 +64,7 @@ const terms: HoldTerms<CallContext> = {
   onWait: (call) => {
     call.onRetransmission = comeAgain;
   },
+  onOverdue: (call) => call.answerNow(),
 };
 
 function answer<T>(tree: Tree, call: CallContext, subject: Subject, work: () => Awaitable<T>): Awaitable<T> {

@@ -29,6 +29,8 @@ export interface FileServices {
   partSize(path: string): number;
   /** The size by a fresh lookup. */
   sizeNow(path: string): Promise<number>;
+  /** Whether a fresh look finds anything at the path. */
+  isThere(path: string): Promise<boolean>;
   inquire(path: string): Inquiry;
   /**
    * Whether nothing speaks for a source that leaves: no other call is held for that, and no other file is unwell.

@@ -28,6 +28,18 @@ interface Outcome {
 /** Errors that say nothing of the file that would have to be confirmed. */
 const passing: ReadonlySet<TreeErrorCode> = new Set(['busy', 'cancelled', 'timeout', 'again', 'isdir']);
 
+const absences: ReadonlySet<TreeErrorCode> = new Set(['noent', 'notdir']);
+/** Errors that are handed on as they are; others are I/O errors of the file. */
+const definite: ReadonlySet<TreeErrorCode> = new Set([
+  'acces',
+  'perm',
+  'inval',
+  'loop',
+  'nametoolong',
+  'notsupp',
+  'fbig',
+]);
+
 export class SourceFile {
   readonly path: string;
   readonly pattern = new ReadPattern();
@@ -204,7 +216,7 @@ export class SourceFile {
           return this.#whole(part, outcome.length!);
         }
         if (!outcome.error && (await this.#endsAt(part, outcome))) return outcome.length!;
-        if (!outcome.length || outcome.inPieces) throw this.#confirmed(part, outcome);
+        if (!outcome.length || outcome.inPieces) throw await this.#confirmed(part, outcome);
         // The rest of a short answer is asked for from now on, as this is the daemon's way.
         this.#services.habits.answeredInPieces(this.path);
       }
@@ -262,10 +274,12 @@ export class SourceFile {
     );
   }
 
-  #confirmed(part: Part, { length, error }: Outcome): TreeError {
+  async #confirmed(part: Part, { length, error }: Outcome): Promise<TreeError> {
     const failure =
       error ?? new TreeError('io', `the source answers ${length ?? 0} bytes before the end of the file`);
-    const code = failure.code === 'down' ? 'io' : failure.code;
+    // A name that is still there has not gone, whatever its content says: then the error is the content's.
+    const isGone = absences.has(failure.code) && !(await this.#services.isThere(this.path));
+    const code = isGone || definite.has(failure.code) ? failure.code : 'io';
     if (code === 'io') part.permits.failed(part.position, code);
     return code === failure.code ? failure : new TreeError(code, failure.message, { cause: failure });
   }

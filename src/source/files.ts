@@ -148,6 +148,13 @@ export class FilePool implements FileServices {
     return (await this.#options.lookAt(path)).size;
   }
 
+  isThere(path: string): Promise<boolean> {
+    return this.#options.lookAt(path).then(
+      () => true,
+      () => false,
+    );
+  }
+
   inquire(path: string): Inquiry {
     return this.#options.inquire({
       convicted: this.quarantine.knows('content', path),

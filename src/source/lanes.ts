@@ -3,10 +3,11 @@
  * thread, and so its place, until the kernel lets go; its caller is freed at the deadline. Data can thus never take
  * the threads of metadata or of the probe.
  *
- * Within a lane calls have keys: a file for data, a directory for metadata. A key that was never seen to answer gets one
- * place, one that answers slowly a few, and the last places are for keys that lately answered quickly and have no call running. A file that does not
- * answer gets no further place. In a directory it is one entry that does not answer: the others go on, until slow
- * calls hold half of the lane. So any number of readers of what hangs leaves places for what is healthy.
+ * A call that has run for a second counts as slow: it may hang. Slow calls do not count among those that may run at once, but
+ * the threads that they hold are bounded, and the last threads are for keys that lately answered quickly. Keys are files for
+ * data, directories for metadata. One that was never seen to answer gets one place, one that answers slowly a few. A file that
+ * does not answer gets no further place; in a directory it is one entry that does not answer, and the others go on. So any
+ * number of readers of what hangs leaves places for what is healthy.
  */
 import { TreeError } from './errors.ts';
 import { SourceLimits } from './limits.ts';
@@ -44,14 +45,21 @@ class Key {
   readonly waiting: Call[] = [];
   /** How long the last call took, in ms; undefined before the first answer. */
   lastMs: number | undefined;
+  /** performance.now() of that. */
+  answeredAt = 0;
 
   constructor(name: string) {
     this.name = name;
   }
 
   /** Whether the last call came back quickly. */
-  get prompt(): boolean {
+  get isPrompt(): boolean {
     return this.lastMs !== undefined && this.lastMs < SourceLimits.slowCall;
+  }
+
+  /** Whether that was just now. */
+  isProven(now: number): boolean {
+    return this.isPrompt && now - this.answeredAt < SourceLimits.provenFor;
   }
 
   /** Calls of it that have been running for longer than its calls do. */
@@ -80,12 +88,12 @@ export class Lane {
   /** Keys with calls that wait, in the order in which they get their turn. */
   readonly #queue = new Set<Key>();
   /** Calls in the pool whose callers wait, in order of their beginning, which is the order of their deadlines. */
-  readonly #begun = new Set<Call>();
+  readonly #quick = new Set<Call>();
+  /** Those of them that have become slow, in that order as well. */
+  readonly #slow = new Set<Call>();
   #timer: NodeJS.Timeout | undefined;
   #recheck: NodeJS.Timeout | undefined;
   #activeKeys = 0;
-  /** Calls in the pool of keys that did not answer quickly last time, or never did. */
-  #unproven = 0;
 
   constructor(name: LaneName, limit: number, deadline: number) {
     this.name = name;
@@ -122,7 +130,7 @@ export class Lane {
       this.waiting += 1;
       this.#queue.add(owner);
       this.#arm();
-      if (this.#blamesCalls) this.#recheckSoon();
+      this.#recheckSoon();
     });
   }
 
@@ -170,32 +178,36 @@ export class Lane {
     return this.name === 'metadata';
   }
 
-  #mayBegin(key: Key, call: Call): boolean {
+  /** Calls that are not slow and may run at once. */
+  get #concurrency(): number {
+    return Math.min(this.limit, SourceLimits.concurrency);
+  }
+
+  #mayBegin(key: Key, call: Call, now = performance.now()): boolean {
     if (this.inFlight >= this.limit) return false;
     if (!this.#isShared) return true;
-    const now = performance.now();
-    const slow = key.running.size === 0 ? 0 : key.slow(now);
-    if (slow > 0 && (!this.#blamesCalls || this.#slow(now) >= this.limit / 2)) return false;
-    const quick = key.running.size - slow;
+    this.#age(now);
     const reserve = this.limit >> 2;
-    // One that takes its time, but answers, gets a few; one that was never seen to answer gets one.
-    if (!key.prompt) {
-      const most = key.lastMs === undefined ? 1 : SourceLimits.callsPerSlowKey;
-      return quick < most && this.#unproven < this.limit - reserve;
-    }
-    if (key.running.size === 0) return true;
+    const isProven = key.isProven(now);
+    if (!isProven && this.inFlight >= this.limit - reserve) return false;
+    const slow = key.running.size === 0 ? 0 : key.slow(now);
+    if (slow > 0 && (!this.#blamesCalls || this.hung + this.#slow.size >= this.limit / 2)) return false;
+    const quick = key.running.size - slow;
+    // The first call of a file or directory that is known to be well comes before the second one of any other.
+    if (this.#quick.size >= this.#concurrency) return false;
+    if (!key.isPrompt) return quick < (key.lastMs === undefined ? 1 : SourceLimits.callsPerSlowKey);
+    if (quick === 0) return true;
     if (this.inFlight >= this.limit - reserve) return false;
-    const share = Math.max(1, Math.floor(this.limit / Math.max(1, this.#activeKeys)));
+    const share = Math.max(1, Math.floor(this.#concurrency / Math.max(1, this.#activeKeys)));
     return quick < Math.min(call.options.most ?? SourceLimits.callsPerKey, share);
   }
 
-  #slow(now: number): number {
-    let slow = this.hung;
-    for (const { since } of this.#begun) {
-      if (now - since < SourceLimits.slowCall) break;
-      slow += 1;
+  #age(now: number): void {
+    for (const call of this.#quick) {
+      if (now - call.since < SourceLimits.slowCall) return;
+      this.#quick.delete(call);
+      this.#slow.add(call);
     }
-    return slow;
   }
 
   /** That a call has become slow is no event; those that wait behind it have to look. */
@@ -209,20 +221,18 @@ export class Lane {
 
   #begin(call: Call): void {
     const { key } = call;
-    const proven = key.prompt;
     this.inFlight += 1;
-    if (!proven) this.#unproven += 1;
     if (key.running.size === 0) this.#activeKeys += 1;
     call.since = performance.now();
     key.running.add(call);
-    this.#begun.add(call);
+    this.#quick.add(call);
     this.#arm();
     const done: Callback<unknown> = (error, value) => {
       this.inFlight -= 1;
-      if (!proven) this.#unproven -= 1;
       key.running.delete(call);
       if (key.running.size === 0) this.#activeKeys -= 1;
-      key.lastMs = performance.now() - call.since;
+      key.answeredAt = performance.now();
+      key.lastMs = key.answeredAt - call.since;
       if (call.settled) this.#late(call, error, value);
       else {
         this.#settle(call);
@@ -245,18 +255,25 @@ export class Lane {
     if (!error) call.options.onLate?.(value);
   }
 
+  /** Those known to be well come first. */
   #beginNext(): void {
+    const now = performance.now();
+    if (this.#isShared) for (const key of this.#queue) if (key.isProven(now)) this.#beginOf(key, now);
     for (const key of this.#queue) {
       if (this.inFlight >= this.limit) return;
-      // The others of this key get their turn after those of the other keys.
-      if (!this.#mayBegin(key, key.waiting[0]!)) continue;
-      const call = key.waiting.shift()!;
-      this.waiting -= 1;
-      this.#queue.delete(key);
-      if (key.waiting.length > 0) this.#queue.add(key);
-      if (call.options.wanted?.() === false) this.#refuse(call, new TreeError('cancelled'));
-      else this.#begin(call);
+      this.#beginOf(key, now);
     }
+  }
+
+  #beginOf(key: Key, now: number): void {
+    if (!this.#mayBegin(key, key.waiting[0]!, now)) return;
+    const call = key.waiting.shift()!;
+    this.waiting -= 1;
+    // The others of this key get their turn after those of the other keys.
+    this.#queue.delete(key);
+    if (key.waiting.length > 0) this.#queue.add(key);
+    if (call.options.wanted?.() === false) this.#refuse(call, new TreeError('cancelled'));
+    else this.#begin(call);
   }
 
   #refuse(call: Call, error: TreeError): void {
@@ -267,7 +284,7 @@ export class Lane {
 
   #settle(call: Call): void {
     call.settled = true;
-    this.#begun.delete(call);
+    if (!this.#quick.delete(call)) this.#slow.delete(call);
   }
 
   /** Unreferenced: the call itself keeps the process alive. One timer serves all, as all have the same deadline. */
@@ -279,7 +296,7 @@ export class Lane {
     this.#timer = undefined;
     const before = performance.now() - this.deadline + 1;
     let oldest = Infinity;
-    for (const call of this.#begun) {
+    for (const call of [...this.#slow, ...this.#quick]) {
       oldest = call.since;
       if (call.since > before) break;
       this.#settle(call);
@@ -288,7 +305,7 @@ export class Lane {
     }
     for (const key of this.#queue)
       oldest = Math.min(oldest, this.#expireWaiting(key, before - SourceLimits.queueSlack));
-    if (this.#begun.size === 0 && this.#queue.size === 0) return;
+    if (this.#slow.size + this.#quick.size + this.#queue.size === 0) return;
     const rest = Math.max(1, oldest + this.deadline - performance.now());
     this.#timer = setTimeout(() => this.#expire(), Math.min(rest, this.deadline)).unref();
   }

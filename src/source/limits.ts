@@ -1,11 +1,13 @@
 /** Bounds of everything below the tree. Times are milliseconds. */
 export const SourceLimits = {
   /** Threads of libuv's pool that the launcher asks for; the lanes share them (deploy/launcher.mjs). */
-  poolThreads: 256,
+  poolThreads: 512,
   /** Threads never given to a lane: name resolution, and what Node does for itself. */
   spareThreads: 4,
   /** Fewest threads of one export, and so the most exports: (poolThreads - spareThreads) / threadsPerExport. */
-  threadsPerExport: 8,
+  threadsPerExport: 16,
+  /** Calls of one lane that run at once and are not slow. The other threads of a lane are for what hangs. */
+  concurrency: 96,
   /** Calls that may wait for a place in one lane. */
   queue: 8_192,
   /** A call that waits behind others is given up this long after their deadline: they decide first. */
@@ -24,6 +26,8 @@ export const SourceLimits = {
   bufferedPerFile: 2,
   /** A call that runs for longer is slow: its file or directory gets no further thread until it answers. */
   slowCall: 1_000,
+  /** For so long after a quick answer a file or directory may take one of the last threads. */
+  provenFor: 10_000,
   /** Files and directories whose standing is remembered in one lane. */
   standings: 16_384,
   /** Calls that may wait for one file or directory. */

@@ -297,7 +297,7 @@ export class Mounted {
         const news = error?.code ?? 'short';
         if ((await inquiry.weigh(news, performance.now() - begun)) === 'again') continue;
         if ('value' in outcome) return outcome.value;
-        throw this.#verdict(question.path, outcome.error, permit);
+        throw await this.#verdict(question, outcome.error, permit);
       }
     } finally {
       permit.withdraw();
@@ -342,14 +342,28 @@ export class Mounted {
     return error;
   }
 
-  #verdict(path: string, error: TreeError, permit: Permit): TreeError {
-    if (error.code === 'noent' || error.code === 'notdir') {
+  async #verdict(
+    { aspect, path }: Pick<Question<unknown>, 'aspect' | 'path'>,
+    error: TreeError,
+    permit: Permit,
+  ): Promise<TreeError> {
+    const isAbsence = error.code === 'noent' || error.code === 'notdir';
+    // A directory that cannot be listed is still one, if its name says so.
+    const isThere = isAbsence && aspect === 'listing' && (await this.#isDirectory(path));
+    if (isAbsence && !isThere) {
       this.#opinions.forget(path);
       permit.answered();
       return error;
     }
     permit.failed('io');
-    return error.code === 'down' ? new TreeError('io', error.message, { cause: error }) : error;
+    return error.code === 'io' ? error : new TreeError('io', error.message, { cause: error });
+  }
+
+  #isDirectory(path: string): Promise<boolean> {
+    return this.#lookAt(path).then(
+      ({ kind }) => kind === 'directory',
+      () => false,
+    );
   }
 
   #inquire(about: Omit<InquiryOptions, 'confirm'>): Inquiry {

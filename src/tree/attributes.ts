@@ -58,6 +58,7 @@ export class ObservedTimes {
   #followsClock = false;
   /** A directory was changed just when it was first looked at, or its time is the clock's: the latter is far more likely. */
   #isPresumed: boolean;
+  readonly #presumedStays: number;
   /** Times in a row that another time was reported, and always the present one. */
   #clockHits = 0;
   #candidate: Time;
@@ -68,7 +69,9 @@ export class ObservedTimes {
   /** The source's ctime, where it is believed; undefined until it was seen in this process. */
   #sourceCtime: Time | undefined;
 
-  constructor(raw: RawAttributes, now: number, policy: TimesPolicy) {
+  /** @param isRoot whether no name leads to it, so that kernels keep its attributes for longer. */
+  constructor(raw: RawAttributes, now: number, policy: TimesPolicy, isRoot = false) {
+    this.#presumedStays = isRoot ? clockSlack : presumedStays;
     this.#policy = policy;
     this.#firstSeen = now;
     this.#mtime = policy === 'source' ? raw.mtime : firstBelieved(raw, now);
@@ -133,7 +136,7 @@ export class ObservedTimes {
     if (moved) {
       this.#candidate = raw.mtime;
       this.#candidateSince = now;
-    } else if (now - this.#candidateSince >= presumedStays) this.#isPresumed = false;
+    } else if (now - this.#candidateSince >= this.#presumedStays) this.#isPresumed = false;
     if (sameTime(raw.mtime, this.#mtime)) return this.#note(changed, now);
     if (this.#isBelievable(toMs(raw.mtime), resized, now)) {
       this.#mtime = raw.mtime;

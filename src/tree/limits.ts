@@ -12,6 +12,10 @@ export const TreeLimits = {
   listingFresh: 1_000,
   /** What is being asked again keeps its reader waiting no longer than this; then the last good answer serves. */
   patience: 250,
+  /** The same for the first date of a directory whose own is the clock's, which takes a look at all entries. */
+  datePatience: 2_000,
+  /** Such directories whose dates are waited for in one listing. */
+  datesInListing: 16,
   /** A listing is refreshed at most once in this many times what it takes. */
   listingCostFactor: 20,
   /** But at least this often while somebody uses it, however long it takes. */
@@ -19,6 +23,10 @@ export const TreeLimits = {
   /** A directory used within this time is looked at in the background. */
   inUse: 60_000,
   directoriesInUse: 1_024,
+  /** For so long an entry that is still there may be left out of listings before these are believed. */
+  omission: 10_000,
+  /** Entries that are looked at at once to find out. */
+  omittedBatch: 64,
   /** How often directories in use are gone through, and how many of them are read at a time. */
   refreshInterval: 500,
   refreshBatch: 16,
@@ -37,6 +45,8 @@ export const TreeLimits = {
   slice: 250,
   /** Entries whose attributes are fetched ahead of a reader of a listing. */
   prefetch: 1_024,
+  /** How often requests are looked at that may have waited for too long. */
+  overdueInterval: 500,
   /** Requests that may wait for a source that is away; beyond it the oldest is told to come again. */
   waiting: 4_096,
   /** Bytes shown, all of them free, where a source reports no totals: 1 PiB. */

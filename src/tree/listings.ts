@@ -4,7 +4,7 @@ import type { RawListing, TreeSource } from '../source/source.ts';
 import type { Changes } from './changes.ts';
 import type { Awaitable, TimesPolicy } from './contract.ts';
 import { TreeError } from './errors.ts';
-import { isAbsent, isAway } from './failures.ts';
+import { failedWith, isAbsent, isAway } from './failures.ts';
 import { TreeLimits } from './limits.ts';
 import type { TreeNode } from './node.ts';
 import { withPatience } from './patience.ts';
@@ -18,6 +18,8 @@ export interface ListingsOptions {
   readonly changes: Changes;
   /** Called after each reading. */
   readonly onListed: (directory: TreeNode) => void;
+  /** Looks at an object: rejects with `noent` or `notdir` when a live source says that it is gone. */
+  readonly look: (node: TreeNode) => Promise<unknown>;
 }
 
 export class Listings {
@@ -28,6 +30,8 @@ export class Listings {
   readonly #inUse = new Map<TreeNode, number>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Since when a directory's listings leave out what is still there. */
+  readonly #omittedSince = new WeakMap<TreeNode, number>();
   #distrusted = Number.NEGATIVE_INFINITY;
 
   constructor(options: ListingsOptions) {
@@ -155,6 +159,7 @@ export class Listings {
     }
     // A directory can be removed while its entries are taken in; then nothing of it counts.
     if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
+    if (last) for (const node of await this.#omitted(directory, last, found)) found.add(node);
     const nodes = [...found];
     const snapshot = new Snapshot(nodes);
     const removed = last ? this.#unlist(last, found) : [];
@@ -164,6 +169,53 @@ export class Listings {
     directory.observeListing(snapshot.digest, changed, Date.now(), times);
     if (changed) changes.announce({ type: 'listing', directory, added, removed });
     return snapshot;
+  }
+
+  /**
+   * Entries of the last listing that this one lacks and that are to stay: a live source has not said that they do not exist.
+   * What is only left out stays for a while, as a listing may be cut short; in a listing that is empty, for as long as it
+   * is there (some daemons' errors are read as an empty listing).
+   */
+  async #omitted(
+    directory: TreeNode,
+    last: Snapshot<TreeNode>,
+    present: ReadonlySet<TreeNode>,
+  ): Promise<readonly TreeNode[]> {
+    const missing = last.nodes.filter((node) => !present.has(node) && !node.gone);
+    if (missing.length === 0) {
+      this.#omittedSince.delete(directory);
+      return [];
+    }
+    const since = this.#omittedSince.get(directory) ?? performance.now();
+    this.#omittedSince.set(directory, since);
+    const isBelieved = present.size > 0 && performance.now() - since >= TreeLimits.omission;
+    const stay = isBelieved ? [] : await this.#stillThere(missing, present.size === 0);
+    if (stay.length === 0) this.#omittedSince.delete(directory);
+    return stay;
+  }
+
+  /** Of very many the first ones speak for all, when every one of them is gone, or when no entry at all was listed. */
+  async #stillThere(nodes: readonly TreeNode[], isEmpty: boolean): Promise<readonly TreeNode[]> {
+    const stay: TreeNode[] = [];
+    for (let at = 0; at < nodes.length; at += TreeLimits.omittedBatch) {
+      const batch = nodes.slice(at, at + TreeLimits.omittedBatch);
+      const answers = await Promise.all(batch.map((node) => this.#isThere(node)));
+      stay.push(...batch.filter((_, i) => answers[i]));
+      if (isEmpty && stay.length > 0) return nodes;
+      if (stay.length === 0 && at >= TreeLimits.omittedBatch) return [];
+    }
+    return stay;
+  }
+
+  /** Throws `down` when nobody can tell. */
+  async #isThere(node: TreeNode): Promise<boolean> {
+    try {
+      await this.#options.look(node);
+      return true;
+    } catch (error) {
+      if (failedWith(error, 'down')) throw error;
+      return !isAbsent(error);
+    }
   }
 
   #unlist(last: Snapshot<TreeNode>, present: ReadonlySet<TreeNode>): TreeNode[] {

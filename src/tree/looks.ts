@@ -106,7 +106,7 @@ export class Looks {
     // Known attributes do not wait long for a listing that was never read.
     const listed = node.attributes ? withPatience(listing, TreeLimits.patience, undefined) : listing;
     const [attributes] = await Promise.all([fresh ?? this.#lookAgain(node), listed]);
-    if (node.followsClock) await withPatience(this.gatherTimes(node), TreeLimits.patience, undefined);
+    if (node.isTimeless) await withPatience(this.gatherTimes(node), TreeLimits.datePatience, undefined);
     return node.attributes ?? attributes;
   }
 
@@ -178,7 +178,15 @@ export class Looks {
       });
       (looks ??= []).push(look);
     }
-    return looks && this.#whenLooked(looks);
+    return looks && this.#whenLooked(looks).then(() => this.#dated(snapshot.nodes.slice(from, to)));
+  }
+
+  /** A few directories whose dates are their entries' are shown with these from the first listing on. */
+  async #dated(nodes: readonly TreeNode[]): Promise<void> {
+    const timeless = nodes.filter((node) => node.kind === 'directory' && node.isTimeless);
+    if (timeless.length === 0 || timeless.length > TreeLimits.datesInListing) return;
+    const all = Promise.all(timeless.map((node) => this.gatherTimes(node)));
+    await withPatience(all, TreeLimits.datePatience, undefined);
   }
 
   async #whenLooked(looks: readonly Promise<unknown>[]): Promise<void> {

@@ -52,8 +52,8 @@ export class Lookups {
       this.#pending.set(path, pending);
     }
     // The last good answer, if it takes long: the object was there, and its reader will hear if it is not any more.
-    if (known?.attributes) return withPatience(pending, TreeLimits.patience, known);
-    return pending;
+    if (!known?.attributes) return pending;
+    return withPatience(pending, known.isTimeless ? TreeLimits.datePatience : TreeLimits.patience, known);
   }
 
   async #find(directory: TreeNode, name: ByteString, path: ByteString): Promise<TreeNode> {
@@ -75,7 +75,7 @@ export class Lookups {
     // Seen here before it was seen in the listing: whoever looks at that should see it too.
     if (!node.listed && directory.directory) listings.refreshSoon(directory);
     if (!timesKnown(node)) await withPatience(this.#list(node), TreeLimits.patience, undefined);
-    if (node.followsClock) await withPatience(looks.gatherTimes(node), TreeLimits.patience, undefined);
+    if (node.isTimeless) await withPatience(looks.gatherTimes(node), TreeLimits.datePatience, undefined);
     return node;
   }
 

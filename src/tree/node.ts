@@ -125,7 +125,7 @@ export class TreeNode {
   observe(raw: RawAttributes, wallClock: number, now: number, policy: TimesPolicy): boolean {
     let changed = false;
     if (this.#times) changed = this.#times.observe(raw, wallClock);
-    else this.#times = new ObservedTimes(raw, wallClock, policy);
+    else this.#times = new ObservedTimes(raw, wallClock, policy, !this.parent);
     this.kind = raw.kind;
     this.#raw = raw;
     this.attributesAt = now;

@@ -59,7 +59,8 @@ export class Tree {
     const registry = (this.#registry = new Registry(identity, nodes));
     const availability = (this.#availability = new Availability(source, failAfter, () => this.#onLive()));
     const onListed = (directory: TreeNode) => this.#looks.listed(directory);
-    const listings = (this.#listings = new Listings({ source, registry, times, changes, onListed }));
+    const look = (node: TreeNode) => this.#looks.look(node);
+    const listings = (this.#listings = new Listings({ source, registry, times, changes, onListed, look }));
     const looks = (this.#looks = new Looks({ source, registry, listings, availability, times, changes }));
     const lookups = (this.#lookups = new Lookups({ source, registry, listings, looks }));
     this.#content = new Content(source, looks);
