@@ -47,7 +47,16 @@ const source = [
 
 /** And for src/tree: from what a node is to what both protocols see of an export. */
 const tree = [
-  ['contract.ts', 'errors.ts', 'limits.ts', 'names.ts', 'siphash.ts', 'patience.ts', 'outage.ts'],
+  [
+    'contract.ts',
+    'errors.ts',
+    'limits.ts',
+    'names.ts',
+    'siphash.ts',
+    'patience.ts',
+    'outage.ts',
+    'remembered.ts',
+  ],
   ['identity.ts', 'attributes.ts', 'failures.ts'],
   ['handle.ts', 'snapshot.ts', 'availability.ts'],
   ['node.ts'],

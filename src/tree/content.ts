@@ -7,10 +7,12 @@ import { TreeLimits } from './limits.ts';
 import type { Looks } from './looks.ts';
 import type { ByteString } from './names.ts';
 import type { TreeNode } from './node.ts';
+import { Remembered } from './remembered.ts';
 
 export class Content {
   readonly #source: TreeSource;
   readonly #looks: Looks;
+  readonly #targets = new WeakMap<TreeNode, Remembered<ByteString>>();
 
   constructor(source: TreeSource, looks: Looks) {
     this.#source = source;
@@ -54,6 +56,8 @@ export class Content {
 
   async readlink(node: TreeNode): Promise<ByteString> {
     if (node.kind !== 'symlink') throw new TreeError('inval', 'not a symbolic link');
-    return await this.#source.readlink(node.path);
+    const target = this.#targets.get(node) ?? new Remembered<ByteString>();
+    this.#targets.set(node, target);
+    return await target.get(() => this.#source.readlink(node.path));
   }
 }

@@ -45,6 +45,8 @@ export const TreeLimits = {
   slice: 250,
   /** Entries whose attributes are fetched ahead of a reader of a listing. */
   prefetch: 1_024,
+  /** An answer that took long serves for so many times as long. */
+  rememberedFactor: 3,
   /** How often requests are looked at that may have waited for too long. */
   overdueInterval: 500,
   /** Requests that may wait for a source that is away; beyond it the oldest is told to come again. */

@@ -30,6 +30,8 @@ export class Listings {
   readonly #inUse = new Map<TreeNode, number>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** When a directory was asked for first, of late. */
+  readonly #usedOnce = new WeakMap<TreeNode, number>();
   /** Since when a directory's listings leave out what is still there. */
   readonly #omittedSince = new WeakMap<TreeNode, number>();
   #distrusted = Number.NEGATIVE_INFINITY;
@@ -231,7 +233,14 @@ export class Listings {
 
   // -- Background refresh ------------------------------------------------------------------------------------------------
 
+  /** A directory that was asked for in two different moments is in use; a scan passes through each only once. */
   #use(directory: TreeNode, now: number): void {
+    const first = this.#usedOnce.get(directory);
+    if (first === undefined || now - first > TreeLimits.inUse) {
+      this.#usedOnce.set(directory, now);
+      return;
+    }
+    if (now - first < TreeLimits.listingFresh && !this.#inUse.has(directory)) return;
     if (now - (this.#inUse.get(directory) ?? Number.NEGATIVE_INFINITY) < TreeLimits.listingFresh) return;
     this.#inUse.delete(directory);
     this.#inUse.set(directory, now);

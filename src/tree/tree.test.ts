@@ -11,6 +11,8 @@ class FakeSource implements TreeSource {
   state: 'live' | 'down' | 'stuck' = 'live';
   epoch = 1;
   readonly asked: string[] = [];
+  /** Paths that are there, but left out of listings. */
+  readonly unlisted = new Set<string>();
   readonly entries = new Map<string, Partial<RawAttributes> & { content?: string; target?: string }>([
     ['', {}],
   ]);
@@ -66,6 +68,7 @@ class FakeSource implements TreeSource {
     await Promise.resolve(this.#get('readdir', path));
     const names = [...this.entries.keys()]
       .filter((key) => key.startsWith(`${path}/`) && !key.slice(path.length + 1).includes('/'))
+      .filter((key) => !this.unlisted.has(key))
       .map((key) => key.slice(path.length + 1));
     return { names, kinds: names.map((name) => this.#kind(`${path}/${name}`)) };
   }
@@ -310,9 +313,11 @@ describe('listings', () => {
     expect(await ctime()).not.toEqual(first);
   });
 
-  it('are refreshed behind the back of those who use them, and the change is told', async () => {
+  it('are refreshed in the background for those who use them, and the change is announced', async () => {
     const tree = treeOf(source);
     const all = await at(tree, '/__all__');
+    await tree.list(all);
+    await later(1_500);
     await tree.list(all);
     const changes: TreeChange[] = [];
     tree.subscribe((change) => changes.push(change));
@@ -326,6 +331,32 @@ describe('listings', () => {
       ['Release.C'],
       ['Release.A'],
     ]);
+  });
+
+  it('of directories that a scan passes through once are not refreshed', async () => {
+    const tree = treeOf(source);
+    await tree.list(await at(tree, '/__all__'));
+    source.asked.length = 0;
+    await later(20_000);
+    expect(source.asked.filter((call) => call.startsWith('readdir'))).toEqual([]);
+  });
+
+  it('keep what they leave out while a live source says that it is there, and drop it when it says no', async () => {
+    const tree = treeOf(source);
+    const all = await at(tree, '/__all__');
+    const names = async () => (await tree.list(all)).nodes.map(({ name }) => name).sort();
+    expect(await names()).toEqual(['Release.A', 'Release.B']);
+    source.unlisted.add('/__all__/Release.A');
+    await later(2_000);
+    expect(await names()).toEqual(['Release.A', 'Release.B']);
+    source.remove('/__all__/Release.A');
+    await later(2_000);
+    expect(await names()).toEqual(['Release.B']);
+    source.unlisted.add('/__all__/Release.B');
+    for (let i = 0; i < 10; i++) {
+      await later(2_000);
+      expect(await names()).toEqual(['Release.B']);
+    }
   });
 
   it('of a directory nobody uses any more are left alone, unless somebody waits for changes', async () => {

@@ -19,6 +19,7 @@ import type { ByteString } from './names.ts';
 import type { TreeNode } from './node.ts';
 import { Pins } from './pins.ts';
 import { Registry } from './registry.ts';
+import { Remembered } from './remembered.ts';
 import { Resolver } from './resolver.ts';
 import type { Snapshot } from './snapshot.ts';
 import { Waiters } from './waiters.ts';
@@ -49,6 +50,7 @@ export class Tree {
   readonly #content: Content;
   readonly #resolver: Resolver;
   readonly #pins: Pins;
+  readonly #usage = new Remembered<SpaceUsage>();
   #space: SpaceUsage | undefined;
 
   constructor({ identity, source, times, failAfter = Infinity, nodes }: TreeOptions) {
@@ -136,7 +138,7 @@ export class Tree {
   /** Totals of the filesystem; the last good ones while the source is away. */
   async space(): Promise<SpaceUsage> {
     try {
-      const space = await this.#source.space();
+      const space = await this.#usage.get(() => this.#source.space());
       return (this.#space = space.totalBytes === 0 ? withoutTotals(space) : space);
     } catch (error) {
       if (this.#space && isAway(error)) return this.#space;
@@ -163,6 +165,7 @@ export class Tree {
 
   #onLive(): void {
     this.#listings.distrustBefore(this.#availability.liveSince);
+    this.#usage.forget();
     this.#pins.lookAtAll();
   }
 
