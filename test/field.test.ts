@@ -7,6 +7,7 @@ import { makeContent } from '../src/demo/content.ts';
 import { NfsStatus } from '../protocols/nfs-rpc/src/status.ts';
 import { unmountPath } from '../src/demo/mounts.ts';
 import { NfsFailure } from './kit/nfs.ts';
+import type { Consumer } from './zoo/clients.ts';
 import { Site } from './zoo/daemon.ts';
 import { OddTree } from './zoo/odd-tree.ts';
 import { serve, sourceState, undo } from './zoo/visit.ts';
@@ -113,14 +114,15 @@ describe('mounts in an export', () => {
     expect(before).toHaveLength(9);
     expect(await served.smb.list('/a')).toHaveLength(9);
     await unmountPath(mounts[0]!, true);
-    for (const consumer of served.consumers) {
+    const look = async (consumer: Consumer) => {
       // The last good copy, or an error after a wait: each is honest.
       const after = await consumer.list('/a').catch(() => before);
       expect(after).toHaveLength(9);
       const read = await consumer.whole('/a/untyped/b.mkv').then((bytes) => bytes.length, String);
       if (read !== 11) expect(read).not.toMatch(/NOENT|NOT_FOUND|no such file/i);
       expect(await consumer.list('/b')).toHaveLength(9);
-    }
+    };
+    await Promise.all(served.consumers.map(look));
     await OddTree.start(site, mounts[0]);
     for (const consumer of served.consumers) {
       await expect

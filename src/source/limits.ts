@@ -77,6 +77,9 @@ export const SourceLimits = {
   quarantined: 10_000,
   coolDown: 30_000,
   coolDownMax: 300_000,
+  /** The same for an object that answers, but with an error. */
+  errorCoolDown: 5_000,
+  errorCoolDownMax: 120_000,
   /** The one try after a cool-down keeps its reader waiting no longer than this; then it goes on by itself. */
   retryPatience: 1_000,
   /** Bytes of a file that share a verdict: what lies elsewhere in it may be well. */

@@ -153,7 +153,11 @@ export class Quarantine {
     if (found && found.trying !== permit) return;
     if (!found) this.#count(`${aspect} ${path}`, 1);
     const strikes = (found?.strikes ?? 0) + 1;
-    const coolDown = Math.min(SourceLimits.coolDownMax, SourceLimits.coolDown * 2 ** (strikes - 1));
+    const [first, most] =
+      code === 'timeout'
+        ? [SourceLimits.coolDown, SourceLimits.coolDownMax]
+        : [SourceLimits.errorCoolDown, SourceLimits.errorCoolDownMax];
+    const coolDown = Math.min(most, first * 2 ** (strikes - 1));
     const until = performance.now() + coolDown;
     this.#cases.set(key, { aspect, path, code, strikes, until, trying: undefined });
     this.#onEvent({ path, aspect, code, released: false, strikes, coolDown });
