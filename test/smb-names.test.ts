@@ -86,7 +86,7 @@ describe('names', () => {
     ] as const) {
       const path = into(`smbget-${share}`);
       const url = `smb://127.0.0.1:${gateway.port('smb')}/${share}`;
-      const { code, text } = await outcome('smbget', ['-R', '-a', url], path);
+      const { code, text } = await outcome('smbget', ['-R', '-a', url], { cwd: path });
       expect(code, text).toBe(0);
       const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
       expect(files).toHaveLength(count);

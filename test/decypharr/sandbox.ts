@@ -102,10 +102,10 @@ export class Sandbox {
     return path;
   }
 
-  /** Runs a command in here to its end. */
-  run(file: string, args: readonly string[]): Promise<Outcome> {
+  /** Runs a command in here to its end, which comes by force after `timeoutMs` (default 60 s). */
+  run(file: string, args: readonly string[], timeoutMs?: number): Promise<Outcome> {
     const [nsenter, ...enter] = this.enter;
-    return outcome(nsenter!, [...enter, file, ...args]);
+    return outcome(nsenter!, [...enter, file, ...args], timeoutMs === undefined ? {} : { timeoutMs });
   }
 
   /** A socket that listens in here and is served by this process. */

@@ -106,7 +106,7 @@ function consumed({ client, path }: StreamOptions, report: string): Streamed {
 function locally(place: Place, options: StreamOptions): Stream {
   const file = `${place.daemon.mountpoint}${options.path}`;
   const args = ['read', file, `seed=${seedOf(options.path)}`, `size=${String(options.size)}`];
-  const done = place.sandbox.run(consumerProgram(), args).then(({ code, stdout, text }) => {
+  const done = place.sandbox.run(consumerProgram(), args, LONGEST_MS).then(({ code, stdout, text }) => {
     if (code !== 0) throw new Error(`the consumer ended with ${String(code)}: ${text}`);
     return consumed(options, stdout);
   });

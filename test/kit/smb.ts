@@ -16,9 +16,13 @@ export interface Outcome {
 }
 
 /** Runs to the end; never rejects because of what the program answers. */
-export function outcome(file: string, args: readonly string[], cwd?: string): Promise<Outcome> {
+export function outcome(
+  file: string,
+  args: readonly string[],
+  { cwd, timeoutMs = TIMEOUT_MS }: { readonly cwd?: string; readonly timeoutMs?: number } = {},
+): Promise<Outcome> {
   return new Promise((resolve) => {
-    const options = { timeout: TIMEOUT_MS, maxBuffer: OUTPUT_LIMIT, ...(cwd === undefined ? {} : { cwd }) };
+    const options = { timeout: timeoutMs, maxBuffer: OUTPUT_LIMIT, ...(cwd === undefined ? {} : { cwd }) };
     execFile(file, args, options, (error, stdout, stderr) => {
       const code = error ? (typeof error.code === 'number' ? error.code : -1) : 0;
       resolve({ code, stdout, text: stdout + stderr });
@@ -47,7 +51,7 @@ export interface SmbClientOptions extends SmbTarget {
 
 function start(target: SmbTarget, program: string, args: readonly string[], cwd?: string): Promise<Outcome> {
   const command = [...(target.enter ?? []), program, ...common(target), ...args];
-  return outcome(command[0]!, command.slice(1), cwd);
+  return outcome(command[0]!, command.slice(1), cwd === undefined ? {} : { cwd });
 }
 
 const common = ({ port, user }: SmbTarget): string[] => [
