@@ -8,7 +8,7 @@ const OUTPUT_LIMIT = 16 * 1024 * 1024;
 export const PYTHON = '/usr/bin/python3';
 
 export interface Outcome {
-  /** Exit code; -1 when it was killed after 60 s. */
+  /** Exit code; -1 when it was killed because its time was over. */
   readonly code: number;
   readonly stdout: string;
   /** stdout and stderr, in that order: Samba's tools say what fails now on one, now on the other. */
