@@ -154,6 +154,9 @@ export class SourceFile {
   ): Promise<number> {
     const size = this.#services.partSize(this.path);
     if (target.length <= size) return this.#part({ target, position, permits, wanted });
+    // What a slow read brought home was kept as it was asked for.
+    const late = this.#cameLate(target, position);
+    if (late !== undefined) return Promise.resolve(late);
     const parts: Promise<number>[] = [];
     for (let at = 0; at < target.length; at += size) {
       const part = target.subarray(at, at + size);
@@ -162,12 +165,13 @@ export class SourceFile {
     return joinParts(parts, size, target.length);
   }
 
+  #cameLate(target: Buffer, position: number): number | undefined {
+    return this.#services.late.get(this.path, position, target.length)?.copy(target);
+  }
+
   #part(part: Part): Promise<number> {
-    const late = this.#services.late.get(this.path, part.position, part.target.length);
-    if (late) {
-      late.copy(part.target);
-      return Promise.resolve(late.length);
-    }
+    const late = this.#cameLate(part.target, part.position);
+    if (late !== undefined) return Promise.resolve(late);
     const begun = performance.now();
     return this.#opened.ask(part).then(
       (length) => {
