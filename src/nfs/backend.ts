@@ -64,7 +64,6 @@ const terms: HoldTerms<CallContext> = {
   onWait: (call) => {
     call.onRetransmission = comeAgain;
   },
-  onOverdue: (call) => call.answerNow(),
 };
 
 function answer<T>(tree: Tree, call: CallContext, subject: Subject, work: () => Awaitable<T>): Awaitable<T> {

@@ -20,8 +20,6 @@ export interface HoldTerms<C extends Abortable> {
   readonly client: (call: C) => string;
   /** Called when a request has to wait. */
   readonly onWait?: (call: C) => void;
-  /** Called once when a request has waited for `timeoutMs`, be it for the source or for one object of it. */
-  readonly onOverdue?: (call: C) => void;
 }
 
 /** What a request is about, for those who want to know who waits for what. */
@@ -80,7 +78,6 @@ async function settle<T, C extends Abortable>(
 
 class HeldRequest<C extends Abortable> implements Waiter {
   readonly since = performance.now();
-  readonly timeoutMs: number;
   readonly node: TreeNode | undefined;
   readonly name: ByteString | undefined;
   readonly #call: C;
@@ -89,13 +86,8 @@ class HeldRequest<C extends Abortable> implements Waiter {
   constructor(call: C, terms: HoldTerms<C>, { node, name }: Subject) {
     this.#call = call;
     this.#terms = terms;
-    this.timeoutMs = terms.timeoutMs;
     this.node = node;
     this.name = name;
-  }
-
-  overdue(): void {
-    this.#terms.onOverdue?.(this.#call);
   }
 
   get client(): string {

@@ -47,8 +47,6 @@ export const TreeLimits = {
   prefetch: 1_024,
   /** An answer that took long serves for so many times as long. */
   rememberedFactor: 3,
-  /** How often requests are looked at that may have waited for too long. */
-  overdueInterval: 500,
   /** Requests that may wait for a source that is away; beyond it the oldest is told to come again. */
   waiting: 4_096,
   /** Bytes shown, all of them free, where a source reports no totals: 1 PiB. */

@@ -1,5 +1,4 @@
 /** Requests that the tree has not answered yet: who waits for what, and since when. */
-import { TreeLimits } from './limits.ts';
 import type { ByteString } from './names.ts';
 import type { TreeNode } from './node.ts';
 
@@ -12,9 +11,6 @@ export interface Waiter {
   readonly name: ByteString | undefined;
   /** Address of the client. */
   readonly client: string;
-  /** After so many milliseconds it is overdue. Default: never. */
-  readonly timeoutMs?: number;
-  overdue?(): void;
 }
 
 /** What several requests wait for. */
@@ -33,33 +29,13 @@ const mostClients = 16;
 export class Waiters {
   /** In order of arrival. */
   readonly #all = new Set<Waiter>();
-  /** Those that can become overdue and are not yet. */
-  readonly #limited = new Set<Waiter>();
-  #timer: NodeJS.Timeout | undefined;
 
   add(waiter: Waiter): void {
     this.#all.add(waiter);
-    if (waiter.timeoutMs === undefined || waiter.timeoutMs === Infinity) return;
-    this.#limited.add(waiter);
-    this.#timer ??= setInterval(() => this.#sweep(), TreeLimits.overdueInterval).unref();
   }
 
   delete(waiter: Waiter): void {
     this.#all.delete(waiter);
-    this.#limited.delete(waiter);
-  }
-
-  /** In order of arrival, and all have the same limit: the first that is not overdue ends the round. */
-  #sweep(): void {
-    const now = performance.now();
-    for (const waiter of this.#limited) {
-      if (now - waiter.since < waiter.timeoutMs!) break;
-      this.#limited.delete(waiter);
-      waiter.overdue?.();
-    }
-    if (this.#all.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
   }
 
   /** Those who wait for the object at this path. */

@@ -12,8 +12,6 @@ export interface CallLink {
   /** The call gives back what was set aside for it. */
   cancelReservation(call: RpcCall): void;
   bug(error: unknown, where: string): void;
-  /** Answers a call that is being worked on, if its backend says how. */
-  answerNow?(call: RpcCall): boolean;
 }
 
 /** One RPC call on its way from the record to the reply. */
@@ -75,10 +73,6 @@ export class RpcCall implements CallContext {
     this.abandoned = true;
     this.#abort?.abort();
     this.onGivenUp?.();
-  }
-
-  answerNow(): void {
-    if (!this.answered && !this.abandoned) this.#link.answerNow?.(this);
   }
 
   /** Its answer has gone out early. */

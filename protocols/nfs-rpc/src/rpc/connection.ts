@@ -116,7 +116,7 @@ export class Connection implements CallLink {
     let wanted = Math.min(Math.ceil(maxCalls / 2), maxCalls - this.#answeredEarly);
     for (const call of this.#running.values()) {
       if (wanted <= 0 || call.startedAt > since) break;
-      if (!call.answered && this.answerNow(call)) wanted -= 1;
+      if (!call.answered && this.#answerNow(call)) wanted -= 1;
     }
     this.#output.flush();
   }
@@ -260,12 +260,12 @@ export class Connection implements CallLink {
   }
 
   #retransmitted(call: RpcCall): void {
-    const answered = this.answerNow(call);
+    const answered = this.#answerNow(call);
     this.#host.hooks.retransmission?.(this.peer, call.program, call.procedure, answered);
   }
 
   /** Answers a call that is being worked on, if its backend says how. */
-  answerNow(call: RpcCall): boolean {
+  #answerNow(call: RpcCall): boolean {
     const reply = answerRetransmission(this.#host, call);
     if (reply === undefined) return false;
     this.#answeredEarly += 1;

@@ -30,6 +30,4 @@ export interface CallContext {
    * server answers the retransmission at once with what this throws (an NfsError), and drops the late result.
    */
   onRetransmission: (() => never) | undefined;
-  /** Answers at once, as if the call had arrived again; does nothing where `onRetransmission` is not set. */
-  answerNow(): void;
 }
