@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryShare } from './memory/memory-share.ts';
 import { Media, openPath, TestKit } from './testing/kit.ts';
 import { negotiateMessage } from './testing/ntlm-client.ts';
-import { setupBody } from './testing/raw-client.ts';
+import { readBody, setupBody } from './testing/raw-client.ts';
 import type { RawClient } from './testing/raw-client.ts';
 import { Command } from './wire/constants.ts';
 import type { FileId } from './wire/file-id.ts';
-import { lockElement, lockRequest, readRequest } from './wire/io.ts';
+import { lockElement, lockRequest } from './wire/io.ts';
 import { Status } from './wire/status.ts';
 
 let kit: TestKit;
@@ -80,22 +80,6 @@ describe('a guest of a read-only share', () => {
       { lockCount: 1, lockSequence: 0, fileId },
       lockElement.toBuffer({ offset: 0n, length: 1000n, flags: 0x12 }),
     );
-  const readBody = (fileId: FileId): Buffer =>
-    readRequest.toBuffer(
-      {
-        padding: 80,
-        flags: 0,
-        length: 10,
-        offset: 0,
-        fileId,
-        minimumCount: 0,
-        channel: 0,
-        remainingBytes: 0,
-        channelInfoOffset: 0,
-        channelInfoLength: 0,
-      },
-      Buffer.alloc(1),
-    );
 
   it('keeps nobody out by locks and share modes but itself', async () => {
     await kit.serve(share);
@@ -104,10 +88,10 @@ describe('a guest of a read-only share', () => {
     const shared = await openPath(one, 'film.mkv');
     const theirs = await openPath(two, 'film.mkv');
     expect(await one.request(Command.LOCK, lockBody(shared))).toMatchObject({ status: Status.SUCCESS });
-    expect(await two.request(Command.READ, readBody(theirs))).toMatchObject({ status: Status.SUCCESS });
+    expect(await two.request(Command.READ, readBody(theirs, 10))).toMatchObject({ status: Status.SUCCESS });
     expect(await two.request(Command.LOCK, lockBody(theirs))).toMatchObject({ status: Status.SUCCESS });
     const again = await openPath(one, 'film.mkv');
-    expect(await one.request(Command.READ, readBody(again))).toMatchObject({
+    expect(await one.request(Command.READ, readBody(again, 10))).toMatchObject({
       status: Status.FILE_LOCK_CONFLICT,
     });
     await openPath(two, 'film.mkv');

@@ -3,14 +3,13 @@ import fc from 'fast-check';
 import type { Limits } from './limits.ts';
 import { MemoryShare } from './memory/memory-share.ts';
 import { SmbServer } from './server.ts';
-import { RawClient } from './testing/raw-client.ts';
+import { RawClient, readBody } from './testing/raw-client.ts';
 import { HeaderFlags, HEADER_SIZE } from './wire/constants.ts';
 import { createResponse } from './wire/create.ts';
 import { durableReconnectV1, durableReconnectV2, durableRequestV2, leaseV1 } from './wire/create-contexts.ts';
 import type { CreateContext } from './wire/create-contexts.ts';
 import type { FileId } from './wire/file-id.ts';
 import { setNextCommand } from './wire/header.ts';
-import { readRequest } from './wire/io.ts';
 import { changeNotifyRequest } from './wire/query.ts';
 import { emptyBody } from './wire/session.ts';
 import { Status } from './wire/status.ts';
@@ -88,23 +87,6 @@ async function open(one: RawClient, path: string): Promise<{ persistent: bigint;
   expect(reply?.status).toBe(Status.SUCCESS);
   return createResponse.decode(reply!.packet, HEADER_SIZE).fileId;
 }
-
-const readBody = (fileId: { persistent: bigint; volatile: bigint }, length: number): Buffer =>
-  readRequest.toBuffer(
-    {
-      padding: 80,
-      flags: 0,
-      length,
-      offset: 0,
-      fileId,
-      minimumCount: 0,
-      channel: 0,
-      remainingBytes: 0,
-      channelInfoOffset: 0,
-      channelInfoLength: 0,
-    },
-    Buffer.alloc(1),
-  );
 
 describe('a guest', () => {
   it('opens and reads', async () => {

@@ -1,30 +1,12 @@
 import { afterEach, expect, it } from 'vitest';
 import { MemoryShare } from '../memory/memory-share.ts';
 import { openPath, TestKit } from '../testing/kit.ts';
+import { readBody } from '../testing/raw-client.ts';
 import { Command } from '../wire/constants.ts';
-import type { FileId } from '../wire/file-id.ts';
-import { readRequest } from '../wire/io.ts';
 import { Status } from '../wire/status.ts';
 
 const kit = new TestKit();
 afterEach(() => kit.end());
-
-const readBody = (fileId: FileId, length: number): Buffer =>
-  readRequest.toBuffer(
-    {
-      padding: 80,
-      flags: 0,
-      length,
-      offset: 0,
-      fileId,
-      minimumCount: 0,
-      channel: 0,
-      remainingBytes: 0,
-      channelInfoOffset: 0,
-      channelInfoLength: 0,
-    },
-    Buffer.alloc(1),
-  );
 
 it('a large READ has as many pieces in flight as the backend serves at once, and puts them together in order', async () => {
   const waiting: (() => void)[] = [];

@@ -3,11 +3,10 @@ import { StatusError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { MemoryShare } from '../memory/memory-share.ts';
 import { SmbServer } from '../server.ts';
-import { RawClient } from '../testing/raw-client.ts';
+import { RawClient, readBody } from '../testing/raw-client.ts';
 import { HeaderFlags, HEADER_SIZE, RELATED_ID } from '../wire/constants.ts';
 import { closeRequest, createResponse } from '../wire/create.ts';
 import type { FileId } from '../wire/file-id.ts';
-import { readRequest } from '../wire/io.ts';
 import { InfoType, queryDirectoryRequest, queryInfoRequest } from '../wire/query.ts';
 import { setNextCommand } from '../wire/header.ts';
 import { Status } from '../wire/status.ts';
@@ -113,12 +112,7 @@ async function answeredUntilTheEnd(client: RawClient): Promise<number[]> {
 }
 
 function readMessage(client: RawClient, fileId: FileId): Buffer {
-  const rest = { padding: 80, flags: 0, minimumCount: 0, channel: 0, remainingBytes: 0 };
-  const body = readRequest.toBuffer(
-    { ...rest, length: 100, offset: 0, fileId, channelInfoOffset: 0, channelInfoLength: 0 },
-    Buffer.alloc(1),
-  );
-  return client.message(READ, body);
+  return client.message(READ, readBody(fileId, 100));
 }
 
 /** A page of some 40 names, or why there is none; undefined when the server has hung up. */

@@ -9,6 +9,8 @@ import type { Header } from '../wire/header.ts';
 import { HEADER_SIZE, OplockLevel } from '../wire/constants.ts';
 import { encodeCreateContexts } from '../wire/create-contexts.ts';
 import type { CreateContext } from '../wire/create-contexts.ts';
+import type { FileId } from '../wire/file-id.ts';
+import { readRequest } from '../wire/io.ts';
 import { negotiateRequest } from '../wire/negotiate.ts';
 import { sessionSetupRequest, treeConnectRequest } from '../wire/session.ts';
 import { align } from '../wire/struct.ts';
@@ -59,6 +61,24 @@ export function treeConnectBody(share: string): Buffer {
     path,
   );
 }
+
+/** Body of a READ of the first `length` bytes. */
+export const readBody = (fileId: FileId, length: number): Buffer =>
+  readRequest.toBuffer(
+    {
+      padding: 80,
+      flags: 0,
+      length,
+      offset: 0,
+      fileId,
+      minimumCount: 0,
+      channel: 0,
+      remainingBytes: 0,
+      channelInfoOffset: 0,
+      channelInfoLength: 0,
+    },
+    Buffer.alloc(1),
+  );
 
 export class RawClient {
   readonly #socket: Socket;
