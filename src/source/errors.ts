@@ -83,6 +83,9 @@ const byNumber: Readonly<Record<number, string>> = {
   122: 'EDQUOT',
 };
 
+/** Whether the answer was that there is no such object. */
+export const isAbsence = (code: TreeErrorCode): boolean => code === 'noent' || code === 'notdir';
+
 /** The tree error of a failed fs call; an errno that is not listed is an I/O error. */
 export function fromErrno(error: unknown): TreeError {
   if (error instanceof TreeError) return error;

@@ -1,9 +1,10 @@
 /** The content of one path, whatever descriptor stands behind it now. */
-import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
+import { TreeError, fromErrno, isAbsence, type TreeErrorCode } from './errors.ts';
 import type { FileServices, Wanted } from './file-services.ts';
 import type { Inquiry } from './inquiry.ts';
 import { SourceLimits } from './limits.ts';
 import { OpenedFile, type Part } from './opened-file.ts';
+import { pause } from './pause.ts';
 import { ReadPattern } from './read-pattern.ts';
 import { ReadPermits } from './read-permits.ts';
 import { mayHoldHole } from './zeros.ts';
@@ -28,7 +29,6 @@ interface Outcome {
 /** Errors that say nothing of the file that would have to be confirmed. */
 const passing: ReadonlySet<TreeErrorCode> = new Set(['busy', 'cancelled', 'timeout', 'again', 'isdir']);
 
-const absences: ReadonlySet<TreeErrorCode> = new Set(['noent', 'notdir']);
 /** Errors that are handed on as they are; others are I/O errors of the file. */
 const definite: ReadonlySet<TreeErrorCode> = new Set([
   'acces',
@@ -282,7 +282,7 @@ export class SourceFile {
     const failure =
       error ?? new TreeError('io', `the source answers ${length ?? 0} bytes before the end of the file`);
     // A name that is still there has not gone, whatever its content says: then the error is the content's.
-    const isGone = absences.has(failure.code) && !(await this.#services.isThere(this.path));
+    const isGone = isAbsence(failure.code) && !(await this.#services.isThere(this.path));
     const code = isGone || definite.has(failure.code) ? failure.code : 'io';
     if (code === 'io') part.permits.failed(part.position, code);
     return code === failure.code ? failure : new TreeError(code, failure.message, { cause: failure });
@@ -307,8 +307,6 @@ function unlessSlow(read: Promise<number>, known: TreeError): Promise<number> {
   const slow = pause(SourceLimits.retryPatience).then(() => Promise.reject(known));
   return Promise.race([read, slow]);
 }
-
-const pause = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
 
 /** All of them: after a failure none may still write into the target. */
 async function joinParts(parts: readonly Promise<number>[], size: number, whole: number): Promise<number> {

@@ -13,6 +13,7 @@
  */
 import type { TreeErrorCode } from './errors.ts';
 import { SourceLimits } from './limits.ts';
+import { pause } from './pause.ts';
 import type { Opinion } from './opinions.ts';
 
 export interface InquiryOptions {
@@ -41,8 +42,6 @@ export class InquiryCounts {
 
 /** `short`: fewer bytes than there must be. */
 export type News = TreeErrorCode | 'short';
-
-const pause = (ms: number) => new Promise<void>((resolve) => void setTimeout(resolve, ms));
 
 export class Inquiry {
   readonly #options: InquiryOptions;

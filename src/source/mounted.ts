@@ -5,7 +5,7 @@
 import { lstat, readdir, readlink, statfs, type BigIntStats, type BigIntStatsFs, type Dirent } from 'node:fs';
 import { ContentCounts } from './content-counts.ts';
 import { DaemonHabits } from './daemon-habits.ts';
-import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
+import { TreeError, fromErrno, isAbsence, type TreeErrorCode } from './errors.ts';
 import { FilePool } from './files.ts';
 import { Footholds, isOfDirectory } from './footholds.ts';
 import { Inquiry, type InquiryCounts, type InquiryOptions } from './inquiry.ts';
@@ -325,9 +325,9 @@ export class Mounted {
     if (path === this.#options.base && error.code !== 'acces' && error.code !== 'busy')
       throw new TreeError('down', error.message, { cause: error });
     if (error.code === 'down') this.#footholds.clear();
-    const isAbsence = (error.code === 'noent' || error.code === 'notdir') && !isOfDirectory(error);
-    if (!definite.has(error.code) && !(isAbsence && !known)) return;
-    if (isAbsence) permit.answered();
+    const isGone = isAbsence(error.code) && !isOfDirectory(error);
+    if (!definite.has(error.code) && !(isGone && !known)) return;
+    if (isGone) permit.answered();
     throw error;
   }
 
@@ -347,10 +347,9 @@ export class Mounted {
     error: TreeError,
     permit: Permit,
   ): Promise<TreeError> {
-    const isAbsence = error.code === 'noent' || error.code === 'notdir';
     // A directory that cannot be listed is still one, if its name says so.
-    const isThere = isAbsence && aspect === 'listing' && (await this.#isDirectory(path));
-    if (isAbsence && !isThere) {
+    const isGone = isAbsence(error.code) && !(aspect === 'listing' && (await this.#isDirectory(path)));
+    if (isGone) {
       this.#opinions.forget(path);
       permit.answered();
       return error;
