@@ -11,6 +11,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { contextOf, pathOfId } from '../protocols/smb2/src/testing/kit.ts';
+import { RawClient } from '../protocols/smb2/src/testing/raw-client.ts';
+import { Command } from '../protocols/smb2/src/wire/constants.ts';
+import { Status } from '../protocols/smb2/src/wire/status.ts';
 import { Gateway } from './kit/gateway.ts';
 import { outcome, smbclient } from './kit/smb.ts';
 
@@ -100,6 +104,19 @@ describe('names', () => {
     }
     const { text } = await client('names', 'get "cafe.mkv" found');
     expect(text).toContain('NT_STATUS_OBJECT_NAME_NOT_FOUND');
+  });
+
+  it('are told to who knows an id only, as macOS asks for aliases', async () => {
+    const smb = await RawClient.connect(gateway.port('smb'));
+    try {
+      await smb.enter('names');
+      const asked = smb.createBody('COLON\uf022 ONE\uf025.mkv', [{ name: 'QFid', data: Buffer.alloc(0) }]);
+      const id = contextOf((await smb.request(Command.CREATE, asked))!, 'QFid')!.readBigUInt64LE(0);
+      expect(await pathOfId(smb, id)).toEqual([Status.SUCCESS, 'colon\uf022 one\uf025.mkv']);
+      expect(await pathOfId(smb, id ^ 1n)).toEqual([Status.OBJECT_NAME_NOT_FOUND, '']);
+    } finally {
+      smb.close();
+    }
   });
 });
 

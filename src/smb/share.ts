@@ -188,6 +188,10 @@ export class TreeShare implements ShareBackend<TreeNode> {
     return index instanceof Promise ? index.then(find) : find(index);
   }
 
+  nodeById(id: bigint): TreeNode | undefined {
+    return this.#tree.byId(Number(id >> 32n), Number(id & 0xffffffffn));
+  }
+
   parent(node: TreeNode): { directory: TreeNode; name: string } | undefined {
     return node.parent && { directory: node.parent, name: nameOf(node) };
   }

@@ -60,6 +60,12 @@ export class Registry {
     return node;
   }
 
+  /** The object of an id (unsigned 32-bit halves), if it is remembered. */
+  byId(high: number, low: number): TreeNode | undefined {
+    const node = this.#byId.get(keyOf(high, low));
+    return node?.gone === false ? node : undefined;
+  }
+
   /** The object whose handle begins with this path hash, if it is remembered and the handle is exactly its own. */
   byHandle(handle: Buffer): TreeNode | undefined {
     const node = this.#byId.get(handle.toString('latin1', 8, 16));

@@ -135,6 +135,11 @@ export class Tree {
     return this.#resolver.resolve(handle);
   }
 
+  /** The object of an id (unsigned 32-bit halves), if it is remembered: an id alone does not tell where to look. */
+  byId(high: number, low: number): TreeNode | undefined {
+    return this.#registry.byId(high, low);
+  }
+
   /** Totals of the filesystem; the last good ones while the source is away. */
   async space(): Promise<SpaceUsage> {
     try {

@@ -137,6 +137,8 @@ export interface ShareBackend<N> {
    * `caseSensitive`, then the first in listing order with the same fold (`foldName`).
    */
   lookup(directory: N, name: string, caseSensitive: boolean, call: CallContext): Awaitable<N | undefined>;
+  /** The object of that id, if it is at hand; never waits. Without it clients cannot ask for the path of an id (macOS does). */
+  nodeById?(id: bigint): N | undefined;
   /** The directory above and the name in it; undefined for the root. */
   parent(node: N): { readonly directory: N; readonly name: string } | undefined;
   attributes(node: N, call: CallContext): Awaitable<NodeAttributes>;

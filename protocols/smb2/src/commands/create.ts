@@ -16,7 +16,7 @@ import { area } from '../wire/struct.ts';
 import { mapGeneric } from '../security/index.ts';
 import { decodeContexts } from './create-contexts/request.ts';
 import type { RequestContexts } from './create-contexts/request.ts';
-import { wantsFinderEntries } from './create-contexts/apple.ts';
+import { appleReply, wantsFinderEntries } from './create-contexts/apple.ts';
 import { encodeContexts } from './create-contexts/response.ts';
 import { checkParameters } from './create-parameters.ts';
 import { findReplay, openReplayable, replayKey } from './create-replay.ts';
@@ -62,13 +62,16 @@ async function answer(
   contexts: RequestContexts,
 ): Promise<Reply> {
   const attributes = await open.share.backend.attributes(open.node, request);
-  const maximal = contexts.wantsMaximalAccess
-    ? await maximalAccess(open.share, open.node, request, attributes)
-    : 0;
+  const gathered = {
+    maximalAccess: contexts.wantsMaximalAccess
+      ? await maximalAccess(open.share, open.node, request, attributes)
+      : 0,
+    apple: contexts.apple && (await appleReply(contexts.apple, open, request)),
+  };
   request.openOrUndefined = open;
   if (contexts.apple && wantsFinderEntries(contexts.apple))
     request.connection.negotiated.finderEntries = true;
-  const tail = encodeContexts(open, contexts, attributes, maximal);
+  const tail = encodeContexts(open, contexts, attributes, gathered);
   return reply(
     createResponse,
     {

@@ -82,6 +82,10 @@ export class MemoryShare implements ShareBackend<MemoryNode> {
     return this.gate('lookup', directory, call, () => this.tree.lookup(directory, name, caseSensitive));
   }
 
+  nodeById(id: bigint): MemoryNode | undefined {
+    return this.tree.byId.get(id);
+  }
+
   /**
    * Of several hard links the one by which the object was found last. A removed object keeps its last place; a
    * stream is where its file is.

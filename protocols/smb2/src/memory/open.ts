@@ -15,7 +15,7 @@ import type { MemoryNode } from './node.ts';
 export type MemoryOperation =
   | Exclude<
       keyof ShareBackend<MemoryNode>,
-      'volume' | 'root' | 'parent' | 'cachedAttributes' | 'watch' | 'changes'
+      'volume' | 'root' | 'nodeById' | 'parent' | 'cachedAttributes' | 'watch' | 'changes'
     >
   | Exclude<keyof ShareChanges<MemoryNode>, 'securityDescriptors' | 'extendedAttributes' | 'streams'>
   | 'read';

@@ -37,6 +37,8 @@ export class MemoryTree {
   readonly root: MemoryNode;
   readonly budget: Budget;
   readonly watchers = new Watchers();
+  /** All that has a name, and what has not got one yet. */
+  readonly byId = new Map<bigint, MemoryNode>();
   private readonly options: TreeOptions;
   private lastId = 0n;
   private lastTime = 0n;
@@ -160,7 +162,7 @@ export class MemoryTree {
 
   private newNode(wanted: NewNode, owner?: MemoryNode): MemoryNode {
     const archive = wanted.kind === 'file' ? FileAttribute.ARCHIVE : 0;
-    return new MemoryNode({
+    const node = new MemoryNode({
       id: owner === undefined ? ++this.lastId : owner.id,
       kind: wanted.kind,
       time: this.now(),
@@ -172,6 +174,8 @@ export class MemoryTree {
       ...(wanted.target === undefined ? {} : { target: wanted.target }),
       ...(owner === undefined ? {} : { owner }),
     });
+    if (owner === undefined) this.byId.set(node.id, node);
+    return node;
   }
 
   private occupant(directory: MemoryNode, name: string): string | undefined {
@@ -213,6 +217,7 @@ export class MemoryTree {
     this.detach(node, place, time);
     node.changeTime = time;
     node.removed = node.places.length === 0;
+    if (node.removed) this.byId.delete(node.id);
     node.releaseIfUnused();
     this.watchers.emit(place.directory, place.name, 'removed', node, nameFilter(node));
   }

@@ -5,9 +5,11 @@ import type { SmbServerOptions } from '../server.ts';
 import type { ShareOptions } from '../share/volume.ts';
 import { HEADER_SIZE } from '../wire/constants.ts';
 import { createResponse } from '../wire/create.ts';
+import { decodeCreateContexts, payloadOf } from '../wire/create-contexts.ts';
 import type { FileId } from '../wire/file-id.ts';
 import { Status } from '../wire/status.ts';
 import { RawClient } from './raw-client.ts';
+import type { RawReply } from './raw-client.ts';
 import { UserClient } from './user-client.ts';
 import type { LogOnOptions, NegotiateOptions } from './user-client.ts';
 
@@ -91,4 +93,25 @@ export async function openPath(
     : client.request(CREATE, body));
   if (reply?.status !== Status.SUCCESS) throw new Error(`CREATE: ${reply?.status.toString(16) ?? 'hung up'}`);
   return createResponse.decode(reply.packet, HEADER_SIZE).fileId;
+}
+
+/** A create context of a reply to CREATE. */
+export function contextOf({ packet }: RawReply, name: string): Buffer | undefined {
+  const { contextsOffset, contextsLength } = createResponse.decode(packet, HEADER_SIZE);
+  return payloadOf(
+    decodeCreateContexts(packet.subarray(contextsOffset, contextsOffset + contextsLength), 8),
+    name,
+  );
+}
+
+/** Asks for the path of an id with a CREATE of the root, as macOS does: the status of that answer, and the path. */
+export async function pathOfId(client: RawClient, id: bigint): Promise<[status: number, path: string]> {
+  const data = Buffer.alloc(16);
+  data.writeUInt32LE(2, 0);
+  data.writeBigUInt64LE(id, 8);
+  const body = client.createBody('', [{ name: 'AAPL', data }], { desiredAccess: 0x80 });
+  const reply = await client.request(CREATE, body);
+  const answer = reply?.status === Status.SUCCESS ? contextOf(reply, 'AAPL') : undefined;
+  if (answer?.readUInt32LE(0) !== 2) throw new Error(`no answer: ${reply?.status.toString(16) ?? 'hung up'}`);
+  return [answer.readUInt32LE(8), answer.toString('utf16le', 16, 16 + answer.readUInt32LE(12))];
 }

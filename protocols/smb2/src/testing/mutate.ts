@@ -57,6 +57,15 @@ function body(structureSize: number, size: number, fileId: Buffer, at: number | 
   return made;
 }
 
+/** A server query (1) or the path of an id (2). */
+function appleContext(command: number): Buffer {
+  const made = Buffer.alloc(24);
+  made.writeUInt32LE(command, 0);
+  made.writeUInt32LE(below(40), 8);
+  made.writeUInt32LE(1, 16);
+  return made;
+}
+
 /** Bodies that are right, or might be, by command. */
 function bodyFor(client: RawClient, command: number, fileId: Buffer): Buffer {
   switch (command) {
@@ -72,7 +81,7 @@ function bodyFor(client: RawClient, command: number, fileId: Buffer): Buffer {
         [{ name: 'MxAc', data: Buffer.alloc(0) }],
         [{ name: 'RqLs', data: Buffer.alloc(52, below(256)) }],
         [{ name: 'DH2Q', data: Buffer.alloc(32, below(256)) }],
-        [{ name: 'AAPL', data: Buffer.alloc(24, 1) }],
+        [{ name: 'AAPL', data: appleContext(pick([1, 2])) }],
         [{ name: 'SecD', data: Buffer.alloc(60, below(256)) }],
       ]);
       const path = pick([

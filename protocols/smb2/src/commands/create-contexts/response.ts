@@ -16,14 +16,20 @@ import {
 } from '../../wire/create-contexts.ts';
 import type { CreateContext } from '../../wire/create-contexts.ts';
 import { Status } from '../../wire/status.ts';
-import { appleReply } from './apple.ts';
 import type { RequestContexts } from './request.ts';
+
+/** What had to be asked for. */
+export interface Gathered {
+  readonly maximalAccess: number;
+  /** AAPL */
+  readonly apple: Buffer | undefined;
+}
 
 export function encodeContexts(
   open: Open,
   request: RequestContexts,
   attributes: NodeAttributes,
-  maximalAccess: number,
+  { maximalAccess, apple }: Gathered,
 ): Buffer {
   const contexts: CreateContext[] = [];
   const add = (name: string, data: Buffer | undefined): void => {
@@ -51,7 +57,7 @@ export function encodeContexts(
         }),
       );
   if (request.posixMode !== undefined && open.posix) add(POSIX_CONTEXT, posixReply(attributes));
-  if (request.apple) add('AAPL', appleReply(request.apple, open));
+  add('AAPL', apple);
   return encodeCreateContexts(contexts);
 }
 
