@@ -36,7 +36,7 @@ const source = [
     'daemon-habits.ts',
   ],
   ['quarantine.ts', 'opinions.ts'],
-  ['inquiry.ts', 'read-permits.ts', 'descriptor.ts', 'footholds.ts', 'watch.ts'],
+  ['inquiry.ts', 'read-permits.ts', 'retries.ts', 'descriptor.ts', 'footholds.ts', 'watch.ts'],
   ['file-services.ts', 'probe.ts'],
   ['opened-file.ts'],
   ['file.ts'],

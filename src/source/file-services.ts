@@ -6,6 +6,7 @@ import type { Inquiry } from './inquiry.ts';
 import type { Lane } from './lanes.ts';
 import type { LateResults } from './late-results.ts';
 import type { Quarantine } from './quarantine.ts';
+import type { Retries } from './retries.ts';
 import type { SourceWatch } from './watch.ts';
 import type { ConfirmedZeros } from './zeros.ts';
 
@@ -15,6 +16,7 @@ export type Wanted = () => boolean;
 export interface FileServices {
   readonly watch: SourceWatch;
   readonly quarantine: Quarantine;
+  readonly retries: Retries;
   readonly lane: Lane;
   readonly late: LateResults;
   readonly habits: DaemonHabits;

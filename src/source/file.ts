@@ -128,7 +128,7 @@ export class SourceFile {
         throw error;
       },
     );
-    return permits.retryOf ? unlessSlow(done, permits.retryOf) : done;
+    return permits.retryOf ? this.#services.retries.soon(done, permits.retryOf) : done;
   }
 
   #end(running: Running, position: number, permits: ReadPermits): void {
@@ -299,13 +299,6 @@ export class SourceFile {
       this.#reads -= 1;
     }
   }
-}
-
-/** The first who comes after a cool-down does not wait for a file that is still broken: his try goes on by itself. */
-function unlessSlow(read: Promise<number>, known: TreeError): Promise<number> {
-  read.catch(() => undefined);
-  const slow = pause(SourceLimits.retryPatience).then(() => Promise.reject(known));
-  return Promise.race([read, slow]);
 }
 
 /** All of them: after a failure none may still write into the target. */

@@ -13,6 +13,7 @@ import { SourceLimits } from './limits.ts';
 import { Opinions } from './opinions.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { RawAttributes } from './raw.ts';
+import { Retries } from './retries.ts';
 import type { SourceWatch } from './watch.ts';
 import { ConfirmedZeros, mayHoldHole } from './zeros.ts';
 
@@ -49,6 +50,7 @@ export class FilePool implements FileServices {
   readonly quarantine: Quarantine;
   readonly lane: Lane;
   readonly late = new LateResults();
+  readonly retries = new Retries();
   readonly habits: DaemonHabits;
   readonly counts: ContentCounts;
   readonly isFuse: () => boolean;

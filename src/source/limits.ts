@@ -82,6 +82,9 @@ export const SourceLimits = {
   errorCoolDownMax: 120_000,
   /** The one try after a cool-down keeps its reader waiting no longer than this; then it goes on by itself. */
   retryPatience: 1_000,
+  /** But only so many readers at once wait for that long, and the others for a glance: a scan must not crawl. */
+  patientRetries: 2,
+  retryGlance: 150,
   /** Bytes of a file that share a verdict: what lies elsewhere in it may be well. */
   verdictRegion: 1024 * 1024,
   watchInterval: 500,

@@ -165,10 +165,12 @@ async function bursts(): Promise<void> {
     return times;
   });
   const { local } = costs;
+  // NFS has no CLOSE: after the last burst the file stays open for as long as a player may pause.
+  const most = { smb: 1, nfs: 1.1 } as const;
   for (const way of ['smb', 'nfs'] as const) {
     const cost = costs[way];
     expect.soft(cost.downloads / local.downloads, `${way}: requests`).toBeLessThanOrEqual(2);
-    expect.soft(cost.bytes / local.bytes, `${way}: bytes`).toBeLessThanOrEqual(1);
+    expect.soft(cost.bytes / local.bytes, `${way}: bytes`).toBeLessThanOrEqual(most[way]);
     const slowest = Math.max(...cost.reads) / Math.max(...local.reads);
     expect.soft(slowest, `${way}: slowest MiB`).toBeLessThanOrEqual(1.5);
   }
