@@ -57,6 +57,18 @@ describe.each(await titledKernels())('Linux %s', (_, kernel) => {
   });
 
   describe('the kernel client', () => {
+    it('tells a guest without a network from one with', async () => {
+      expect(await client.hasNetwork()).toBe(true);
+      execFileSync('ip', ['-n', client.netns, 'link', 'set', 'uml0', 'down']);
+      try {
+        expect(await client.hasNetwork()).toBe(false);
+        expect(await client.whyLate()).toContain('has lost its network');
+      } finally {
+        execFileSync('ip', ['-n', client.netns, 'link', 'set', 'uml0', 'up']);
+      }
+      expect(await client.hasNetwork()).toBe(true);
+    });
+
     it('has cifs and nfs', async () => {
       expect(await client.output('uname -r')).toBe(`${kernel.release}\n`);
       expect(await client.output('cat /proc/filesystems')).toMatch(/\tcifs\n[^]*\tnfs\n/);

@@ -271,8 +271,8 @@ export class Lab {
   }
 
   /** The logs of gateway and guest, for a failure's message. */
-  logs(): string {
-    return [this.#gateway?.dump() ?? '', this.client.console()].join('\n');
+  async logs(): Promise<string> {
+    return [this.#gateway?.dump() ?? '', await this.client.whyLate()].join('\n');
   }
 
   async dispose(): Promise<void> {

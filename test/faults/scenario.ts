@@ -179,7 +179,7 @@ async function play(
     saw: summary(lab, notes, failure),
     longestMs: longestPause(lab),
   });
-  const log = failure === undefined ? '' : lab?.logs();
+  const log = failure === undefined ? '' : await lab?.logs();
   await lab?.dispose();
   if (failure !== undefined && !(peer && lab)) {
     const { message } = failure as Error;

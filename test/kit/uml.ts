@@ -1,4 +1,4 @@
-import { execFileSync, type ChildProcess } from 'node:child_process';
+import { execFile, execFileSync, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Duplex } from 'node:stream';
+import { promisify } from 'node:util';
 import { boot } from './kernels-boot.ts';
 import { kernels, type Kernel, type KernelWish } from './kernels.ts';
 
@@ -16,6 +17,7 @@ const NAME_PREFIX = 'holdfast-';
 const BOOT_MS = 30_000;
 const RUN_MS = 60_000;
 const OFF_MS = 2000;
+const PING_SECONDS = 5;
 
 export interface GuestResult {
   /** The shell's exit code; above 128: killed by signal code - 128. */
@@ -111,7 +113,9 @@ export class KernelClient {
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         job.kill('KILL');
-        reject(new Error(`not done after ${timeoutMs} ms: ${script}\n${this.console()}`));
+        void this.whyLate().then((why) =>
+          reject(new Error(`not done after ${timeoutMs} ms: ${script}\n${why}`)),
+        );
       }, timeoutMs);
     });
     try {
@@ -209,6 +213,28 @@ export class KernelClient {
   /** The last lines of the guest's kernel log. */
   console(lines = 40): string {
     return this.#console.slice(-lines).join('\n');
+  }
+
+  /**
+   * Whether packets reach the guest and come back. User-mode-linux may lose its network under load, and never finds it
+   * again (its driver spins in epoll_ctl = ENOENT); then no server can reach it, and no test result says anything.
+   */
+  async hasNetwork(): Promise<boolean> {
+    // Nothing listens at the discard port: a guest that is reachable refuses, and that is the answer looked for.
+    const knock = ['timeout', String(PING_SECONDS), 'bash', '-c', `: </dev/tcp/${GUEST_ADDRESS}/9`];
+    const [nsenter, namespace] = this.enter;
+    return await promisify(execFile)(nsenter, [namespace, ...knock]).then(
+      () => true,
+      (error: unknown) => (error as { stderr: string }).stderr.includes('refused'),
+    );
+  }
+
+  /** For the message of something that did not come in time. */
+  async whyLate(): Promise<string> {
+    const lost = (await this.hasNetwork())
+      ? ''
+      : "the guest has lost its network: the fault is user-mode-linux's, not the server's\n";
+    return lost + this.console();
   }
 
   /** Ends the guest and whatever else runs in its network, and removes both. Safe to call again. */
