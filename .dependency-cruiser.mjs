@@ -42,6 +42,7 @@ const source = [
   ['file.ts'],
   ['files.ts'],
   ['mounted.ts'],
+  ['mount-set.ts'],
   ['source.ts'],
 ];
 
@@ -60,7 +61,7 @@ const tree = [
   ['identity.ts', 'attributes.ts', 'failures.ts'],
   ['handle.ts', 'snapshot.ts', 'availability.ts'],
   ['node.ts'],
-  ['registry.ts', 'changes.ts', 'waiters.ts'],
+  ['registry.ts', 'changes.ts', 'waiters.ts', 'times-policy.ts'],
   ['listings.ts', 'warm.ts'],
   ['looks.ts'],
   ['lookups.ts', 'content.ts', 'pins.ts'],

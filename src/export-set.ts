@@ -1,10 +1,9 @@
 /** The exports of a running gateway: each a source, a tree over it, and the rules under which it is served. */
 import type { AdminState, Metrics, WatchedSource } from './admin/index.ts';
 import type { ExportConfig } from './config/index.ts';
-import type { Logger } from './log/index.ts';
+import { renderName, type Logger } from './log/index.ts';
 import type { NfsExport } from './nfs/backend.ts';
 import type { SmbExport } from './smb/server.ts';
-import { reshareLanes } from './source/lanes.ts';
 import { Source } from './source/source.ts';
 import type { WarmMetadata } from './state/warm-metadata.ts';
 import type { Seed } from './state/seed.ts';
@@ -89,7 +88,7 @@ export class ExportSet {
     const stay = new Set(after.map(({ tree }) => tree));
     this.#served = after;
     // A thread that is lent to one export must not be missing for another.
-    for (const { source } of after) reshareLanes(source.lanes, configs.length);
+    for (const { source } of after) source.share(configs.length);
     for (const one of before) if (!stay.has(one.tree)) this.#retire(one);
     for (const { config, watched } of after) this.#metrics.watchSource(config.name, watched);
     if (this.#closed) await this.close();
@@ -161,21 +160,21 @@ export class ExportSet {
     const log = this.#log;
     const { path, expectFuse, readDeadline, verdict, idleClose } = config;
     const source = new Source({ path, expectFuse, readDeadline, verdict, idleClose, exports: count });
-    source.onState((state, epoch, reason) => {
-      const line = { export: config.name, path: config.path, state, epoch, reason };
+    source.onState(({ base, state, epoch, reason }) => {
+      const mount = base === '' ? {} : { mount: renderName(base.slice(1)) };
+      const line = { export: config.name, path: config.path, ...mount, state, epoch, reason };
       if (state === 'live') log.info(line, 'source is live');
       else log.warn(line, `source is ${state}`);
     });
     const tree = new Tree({
       identity: new Identity(this.#seed.text, config.name, undefined, this.#seed.secret),
       source,
-      // Nothing but a FUSE daemon reports the clock as its files' times.
-      times: config.expectFuse ? config.times : 'source',
+      times: config.times,
       failAfter: config.failAfter,
     });
     const trouble = new Trouble(config.name, source, tree, log);
-    this.#warm?.resume(config.name, tree);
     await source.start();
+    this.#warm?.resume(config.name, tree);
     if (source.state !== 'live') {
       log.warn({ export: config.name, path: config.path, reason: source.reason }, 'waiting for the source');
     }

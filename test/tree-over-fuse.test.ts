@@ -228,7 +228,7 @@ describe('a FUSE tree', () => {
     expect(await setup.tree.attributes(file)).toBe(attributes);
     expect(await setup.tree.list(all)).toBe(listing);
     expect(await code(setup.bytes(file))).toBe('down');
-    const resumed = setup.tree.resume(() => setup.bytes(file), new TreeError('down'), 30_000);
+    const resumed = setup.tree.resume('', () => setup.bytes(file), new TreeError('down'), 30_000);
     await setup.fuse.heal();
     expect((await resumed).length).toBe(4096);
     expect(setup.source).toMatchObject({ state: 'live', quarantined: 0 });

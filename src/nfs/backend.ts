@@ -226,7 +226,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   fsStat(node: TreeNode, call: CallContext): Awaitable<FsStat> {
     const { tree } = this.#of(node);
     return answer(tree, call, { node }, async () => {
-      const space = await tree.space();
+      const space = await tree.space(node);
       return { ...space, availableFiles: space.freeFiles, invariantSeconds: 0 };
     });
   }
@@ -268,7 +268,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     try {
       const node = await walk().catch((error: unknown) => {
         if (!isDown(error)) throw error;
-        return entry.tree.resume(walk, error, holdTime, call.signal);
+        return entry.tree.resume('', walk, error, holdTime, call.signal);
       });
       this.#hooks.onMount(entry.name, path, call.peer);
       return node.handle;

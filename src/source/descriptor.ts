@@ -14,17 +14,27 @@ export class Descriptor {
   /** Where it gave bytes that are certainly the file's. */
   witness: number | undefined;
   readonly #lane: Lane;
+  readonly #base: string;
   readonly #counts: ContentCounts;
   /** Reads in the kernel now; the number may only be closed, and so reused, when none is left. */
   #reads = 0;
   #doomed = false;
   #closed = false;
 
-  constructor(number: number, epoch: number, direct: boolean, lane: Lane, counts: ContentCounts) {
+  /** @param base of the mount, for the close lane. */
+  constructor(
+    number: number,
+    epoch: number,
+    direct: boolean,
+    lane: Lane,
+    base: string,
+    counts: ContentCounts,
+  ) {
     this.number = number;
     this.epoch = epoch;
     this.direct = direct;
     this.#lane = lane;
+    this.#base = base;
     this.#counts = counts;
     counts.opens += 1;
   }
@@ -55,13 +65,13 @@ export class Descriptor {
     if (!this.#doomed || this.#reads > 0 || this.#closed) return;
     this.#closed = true;
     this.#counts.closes += 1;
-    closeSoon(this.#lane, this.number);
+    closeSoon(this.#lane, this.#base, this.number);
   }
 }
 
 /** close() sends FLUSH and may block; nobody waits for it, and nothing is lost: the file was only read from. */
-export function closeSoon(lane: Lane, number: number): void {
+export function closeSoon(lane: Lane, base: string, number: number): void {
   lane
-    .run<undefined>('', (done) => close(number, (error) => done(error ?? null, undefined)))
+    .run<undefined>(base, (done) => close(number, (error) => done(error ?? null, undefined)))
     .catch(() => undefined);
 }

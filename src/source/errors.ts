@@ -39,6 +39,8 @@ export type TreeErrorCode =
 export class TreeError extends Error {
   override readonly name = 'TreeError';
   readonly code: TreeErrorCode;
+  /** Of a source that is away: where its mount is, below the root. Undefined where that is not known. */
+  base: string | undefined;
   constructor(code: TreeErrorCode, message?: string, options?: ErrorOptions) {
     super(message ?? code, options);
     this.code = code;

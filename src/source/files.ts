@@ -6,7 +6,7 @@ import { Descriptor, closeSoon } from './descriptor.ts';
 import { TreeError, fromErrno } from './errors.ts';
 import { SourceFile } from './file.ts';
 import type { FileServices, Wanted } from './file-services.ts';
-import type { Inquiry, InquiryCounts, InquiryOptions } from './inquiry.ts';
+import type { Inquiry, InquiryOptions, Suspicion } from './inquiry.ts';
 import type { Lane, Lanes } from './lanes.ts';
 import { LateResults } from './late-results.ts';
 import { SourceLimits } from './limits.ts';
@@ -25,14 +25,18 @@ const openKey = (path: string) => `${path}\0open`;
 export interface FilePoolOptions {
   /** Canonical path of the export, a byte string without a slash at its end. */
   readonly root: string;
+  /** Where the mount is, below the root. */
+  readonly base: string;
   readonly watch: SourceWatch;
   readonly lanes: Lanes;
   readonly quarantine: Quarantine;
   readonly habits: DaemonHabits;
   readonly counts: ContentCounts;
   readonly isFuse: () => boolean;
-  /** st_dev of every file of the mount; undefined where any will do. */
-  readonly device: () => number | undefined;
+  /** st_dev that a file of the mount has; undefined where any will do. */
+  readonly device: (path: string) => number | undefined;
+  /** Throws `down` when an opened file is not of the mount. */
+  readonly checkMount: (descriptor: number, path: string) => Promise<void>;
   /** Largest FUSE read in bytes; undefined where the mount does not say. */
   readonly maxRead: () => number | undefined;
   /** A fresh look at a path. */
@@ -42,7 +46,7 @@ export interface FilePoolOptions {
   /** Milliseconds without reads after which a file is closed, in place of both defaults. */
   readonly idleCloseMs: number | undefined;
   readonly verdictMs: number;
-  readonly inquiries: InquiryCounts;
+  readonly suspicion: Suspicion;
 }
 
 export class FilePool implements FileServices {
@@ -167,7 +171,7 @@ export class FilePool implements FileServices {
   }
 
   async isAboveSuspicion(path: string, isWitnessed: boolean): Promise<boolean> {
-    if (this.#options.inquiries.suspicious > 0) return false;
+    if (this.#options.suspicion.calls > 0) return false;
     return isWitnessed || (await this.#opinions.about(path)) !== 'unwell';
   }
 
@@ -182,6 +186,7 @@ export class FilePool implements FileServices {
     );
 
   async open(path: string, wanted: Wanted | undefined): Promise<Descriptor> {
+    const { lanes, base } = this.#options;
     const epoch = this.watch.require();
     const full = this.#options.root + path;
     const direct = this.habits.readsDirect(path);
@@ -203,7 +208,7 @@ export class FilePool implements FileServices {
       if (failure.code === 'timeout') throw await this.#openMissed(path, epoch, failure);
       throw failure;
     }
-    const descriptor = new Descriptor(number, epoch, direct, this.#options.lanes.close, this.counts);
+    const descriptor = new Descriptor(number, epoch, direct, lanes.close, base, this.counts);
     try {
       await this.#check(number, path, full);
     } catch (error) {
@@ -217,7 +222,7 @@ export class FilePool implements FileServices {
     // Of a key of its own: a file that can be opened has not shown that it can be read.
     return this.lane.run<number>(openKey(path), (done) => open(Buffer.from(full, 'latin1'), flags, done), {
       onLate: (late) => {
-        closeSoon(this.#options.lanes.close, late);
+        closeSoon(this.#options.lanes.close, this.#options.base, late);
         this.quarantine.permit('content', path).answered();
       },
       wanted,
@@ -240,9 +245,10 @@ export class FilePool implements FileServices {
       metadata.run<Stats>(directory, (done) => fstat(number, done)),
       metadata.run<string>(directory, (done) => readlink(`/proc/self/fd/${number}`, 'latin1', done)),
     ]);
-    const device = this.#options.device();
+    const device = this.#options.device(path);
     if (device !== undefined && stats.dev !== device)
       throw new TreeError('down', 'the path led to another filesystem');
+    await this.#options.checkMount(number, directory);
     if (stats.isDirectory()) throw new TreeError('isdir');
     if (!stats.isFile()) throw new TreeError('inval', 'not a regular file');
     if (reached !== full && reached !== `${full} (deleted)`)

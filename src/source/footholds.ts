@@ -35,6 +35,8 @@ export interface FootholdOptions {
   readonly lane: Lane;
   /** st_dev that a directory of the mount has; undefined where any will do. Asked at each opening. */
   readonly device: () => number | undefined;
+  /** Throws `down` when an opened directory is not of the mount. */
+  readonly checkMount: (descriptor: number, directory: string) => Promise<void>;
   /** Resolves when the mount is still what it was; throws `down` otherwise. */
   readonly confirm: () => Promise<void>;
 }
@@ -124,7 +126,7 @@ export class Footholds {
   }
 
   async #check(descriptor: number, directory: string, full: string): Promise<void> {
-    const { lane, device, confirm } = this.#options;
+    const { lane, device, checkMount, confirm } = this.#options;
     const [stats, reached] = await Promise.all([
       lane.run<Stats>(directory, (done) => fstat(descriptor, done)),
       lane.run<string>(directory, (done) => readlink(`/proc/self/fd/${descriptor}`, 'latin1', done)),
@@ -134,6 +136,7 @@ export class Footholds {
       await confirm();
       throw new TreeError('down', 'the path led to another filesystem');
     }
+    await checkMount(descriptor, directory);
     if (reached === full || reached === `${full} (deleted)`) return;
     // A mount that was detached meanwhile shows other paths; in one that stands, a symlink led away.
     await confirm();

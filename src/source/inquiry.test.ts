@@ -1,14 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TreeError } from './errors.ts';
-import { Inquiry, InquiryCounts, type InquiryOptions } from './inquiry.ts';
+import { Inquiry, InquiryCounts, Suspicion, type InquiryOptions } from './inquiry.ts';
 import { SourceLimits } from './limits.ts';
 import type { Opinion } from './opinions.ts';
 
 const grace = 5_000;
 let counts: InquiryCounts;
+let suspicion: Suspicion;
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   counts = new InquiryCounts();
+  suspicion = new Suspicion();
 });
 afterEach(() => vi.useRealTimers());
 
@@ -22,6 +24,7 @@ const inquire = (options: Partial<InquiryOptions> = {}) =>
       ...options,
     },
     counts,
+    suspicion,
     grace,
   );
 
@@ -106,7 +109,8 @@ describe('bad news', () => {
     expect(await weighed).toBe('again');
     isThere = false;
     await expect(inquiry.weigh('io')).rejects.toMatchObject({ code: 'down' });
-    expect(counts).toMatchObject({ held: 0, outages: 1, suspicious: 0 });
+    expect(counts).toMatchObject({ held: 0, outages: 1 });
+    expect(suspicion.calls).toBe(0);
   });
 
   it('is forgotten when an answer comes', async () => {
@@ -114,9 +118,11 @@ describe('bad news', () => {
     const weighed = inquiry.weigh('short');
     await vi.advanceTimersByTimeAsync(600);
     await weighed;
-    expect(counts).toMatchObject({ held: 1, suspicious: 1 });
+    expect(counts).toMatchObject({ held: 1 });
+    expect(suspicion.calls).toBe(1);
     inquiry.answered();
     inquiry.withdraw();
-    expect(counts).toMatchObject({ held: 0, suspicious: 0, recovered: 1 });
+    expect(counts).toMatchObject({ held: 0, recovered: 1 });
+    expect(suspicion.calls).toBe(0);
   });
 });

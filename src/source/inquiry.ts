@@ -30,8 +30,6 @@ export interface InquiryOptions {
 export class InquiryCounts {
   /** Calls that are held for a verdict now. */
   held = 0;
-  /** Of these, calls whose news may be those of a source that leaves: while there are any, nothing is believed soon. */
-  suspicious = 0;
   heldTotal = 0;
   /** Ended by an answer. */
   recovered = 0;
@@ -43,9 +41,15 @@ export class InquiryCounts {
 /** `short`: fewer bytes than there must be. */
 export type News = TreeErrorCode | 'short';
 
+/** Calls to one source whose news may be those of a source that leaves: while there are any, nothing of it is believed soon. */
+export class Suspicion {
+  calls = 0;
+}
+
 export class Inquiry {
   readonly #options: InquiryOptions;
   readonly #counts: InquiryCounts;
+  readonly #suspicion: Suspicion;
   readonly #graceMs: number;
   readonly #since = performance.now();
   #rounds = 0;
@@ -56,9 +60,10 @@ export class Inquiry {
   #wasWell = false;
   #ended = false;
 
-  constructor(options: InquiryOptions, counts: InquiryCounts, graceMs: number) {
+  constructor(options: InquiryOptions, counts: InquiryCounts, suspicion: Suspicion, graceMs: number) {
     this.#options = options;
     this.#counts = counts;
+    this.#suspicion = suspicion;
     this.#graceMs = graceMs;
     counts.held += 1;
     counts.heldTotal += 1;
@@ -121,7 +126,7 @@ export class Inquiry {
     if (this.#rounds === 0) return false;
     const held = performance.now() - this.#since;
     const isRepeated = news !== 'short' && news === this.#lastNews && isWell && this.#wasWell;
-    const others = this.#counts.suspicious - (this.#isSuspicious ? 1 : 0);
+    const others = this.#suspicion.calls - (this.#isSuspicious ? 1 : 0);
     if (isRepeated && others === 0) return held >= Math.min(this.#graceMs, SourceLimits.quickVerdict);
     return held >= (isWell ? this.#graceMs : 2 * this.#graceMs);
   }
@@ -130,7 +135,7 @@ export class Inquiry {
   #suspect(): void {
     if (this.#isSuspicious) return;
     this.#isSuspicious = true;
-    this.#counts.suspicious += 1;
+    this.#suspicion.calls += 1;
     this.#options.onSuspicion();
   }
 
@@ -138,6 +143,6 @@ export class Inquiry {
     if (this.#ended) return;
     this.#ended = true;
     this.#counts.held -= 1;
-    if (this.#isSuspicious) this.#counts.suspicious -= 1;
+    if (this.#isSuspicious) this.#suspicion.calls -= 1;
   }
 }

@@ -49,6 +49,24 @@ describe('Lane', () => {
     expect(lane).toMatchObject({ inFlight: 0, hung: 0, waiting: 0 });
   });
 
+  it('leaves places for other sources, however many calls of one hang', () => {
+    const lane = new Lane('data', 64, 100_000);
+    lane.baseOf = (key) => key.slice(0, 2);
+    const many = (base: string) => Array.from({ length: 64 }, (_, i) => held(lane, `${base}/${i}`));
+    const places = (base: string) => {
+      const calls = many(base);
+      vi.advanceTimersByTime(10_000);
+      return begun(calls);
+    };
+    held(lane, '/c').finish();
+    // A quarter is for what has lately answered; of the rest each takes half of what the others leave.
+    expect(places('/a')).toBe(24);
+    expect(places('/b')).toBe(12);
+    expect(held(lane, '/c/unknown').begun()).toBe(true);
+    lane.dismissOf('/a', new TreeError('down'));
+    expect(lane.waiting).toBe(64 - 12);
+  });
+
   it('never blames a call that did not begin: its deadline has not begun either', async () => {
     const lane = new Lane('close', 1, 1_000);
     const first = held(lane);

@@ -8,6 +8,9 @@
  * data, directories for metadata. One that was never seen to answer gets one place, one that answers slowly a few. A file that
  * does not answer gets no further place; in a directory it is one entry that does not answer, and the others go on. So any
  * number of readers of what hangs leaves places for what is healthy.
+ *
+ * Several sources may share a lane. The calls of one take at most half of the places that the slow ones of the others leave,
+ * so that a source that hangs never takes the last place of one that is well.
  */
 import { TreeError } from './errors.ts';
 import { SourceLimits } from './limits.ts';
@@ -37,9 +40,21 @@ interface Call {
   settled: boolean;
 }
 
+/** The calls of one source. */
+class Owner {
+  /** Calls in the pool, and those of them that are not slow. */
+  inFlight = 0;
+  quick = 0;
+
+  get slow(): number {
+    return this.inFlight - this.quick;
+  }
+}
+
 /** What is known of one file or directory. */
 class Key {
   readonly name: string;
+  readonly owner: Owner;
   /** In order of their beginning. */
   readonly running = new Set<Call>();
   readonly waiting: Call[] = [];
@@ -48,8 +63,9 @@ class Key {
   /** performance.now() of that. */
   answeredAt = 0;
 
-  constructor(name: string) {
+  constructor(name: string, owner: Owner) {
     this.name = name;
+    this.owner = owner;
   }
 
   /** Whether the last call came back quickly. */
@@ -84,6 +100,8 @@ export class Lane {
   hung = 0;
   /** Calls that wait for a place. */
   waiting = 0;
+  /** By the place of their mounts. */
+  readonly #owners = new Map<string, Owner>();
   readonly #keys = new Map<string, Key>();
   /** Keys with calls that wait, in the order in which they get their turn. */
   readonly #queue = new Set<Key>();
@@ -94,6 +112,9 @@ export class Lane {
   #timer: NodeJS.Timeout | undefined;
   #recheck: NodeJS.Timeout | undefined;
   #activeKeys = 0;
+
+  /** The place of the mount in which a key lies. */
+  baseOf: (key: string) => string = () => '';
 
   constructor(name: LaneName, limit: number, deadline: number) {
     this.name = name;
@@ -143,17 +164,32 @@ export class Lane {
   /** Refuses whatever has not begun of the keys that `concerns` names. */
   dismiss(error: TreeError, concerns: (key: string) => boolean): void {
     for (const key of [...this.#queue]) {
-      if (!concerns(key.name)) continue;
-      this.#queue.delete(key);
-      this.waiting -= key.waiting.length;
-      for (const call of key.waiting.splice(0)) this.#refuse(call, error);
+      if (concerns(key.name)) this.#dismissKey(key, error);
     }
+  }
+
+  /** Refuses whatever has not begun of the source whose mount is at `base`. */
+  dismissOf(base: string, error: TreeError): void {
+    const owner = this.#owner(base);
+    for (const key of [...this.#queue]) if (key.owner === owner) this.#dismissKey(key, error);
+  }
+
+  #dismissKey(key: Key, error: TreeError): void {
+    this.#queue.delete(key);
+    this.waiting -= key.waiting.length;
+    for (const call of key.waiting.splice(0)) this.#refuse(call, error);
+  }
+
+  #owner(base: string): Owner {
+    let owner = this.#owners.get(base);
+    if (!owner) this.#owners.set(base, (owner = new Owner()));
+    return owner;
   }
 
   #key(name: string): Key {
     let key = this.#keys.get(name);
     if (!key) {
-      key = new Key(name);
+      key = new Key(name, this.#owner(this.baseOf(name)));
       this.#keys.set(name, key);
       if (this.#keys.size > SourceLimits.standings) this.#forgetOldest();
     }
@@ -185,9 +221,10 @@ export class Lane {
 
   #mayBegin(key: Key, call: Call, now = performance.now()): boolean {
     if (this.inFlight >= this.limit) return false;
-    if (!this.#isShared) return true;
     this.#age(now);
-    const reserve = this.limit >> 2;
+    if (this.#owners.size > 1 && this.#takesTooMuch(key.owner)) return false;
+    if (!this.#isShared) return true;
+    const reserve = this.#reserve;
     const isProven = key.isProven(now);
     if (!isProven && this.inFlight >= this.limit - reserve) return false;
     const slow = key.running.size === 0 ? 0 : key.slow(now);
@@ -202,12 +239,28 @@ export class Lane {
     return quick < Math.min(call.options.most ?? SourceLimits.callsPerKey, share);
   }
 
+  /** Places for keys that have just answered quickly. */
+  get #reserve(): number {
+    return this.#isShared ? this.limit >> 2 : 0;
+  }
+
+  #takesTooMuch({ inFlight, slow }: Owner): boolean {
+    const others = this.inFlight - this.#quick.size - slow;
+    return inFlight >= (this.limit - this.#reserve - others) / 2;
+  }
+
   #age(now: number): void {
     for (const call of this.#quick) {
       if (now - call.since < SourceLimits.slowCall) return;
-      this.#quick.delete(call);
+      this.#noLongerQuick(call);
       this.#slow.add(call);
     }
+  }
+
+  #noLongerQuick(call: Call): boolean {
+    if (!this.#quick.delete(call)) return false;
+    call.key.owner.quick -= 1;
+    return true;
   }
 
   /** That a call has become slow is no event; those that wait behind it have to look. */
@@ -226,9 +279,12 @@ export class Lane {
     call.since = performance.now();
     key.running.add(call);
     this.#quick.add(call);
+    key.owner.inFlight += 1;
+    key.owner.quick += 1;
     this.#arm();
     const done: Callback<unknown> = (error, value) => {
       this.inFlight -= 1;
+      key.owner.inFlight -= 1;
       key.running.delete(call);
       if (key.running.size === 0) this.#activeKeys -= 1;
       key.answeredAt = performance.now();
@@ -284,7 +340,7 @@ export class Lane {
 
   #settle(call: Call): void {
     call.settled = true;
-    if (!this.#quick.delete(call)) this.#slow.delete(call);
+    if (!this.#noLongerQuick(call)) this.#slow.delete(call);
   }
 
   /** Unreferenced: the call itself keeps the process alive. One timer serves all, as all have the same deadline. */
@@ -337,15 +393,16 @@ export const exportsMax = Math.floor(
   (SourceLimits.poolThreads - SourceLimits.spareThreads) / SourceLimits.threadsPerExport,
 );
 
-/** Places in the lanes of one of so many exports. */
-function laneLimits(exports: number, poolThreads: number): Record<LaneName, number> {
+/** Places in the lanes of one of so many exports. Each of its mounts has a place for its own probe, as far as there are. */
+function laneLimits(exports: number, poolThreads: number, mounts = 1): Record<LaneName, number> {
   const share = Math.max(
     SourceLimits.threadsPerExport,
     Math.floor((poolThreads - SourceLimits.spareThreads) / Math.max(1, exports)),
   );
   const small = Math.min(4, Math.max(1, Math.floor(share / 15)));
   const metadata = Math.max(2, Math.floor(share / 3));
-  return { probe: small, close: small, metadata, data: share - metadata - 2 * small };
+  const probe = Math.max(small, Math.min(mounts, Math.floor(share / 4)));
+  return { probe, close: small, metadata, data: share - metadata - probe - small };
 }
 
 /** The lanes of one export. */
@@ -363,8 +420,8 @@ export function createLanes({
   };
 }
 
-/** Gives lanes the share of the pool that is theirs now that there are so many exports. */
-export function reshareLanes(lanes: Lanes, exports: number): void {
-  const limits = laneLimits(exports, SourceLimits.poolThreads);
+/** Gives lanes the share of the pool that is theirs now that there are so many exports, and so many mounts in this one. */
+export function reshareLanes(lanes: Lanes, exports: number, mounts: number): void {
+  const limits = laneLimits(exports, SourceLimits.poolThreads, mounts);
   for (const lane of Object.values(lanes)) lane.resize(limits[lane.name]);
 }

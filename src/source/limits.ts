@@ -91,7 +91,7 @@ export const SourceLimits = {
   /** How often the source itself is asked while it is believed to be live. */
   probeInterval: 2_000,
   /** Mounts below the path of one export that are looked after. */
-  mounts: 64,
+  mounts: 256,
   /** Largest number of entries of one directory that is served. */
   directoryEntries: 2_000_000,
 } as const;

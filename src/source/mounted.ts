@@ -2,13 +2,22 @@
  * One mount, or one plain folder, as a source of its own: its state and epoch, its names and attributes, its files. Everything
  * that is asked of it is judged here and in file.ts, and nowhere else: an answer, a verdict, or it waits (`down`).
  */
-import { lstat, readdir, readlink, statfs, type BigIntStats, type BigIntStatsFs, type Dirent } from 'node:fs';
+import {
+  lstat,
+  readFile,
+  readdir,
+  readlink,
+  statfs,
+  type BigIntStats,
+  type BigIntStatsFs,
+  type Dirent,
+} from 'node:fs';
 import { ContentCounts } from './content-counts.ts';
 import { DaemonHabits } from './daemon-habits.ts';
 import { TreeError, fromErrno, isAbsence, type TreeErrorCode } from './errors.ts';
 import { FilePool } from './files.ts';
 import { Footholds, isOfDirectory } from './footholds.ts';
-import { Inquiry, type InquiryCounts, type InquiryOptions } from './inquiry.ts';
+import { Inquiry, Suspicion, type InquiryCounts, type InquiryOptions } from './inquiry.ts';
 import type { Callback, Lanes } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 import type { MountReader } from './mount-reader.ts';
@@ -16,7 +25,7 @@ import { isFuse, maxRead, type MountTable } from './mount-table.ts';
 import { Opinions } from './opinions.ts';
 import { probeOnce } from './probe.ts';
 import { Quarantine, type Aspect, type Permit, type QuarantineEvent } from './quarantine.ts';
-import type { RawAttributes, RawListing, SpaceUsage, StateListener } from './raw.ts';
+import type { RawAttributes, RawListing, SourcePart, SourceState, SpaceUsage, StateListener } from './raw.ts';
 import { hintOf, rawAttributes, spaceUsage } from './stats.ts';
 import { SourceWatch, type Expectation } from './watch.ts';
 
@@ -35,6 +44,8 @@ export interface MountedOptions {
   readonly onState: StateListener;
   readonly onTrouble: (event: QuarantineEvent) => void;
   readonly onTable?: (table: MountTable) => void;
+  /** Whether a single file is mounted at this path, so that another filesystem is right there. */
+  readonly isFileMount: (path: string) => boolean;
 }
 
 /** What is known of an object that was there a moment ago. */
@@ -64,7 +75,7 @@ const definite: ReadonlySet<TreeErrorCode> = new Set([
   'fbig',
 ]);
 
-export class Mounted {
+export class Mounted implements SourcePart {
   readonly watch: SourceWatch;
   readonly quarantine: Quarantine;
   readonly files: FilePool;
@@ -72,8 +83,9 @@ export class Mounted {
   readonly #footholds: Footholds;
   readonly #habits: DaemonHabits;
   readonly #opinions = new Opinions((path) => this.#isThere(path));
+  readonly #suspicion = new Suspicion();
   #probes = 0;
-  #isFuse = false;
+  #isFuse: boolean;
   /** A directory of this mount did not tell types, and Node cannot list it with them. */
   #withoutTypes = false;
   #knownEpoch = 0;
@@ -81,6 +93,7 @@ export class Mounted {
   constructor(options: MountedOptions) {
     this.#options = options;
     const { root, base, expect, lanes } = options;
+    this.#isFuse = expect !== 'plain';
     this.quarantine = new Quarantine(options.onTrouble);
     this.watch = new SourceWatch({
       path: root + base || '/',
@@ -94,36 +107,56 @@ export class Mounted {
       },
       ...(options.onTable && { onTable: options.onTable }),
     });
-    const device = () => this.watch.requireDevice();
+    const checkMount = (descriptor: number, directory: string) => this.#checkMount(descriptor, directory);
     this.#footholds = new Footholds({
       root,
       lane: lanes.metadata,
-      device,
+      device: () => this.watch.requireDevice(),
+      checkMount,
       confirm: () => this.watch.confirmMount(this.watch.epoch),
     });
     this.#habits = new DaemonHabits(() => this.isFuse);
     this.files = new FilePool({
       root,
+      base,
       watch: this.watch,
       lanes,
       quarantine: this.quarantine,
       habits: this.#habits,
       counts: options.content,
       isFuse: () => this.isFuse,
-      device,
+      device: (path) => this.#deviceAt(path),
+      checkMount,
       maxRead: () => this.watch.mount && maxRead(this.watch.mount),
       lookAt: (path) => this.#lookAt(path),
       inquire: (about) => this.#inquire(about),
       idleCloseMs: options.idleCloseMs,
       verdictMs: options.verdictMs,
-      inquiries: options.inquiries,
+      suspicion: this.#suspicion,
     });
   }
 
-  /** What it was last, while nothing is mounted. */
+  get state(): SourceState {
+    return this.watch.state;
+  }
+
+  get epoch(): number {
+    return this.watch.epoch;
+  }
+
+  get reason(): string {
+    return this.watch.reason;
+  }
+
+  get quarantined(): number {
+    return this.quarantine.size;
+  }
+
+  /** What it was last, while nothing is mounted. A mount that was never seen is taken for FUSE: nearly all are. */
   get isFuse(): boolean {
     const { mount } = this.watch;
     if (mount) this.#isFuse = isFuse(mount.type);
+    else if (this.watch.expectation === 'plain') this.#isFuse = false;
     return this.#isFuse;
   }
 
@@ -131,12 +164,12 @@ export class Mounted {
     return this.#options.base;
   }
 
-  async start(): Promise<void> {
-    await this.watch.start();
+  /** Looks at whether it is there, when that is due. */
+  look(): Promise<void> {
+    return this.watch.look();
   }
 
   close(): void {
-    this.watch.close();
     this.#footholds.clear();
     this.files.close();
   }
@@ -223,10 +256,26 @@ export class Mounted {
       (place, done) => lstat(place, { bigint: true }, done),
       late,
     );
-    const device = this.watch.requireDevice();
+    const device = this.#deviceAt(path);
     if (device !== undefined && Number(stats.dev) !== device)
       throw new TreeError('down', 'the path led to another filesystem');
     return rawAttributes(stats);
+  }
+
+  #deviceAt(path: string): number | undefined {
+    return this.#options.isFileMount(path) ? undefined : this.watch.requireDevice();
+  }
+
+  /** Where the device does not tell: proc(5) gives the id of the mount in which a descriptor was opened. */
+  async #checkMount(descriptor: number, directory: string): Promise<void> {
+    const expected = this.watch.requireMountId();
+    if (expected === undefined) return;
+    const info = await this.#options.lanes.metadata.run<string>(directory, (done) =>
+      readFile(`/proc/self/fdinfo/${descriptor}`, 'latin1', done),
+    );
+    if (Number(/^mnt_id:\s*(\d+)/m.exec(info)?.[1]) === expected) return;
+    await this.watch.confirmMount(this.watch.epoch);
+    throw new TreeError('down', 'the path led to another mount');
   }
 
   async #list(path: string): Promise<RawListing> {
@@ -270,7 +319,7 @@ export class Mounted {
     this.#probes += 1;
     const name = `.holdfast-probe-${this.#probes}`;
     const device = this.watch.requireDevice();
-    await lanes.probe.run<undefined>('', (done) => probeOnce(root + base, name, device, done), { onLate });
+    await lanes.probe.run<undefined>(base, (done) => probeOnce(root + base, name, device, done), { onLate });
   }
 
   // -- Its judgement -------------------------------------------------------------------------------------------------------
@@ -368,7 +417,12 @@ export class Mounted {
   #inquire(about: Omit<InquiryOptions, 'confirm'>): Inquiry {
     const epoch = this.watch.epoch;
     const { inquiries, verdictMs } = this.#options;
-    return new Inquiry({ ...about, confirm: () => this.watch.confirm(epoch) }, inquiries, verdictMs);
+    return new Inquiry(
+      { ...about, confirm: () => this.watch.confirm(epoch) },
+      inquiries,
+      this.#suspicion,
+      verdictMs,
+    );
   }
 
   /** A second opinion: whether a name that was seen lately is still there. */
@@ -395,7 +449,6 @@ export class Mounted {
   #dismissWaiting(): void {
     const { lanes, base } = this.#options;
     const error = new TreeError('down', 'the source went away before this was asked');
-    for (const lane of [lanes.metadata, lanes.data])
-      lane.dismiss(error, (key) => key === base || key.startsWith(`${base}/`));
+    for (const lane of [lanes.metadata, lanes.data]) lane.dismissOf(base, error);
   }
 }

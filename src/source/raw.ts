@@ -50,3 +50,27 @@ export type SourceState = 'live' | 'down' | 'stuck';
 
 /** Called at every change of state; `reason` is for people. */
 export type StateListener = (state: SourceState, epoch: number, reason: string) => void;
+
+/** One mount of a tree, or the plain folder at its root, as it is now. */
+export interface SourcePart {
+  /** Where it is, below the root: '' for what lies at the root itself, or '/name'. */
+  readonly base: string;
+  readonly state: SourceState;
+  /** How often it was mounted, as far as it was seen. */
+  readonly epoch: number;
+  /** Why it is in that state, for people. */
+  readonly reason: string;
+  /** Whether a FUSE daemon is behind it, or was; true as well for a mount that was never seen. */
+  readonly isFuse: boolean;
+  /** Objects in quarantine. */
+  readonly quarantined: number;
+}
+
+export interface PartChange {
+  /** Where the part is or, when it is not expected any more, was. */
+  readonly base: string;
+  /** Of what the path leads to now. */
+  readonly state: SourceState;
+  readonly epoch: number;
+  readonly reason: string;
+}

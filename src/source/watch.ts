@@ -4,7 +4,7 @@
  * Its state and epoch are one answer to one question, `require`: may the source be asked, and as which mount. `confirm` asks
  * whether it has stayed so.
  */
-import { TreeError, fromErrno } from './errors.ts';
+import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
 import { SourceLimits } from './limits.ts';
 import type { MountReader } from './mount-reader.ts';
 import { allowsOthers, isFuse, type Mount, type MountTable } from './mount-table.ts';
@@ -35,16 +35,29 @@ export class SourceWatch {
   #epoch = 0;
   #table: MountTable | undefined;
   #mount: Mount | undefined;
+  #expect: Expectation;
+  #looking: Promise<void> | undefined;
+  #failure: TreeErrorCode | undefined;
   #probing: Promise<void> | undefined;
   #nextProbe: Promise<void> | undefined;
   #probedAt = 0;
   /** Whether a probe of this mount has missed its deadline and has not come back. */
   #probeHangs = false;
-  #timer: NodeJS.Timeout | undefined;
-  #closed = false;
 
   constructor(options: WatchOptions) {
     this.#options = options;
+    this.#expect = options.expect;
+  }
+
+  get expectation(): Expectation {
+    return this.#expect;
+  }
+
+  /** From now on something else must be there. */
+  expect(expectation: Expectation): void {
+    this.#expect = expectation;
+    this.#mount = undefined;
+    if (this.#table) this.#judgeTable(this.#table);
   }
 
   get state(): SourceState {
@@ -60,37 +73,38 @@ export class SourceWatch {
     return this.#reason;
   }
 
+  /** What the last probe failed with; undefined when it was answered. */
+  get failure(): TreeErrorCode | undefined {
+    return this.#failure;
+  }
+
   /** The mount that is there now; undefined when there is none, or when nothing in particular is expected. */
   get mount(): Mount | undefined {
     return this.#mount;
   }
 
   /**
-   * st_dev of every object of the mount; undefined where nothing in particular is expected, so that any will do. Throws `down`
-   * while what is expected is not there.
+   * st_dev of every object of a FUSE mount; undefined where any will do: where nothing in particular is expected, and on other
+   * filesystems, some of which have several (btrfs, overlayfs). Throws `down` while what is expected is not there.
    */
   requireDevice(): number | undefined {
-    if (this.#options.expect === 'plain') return undefined;
+    const mount = this.#requireMount();
+    return mount && isFuse(mount.type) ? mount.device : undefined;
+  }
+
+  /**
+   * Id of the mount in which every object must lie; undefined where its device tells. A bind mount can have the device of
+   * what it covers. Throws `down` as requireDevice does.
+   */
+  requireMountId(): number | undefined {
+    const mount = this.#requireMount();
+    return this.#expect === 'mount' ? mount?.id : undefined;
+  }
+
+  #requireMount(): Mount | undefined {
+    if (this.#expect === 'plain') return undefined;
     if (!this.#mount) throw new TreeError('down', this.#reason);
-    return this.#mount.device;
-  }
-
-  /** Looks once, then keeps looking. */
-  async start(): Promise<void> {
-    await this.look();
-    this.#schedule();
-  }
-
-  close(): void {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-  }
-
-  #schedule(): void {
-    if (this.#closed) return;
-    this.#timer = setTimeout(() => {
-      void this.look().finally(() => this.#schedule());
-    }, SourceLimits.watchInterval).unref();
+    return this.#mount;
   }
 
   /** The epoch to ask under; throws `down` unless the source is live. */
@@ -129,8 +143,13 @@ export class SourceWatch {
     this.#options.onChange(this.#state, this.#epoch, 'mounted anew');
   }
 
-  /** One look now: the mount table, then the probe when it is due. */
-  async look(): Promise<void> {
+  /** One look now: the mount table, then the probe when it is due. Whoever asks meanwhile shares it. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     if (!(await this.#readTable())) return;
     const due = this.#state !== 'live' || performance.now() - this.#probedAt >= SourceLimits.probeInterval;
     if (due) await this.#probe();
@@ -145,19 +164,22 @@ export class SourceWatch {
       this.#set('down', fromErrno(error).message);
       return false;
     }
-    const { expect, onTable } = this.#options;
     if (table !== this.#table) {
       this.#table = table;
-      onTable?.(table);
-      if (expect !== 'plain') this.#judge(this.#expected(table));
+      this.#options.onTable?.(table);
+      this.#judgeTable(table);
     }
-    return expect === 'plain' || this.#mount !== undefined;
+    return this.#expect === 'plain' || this.#mount !== undefined;
+  }
+
+  #judgeTable(table: MountTable): void {
+    if (this.#expect !== 'plain') this.#judge(this.#expected(table));
   }
 
   #expected(table: MountTable): Mount | undefined {
     const mount = table.at(this.#options.path);
     if (!mount) return undefined;
-    return (this.#options.expect === 'fuse' ? isFuse(mount.type) : mount.mountpoint === this.#options.path)
+    return (this.#expect === 'fuse' ? isFuse(mount.type) : mount.mountpoint === this.#options.path)
       ? mount
       : undefined;
   }
@@ -165,8 +187,7 @@ export class SourceWatch {
   #judge(mount: Mount | undefined): void {
     if (!mount) {
       this.#mount = undefined;
-      const what =
-        this.#options.expect === 'fuse' ? 'no FUSE filesystem is mounted there' : 'the mount has gone';
+      const what = this.#expect === 'fuse' ? 'no FUSE filesystem is mounted there' : 'the mount has gone';
       this.#set('down', what);
     } else if (mount.id !== this.#mount?.id || mount.device !== this.#mount.device) {
       this.#mount = mount;
@@ -194,7 +215,7 @@ export class SourceWatch {
 
   async #ask(): Promise<void> {
     const asked = this.#mount;
-    if (this.#options.expect !== 'plain' && !asked) return;
+    if (this.#expect !== 'plain' && !asked) return;
     // One probe that hangs is enough: another would only take a second thread. Its end is looked at.
     if (this.#probeHangs) return;
     this.#probedAt = performance.now();
@@ -213,6 +234,7 @@ export class SourceWatch {
   }
 
   #conclude(failure: TreeError | undefined, mount: Mount | undefined): void {
+    this.#failure = failure?.code;
     if (!failure) this.#set('live', 'answering');
     else if (failure.code === 'timeout') {
       this.#probeHangs = true;

@@ -51,7 +51,7 @@ function digest(...values: readonly number[]): number {
  * believed until it was seen to follow the clock; from then on the first one shown is kept.
  */
 export class ObservedTimes {
-  readonly #policy: TimesPolicy;
+  readonly policy: TimesPolicy;
   readonly #firstSeen: number;
   #mtime: Time;
   #creation: Time;
@@ -72,7 +72,7 @@ export class ObservedTimes {
   /** @param isRoot whether no name leads to it, so that kernels keep its attributes for longer. */
   constructor(raw: RawAttributes, now: number, policy: TimesPolicy, isRoot = false) {
     this.#presumedStays = isRoot ? clockSlack : presumedStays;
-    this.#policy = policy;
+    this.policy = policy;
     this.#firstSeen = now;
     this.#mtime = policy === 'source' ? raw.mtime : firstBelieved(raw, now);
     this.#creation = raw.birth ?? this.#mtime;
@@ -102,7 +102,7 @@ export class ObservedTimes {
   /** Whether it may still turn out to follow the clock: it is as young as the clock's would be. */
   isSuspect(now: number): boolean {
     return (
-      this.#policy === 'auto' && !this.#followsClock && Math.abs(toMs(this.#candidate) - now) < clockSlack
+      this.policy === 'auto' && !this.#followsClock && Math.abs(toMs(this.#candidate) - now) < clockSlack
     );
   }
 
@@ -149,9 +149,7 @@ export class ObservedTimes {
 
   /** Where times are believed, ctime tells of a file that was replaced by one of the same size and mtime. */
   #isReplaced({ ctime }: RawAttributes): boolean {
-    return (
-      this.#policy === 'source' && this.#sourceCtime !== undefined && !sameTime(ctime, this.#sourceCtime)
-    );
+    return this.policy === 'source' && this.#sourceCtime !== undefined && !sameTime(ctime, this.#sourceCtime);
   }
 
   /** A directory got or lost entries: that is why its time has moved. */
@@ -160,7 +158,7 @@ export class ObservedTimes {
   }
 
   #isBelievable(ms: number, resized: boolean, now: number): boolean {
-    if (this.#policy === 'source') return true;
+    if (this.policy === 'source') return true;
     const isAhead = ms > now + aheadSlack;
     // Older than our first look: it cannot have come from the clock since then.
     if (ms < this.#firstSeen - clockSlack || (resized && !isAhead)) return true;

@@ -1,45 +1,61 @@
-/** Whether the source is there, since when, and the requests that wait for it. */
-import type { TreeSource } from '../source/source.ts';
-import type { Awaitable, SourceState } from './contract.ts';
+/** Whether the sources of a tree are there, since when, and the requests that wait for each of them. */
+import type { PartChange, TreeSource } from '../source/source.ts';
+import type { Awaitable } from './contract.ts';
 import { TreeError } from './errors.ts';
 import { failedWith } from './failures.ts';
 import { TreeLimits } from './limits.ts';
+import type { ByteString } from './names.ts';
 import { Outage } from './outage.ts';
 
+/** Of one mount. */
+interface Presence {
+  /** Since when it is away, performance.now(); undefined while it is live. */
+  awaySince: number | undefined;
+  liveSince: number;
+}
+
 export class Availability {
-  readonly #source: Pick<TreeSource, 'state' | 'onState'>;
+  readonly #source: Pick<TreeSource, 'part' | 'onState'>;
   readonly #failAfter: number;
   readonly #outage = new Outage(TreeLimits.waiting);
-  readonly #onLive: () => void;
+  readonly #onLive: (base: ByteString) => void;
   readonly #unsubscribe: () => void;
-  /** Since when the source is away, performance.now(); undefined while it is live. */
-  #awaySince: number | undefined;
-  #liveSince = Number.NEGATIVE_INFINITY;
+  /** By the place of the mount. */
+  readonly #presences = new Map<ByteString, Presence>();
 
   /**
    * @param failAfter milliseconds after which a source that is away makes requests fail; Infinity: they wait.
-   * @param onLive called when the source is there again, before those who wait go on.
+   * @param onLive called when a source is there again, before those who wait for it go on.
    */
-  constructor(source: Pick<TreeSource, 'state' | 'onState'>, failAfter: number, onLive: () => void) {
+  constructor(
+    source: Pick<TreeSource, 'part' | 'onState'>,
+    failAfter: number,
+    onLive: (base: ByteString) => void,
+  ) {
     this.#source = source;
     this.#failAfter = failAfter;
     this.#onLive = onLive;
-    this.#awaySince = source.state === 'live' ? undefined : performance.now();
-    this.#unsubscribe = source.onState((state) => this.#changed(state));
+    this.#presence('');
+    this.#unsubscribe = source.onState((change) => this.#changed(change));
   }
 
-  get isLive(): boolean {
-    return this.#source.state === 'live';
+  isLive(path: ByteString): boolean {
+    return this.#source.part(path).state === 'live';
   }
 
-  /** What was learnt before this moment (performance.now()) came from an earlier mount, and is asked for again. */
-  get liveSince(): number {
-    return this.#liveSince;
+  /** What was learnt of a path before this moment (performance.now()) came from an earlier mount, and is asked for again. */
+  liveSince(path: ByteString): number {
+    return this.#presence(this.#source.part(path).base).liveSince;
   }
 
-  /** Requests that wait for the source now. */
+  /** Requests that wait for a source now. */
   get waiting(): number {
     return this.#outage.waiting;
+  }
+
+  /** Of these, the ones that wait for the mount at this place. */
+  waitingFor(base: ByteString): number {
+    return this.#outage.waitingFor(base);
   }
 
   /** The gateway is stopping: whoever waits is told at once to retry, and so reaches the next gateway. */
@@ -51,22 +67,41 @@ export class Availability {
     this.#unsubscribe();
   }
 
-  #changed(state: SourceState): void {
-    if (state !== 'live') {
-      this.#awaySince ??= performance.now();
-      return;
+  #presence(base: ByteString): Presence {
+    let presence = this.#presences.get(base);
+    if (!presence) {
+      const isLive = this.#source.part(base).state === 'live';
+      presence = { awaySince: isLive ? undefined : performance.now(), liveSince: Number.NEGATIVE_INFINITY };
+      this.#presences.set(base, presence);
     }
-    this.#awaySince = undefined;
-    this.#liveSince = performance.now();
-    this.#onLive();
-    this.#outage.over();
+    return presence;
+  }
+
+  #changed({ base, state }: PartChange): void {
+    const presence = this.#presence(base);
+    if (state === 'live') {
+      presence.awaySince = undefined;
+      presence.liveSince = performance.now();
+      this.#onLive(base);
+      this.#outage.over(base);
+    } else presence.awaySince ??= performance.now();
+    // What was waited for is not expected any more: another source answers now.
+    if (this.#source.part(base).base === base) return;
+    this.#presences.delete(base);
+    this.#outage.over(base);
+  }
+
+  /** Which source a failure speaks of. */
+  #baseOf(failure: unknown, path: ByteString): ByteString {
+    return (failure instanceof TreeError ? failure.base : undefined) ?? this.#source.part(path).base;
   }
 
   /**
-   * Does work that has just failed with `down` again as soon as the source is there, for at most `timeoutMs` (Infinity: as
-   * long as it takes), and no longer than somebody waits: then it is `cancelled`. Fails as the work did last.
+   * Does work on `path` that has just failed with `down` again as soon as the source is there, for at most `timeoutMs`
+   * (Infinity: as long as it takes), and no longer than somebody waits: then it is `cancelled`. Fails as the work did last.
    */
   async resume<T>(
+    path: ByteString,
     work: () => Awaitable<T>,
     failure: unknown,
     timeoutMs: number,
@@ -76,14 +111,17 @@ export class Availability {
     let last = failure;
     for (let attempt = 0; failedWith(last, 'down'); attempt++) {
       const now = performance.now();
-      const patience = this.#awaySince === undefined ? Infinity : this.#awaySince + this.#failAfter - now;
+      const base = this.#baseOf(last, path);
+      const { awaySince } = this.#presence(base);
+      const patience = awaySince === undefined ? Infinity : awaySince + this.#failAfter - now;
       if (patience <= 0) throw new TreeError('io', 'the source has been away for too long', { cause: last });
       const rest = Math.min(until - now, patience);
       if (rest <= 0) break;
       // A source that is live although the work says otherwise has just come back, or is just going.
-      const unsure = this.#source.state !== 'down';
+      const unsure = this.#source.part(base).state !== 'down';
       if (!unsure || attempt > 0) {
         const outcome = await this.#outage.wait(
+          base,
           unsure ? Math.min(rest, TreeLimits.unsureWait) : rest,
           signal,
         );

@@ -29,6 +29,10 @@ export interface Subject {
   readonly name?: ByteString | undefined;
 }
 
+/** Of an unknown object: the root's. */
+const pathOf = ({ node, name }: Subject): ByteString =>
+  name === undefined ? (node?.path ?? '') : `${node?.path ?? ''}/${name}`;
+
 export const isDown = (error: unknown): boolean => failedWith(error, 'down');
 
 /** Like `then`, but synchronous when the value is there already. */
@@ -68,9 +72,11 @@ async function settle<T, C extends Abortable>(
     return await result;
   } catch (error) {
     if (!isDown(error)) throw terms.translate(error);
-    return await tree.resume(work, error, terms.timeoutMs, call.signal).catch((failure: unknown) => {
-      throw terms.translate(failure);
-    });
+    return await tree
+      .resume(pathOf(subject), work, error, terms.timeoutMs, call.signal)
+      .catch((failure: unknown) => {
+        throw terms.translate(failure);
+      });
   } finally {
     tree.waiters.delete(request);
   }

@@ -1,11 +1,13 @@
 /** Directory listings: read, compared with the last one, and looked at again while somebody uses them. */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { RawListing, TreeSource } from '../source/source.ts';
+import type { Availability } from './availability.ts';
 import type { Changes } from './changes.ts';
-import type { Awaitable, TimesPolicy } from './contract.ts';
+import type { Awaitable } from './contract.ts';
 import { TreeError } from './errors.ts';
 import { failedWith, isAbsent, isAway } from './failures.ts';
 import { TreeLimits } from './limits.ts';
+import type { PolicyOf } from './times-policy.ts';
 import type { TreeNode } from './node.ts';
 import { withPatience } from './patience.ts';
 import type { Registry } from './registry.ts';
@@ -14,7 +16,8 @@ import { Snapshot } from './snapshot.ts';
 export interface ListingsOptions {
   readonly source: TreeSource;
   readonly registry: Registry;
-  readonly times: TimesPolicy;
+  readonly availability: Availability;
+  readonly times: PolicyOf;
   readonly changes: Changes;
   /** Called after each reading. */
   readonly onListed: (directory: TreeNode) => void;
@@ -34,7 +37,6 @@ export class Listings {
   readonly #usedOnce = new WeakMap<TreeNode, number>();
   /** Since when a directory's listings leave out what is still there. */
   readonly #omittedSince = new WeakMap<TreeNode, number>();
-  #distrusted = Number.NEGATIVE_INFINITY;
 
   constructor(options: ListingsOptions) {
     this.#options = options;
@@ -59,14 +61,9 @@ export class Listings {
     };
   }
 
-  /** A listing read before this moment (performance.now()) is to be read again. */
-  distrustBefore(moment: number): void {
-    this.#distrusted = moment;
-  }
-
   isFresh(directory: TreeNode, now: number): boolean {
     const state = directory.directory;
-    if (!state || state.listedAt <= this.#distrusted) return false;
+    if (!state || state.listedAt <= this.#options.availability.liveSince(directory.path)) return false;
     return now - state.listedAt < freshFor(state.cost);
   }
 
@@ -150,7 +147,7 @@ export class Listings {
     const { registry, times, changes } = this.#options;
     const last = directory.directory?.snapshot;
     if (last && isSame(directory, last, raw)) {
-      directory.observeListing(last.digest, false, Date.now(), times);
+      directory.observeListing(last.digest, false, Date.now(), times(directory));
       return last;
     }
     // A set: a daemon may list a name twice, and it is one entry all the same.
@@ -168,7 +165,7 @@ export class Listings {
     const added = last ? nodes.filter((node) => !node.listed) : [];
     for (const node of nodes) node.listed = true;
     const changed = added.length > 0 || removed.length > 0;
-    directory.observeListing(snapshot.digest, changed, Date.now(), times);
+    directory.observeListing(snapshot.digest, changed, Date.now(), times(directory));
     if (changed) changes.announce({ type: 'listing', directory, added, removed });
     return snapshot;
   }
@@ -260,12 +257,12 @@ export class Listings {
 
   /** Directories somebody waits for, then those used lately, as many as one round allows. */
   async #refreshDue(): Promise<void> {
-    if (this.#options.source.state !== 'live') return;
+    const { availability } = this.#options;
     const now = performance.now();
     const due: TreeNode[] = [];
     const consider = (directory: TreeNode) => {
       if (due.length >= TreeLimits.refreshBatch || directory.gone || this.isFresh(directory, now)) return;
-      if (!due.includes(directory)) due.push(directory);
+      if (availability.isLive(directory.path) && !due.includes(directory)) due.push(directory);
     };
     for (const directory of this.#watched.keys()) consider(directory);
     for (const [directory, usedAt] of [...this.#inUse].reverse()) {

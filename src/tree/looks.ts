@@ -3,7 +3,7 @@ import type { RawAttributes, TreeSource } from '../source/source.ts';
 import { isLater } from './attributes.ts';
 import type { Availability } from './availability.ts';
 import type { Changes } from './changes.ts';
-import type { Attributes, Awaitable, Time, TimesPolicy } from './contract.ts';
+import type { Attributes, Awaitable, Time } from './contract.ts';
 import { TreeError } from './errors.ts';
 import { failedWith, isAbsent, isAway } from './failures.ts';
 import { TreeLimits } from './limits.ts';
@@ -12,13 +12,14 @@ import type { TreeNode } from './node.ts';
 import { withPatience } from './patience.ts';
 import type { Registry } from './registry.ts';
 import type { Snapshot } from './snapshot.ts';
+import type { PolicyOf } from './times-policy.ts';
 
 export interface LooksOptions {
   readonly source: TreeSource;
   readonly registry: Registry;
   readonly listings: Listings;
   readonly availability: Availability;
-  readonly times: TimesPolicy;
+  readonly times: PolicyOf;
   readonly changes: Changes;
 }
 
@@ -37,7 +38,9 @@ export class Looks {
 
   /** Whether the last look is young enough, and was at the source that is there now. */
   isFresh(node: TreeNode, now: number, limit: number): boolean {
-    return now - node.attributesAt < limit && node.attributesAt > this.#options.availability.liveSince;
+    return (
+      now - node.attributesAt < limit && node.attributesAt > this.#options.availability.liveSince(node.path)
+    );
   }
 
   /**
@@ -62,7 +65,7 @@ export class Looks {
   /** Takes in what a lookup has said of a node. */
   observe(node: TreeNode, raw: RawAttributes): void {
     const { source, times, changes } = this.#options;
-    const changed = node.observe(raw, Date.now(), performance.now(), times);
+    const changed = node.observe(raw, Date.now(), performance.now(), times(node));
     if (!changed) return;
     // A descriptor of the file that was there before would go on reading that one.
     if (node.kind === 'file') source.forget(node.path);
@@ -116,7 +119,7 @@ export class Looks {
 
   async #lookAgain(node: TreeNode): Promise<Attributes> {
     if (node.gone) throw new TreeError('stale', `gone: ${node.path}`);
-    const last = node.attributes ?? (node.parent ? undefined : unseenRoot);
+    const last = node.attributes ?? (this.#options.source.holdsMount(node.path) ? unseenMount : undefined);
     try {
       const looking = this.look(node);
       return await (last ? withPatience(looking, TreeLimits.patience, last) : looking);
@@ -174,7 +177,9 @@ export class Looks {
       const node = snapshot.nodes[i]!;
       if (node.gone || (node.attributes && this.isFresh(node, now, TreeLimits.entryFresh))) continue;
       const look = this.look(node).catch((error: unknown) => {
-        if (!node.attributes && failedWith(error, 'down')) throw error;
+        if (node.attributes || !failedWith(error, 'down')) return;
+        // A mount that is away is listed all the same.
+        if (!this.#options.source.holdsMount(node.path)) throw error;
       });
       (looks ??= []).push(look);
     }
@@ -236,11 +241,11 @@ export class Looks {
     const range = timeRange(nodes);
     if (!range) return;
     const before = directory.attributes;
-    directory.observeEntries(range.newest, range.oldest, times);
+    directory.observeEntries(range.newest, range.oldest, times(directory));
     // An empty folder has no entry to stand for it; those beside it do.
     for (const node of nodes)
       if (node.kind === 'directory' && node.isTimeless)
-        node.observeEntries(range.newest, range.oldest, times);
+        node.observeEntries(range.newest, range.oldest, times(node));
     // What stands for this directory may stand for the one above it.
     const { parent } = directory;
     if (directory.attributes === before || !parent || depth > 0) return;
@@ -271,8 +276,8 @@ function timeRange(nodes: readonly TreeNode[]): { newest: Time; oldest: Time } |
 export const knownOf = (node: TreeNode | undefined): { size: number } | undefined =>
   node && (node.wasSeen || node.listed) ? { size: node.attributes?.size ?? 0 } : undefined;
 
-/** A client can mount, and keep its mount, before the source was ever there. */
-const unseenRoot: Attributes = {
+/** A client can mount, and keep its mount, before the source was ever there; and list what is beside a mount. */
+const unseenMount: Attributes = {
   kind: 'directory',
   mode: 0o755,
   links: 2,

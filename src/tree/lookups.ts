@@ -1,6 +1,7 @@
 /** Names: which object a directory has under one, and which it does not have. */
 import { LRUCache } from 'lru-cache';
 import type { RawAttributes, TreeSource } from '../source/source.ts';
+import type { Availability } from './availability.ts';
 import type { Awaitable } from './contract.ts';
 import { TreeError } from './errors.ts';
 import { isAbsent, isAway } from './failures.ts';
@@ -17,6 +18,7 @@ export interface LookupsOptions {
   readonly registry: Registry;
   readonly listings: Listings;
   readonly looks: Looks;
+  readonly availability: Availability;
 }
 
 export class Lookups {
@@ -44,7 +46,7 @@ export class Lookups {
       return known;
     const path = `${directory.path}/${name}`;
     if (path.length >= pathMax) throw new TreeError('nametoolong');
-    if (!known && this.#negatives.has(path) && this.#options.source.state === 'live')
+    if (!known && this.#negatives.has(path) && this.#options.availability.isLive(path))
       throw new TreeError('noent');
     let pending = this.#pending.get(path);
     if (!pending) {
@@ -67,6 +69,8 @@ export class Lookups {
         this.#negatives.set(path, true);
         if (known) listings.remove(known);
       } else if (isAway(error) && known?.attributes) return known;
+      // A mount that is away is a directory all the same, be it that it was never there.
+      if (isAway(error) && source.holdsMount(path)) return registry.child(directory, name, 'directory');
       throw error;
     }
     const node = registry.seen(directory, name, raw.kind);

@@ -123,9 +123,13 @@ export class TreeNode {
 
   /** Takes in what the source says of it now; true when the object was really changed since the last look. */
   observe(raw: RawAttributes, wallClock: number, now: number, policy: TimesPolicy): boolean {
-    let changed = false;
-    if (this.#times) changed = this.#times.observe(raw, wallClock);
-    else this.#times = new ObservedTimes(raw, wallClock, policy, !this.parent);
+    let changed: boolean;
+    if (this.#times?.policy === policy) changed = this.#times.observe(raw, wallClock);
+    else {
+      // Something is mounted there now, or nothing any more: another object.
+      changed = this.#times !== undefined;
+      this.#times = new ObservedTimes(raw, wallClock, policy, !this.parent);
+    }
     this.kind = raw.kind;
     this.#raw = raw;
     this.attributesAt = now;

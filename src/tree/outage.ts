@@ -5,6 +5,8 @@
 export type WaitOutcome = 'live' | 'expired' | 'crowded' | 'abandoned';
 
 interface Waiting {
+  /** The place of the mount that is waited for. */
+  readonly base: string;
   readonly settle: (outcome: WaitOutcome) => void;
 }
 
@@ -14,7 +16,7 @@ export class Outage {
   readonly #waiting = new Set<Waiting>();
   #dismissed = false;
 
-  /** @param limit how many requests may wait at once. */
+  /** @param limit how many requests may wait at once, for all mounts together. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -23,11 +25,18 @@ export class Outage {
     return this.#waiting.size;
   }
 
+  /** Those that wait for the mount at this place. */
+  waitingFor(base: string): number {
+    let count = 0;
+    for (const waiting of this.#waiting) if (waiting.base === base) count += 1;
+    return count;
+  }
+
   /**
-   * Waits for the source, at most `timeoutMs` (Infinity: as long as it takes) and no longer than somebody waits for the
-   * answer.
+   * Waits for the source at `base`, at most `timeoutMs` (Infinity: as long as it takes) and no longer than somebody waits for
+   * the answer.
    */
-  wait(timeoutMs: number, signal?: AbortSignal): Promise<WaitOutcome> {
+  wait(base: string, timeoutMs: number, signal?: AbortSignal): Promise<WaitOutcome> {
     return new Promise((resolve) => {
       if (signal?.aborted || this.#dismissed) {
         resolve(signal?.aborted ? 'abandoned' : 'crowded');
@@ -35,6 +44,7 @@ export class Outage {
       }
       let timer: NodeJS.Timeout | undefined;
       const waiting: Waiting = {
+        base,
         settle: (outcome) => {
           if (!this.#waiting.delete(waiting)) return;
           clearTimeout(timer);
@@ -56,9 +66,9 @@ export class Outage {
     for (const waiting of [...this.#waiting]) waiting.settle('crowded');
   }
 
-  /** The source is there again: releases everybody who waits. */
-  over(): void {
-    for (const waiting of [...this.#waiting]) waiting.settle('live');
+  /** The source at `base` is there again: releases everybody who waits for it. */
+  over(base: string): void {
+    for (const waiting of [...this.#waiting]) if (waiting.base === base) waiting.settle('live');
   }
 
   #oldest(): Waiting | undefined {

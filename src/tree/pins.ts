@@ -3,20 +3,24 @@
  * own cache and asks for nothing, so that a file has changed is found out here.
  */
 import type { TreeSource } from '../source/source.ts';
+import type { Availability } from './availability.ts';
 import { TreeLimits } from './limits.ts';
 import type { Looks } from './looks.ts';
+import type { ByteString } from './names.ts';
 import type { TreeNode } from './node.ts';
 
 export class Pins {
   readonly #source: TreeSource;
   readonly #looks: Looks;
+  readonly #availability: Availability;
   /** Those looked at least recently come first. */
   readonly #pinned = new Set<TreeNode>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(source: TreeSource, looks: Looks) {
+  constructor(source: TreeSource, looks: Looks, availability: Availability) {
     this.#source = source;
     this.#looks = looks;
+    this.#availability = availability;
     this.#timer = setInterval(() => this.#lookAtOldest(), TreeLimits.pinnedInterval).unref();
   }
 
@@ -39,20 +43,20 @@ export class Pins {
     };
   }
 
-  /** After an outage: leases and caches depend on hearing of what has come back as something else. */
-  lookAtAll(): void {
-    for (const node of this.#pinned) this.#looks.look(node).catch(() => undefined);
+  /** After an outage of the mount at `base`: leases and caches depend on hearing of what has come back as something else. */
+  lookAtAll(base: ByteString): void {
+    for (const node of this.#pinned)
+      if (this.#source.part(node.path).base === base) this.#looks.look(node).catch(() => undefined);
   }
 
   /** Up to so many files per tick, oldest first. */
   #lookAtOldest(): void {
-    if (this.#source.state !== 'live') return;
     const now = performance.now();
     let left: number = TreeLimits.pinnedBatch;
     for (const node of [...this.#pinned].slice(0, TreeLimits.pinnedBatch * 4)) {
       this.#pinned.delete(node);
       this.#pinned.add(node);
-      if (node.gone || node.kind !== 'file') continue;
+      if (node.gone || node.kind !== 'file' || !this.#availability.isLive(node.path)) continue;
       if (this.#looks.isFresh(node, now, TreeLimits.attributesFresh)) continue;
       this.#looks.look(node).catch(() => undefined);
       left -= 1;

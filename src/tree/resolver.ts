@@ -43,10 +43,12 @@ export class Resolver {
 
   async #walkTo(handle: Buffer, decoded: DecodedHandle): Promise<TreeNode> {
     const { source, registry, lookups } = this.#options;
-    const found = await this.#walk(registry.root, handle, decoded, 0);
-    // Nothing of that name in any listing: gone, if the source that said so is still there.
+    const walked: TreeNode[] = [];
+    const found = await this.#walk(registry.root, handle, decoded, 0, walked);
+    // Nothing of that name in any listing: gone, if the sources that said so are still there.
     if (!found) {
-      await source.confirm();
+      const bases = new Set(walked.map(({ path }) => source.part(path).base));
+      for (const base of bases) await source.confirm(base);
       throw new TreeError('stale', 'no such object any more');
     }
     return await lookups.lookup(found.parent!, found.name);
@@ -58,8 +60,10 @@ export class Resolver {
     handle: Buffer,
     decoded: DecodedHandle,
     level: number,
+    walked: TreeNode[],
   ): Promise<TreeNode | undefined> {
     const { listings, looks } = this.#options;
+    walked.push(directory);
     const snapshot = await listings.current(directory);
     const fitting = snapshot.nodes.filter(
       (node) => !node.gone && pieceMatches(handle, decoded.depth, level, node.nameHash),
@@ -72,7 +76,7 @@ export class Resolver {
       // What the directory said of its kind is a hint only.
       if (!node.wasSeen && !(await isThere(looks, node))) continue;
       if (node.kind !== 'directory') continue;
-      const found = await this.#walk(node, handle, decoded, level + 1);
+      const found = await this.#walk(node, handle, decoded, level + 1, walked);
       if (found) return found;
     }
     return undefined;

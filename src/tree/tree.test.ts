@@ -1,5 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { RawAttributes, RawListing, SpaceUsage, StateListener, TreeSource } from '../source/source.ts';
+import type {
+  PartChange,
+  RawAttributes,
+  RawListing,
+  SourcePart,
+  SpaceUsage,
+  TreeSource,
+} from '../source/source.ts';
 import { TreeError } from './errors.ts';
 import { Identity } from './identity.ts';
 import { SipHash, type StringHash } from './siphash.ts';
@@ -17,16 +24,37 @@ class FakeSource implements TreeSource {
     ['', {}],
   ]);
 
-  #listener: StateListener | undefined;
+  /** Mounts below the root, by their places. */
+  readonly mounts = new Map<string, SourcePart['state']>();
+  /** Places that are none of a FUSE daemon's. */
+  readonly plain = new Set<string>();
 
-  onState(listener: StateListener): () => void {
+  #listener: ((change: PartChange) => void) | undefined;
+
+  part(path: string): SourcePart {
+    const bases = [...this.mounts.keys()].filter((base) => path === base || path.startsWith(`${base}/`));
+    const base = bases.sort().at(-1) ?? '';
+    const state = base === '' ? this.state : this.mounts.get(base)!;
+    return { base, state, epoch: this.epoch, reason: '', isFuse: !this.plain.has(base), quarantined: 0 };
+  }
+
+  holdsMount(path: string): boolean {
+    return path === '' || [...this.mounts.keys()].some((base) => `${base}/`.startsWith(`${path}/`));
+  }
+
+  onState(listener: (change: PartChange) => void): () => void {
     this.#listener = listener;
     return () => undefined;
   }
 
-  become(state: FakeSource['state']): void {
-    this.state = state;
-    this.#listener?.(state, this.epoch, '');
+  become(state: FakeSource['state'], base = ''): void {
+    if (base === '') this.state = state;
+    else this.mounts.set(base, state);
+    this.announce(base);
+  }
+
+  announce(base: string): void {
+    this.#listener?.({ base, state: this.part(base).state, epoch: this.epoch, reason: '' });
   }
 
   put(path: string, entry: Partial<RawAttributes> & { content?: string; target?: string } = {}): void {
@@ -42,7 +70,8 @@ class FakeSource implements TreeSource {
 
   #get(call: string, path: string) {
     this.asked.push(`${call} ${path}`);
-    if (this.state !== 'live') throw new TreeError('down');
+    const { base, state } = this.part(path);
+    if (state !== 'live') throw Object.assign(new TreeError('down'), { base });
     const entry = this.entries.get(path);
     if (!entry) throw new TreeError('noent');
     return entry;
@@ -124,6 +153,10 @@ const code = (promise: Promise<unknown>) =>
     () => 'resolved',
     (error: unknown) => (error instanceof TreeError ? error.code : error),
   );
+const failureOf = (work: () => unknown): Promise<unknown> =>
+  Promise.resolve()
+    .then(work)
+    .catch((error: unknown) => error);
 const later = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 let source: FakeSource;
@@ -192,6 +225,73 @@ describe('lookup', () => {
     await later(60_000);
     expect(await code(at(tree, '/nope'))).toBe('down');
     expect((await at(tree, '/__all__/Release.A/a.mkv')).attributes?.size).toBe(5);
+  });
+});
+
+describe('a mount below the root that is away', () => {
+  it('is listed and found beside what is there, be it that it was never seen', async () => {
+    source.mounts.set('/torrents', 'down');
+    source.put('/torrents');
+    const tree = treeOf(source);
+    const snapshot = await tree.list(tree.root);
+    await tree.load(snapshot, 0, snapshot.length);
+    expect(snapshot.nodes.map(({ name }) => name).sort()).toEqual(['__all__', 'torrents']);
+    const mount = await tree.lookup(tree.root, 'torrents');
+    expect(await tree.attributes(mount)).toMatchObject({ kind: 'directory' });
+    expect(await code(Promise.resolve(tree.list(mount)))).toBe('down');
+    expect(await code(at(tree, '/torrents/a'))).toBe('down');
+    expect(await code(at(tree, '/__all__/nope'))).toBe('noent');
+  });
+
+  it('is shown as it was, and its handles wait for it alone', async () => {
+    source.mounts.set('/torrents', 'live');
+    source.put('/torrents/Release.C/c.mkv', { content: '1234' });
+    const tree = treeOf(source);
+    const file = await at(tree, '/torrents/Release.C/c.mkv');
+    await tree.list(await at(tree, '/torrents'));
+    source.become('down', '/torrents');
+    source.remove('/torrents/Release.C');
+    await later(60_000);
+    const mount = await at(tree, '/torrents');
+    expect((await tree.list(mount)).nodes.map(({ name }) => name)).toEqual(['Release.C']);
+    expect((await tree.attributes(file)).size).toBe(4);
+    const fresh = treeOf(source);
+    const work = () => fresh.resolve(file.handle);
+    const waiting = fresh.resume('', work, await failureOf(work), Infinity);
+    await later(5_000);
+    expect([fresh.waitingFor('/torrents'), fresh.waitingFor('')]).toEqual([1, 0]);
+    expect(await code(Promise.resolve(fresh.resolve((await at(tree, '/__all__')).handle)))).toBe('resolved');
+    source.put('/torrents/Release.C/c.mkv', { content: '1234' });
+    source.become('live', '/torrents');
+    expect((await waiting).path).toBe('/torrents/Release.C/c.mkv');
+  });
+
+  it('lets those go on who waited for it, when it is not expected any more', async () => {
+    source.mounts.set('/torrents', 'down');
+    source.put('/torrents');
+    const tree = treeOf(source);
+    const work = () => at(tree, '/torrents/a');
+    const waiting = code(tree.resume('/torrents', work, await failureOf(work), Infinity));
+    await later(1_000);
+    expect(tree.waitingFor('/torrents')).toBe(1);
+    source.mounts.delete('/torrents');
+    source.announce('/torrents');
+    expect(await waiting).toBe('noent');
+  });
+
+  it('has times that are believed only where no FUSE daemon tells them', async () => {
+    source.plain.add('');
+    source.mounts.set('/dfs', 'live');
+    source.put('/dfs/a.mkv', { content: 'x' });
+    source.put('/plain.mkv', { content: 'x' });
+    const tree = treeOf(source);
+    const shown = async (path: string) => (await tree.attributes(await at(tree, path))).mtime.seconds;
+    await Promise.all(['/dfs/a.mkv', '/plain.mkv'].map(shown));
+    const now = { seconds: Math.floor(Date.now() / 1000), nanoseconds: 0 };
+    for (const path of ['/dfs/a.mkv', '/plain.mkv']) source.put(path, { content: 'x', mtime: now });
+    await later(2_000);
+    expect(await shown('/dfs/a.mkv')).toBe(1e9);
+    expect(await shown('/plain.mkv')).toBe(now.seconds);
   });
 });
 
@@ -430,7 +530,7 @@ describe('an outage', () => {
     const target = Buffer.alloc(5);
     const work = () => tree.read(file, 0, target);
     const failure = await work().catch((error: unknown) => error);
-    const resumed = tree.resume(work, failure, Infinity);
+    const resumed = tree.resume('', work, failure, Infinity);
     await later(100_000);
     expect(tree.waiting).toBe(1);
     source.become('live');
@@ -442,7 +542,7 @@ describe('an outage', () => {
     const tree = treeOf(source);
     source.become('down');
     const waiting = code(
-      tree.resume(() => Promise.reject(new TreeError('down')), new TreeError('down'), 20_000),
+      tree.resume('', () => Promise.reject(new TreeError('down')), new TreeError('down'), 20_000),
     );
     await later(20_000);
     expect(await waiting).toBe('down');
@@ -452,10 +552,10 @@ describe('an outage', () => {
     const tree = treeOf(source, { failAfter: 5_000 });
     source.become('down');
     const work = () => Promise.reject(new TreeError('down'));
-    const waiting = code(tree.resume(work, new TreeError('down'), Infinity));
+    const waiting = code(tree.resume('', work, new TreeError('down'), Infinity));
     await later(5_001);
     expect(await waiting).toBe('io');
-    expect(await code(tree.resume(work, new TreeError('down'), Infinity))).toBe('io');
+    expect(await code(tree.resume('', work, new TreeError('down'), Infinity))).toBe('io');
   });
 
   it('is followed by a look at what somebody holds open: it may have come back changed', async () => {

@@ -22,6 +22,7 @@ import { Registry } from './registry.ts';
 import { Remembered } from './remembered.ts';
 import { Resolver } from './resolver.ts';
 import type { Snapshot } from './snapshot.ts';
+import { policyOf, type PolicyOf } from './times-policy.ts';
 import { Waiters } from './waiters.ts';
 import { resumeWarm, warmLines } from './warm.ts';
 
@@ -40,7 +41,7 @@ export class Tree {
   /** Requests that are being answered. */
   readonly waiters = new Waiters();
   readonly #source: TreeSource;
-  readonly #times: TimesPolicy;
+  readonly #times: PolicyOf;
   readonly #registry: Registry;
   readonly #changes = new Changes();
   readonly #availability: Availability;
@@ -50,24 +51,41 @@ export class Tree {
   readonly #content: Content;
   readonly #resolver: Resolver;
   readonly #pins: Pins;
-  readonly #usage = new Remembered<SpaceUsage>();
-  #space: SpaceUsage | undefined;
+  /** Totals of each mount, by its place. */
+  readonly #spaces = new Map<ByteString, { readonly asked: Remembered<SpaceUsage>; last?: SpaceUsage }>();
 
   constructor({ identity, source, times, failAfter = Infinity, nodes }: TreeOptions) {
     this.identity = identity;
     this.#source = source;
-    this.#times = times;
+    const policy = (this.#times = policyOf(source, times));
     const changes = this.#changes;
     const registry = (this.#registry = new Registry(identity, nodes));
-    const availability = (this.#availability = new Availability(source, failAfter, () => this.#onLive()));
+    const availability = (this.#availability = new Availability(source, failAfter, (base) =>
+      this.#onLive(base),
+    ));
     const onListed = (directory: TreeNode) => this.#looks.listed(directory);
     const look = (node: TreeNode) => this.#looks.look(node);
-    const listings = (this.#listings = new Listings({ source, registry, times, changes, onListed, look }));
-    const looks = (this.#looks = new Looks({ source, registry, listings, availability, times, changes }));
-    const lookups = (this.#lookups = new Lookups({ source, registry, listings, looks }));
+    const listings = (this.#listings = new Listings({
+      source,
+      registry,
+      availability,
+      times: policy,
+      changes,
+      onListed,
+      look,
+    }));
+    const looks = (this.#looks = new Looks({
+      source,
+      registry,
+      listings,
+      availability,
+      times: policy,
+      changes,
+    }));
+    const lookups = (this.#lookups = new Lookups({ source, registry, listings, looks, availability }));
     this.#content = new Content(source, looks);
     this.#resolver = new Resolver({ identity, source, registry, listings, looks, lookups });
-    this.#pins = new Pins(source, looks);
+    this.#pins = new Pins(source, looks, availability);
   }
 
   get root(): TreeNode {
@@ -140,22 +158,30 @@ export class Tree {
     return this.#registry.byId(high, low);
   }
 
-  /** Totals of the filesystem; the last good ones while the source is away. */
-  async space(): Promise<SpaceUsage> {
+  /** Totals of the filesystem in which an object lies; the last good ones while its source is away. */
+  async space(node: TreeNode = this.root): Promise<SpaceUsage> {
+    const { base } = this.#source.part(node.path);
+    const known = this.#spaces.get(base) ?? { asked: new Remembered<SpaceUsage>() };
+    this.#spaces.set(base, known);
     try {
-      const space = await this.#usage.get(() => this.#source.space());
-      return (this.#space = space.totalBytes === 0 ? withoutTotals(space) : space);
+      const space = await known.asked.get(() => this.#source.space(base));
+      return (known.last = space.totalBytes === 0 ? withoutTotals(space) : space);
     } catch (error) {
-      if (this.#space && isAway(error)) return this.#space;
+      if (known.last && isAway(error)) return known.last;
       throw error;
     }
   }
 
   // -- Outages -----------------------------------------------------------------------------------------------------------
 
-  /** Requests that wait for the source now. */
+  /** Requests that wait for a source now. */
   get waiting(): number {
     return this.#availability.waiting;
+  }
+
+  /** Of these, the ones that wait for the mount at this place. */
+  waitingFor(base: ByteString): number {
+    return this.#availability.waitingFor(base);
   }
 
   /** The gateway is stopping: whoever waits for the source is told at once to retry, and so reaches the next gateway. */
@@ -163,15 +189,20 @@ export class Tree {
     this.#availability.stopWaiting();
   }
 
-  /** Does work that has just failed with `down` again as soon as the source is there: see Availability.resume. */
-  resume<T>(work: () => Awaitable<T>, failure: unknown, timeoutMs: number, signal?: AbortSignal): Promise<T> {
-    return this.#availability.resume(work, failure, timeoutMs, signal);
+  /** Does work on `path` that has just failed with `down` again as soon as the source is there: see Availability.resume. */
+  resume<T>(
+    path: ByteString,
+    work: () => Awaitable<T>,
+    failure: unknown,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    return this.#availability.resume(path, work, failure, timeoutMs, signal);
   }
 
-  #onLive(): void {
-    this.#listings.distrustBefore(this.#availability.liveSince);
-    this.#usage.forget();
-    this.#pins.lookAtAll();
+  #onLive(base: ByteString): void {
+    this.#spaces.get(base)?.asked.forget();
+    this.#pins.lookAtAll(base);
   }
 
   // -- Over restarts -----------------------------------------------------------------------------------------------------

@@ -3,11 +3,12 @@
  * looked at. One line for each directory, most recently used first.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Kind, TimesPolicy } from './contract.ts';
+import type { Kind } from './contract.ts';
 import { nameFault, pathParts } from './names.ts';
 import type { SavedNode, TreeNode } from './node.ts';
 import type { Registry } from './registry.ts';
 import { Snapshot } from './snapshot.ts';
+import type { PolicyOf } from './times-policy.ts';
 
 /** Grows when the lines change their meaning; others are not read. */
 const version = 2;
@@ -63,7 +64,7 @@ export function resumeWarm(
   registry: Registry,
   exportName: string,
   lines: readonly string[],
-  policy: TimesPolicy,
+  policy: PolicyOf,
 ): number {
   const header = parse(lines[0] ?? '');
   if (header['holdfast'] !== 'metadata' || header['version'] !== version || header['export'] !== exportName) {
@@ -90,19 +91,19 @@ function resumeDirectory(
   registry: Registry,
   directory: TreeNode,
   saved: SavedDirectory,
-  policy: TimesPolicy,
+  policy: PolicyOf,
 ): number {
   if (directory.directory) return 0;
-  if (saved.self) directory.resume(saved.self, policy, saved.changedAt ?? undefined);
+  if (saved.self) directory.resume(saved.self, policy(directory), saved.changedAt ?? undefined);
   const nodes = saved.entries.map(([name, kind, entry]) => {
     const node = registry.child(directory, name, kinds[kind]!);
-    if (entry) node.resume(entry, policy);
+    if (entry) node.resume(entry, policy(node));
     node.listed = true;
     return node;
   });
   const snapshot = new Snapshot(nodes);
   directory.directory = { snapshot, listedAt: Number.NEGATIVE_INFINITY, cost: 0 };
-  directory.observeListing(snapshot.digest, false, Date.now(), policy);
+  directory.observeListing(snapshot.digest, false, Date.now(), policy(directory));
   return nodes.length;
 }
 
