@@ -54,8 +54,11 @@ const comeAgain = (): never => {
   throw new NfsError(NfsStatus.JUKEBOX);
 };
 
-/** The Linux client that is told to come again does so every 5 s, for ever. */
-const holdTime = 20_000;
+/**
+ * How long a call waits for a source that is away, milliseconds. A Linux client that is told to come again does so every 5 s,
+ * for ever; libnfs takes it for an error. So as long as possible, and less than the 60 s after which Linux asks again.
+ */
+const holdTime = 50_000;
 
 const terms: HoldTerms<CallContext> = {
   timeoutMs: holdTime,

@@ -70,8 +70,11 @@ export const MAX_NAME = 255;
  */
 export const FIRST_READS_PER_FILE = 4;
 export const MAX_READS_PER_FILE = 16;
-/** NFSv3: milliseconds that a READ waits for its turn before the client is told to come again (JUKEBOX). */
-export const LONGEST_TURN_WAIT = 20_000;
+/**
+ * NFSv3: milliseconds that a READ waits for its turn before the client is told to come again (JUKEBOX). Longer than a backend
+ * needs to give up a file that hangs: libnfs takes JUKEBOX for an error, and whoever asks again is answered at once anyway.
+ */
+export const LONGEST_TURN_WAIT = 180_000;
 /** MOUNT: bytes of a path, RFC 1813 §5.1.1 MNTPATHLEN. */
 export const MAX_MOUNT_PATH = 1024;
 /** MOUNT: remembered mounts of one client, and clients with remembered mounts. */
