@@ -70,6 +70,16 @@ const tree = [
   ['hold.ts', 'listing-view.ts'],
 ];
 
+/** And for src/mounter: from what a mount is made of to the program. */
+const mounter = [
+  ['options.ts', 'program.ts', 'address.ts', 'credentials.ts'],
+  ['node.ts'],
+  ['mounter.ts'],
+  ['text.ts'],
+  ['http.ts'],
+  ['index.ts'],
+];
+
 const escape = (name) => name.replaceAll('.', '\\.');
 const path = (root, names) =>
   `^${root}/(${names.map((name) => (name.includes('.') ? `${escape(name)}$` : `${name}/`)).join('|')})`;
@@ -90,6 +100,17 @@ export default {
     ...layers('smb2', 'protocols/smb2/src', smb2),
     ...layers('source', 'src/source', source),
     ...layers('tree', 'src/tree', tree),
+    ...layers('mounter', 'src/mounter', mounter),
+    {
+      name: 'mounter-alone',
+      comment: 'a node needs nothing of the gateway to mount it, but the formats that both read',
+      severity: 'error',
+      from: { path: '^src/mounter/' },
+      to: {
+        path: '^src/',
+        pathNot: '^src/(mounter/|config/|log/|admin/host\\.ts$|source/mount-table\\.ts$)',
+      },
+    },
   ],
   options: {
     tsPreCompilationDeps: true,

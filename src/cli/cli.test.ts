@@ -58,10 +58,13 @@ describe('holdfast', () => {
   it.each([
     [['sevre', '/mnt/dfs'], 'holdfast: unknown command sevre; did you mean holdfast serve?'],
     [['/mnt/dfs'], 'holdfast: unknown command /mnt/dfs; did you mean holdfast serve /mnt/dfs?'],
-    [['zzzzzz'], 'holdfast: unknown command zzzzzz; expected one of serve, run, demo, check, mount-options'],
+    [
+      ['zzzzzz'],
+      'holdfast: unknown command zzzzzz; expected one of serve, run, demo, check, mount-options, mount',
+    ],
     [
       ['--nfs', '0.0.0.0:1', 'serve'],
-      'holdfast: unknown flag --nfs: the command comes first (serve, run, demo, check, mount-options)',
+      'holdfast: unknown flag --nfs: the command comes first (serve, run, demo, check, mount-options, mount)',
     ],
     [
       ['serve', '/mnt/dfs', '--nsf', 'x'],

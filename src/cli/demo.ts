@@ -5,6 +5,7 @@ import type { Gateway } from '../gateway.ts';
 import { createLogger } from '../log/index.ts';
 import { ExitCode, type Command, type Terminal } from './command.ts';
 import { configFlags, serverFlags } from './flags.ts';
+import { untilSignal } from './signal.ts';
 
 interface DemoTree {
   readonly path: string;
@@ -37,7 +38,7 @@ ${consoleHelp().trimEnd()}`,
   ],
 
   async run(invocation, terminal) {
-    const { mountCommands, startServing, untilSignal } = await import('./serving.ts');
+    const { mountCommands, startServing } = await import('./serving.ts');
     // The environment and the file of a real gateway on this machine are not the demo's.
     const surroundings = { env: {}, root: false };
     // What is refused is refused before anything is mounted.

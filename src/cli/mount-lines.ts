@@ -1,5 +1,6 @@
 /** The lines with which a Linux client mounts an export. */
 import { networkInterfaces } from 'node:os';
+import { nfsOptions, smbOptions, tableField } from '../mounter/options.ts';
 
 export interface MountTarget {
   /** Export name. */
@@ -18,40 +19,12 @@ export interface MountLines {
   readonly volume: string;
 }
 
-/**
- * `port` and `mountport`: no portmapper is asked. `nolock`: there is no lock manager. `hard`: an outage is a wait, not an
- * error. `acdirmin`, `acdirmax`: a new entry shows within seconds.
- */
-const nfsOptions = (port: number) => [
-  'nfsvers=3',
-  'proto=tcp',
-  `port=${port}`,
-  `mountport=${port}`,
-  'mountproto=tcp',
-  'nolock',
-  'hard',
-  'acdirmin=1',
-  'acdirmax=5',
-  'nconnect=4',
-  'ro',
-];
-
-/** `hard`: the default gives up after ten seconds without a server. `echo_interval`: notices a lost server sooner. */
-const smbOptions = (port: number) => [
-  'hard',
-  'vers=3.1.1',
-  'echo_interval=10',
-  'actimeo=5',
-  `port=${port}`,
-  'ro',
-];
-
 export function nfsLines({ name, host, port, mountpoint }: MountTarget): MountLines {
   const source = `${host.includes(':') ? `[${host}]` : host}:/${name}`;
   const options = nfsOptions(port);
   return {
     command: `mount -t nfs -o ${options.join(',')} ${source} ${shellWord(mountpoint)}`,
-    fstab: `${source} ${fstabField(mountpoint)} nfs ${options.join(',')},_netdev,nofail 0 0`,
+    fstab: `${source} ${tableField(mountpoint)} nfs ${options.join(',')},_netdev,nofail 0 0`,
     volume: volume(`${name}-nfs`, options, [`nfs:`, `  server: ${JSON.stringify(host)}`, `  path: /${name}`]),
   };
 }
@@ -67,7 +40,7 @@ export function smbLines({ name, host, port, mountpoint }: MountTarget, guest: b
   ];
   return {
     command: `mount -t cifs -o ${local.join(',')} ${source} ${shellWord(mountpoint)}`,
-    fstab: `${source} ${fstabField(mountpoint)} cifs ${local.join(',')},_netdev,nofail 0 0`,
+    fstab: `${source} ${tableField(mountpoint)} cifs ${local.join(',')},_netdev,nofail 0 0`,
     volume: volume(`${name}-smb`, guest ? ['guest', ...options] : options, [
       'csi:',
       '  driver: smb.csi.k8s.io',
@@ -104,11 +77,6 @@ function shellWord(text: string): string {
 /** Lower case, without underscores and without a dot beside a dash. */
 function kubernetesName(text: string): string {
   return text.toLowerCase().replace(/[^a-z0-9]+/g, '-');
-}
-
-/** fstab(5): white space and backslashes as octal. */
-function fstabField(text: string): string {
-  return text.replace(/[\s\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
 
 /** An address under which another machine reaches what listens at `host`. */

@@ -3,6 +3,7 @@ import { createLogger } from '../log/index.ts';
 import { takeInheritance } from '../takeover/inheritance.ts';
 import { ExitCode, type Command } from './command.ts';
 import { configFlags, drainFlag, exportFlags, pidFileFlag, seconds, serverFlags } from './flags.ts';
+import { untilSignal } from './signal.ts';
 
 /** Seconds: less than the 30 that Kubernetes leaves between SIGTERM and SIGKILL (terminationGracePeriodSeconds). */
 const drainTimeout = 25;
@@ -44,7 +45,7 @@ process serves, this one finishes and ends; if that takes longer than 30 s or fa
     const config = read();
     const log = createLogger(config.log.level);
     const { Listeners, removePidFile, Takeover, writePidFile } = await import('../takeover/index.ts');
-    const { endSoon, mountCommands, reload, startServing, untilSignal } = await import('./serving.ts');
+    const { endSoon, mountCommands, reload, startServing } = await import('./serving.ts');
 
     const stopped = untilSignal(['SIGTERM', 'SIGINT']);
     const started = startServing(config, log, new Listeners(inheritance?.sockets));

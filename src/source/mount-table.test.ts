@@ -17,8 +17,12 @@ describe('the mount that a path leads to', () => {
       id: 41,
       device: 45,
       mountpoint: '/mnt/dfs',
+      shared: true,
       type: 'fuse.decypharr',
+      origin: 'decypharr',
     });
+    expect(table.at('/mnt/with space')).toMatchObject({ shared: false, origin: 'x' });
+    expect([table.has(45), table.has(46)]).toEqual([true, false]);
   });
 
   it('is the one a path lies in, whatever other names begin alike', () => {

@@ -7,7 +7,11 @@ export interface Mount {
   /** major:minor packed as st_dev of a 64-bit Linux. */
   readonly device: number;
   readonly mountpoint: string;
+  /** Whether mounts made on it reach its peers and slaves: those in other mount namespaces (shared subtrees). */
+  readonly shared: boolean;
   readonly type: string;
+  /** What was mounted: a device, `10.0.0.1:/dfs`, `//10.0.0.1/dfs`, or any word. */
+  readonly origin: string;
   /** Super-block options, such as `rw,user_id=0,group_id=0,allow_other,max_read=131072`. */
   readonly options: string;
 }
@@ -30,7 +34,9 @@ function parseLine(line: string): Mount | undefined {
     parent: Number(fields[1]),
     device: makeDevice(Number(major), Number(minor)),
     mountpoint: unescape(fields[4]!),
+    shared: fields.slice(6, separator).some((field) => field.startsWith('shared:')),
     type: fields[separator + 1] ?? '',
+    origin: unescape(fields[separator + 2] ?? ''),
     options: fields[separator + 3] ?? '',
   };
 }
@@ -58,6 +64,11 @@ export class MountTable {
       if (prefix !== '/') current = this.#top(current, prefix);
       if (end < 0) return current;
     }
+  }
+
+  /** Whether a filesystem is mounted anywhere, be it covered by another. */
+  has(device: number): boolean {
+    return this.#all.some((mount) => mount.device === device);
   }
 
   /** Visible mounts whose mountpoint lies below `path`, outer ones first. */

@@ -1,0 +1,209 @@
+import { readFile } from 'node:fs/promises';
+import { posix } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseEndpoint } from '../config/index.ts';
+import { createLogger, logLevels, type LogLevel } from '../log/index.ts';
+import type { MountProtocol, Share } from '../mounter/index.ts';
+import { ExitCode, UsageError, type Command, type Invocation, type Terminal } from './command.ts';
+import { seconds } from './flags.ts';
+import { untilSignal } from './signal.ts';
+import { version } from './version.ts';
+
+/** Of the gateway, where --server names none. */
+const ports: Readonly<Record<MountProtocol, number>> = { nfs: 2049, smb: 445 };
+/** Seconds. */
+const interval = 5;
+const probeTimeout = 10;
+/** How long the look that is under way may take when the program is to end, in ms. */
+const lookTimeout = 10_000;
+
+export const mount: Command = {
+  name: 'mount',
+  usage: '--server HOST --at FOLDER [options]',
+  summary: 'keep an export mounted on this node, for every container on it',
+  description: `Mounts an export with the kernel's NFS or SMB client at FOLDER, and looks after the mount: for a DaemonSet
+on each Kubernetes node, or a service of a host. The name is resolved where this runs; the mount itself
+belongs to the host's network namespace. While the gateway is away the mount waits. It is replaced when
+it fails while a fresh one answers, or when the name leads to another address. Containers should have the
+folder above FOLDER, with mountPropagation: HostToContainer: so they see a mount that takes the place of
+another. What is below the mount answers with an error, so that its absence is never an empty folder.
+At SIGTERM or SIGINT FOLDER is unmounted, or left for the next one (--leave).
+Needs root, and the programs mount, umount, stat and nsenter: those of busybox or util-linux will do.`,
+  positionals: { names: [], required: 0 },
+  flags: [
+    { name: 'server', value: 'HOST[:PORT]', help: 'name or address of the gateway (port 2049 or 445)' },
+    { name: 'at', value: 'FOLDER', help: 'where to mount: an absolute path, made if it is not there' },
+    { name: 'name', value: 'NAME', help: 'the export: NFS path /NAME, SMB share NAME (default dfs)' },
+    { name: 'protocol', value: 'PROTOCOL', help: 'nfs (default) or smb' },
+    { name: 'credentials', value: 'FILE', help: 'SMB: lines username=NAME, password=WORD (default: guest)' },
+    {
+      name: 'options',
+      value: 'LIST',
+      help: 'mount options in addition to, or in place of, the recommended ones',
+    },
+    {
+      name: 'read-ahead',
+      value: 'KIB',
+      help: 'NFS: how much the kernel reads ahead (default: 128, the kernel’s)',
+    },
+    {
+      name: 'netns',
+      value: 'PATH',
+      help: 'network namespace of the mount (default /proc/1/ns/net: the host’s)',
+    },
+    { name: 'interval', value: 'SECONDS', help: `time between two looks (default ${interval})` },
+    {
+      name: 'probe-timeout',
+      value: 'SECONDS',
+      help: `after which a mount counts as slow (default ${probeTimeout})`,
+    },
+    { name: 'leave', help: 'leave the mount at the end, for the next one' },
+    { name: 'no-guard', help: 'leave the folder below the mount as it is: empty' },
+    {
+      name: 'admin',
+      value: 'HOST:PORT',
+      help: 'listen for health and metrics over HTTP (default 127.0.0.1:9446)',
+    },
+    { name: 'log-level', value: 'LEVEL', help: 'fatal, error, warn, info (default), debug, trace or silent' },
+  ],
+  examples: [
+    ['holdfast mount --server 10.43.7.9 --at /mnt/decypharr/dfs', 'over NFS'],
+    [
+      'holdfast mount --server gateway.media.svc --at /mnt/decypharr/dfs --protocol smb --leave',
+      'in a DaemonSet',
+    ],
+  ],
+
+  async run(invocation, terminal) {
+    const settings = settingsOf(invocation, terminal);
+    const stopped = untilSignal(['SIGTERM', 'SIGINT']);
+    const { Address, Mounter, MountNode, parseCredentials, serveMounter } =
+      await import('../mounter/index.ts');
+    const { share, host, at } = settings;
+    const credentials =
+      settings.credentials === undefined
+        ? undefined
+        : parse(settings.credentials, parseCredentials, await readFile(settings.credentials, 'utf8'));
+    const log = createLogger(settings.logLevel);
+    const mounter = new Mounter(
+      { ...settings, share: { ...share, credentials } },
+      await MountNode.in(settings.netns),
+      new Address(host, log),
+      log,
+    );
+    const facts = { version: version(), protocol: share.protocol, server: host, at };
+    const server = await serveMounter(mounter, facts, settings.admin);
+    log.info({ ...settings.admin }, 'health and metrics');
+
+    const ending = new AbortController();
+    const looking = keepLooking(mounter, settings.intervalMs, ending.signal);
+    const signal = await stopped;
+    log.info({ signal, leave: settings.leave }, 'asked to stop');
+    ending.abort();
+    await Promise.race([looking, delay(lookTimeout)]);
+    if (!settings.leave) await mounter.end();
+    server.close();
+    server.closeAllConnections();
+    // A program that hangs at the mount does not keep this one.
+    setImmediate(() => process.exit(ExitCode.done));
+    return ExitCode.done;
+  },
+};
+
+interface Settings {
+  readonly share: Share;
+  readonly host: string;
+  readonly at: string;
+  readonly staging: string;
+  readonly credentials: string | undefined;
+  readonly netns: string;
+  readonly intervalMs: number;
+  readonly probeTimeoutMs: number;
+  readonly readAhead: number | undefined;
+  readonly guard: boolean;
+  readonly leave: boolean;
+  readonly admin: { readonly host: string; readonly port: number };
+  readonly logLevel: LogLevel;
+}
+
+function settingsOf(invocation: Invocation, { env }: Terminal): Settings {
+  const protocol = invocation.text('protocol') ?? 'nfs';
+  if (protocol !== 'nfs' && protocol !== 'smb')
+    throw new UsageError(`--protocol: ${protocol} is neither nfs nor smb`);
+  const credentials = invocation.text('credentials');
+  if (credentials !== undefined && protocol === 'nfs')
+    throw new UsageError('--credentials needs --protocol smb: NFS has no passwords');
+  const { host, port = ports[protocol] } = serverOf(required(invocation, 'server'));
+  const at = folder(required(invocation, 'at'));
+  const name = invocation.text('name') ?? 'dfs';
+  const options = (invocation.text('options') ?? '').split(',').filter((option) => option !== '');
+  const adminText = invocation.text('admin') ?? '127.0.0.1:9446';
+  const admin = parseEndpoint(adminText);
+  if (!admin) throw new UsageError(`--admin: ${adminText} is not HOST:PORT`);
+  const level = invocation.text('log-level') ?? env['HOLDFAST_LOG_LEVEL'] ?? 'info';
+  const logLevel = logLevels.find((one) => one === level);
+  if (!logLevel) throw new UsageError(`--log-level: ${level} is not one of ${logLevels.join(', ')}`);
+  return {
+    share: { protocol, name, port, options },
+    host,
+    at,
+    staging: `/run/holdfast/mount${at.replaceAll('/', '-')}`,
+    credentials,
+    netns: invocation.text('netns') ?? '/proc/1/ns/net',
+    intervalMs: seconds(invocation, 'interval', interval) * 1000,
+    probeTimeoutMs: seconds(invocation, 'probe-timeout', probeTimeout) * 1000,
+    readAhead: kib(invocation.text('read-ahead')),
+    guard: !invocation.has('no-guard'),
+    leave: invocation.has('leave'),
+    admin,
+    logLevel,
+  };
+}
+
+function required(invocation: Invocation, flag: string): string {
+  const text = invocation.text(flag);
+  if (text === undefined) throw new UsageError(`--${flag} is missing; see holdfast mount --help`);
+  return text;
+}
+
+/** `HOST`, `HOST:PORT`, `[v6]:PORT`, or an IPv6 address alone. */
+function serverOf(text: string): { host: string; port?: number } {
+  const endpoint = parseEndpoint(text);
+  if (endpoint) return endpoint;
+  if (/^[\w.-]+$/.test(text) || /^[\da-f:]*::?[\da-f:.]*$/i.test(text)) return { host: text };
+  throw new UsageError(`--server: ${text} is neither HOST nor HOST:PORT`);
+}
+
+function folder(text: string): string {
+  const path = posix.normalize(text).replace(/\/$/, '');
+  if (!path.startsWith('/') || path.length < 2)
+    throw new UsageError(`--at: ${text} is not the absolute path of a folder`);
+  return path;
+}
+
+function kib(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d{1,6}$/.test(text) ? Number(text) : NaN;
+  if (!(value >= 4)) throw new UsageError(`--read-ahead: ${text} is not a number of KiB from 4 to 999999`);
+  return value;
+}
+
+function parse<T>(file: string, parser: (text: string) => T, text: string): T {
+  try {
+    return parser(text);
+  } catch (error) {
+    throw new UsageError(`--credentials: ${file}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Never rejects. */
+async function keepLooking(
+  mounter: { look(): Promise<void> },
+  intervalMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await mounter.look();
+    await delay(intervalMs, undefined, { signal }).catch(() => undefined);
+  }
+}

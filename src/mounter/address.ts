@@ -1,0 +1,68 @@
+/** Where the server is now. The name is resolved here, in the pod: the host's resolver does not know the names of Services. */
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from '../log/index.ts';
+
+const resolveTimeout = 5_000;
+
+/** Addresses of a name, in the resolver's order. Rejects when there is none. */
+export type Resolve = (host: string) => Promise<readonly string[]>;
+
+export const systemResolver: Resolve = async (host) =>
+  (await lookup(host, { all: true, order: 'ipv4first' })).map(({ address }) => address);
+
+export class Address {
+  readonly #host: string;
+  readonly #resolve: Resolve;
+  readonly #log: Logger;
+  #all: readonly string[] = [];
+  #known = true;
+  #pending: Promise<readonly string[]> | undefined;
+
+  constructor(host: string, log: Logger, resolve: Resolve = systemResolver) {
+    this.#host = host;
+    this.#log = log;
+    this.#resolve = isIP(host) === 0 ? resolve : () => Promise.resolve([host]);
+  }
+
+  /** What the name led to when it last led anywhere. */
+  get all(): readonly string[] {
+    return this.#all;
+  }
+
+  get current(): string | undefined {
+    return this.#all[0];
+  }
+
+  /** Whether the name led somewhere at the last look. */
+  get leads(): boolean {
+    return this.#known && this.#all.length > 0;
+  }
+
+  /** Asks the resolver, and keeps what was known when it does not answer. Never rejects. */
+  async look(): Promise<void> {
+    const enough = new AbortController();
+    try {
+      // A resolver that hangs holds a thread: it is not asked again meanwhile.
+      this.#pending ??= this.#resolve(this.#host).finally(() => (this.#pending = undefined));
+      const late = delay(resolveTimeout, undefined, { signal: enough.signal }).then(() => {
+        throw new Error(`no answer in ${resolveTimeout / 1000} s`);
+      });
+      const found = await Promise.race([this.#pending, late]);
+      if (found.join() !== this.#all.join())
+        this.#log.info({ host: this.#host, addresses: found }, 'the address of the server');
+      this.#all = found;
+      this.#known = true;
+    } catch (error) {
+      if (this.#known)
+        this.#log.warn(
+          { host: this.#host, reason: (error as Error).message },
+          'the name of the server leads nowhere',
+        );
+      this.#known = false;
+    } finally {
+      enough.abort();
+    }
+  }
+}

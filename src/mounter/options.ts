@@ -1,0 +1,110 @@
+/** What the kernel's clients are told when they mount an export: the one list, whoever mounts. */
+
+/**
+ * `port` and `mountport`: no portmapper is asked. `nolock`: there is no lock manager. `hard`: an outage is a wait, not an
+ * error. `acdirmin`, `acdirmax`: a new entry shows within seconds.
+ */
+export const nfsOptions = (port: number): string[] => [
+  'nfsvers=3',
+  'proto=tcp',
+  `port=${port}`,
+  `mountport=${port}`,
+  'mountproto=tcp',
+  'nolock',
+  'hard',
+  'acdirmin=1',
+  'acdirmax=5',
+  'nconnect=4',
+  'ro',
+];
+
+/** `hard`: the default gives up after ten seconds without a server. `echo_interval`: notices a lost server sooner. */
+export const smbOptions = (port: number): string[] => [
+  'hard',
+  'vers=3.1.1',
+  'echo_interval=10',
+  'actimeo=5',
+  `port=${port}`,
+  'ro',
+];
+
+export type MountProtocol = 'nfs' | 'smb';
+
+/** Neither holds a comma: it separates options, and the ways to escape it differ from one mount program to the next. */
+export interface Credentials {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** What to mount, without the address that it has at the moment. */
+export interface Share {
+  readonly protocol: MountProtocol;
+  /** Export name. */
+  readonly name: string;
+  readonly port: number;
+  /** Added to the recommended options, where they override those of the same name. */
+  readonly options: readonly string[];
+  /** SMB only; without: as a guest. */
+  readonly credentials?: Credentials | undefined;
+}
+
+/** What mount(2) takes. */
+export interface KernelMount {
+  readonly type: 'nfs' | 'cifs';
+  readonly origin: string;
+  readonly options: readonly string[];
+}
+
+/**
+ * The arguments of mount(2), as mount.nfs and mount.cifs would make them: those programs resolve the name and add the address. Here
+ * the address is known, so neither is needed.
+ * @param address IPv4 or IPv6, without brackets.
+ */
+export function kernelMount(share: Share, address: string): KernelMount {
+  const { protocol, name, port, options, credentials } = share;
+  if (protocol === 'nfs')
+    return {
+      type: 'nfs',
+      origin: `${bracketed(address)}:/${name}`,
+      options: [
+        ...override(nfsOptions(port), options),
+        `addr=${address}`,
+        `mountaddr=${address}`,
+        'mountvers=3',
+      ],
+    };
+  const identity = credentials
+    ? [`username=${credentials.user}`, `password=${credentials.password}`]
+    : ['guest', 'username=guest'];
+  return {
+    type: 'cifs',
+    origin: `//${address}/${name}`,
+    options: [...identity, ...override(smbOptions(port), options), `ip=${address}`],
+  };
+}
+
+/** Whether a mounted filesystem is this share, at whatever address. */
+export function isShare({ protocol, name }: Share, mounted: { type: string; origin: string }): boolean {
+  if (protocol === 'nfs') return /^nfs4?$/.test(mounted.type) && mounted.origin.endsWith(`:/${name}`);
+  return /^(?:cifs|smb3)$/.test(mounted.type) && /^\/\/[^/]+\/(.*)$/.exec(mounted.origin)?.[1] === name;
+}
+
+/** The address that the client of a mounted filesystem speaks with. Both clients show it among their options. */
+export const addressOf = (options: string): string | undefined => /(?:^|,)addr=([^,]+)/.exec(options)?.[1];
+
+const key = (option: string) => option.split('=', 1)[0]!;
+
+/** `soft` and `hard`, `ro` and `rw` exclude each other. */
+const opposites: Readonly<Record<string, string>> = { soft: 'hard', rw: 'ro', vers: 'nfsvers' };
+
+function override(recommended: readonly string[], own: readonly string[]): string[] {
+  const keys = new Set(own.flatMap((option) => [key(option), opposites[key(option)] ?? '']));
+  return [...recommended.filter((option) => !keys.has(key(option))), ...own];
+}
+
+const bracketed = (address: string) => (address.includes(':') ? `[${address}]` : address);
+
+/** fstab(5): white space and backslashes as octal. */
+export function tableField(text: string): string {
+  return text.replace(/[\s\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
+}

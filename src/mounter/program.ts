@@ -1,0 +1,61 @@
+/** Runs the programs that touch the mount: such a call may hang in the kernel, and only a process of its own can be given up. */
+import { spawn } from 'node:child_process';
+
+export interface ProgramOptions {
+  readonly timeoutMs: number;
+  /** A descriptor of this process that becomes descriptor 3 of the program. */
+  readonly descriptor?: number;
+}
+
+/** `late`: it had not ended in time. It was sent SIGKILL, which a call that hangs in the kernel may ignore. */
+export interface ProgramResult {
+  readonly outcome: 'done' | 'failed' | 'late';
+  /** The first line of what it said. */
+  readonly message: string;
+  readonly ms: number;
+  /** Resolves once the process is gone, which for one that hangs may be never. */
+  readonly gone: Promise<void>;
+}
+
+const maxOutput = 4096;
+
+/** Never rejects. */
+export function runProgram(command: readonly string[], options: ProgramOptions): Promise<ProgramResult> {
+  const started = performance.now();
+  const { timeoutMs, descriptor } = options;
+  const child = spawn(command[0]!, command.slice(1), {
+    stdio: ['ignore', 'ignore', 'pipe', ...(descriptor === undefined ? [] : [descriptor])],
+    // Its messages are shown as they are, so they had better be in one language.
+    env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+  });
+  let output = '';
+  child.stderr!.setEncoding('utf8');
+  child.stderr!.on('data', (text: string) => (output = (output + text).slice(-maxOutput)));
+  return new Promise((resolve) => {
+    let gone: () => void;
+    const isGone = new Promise<void>((done) => (gone = done));
+    const settle = (outcome: ProgramResult['outcome'], message = firstLine(output)) => {
+      clearTimeout(timer);
+      resolve({ outcome, message, ms: performance.now() - started, gone: isGone });
+    };
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      // What hangs keeps neither its streams nor the event loop.
+      child.stderr!.destroy();
+      child.unref();
+      settle('late', `no answer in ${timeoutMs / 1000} s`);
+    }, timeoutMs);
+    child.on('error', ({ message }) => {
+      gone();
+      settle('failed', message);
+    });
+    child.on('exit', () => gone());
+    child.on('close', (code, signal) => {
+      if (code === 0) settle('done');
+      else settle('failed', firstLine(output) || `${command[0]!} ended with ${signal ?? code ?? 'nothing'}`);
+    });
+  });
+}
+
+/** util-linux adds where to read more. */
+const firstLine = (text: string) => text.trim().split('\n', 1)[0]!;

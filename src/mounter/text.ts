@@ -1,0 +1,85 @@
+/** What the mounter tells Prometheus. */
+import { mountStates, type Mounter } from './mounter.ts';
+
+export interface MountFacts {
+  readonly version: string;
+  readonly protocol: string;
+  readonly server: string;
+  readonly at: string;
+}
+
+type Labels = Readonly<Record<string, string>>;
+type Sample = readonly [labels: Labels, value: number];
+
+/** Every metric there is, in the order in which it is told. */
+const metrics: readonly {
+  readonly name: string;
+  readonly type: 'gauge' | 'counter';
+  readonly help: string;
+  readonly samples: (mounter: Mounter, facts: MountFacts) => readonly Sample[];
+}[] = [
+  {
+    name: 'holdfast_mount_info',
+    type: 'gauge',
+    help: 'What is mounted where.',
+    samples: ({ address = '' }, facts) => [[{ ...facts, address }, 1]],
+  },
+  {
+    name: 'holdfast_mount_state',
+    type: 'gauge',
+    help: 'State of the mount: 1 for the one it is in.',
+    samples: ({ state }) => mountStates.map((one) => [{ state: one }, one === state ? 1 : 0]),
+  },
+  {
+    name: 'holdfast_mount_state_seconds',
+    type: 'gauge',
+    help: 'How long the mount has been in its state.',
+    samples: ({ seconds }) => [[{}, seconds]],
+  },
+  {
+    name: 'holdfast_mount_probe_seconds',
+    type: 'gauge',
+    help: 'How long the last look took that was answered.',
+    samples: ({ probeSeconds }) => [[{}, probeSeconds]],
+  },
+  {
+    name: 'holdfast_mount_propagated',
+    type: 'gauge',
+    help: 'Whether the host has the mount as well; absent while unknown.',
+    samples: ({ propagated }) => (propagated === undefined ? [] : [[{}, propagated ? 1 : 0]]),
+  },
+  {
+    name: 'holdfast_mount_mounts_total',
+    type: 'counter',
+    help: 'Times the share was mounted, by what was before: nothing, a server elsewhere, or a dead mount.',
+    samples: ({ mounts }) => Object.entries(mounts).map(([reason, count]) => [{ reason }, count]),
+  },
+  {
+    name: 'holdfast_mount_failures_total',
+    type: 'counter',
+    help: 'Attempts to mount that failed.',
+    samples: ({ failures }) => [[{}, failures]],
+  },
+];
+
+/** In the text format of Prometheus. */
+export function metricsText(mounter: Mounter, facts: MountFacts): string {
+  return metrics
+    .map(({ name, type, help, samples }) =>
+      [
+        `# HELP ${name} ${help}`,
+        `# TYPE ${name} ${type}`,
+        ...samples(mounter, facts).map(([labels, value]) => `${name}${labelText(labels)} ${value}`),
+        '',
+      ].join('\n'),
+    )
+    .join('');
+}
+
+function labelText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escape(value)}"`);
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+}
+
+const escape = (value: string) =>
+  value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
