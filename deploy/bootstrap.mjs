@@ -1,5 +1,5 @@
-// `npm start` and `npm test`, from a fresh clone: brings what is missing, builds, then runs the demo or the tests.
-// Node's own modules only: nothing is installed yet when this runs.
+// `npm start` and `npm test` in a fresh clone: installs missing packages, builds, then runs the demo or the tests.
+// Uses Node's built-in modules only, as no package is installed yet.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -8,12 +8,12 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Debian packages that the tests use: the one place that names them. `a|b`: b is a's name in a later release. */
+/** All Debian packages that the tests use. `a|b`: the package is called b in later releases. */
 const TEST_PACKAGES = [
   // A FUSE tree (fuse-native links with libfuse 2) and its tools.
   'libfuse2|libfuse2t64',
   'fuse3',
-  // The zoo of real FUSE filesystems, and what makes what they show.
+  // Real FUSE filesystems (test/zoo) and the tools that make their sources.
   'mergerfs',
   'unionfs-fuse',
   'bindfs',
@@ -44,13 +44,13 @@ const TEST_PACKAGES = [
   'python3-impacket',
   'rpcbind',
   'nfs-common',
-  // The peers, and a second opinion on every packet.
+  // Other servers to compare with, and packet analysis.
   'samba',
   'nfs-ganesha',
   'nfs-ganesha-vfs',
   'tshark',
   'strace',
-  // Certificates for the stand-in of a debrid service.
+  // Certificates for the simulated debrid service.
   'openssl',
   // Load generators and a FUSE tree in C.
   'gcc',
@@ -60,12 +60,12 @@ const TEST_PACKAGES = [
   'libsmbclient-dev',
 ];
 
-/** What `npm start` wants for its own FUSE tree. */
+/** Debian packages for the FUSE tree of `npm start`. */
 const DEMO_PACKAGES = ['libfuse2|libfuse2t64', 'fuse3'];
 
 /**
- * What an npm package needs while it is being installed. fuse-native is optional: its install script loads the prebuilt
- * module, which links with libfuse 2, and where that fails npm leaves the package out without a word.
+ * Debian packages that npm packages need during installation. fuse-native is optional: its install script loads the
+ * prebuilt module, which needs libfuse 2. If that fails, npm leaves the package out and prints nothing.
  */
 const MODULE_PACKAGES = ['libfuse2|libfuse2t64'];
 
@@ -74,7 +74,7 @@ function fail(...lines) {
   process.exit(1);
 }
 
-/** Runs to the end with the terminal's streams; returns the exit code, or undefined if it cannot be started. */
+/** Runs a command and waits for its end. Returns its exit code, or undefined if it cannot be started. */
 function run(command, args, options = {}) {
   const { status, error } = spawnSync(command, args, {
     cwd: root,
@@ -84,7 +84,7 @@ function run(command, args, options = {}) {
   return error ? undefined : (status ?? 1);
 }
 
-/** Installs the npm packages. What they need of the system has to be there before: see MODULE_PACKAGES. */
+/** Installs the npm packages. MODULE_PACKAGES have to be installed before. */
 function installModules() {
   const installed = join(root, 'node_modules/.package-lock.json');
   const wanted = join(root, 'package-lock.json');
@@ -103,7 +103,7 @@ function cleanInstall() {
   }
 }
 
-/** Whether a module of this project can be loaded, by a process of its own: a native one may take its process down. */
+/** Whether the module can be loaded. Tried in a separate process, as a native module may crash it. */
 function loads(name) {
   const { status } = spawnSync(process.execPath, ['-e', `require(${JSON.stringify(name)})`], {
     cwd: root,
@@ -113,21 +113,21 @@ function loads(name) {
 }
 
 /**
- * npm does not say when it leaves an optional package out, and never tries again. So each is loaded here; what fails is
- * built again if it is there, and else all packages are installed again.
+ * npm leaves out an optional package that fails to install, without a message or a retry. So load each one here. One that
+ * fails is rebuilt if it is present; if it is missing, all packages are installed again.
  */
 function repairOptionalModules() {
   const { optionalDependencies = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const broken = () => Object.keys(optionalDependencies).filter((name) => !loads(name));
   let left = broken();
-  // Without its library, or on another processor, a second attempt would end like the first.
+  // Without its library, or on another processor, a second attempt would fail as well.
   if (left.length === 0 || process.arch !== 'x64' || missingPackages(MODULE_PACKAGES)?.length > 0) {
     if (left.length > 0) console.error(`optional npm packages that do not load here: ${left.join(' ')}`);
     return;
   }
   const there = left.filter((name) => existsSync(join(root, 'node_modules', name, 'package.json')));
   if (there.length > 0) {
-    console.error(`building again what does not load: ${there.join(' ')} (npm rebuild)`);
+    console.error(`rebuilding npm packages that do not load: ${there.join(' ')} (npm rebuild)`);
     run('npm', ['rebuild', ...there]);
     left = broken();
   }
@@ -142,7 +142,7 @@ function build() {
   if (run('npm', ['run', '--silent', 'build']) !== 0) fail('`npm run build` failed');
 }
 
-/** Those of `packages` that dpkg does not have; undefined on a system without dpkg. */
+/** The packages that are not installed; undefined on a system without dpkg. */
 function missingPackages(packages) {
   const names = packages.flatMap((name) => name.split('|'));
   const format = '${Package} ${db:Status-Status}\n';
@@ -156,8 +156,8 @@ function missingPackages(packages) {
 }
 
 /**
- * apt-get install. Services that come along (smbd, rpcbind, nfs-ganesha) must not start: a policy-rc.d, the
- * means Debian has for it, says so for as long as it takes, unless the machine already has one.
+ * Runs apt-get install. Services in the packages (smbd, rpcbind, nfs-ganesha) must not start: a temporary policy-rc.d
+ * prevents it, unless the machine already has one.
  */
 function aptInstall(packages) {
   const policy = '/usr/sbin/policy-rc.d';
@@ -173,28 +173,28 @@ function aptInstall(packages) {
   }
 }
 
-/** Installs what is missing of `packages`, or says precisely what is. Returns true if all are there. */
+/** Installs the missing packages if it can, else prints their names. Returns true if all are installed. */
 function ensurePackages(packages, purpose) {
   const missing = missingPackages(packages);
   if (missing?.length === 0) return true;
   const names = (missing ?? packages).join(' ');
   if (missing === undefined) {
-    console.error(`${purpose} what these Debian packages hold, and this is no Debian system: ${names}`);
+    console.error(`${purpose} Debian packages, but this is not a Debian system: ${names}`);
     return false;
   }
   if (process.getuid() === 0 && aptInstall(missing)) return true;
   const why = process.getuid() === 0 ? 'apt-get could not install them' : 'only root can install them';
   const still = missingPackages(packages).join(' ');
-  console.error(`${purpose} Debian packages that are missing, and ${why}:`);
+  console.error(`${purpose} Debian packages that are missing, and ${why}. Install them with:`);
   console.error(`  apt-get update && apt-get install --no-install-recommends ${still}`);
   return false;
 }
 
-/** Runs `command` in this process's place: its signals and its exit code are this one's. */
+/** Runs `command`, forwards signals to it and exits with its exit code. */
 function become(command, args) {
   const child = spawn(command, args, { cwd: root, stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2']) {
-    // A terminal sends SIGINT and SIGQUIT to the whole group: the child has them already.
+    // A terminal sends SIGINT and SIGQUIT to the whole process group, so the child has already received them.
     const fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
     process.on(signal, () => fromTerminal || child.kill(signal));
   }
@@ -232,7 +232,7 @@ function test(args) {
   ]);
 }
 
-/** For `.ci/run`, which builds and lints before it tests. */
+/** For `.ci/run`: installs only, as it builds and lints before it tests. */
 function install() {
   ensurePackages(MODULE_PACKAGES, 'the npm packages use');
   installModules();

@@ -1,8 +1,8 @@
 // The last step of `npm run build`: puts a CommonJS launcher in front of the compiled modules.
 //
-// libuv sizes its thread pool once, at the pool's first use, and Node's ES module loader is that first use.
-// A launcher that is CommonJS runs before it and can still choose the size, which the I/O lanes rely on.
-// It decides alone: with fewer threads one bad file stops an export, and with io_uring hung reads stop all file I/O.
+// libuv fixes the size of its thread pool at the pool's first use, which is Node's ES module loader. A CommonJS launcher
+// runs before that and can still set the size that the I/O lanes rely on. It overrides the environment: with fewer
+// threads one bad file stops an export, and with io_uring hung reads stop all file I/O.
 import { chmodSync, writeFileSync } from 'node:fs';
 
 const dist = new URL('../dist/', import.meta.url);

@@ -20,7 +20,7 @@ describe('mode bits', () => {
     [0o640, member, 4],
     [0o640, actor(7, 100), 4],
     [0o640, other, 0],
-    // The class that fits first decides, even when a later one may more.
+    // The first matching class decides, even if a later one has more rights.
     [0o077, owner, 0],
     [0o707, member, 0],
     [0o000, root, 6],
@@ -33,7 +33,7 @@ describe('mode bits', () => {
     expect(permissionBits(of(0o000, 'directory'), root)).toBe(7);
   });
 
-  it('ask who it is only where the answer depends on it', () => {
+  it('ask for the actor only if the answer depends on it', () => {
     const who = vi.fn(() => other);
     expect([mayRead(of(0o444), who), maySearch(of(0o111), who)]).toEqual([true, true]);
     expect(who).not.toHaveBeenCalled();
@@ -47,13 +47,13 @@ describe('whenPermitted', () => {
   const treeOf = (now: Attributes) => ({ attributes: vi.fn(() => Promise.resolve(now)) });
   const permits = (attributes: Attributes) => mayRead(attributes, () => other);
 
-  it('does the work at once when the attributes at hand permit it', () => {
+  it('does the work at once when the cached attributes permit it', () => {
     const tree = treeOf(of(0o600));
     expect(whenPermitted(tree, node(of(0o644)), permits, () => 'done')).toBe('done');
     expect(tree.attributes).not.toHaveBeenCalled();
   });
 
-  it('looks again before it refuses', async () => {
+  it('fetches fresh attributes before it refuses', async () => {
     expect(await whenPermitted(treeOf(of(0o644)), node(of(0o600)), permits, () => 'done')).toBe('done');
     const refused = whenPermitted(treeOf(of(0o600)), node(), permits, () => 'done');
     await expect(refused).rejects.toMatchObject({ code: 'acces' });

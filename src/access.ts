@@ -1,14 +1,14 @@
-/** What mode bits and owners let somebody do, by whichever protocol. Every export is read-only. */
+/** Access checks by mode bits and owner, for both protocols. Every export is read-only. */
 import type { Attributes, Awaitable } from './tree/contract.ts';
 import { TreeError } from './tree/errors.ts';
 import type { TreeNode } from './tree/node.ts';
 import type { Tree } from './tree/tree.ts';
 
-/** Whom a caller acts as. */
+/** The ids that a caller acts as. */
 export interface Actor {
   readonly uid: number;
   readonly gid: number;
-  /** Further groups. */
+  /** Supplementary groups. */
   readonly gids: readonly number[];
 }
 
@@ -16,7 +16,7 @@ export const actor = (uid: number, gid: number): Actor => ({ uid, gid, gids: [] 
 
 export const Permission = { read: 4, execute: 1 } as const;
 
-/** The rwx bits (0..7) of the class the actor falls into; root may read everything and run what anybody may run. */
+/** The rwx bits (0..7) for the actor's class. Root may read everything and execute what any class may execute. */
 export function permissionBits({ kind, mode, uid, gid }: Attributes, who: Actor): number {
   if (who.uid === 0) return 6 | (kind === 'directory' || mode & 0o111 ? Permission.execute : 0);
   if (who.uid === uid) return (mode >> 6) & 7;
@@ -24,27 +24,27 @@ export function permissionBits({ kind, mode, uid, gid }: Attributes, who: Actor)
   return (inGroup ? mode >> 3 : mode) & 7;
 }
 
-/** What everybody may do needs nobody's identity; of nearly all trees that is everything. */
+/** Whether all three classes have the bit: then the actor need not be known. True for nearly all entries. */
 const everybodyMay = ({ mode }: Attributes, bit: number): boolean => {
   const all = bit * 0o111;
   return (mode & all) === all;
 };
 
-/** Reading a file, listing a directory. `who` is asked only where the answer depends on it. */
+/** Whether the actor may read a file or list a directory. `who` is called only if the answer depends on the actor. */
 export function mayRead(attributes: Attributes, who: () => Actor): boolean {
   const { read } = Permission;
   return everybodyMay(attributes, read) || (permissionBits(attributes, who()) & read) !== 0;
 }
 
-/** Looking up a name in a directory, running a file. */
+/** Whether the actor may look up names in a directory or execute a file. */
 export function maySearch(attributes: Attributes, who: () => Actor): boolean {
   const { execute } = Permission;
   return everybodyMay(attributes, execute) || (permissionBits(attributes, who()) & execute) !== 0;
 }
 
 /**
- * Does the work if the object's attributes permit it. Those at hand nearly always do; otherwise those of now decide, so
- * that a caller to whom it has just been opened is not refused. Throws `acces`.
+ * Runs `work` if the node's attributes permit it. If the cached attributes do not, fresh ones decide, so that a permission
+ * that was just granted takes effect at once. Throws `acces`.
  */
 export function whenPermitted<T>(
   tree: Pick<Tree, 'attributes'>,

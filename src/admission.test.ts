@@ -21,7 +21,7 @@ async function listening(admits: (address: string) => boolean) {
   return { server, refused, accepted, port: (server.address() as AddressInfo).port };
 }
 
-it('lets an address in that is allowed', async () => {
+it('accepts a connection from an allowed address', async () => {
   const { port, accepted, refused } = await listening((address) => address === '127.0.0.1');
   const socket = connect(port, '127.0.0.1');
   expect(String((await once(socket, 'data'))[0])).toBe('hello');
@@ -30,7 +30,7 @@ it('lets an address in that is allowed', async () => {
   expect(refused).not.toHaveBeenCalled();
 });
 
-it('hangs up on every other before the protocol sees it', async () => {
+it('resets any other connection before the protocol sees it', async () => {
   const { server, port, accepted, refused } = await listening((address) => address !== '127.0.0.1');
   const socket = connect(port, '127.0.0.1');
   const failed = once(socket, 'error');

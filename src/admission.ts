@@ -1,4 +1,4 @@
-/** Who may connect at all. Both protocols ask here, at accept, before a connection costs anything. */
+/** Checks client addresses at accept, for both protocols, before a connection uses any resources. */
 import { Server, type ServerOpts, type Socket } from 'node:net';
 import { LineThrottle, type Logger } from './log/index.ts';
 
@@ -16,7 +16,7 @@ export class Admission {
     this.#log = log;
   }
 
-  /** One rule for each export, in place of those before. */
+  /** Replaces the rules: one for each export. */
   setRules(rules: readonly ((address: string) => boolean)[]): void {
     this.#rules = rules;
   }
@@ -26,7 +26,7 @@ export class Admission {
     return this.#rules.some((rule) => rule(address));
   }
 
-  /** Counts a refusal, and logs it as far as that does not flood the log. */
+  /** Counts a refused connection and logs it; the log line is rate-limited. */
   refused(client: string, port: number): void {
     this.#meter.refused += 1;
     const omitted = this.#lines.admit();
@@ -37,8 +37,8 @@ export class Admission {
 }
 
 /**
- * A server that hangs up on every other address. The protocol's own server sees nothing of such a connection, so it
- * takes no place of the number that may be open.
+ * A server that resets connections from addresses that are not admitted. Listeners of `connection` never see them, so they
+ * do not count towards the connection limit.
  */
 export class GuardedServer extends Server {
   readonly #admission: Pick<Admission, 'admits' | 'refused'>;
@@ -51,11 +51,11 @@ export class GuardedServer extends Server {
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     if (event !== 'connection') return super.emit(event, ...args);
     const socket = args[0] as Socket;
-    // Undefined once the client has gone again.
+    // Undefined if the client has already disconnected.
     const { remoteAddress = '', remotePort = 0 } = socket;
     if (this.#admission.admits(remoteAddress)) return super.emit(event, ...args);
     socket.on('error', () => undefined);
-    // A reset leaves nothing behind, neither here nor in the kernel.
+    // A reset leaves no state behind (no TIME_WAIT).
     socket.resetAndDestroy();
     this.#admission.refused(remoteAddress, remotePort);
     return true;

@@ -1,4 +1,4 @@
-/** The exports of a running gateway: each a source, a tree over it, and the rules under which it is served. */
+/** The exports of a running gateway. Each has a source, a tree over that source, and access rules. */
 import type { AdminState, Metrics, WatchedSource } from './admin/index.ts';
 import type { ExportConfig } from './config/index.ts';
 import { renderName, type Logger } from './log/index.ts';
@@ -11,7 +11,7 @@ import { Identity } from './tree/identity.ts';
 import { Tree } from './tree/tree.ts';
 import { Trouble } from './trouble.ts';
 
-/** How often an export that was taken out is looked at for requests that still run, and how long at most, in ms. */
+/** A removed export is checked for running requests at this interval, and closed after the timeout at the latest; in ms. */
 const retireInterval = 500;
 const retireTimeout = 180_000;
 
@@ -24,14 +24,14 @@ interface ServedExport {
 }
 
 export interface ExportSetOptions {
-  /** Of all ids and handles. */
+  /** Key of all ids and handles. */
   readonly seed: Seed;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly warm: WarmMetadata | undefined;
 }
 
-/** What the metrics tell of an export. */
+/** The view of an export that the metrics read. */
 const watch = (source: Source, tree: Tree, trouble: Trouble): WatchedSource => ({
   lanes: source.lanes,
   get state() {
@@ -53,7 +53,7 @@ const watch = (source: Source, tree: Tree, trouble: Trouble): WatchedSource => (
   inquiries: source.inquiries,
 });
 
-/** The exports that are served now, and those whose last requests are being finished. */
+/** The served exports, and removed ones that still have running requests. */
 export class ExportSet {
   #served: readonly ServedExport[] = [];
   readonly #retiring = new Map<ServedExport, NodeJS.Timeout>();
@@ -71,8 +71,8 @@ export class ExportSet {
   }
 
   /**
-   * Takes over another list. An export whose tree is the same goes on with it under its new rules; one that is not there
-   * any more is closed when its last request has ended.
+   * Applies a new list of exports. An export with the same tree settings keeps its tree and gets the new rules. A removed
+   * export is closed when its last request has ended.
    */
   async change(
     configs: readonly ExportConfig[],
@@ -87,7 +87,7 @@ export class ExportSet {
     );
     const stay = new Set(after.map(({ tree }) => tree));
     this.#served = after;
-    // A thread that is lent to one export must not be missing for another.
+    // The exports share one thread pool: adapt each one's part to their number.
     for (const { source } of after) source.share(configs.length);
     for (const one of before) if (!stay.has(one.tree)) this.#retire(one);
     for (const { config, watched } of after) this.#metrics.watchSource(config.name, watched);
@@ -140,12 +140,12 @@ export class ExportSet {
     return calls;
   }
 
-  /** For the time in which outstanding requests are finished: those that only wait are sent away. */
+  /** For shutdown: answers requests that wait for a source, so that only running ones are left. */
   stopWaiting(): void {
     for (const { tree } of [...this.#served, ...this.#retiring.keys()]) tree.stopWaiting();
   }
 
-  /** Saves what is worth saving, and lets go of every source. */
+  /** Saves the warm metadata and closes every export. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#warm?.close();

@@ -1,4 +1,4 @@
-/** Puts the parts together: sources, trees, the protocols that serve them, and the page that tells about it all. */
+/** Assembles the gateway: sources, trees, protocol servers and the admin server. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAdmin, Metrics, type AdminServer } from './admin/index.ts';
 import { formatEndpoint, type Config, type Endpoint } from './config/index.ts';
@@ -17,16 +17,16 @@ export interface ListeningAddress extends Endpoint {
   readonly protocol: 'nfs' | 'smb' | 'admin';
 }
 
-/** From the end of listening to the end of reading when a successor has taken over, in ms. */
+/** After a successor has taken over: ms between the end of listening and the end of reading requests. */
 const lastVisitors = 250;
 
-/** How long NFS calls may take to finish, in ms: what hangs its clients ask the next gateway. */
+/** Ms that NFS calls may take to finish at shutdown. Clients repeat unanswered calls at the next gateway. */
 const nfsPatience = 3_000;
 
 export interface CloseOptions {
-  /** How long outstanding requests may take, in ms. Default 10 s. */
+  /** Time limit for outstanding requests, in ms. Default 10 s. */
   readonly timeoutMs?: number;
-  /** Another process serves the same sockets and registrations already. */
+  /** Another process already serves the same sockets and registrations. */
   readonly handedOver?: boolean;
 }
 
@@ -57,19 +57,19 @@ export class Gateway {
     ];
   }
 
-  /** Every listening socket, for a process that takes this one's place. */
+  /** Every listening socket, for a process that takes over. */
   get sockets(): InheritedSockets {
     return this.#parts.listeners.sockets;
   }
 
-  /** Calls to sources that have not come back, as of now. */
+  /** Number of calls to sources that have not returned yet. */
   get callsInKernel(): number {
     return this.#parts.exports.callsInKernel;
   }
 
   /**
-   * Serves what another configuration says, without ending a connection that it still allows. What cannot change while
-   * the gateway runs keeps its value, which is logged. Bounded by the time in which new sources are looked at, 15 s.
+   * Applies a new configuration and keeps the connections that it still allows. Settings that cannot change in a running
+   * gateway keep their values; this is logged. Takes at most 15 s, the limit for the first look at new sources.
    */
   reload(next: Config): Promise<void> {
     const done = this.#reloading.then(() => (this.#closing ? undefined : this.#reload(next)));
@@ -91,7 +91,7 @@ export class Gateway {
     log.info(changed, 'configuration read again');
   }
 
-  /** Stops accepting, finishes every outstanding request, flushes and ends; bounded. */
+  /** Stops accepting, finishes outstanding requests within the time limit, saves state and ends. */
   close(options: CloseOptions = {}): Promise<void> {
     this.#closing ??= this.#close(options);
     return this.#closing;
@@ -101,13 +101,13 @@ export class Gateway {
     const { log, listeners, nfs, smb, exports, admin } = this.#parts;
     log.info('stopping: finishing outstanding requests');
     if (handedOver) {
-      // Who came just before the successor took over shall at least have an answer to what it came for.
+      // A client may have connected just before the takeover: let it send and finish its first request.
       listeners.close();
       await sleep(lastVisitors);
     }
     const smbClosed = smb.close(timeoutMs);
     exports.stopWaiting();
-    // SMB waits for a good moment, and for what hangs. NFS needs neither: until then it is served.
+    // SMB waits for an idle moment and for stuck requests. NFS needs neither, so it is served until then.
     const nfsMs = Math.min(nfsPatience, timeoutMs / 2);
     await Promise.race([smbClosed, sleep(timeoutMs - nfsMs, undefined, { ref: false })]);
     await Promise.all([smbClosed, nfs.close(nfsMs, { handedOver })]);
@@ -117,7 +117,7 @@ export class Gateway {
   }
 }
 
-/** Names of the settings that differ although a running gateway cannot change them. */
+/** Names of changed settings that a running gateway cannot apply. */
 function fixedSettings(before: Config, after: Config): string[] {
   const values = ({ nfs, smb, admin, state, identity, secret }: Config): Record<string, unknown> => ({
     'nfs.listen': formatEndpoint(nfs.listen),
@@ -139,7 +139,7 @@ function fixedSettings(before: Config, after: Config): string[] {
   return Object.entries(values(after)).flatMap(([name, value]) => (old[name] === value ? [] : [name]));
 }
 
-/** Starts everything that the configuration names. Rejects, with nothing left running, when a port cannot be had. */
+/** Starts the exports and servers. If a port cannot be opened, it stops what it started and rejects. */
 export async function startGateway(
   config: Config,
   log: Logger,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { localAddresses } from './network.ts';
 
 describe('the addresses of this machine', () => {
-  it('are that which the server listens at', () => {
+  it('are the one that the server listens at', () => {
     expect(localAddresses('127.0.0.1', undefined)()).toMatchObject([{ address: '127.0.0.1' }]);
   });
 
@@ -15,7 +15,7 @@ describe('the addresses of this machine', () => {
     }
   });
 
-  it('are those of the configuration, be they its own or not', () => {
+  it('are those of the configuration, even if this machine does not have them', () => {
     const told = localAddresses('0.0.0.0', ['192.0.2.77', '127.0.0.1'])();
     expect(told.map(({ address }) => address)).toEqual(['192.0.2.77', '127.0.0.1']);
   });

@@ -1,23 +1,23 @@
-/** The addresses of this machine, for clients that use several connections: SMB tells them where else it can be reached. */
+/** The addresses of this machine. SMB multichannel offers them to clients for further connections. */
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 
 export interface LocalAddress {
   readonly address: string;
-  /** The same for all addresses of one network card. */
+  /** Interface index: the same for all addresses of one network card. */
   readonly index: number;
-  /** Bits in a second. */
+  /** Bits per second. */
   readonly linkSpeed: number;
 }
 
-/** Where a card does not tell its speed (virtual ones do not): that of a common one. */
+/** Assumed speed of a card that does not report one, such as a virtual card. Bits per second. */
 const ordinarySpeed = 1e9;
-/** Cards come and go seldom; a client asks every few minutes. */
+/** Ms for which the list is cached. Cards change seldom, and a client asks every few minutes. */
 const keepMs = 10_000;
 
 const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::' || host === '';
 
-/** A number that the kernel shows for a network card; undefined when it does not. */
+/** A positive number from the card's folder in /sys; undefined if the kernel reports none. */
 function cardFigure(card: string, figure: string): number | undefined {
   try {
     const value = Number(readFileSync(`/sys/class/net/${card}/${figure}`, 'utf8'));
@@ -34,15 +34,15 @@ function look(wanted: (address: string) => boolean): LocalAddress[] {
     const megabits = cardFigure(card, 'speed');
     const linkSpeed = megabits === undefined ? ordinarySpeed : megabits * 1e6;
     for (const { address, scopeid = 0 } of addresses ?? [])
-      // An address of one link means nothing to others.
+      // Link-local addresses are valid on one link only: skip them.
       if (scopeid === 0 && wanted(address)) found.push({ address, index, linkSpeed });
   }
   return found;
 }
 
 /**
- * What a server at `host` is reached by.
- * @param configured what to tell instead, if given.
+ * Returns a function that lists the addresses at which a server that listens at `host` can be reached.
+ * @param configured the addresses to offer instead, if given.
  */
 export function localAddresses(
   host: string,
@@ -53,7 +53,7 @@ export function localAddresses(
   const lookNow = (): LocalAddress[] => {
     if (configured) {
       const own = look((address) => configured.includes(address));
-      // An address that is not this machine's own belongs to what stands before it.
+      // An address that is not on this machine belongs to a load balancer or NAT in front of it.
       return configured.map(
         (address, place) =>
           own.find((one) => one.address === address) ?? {

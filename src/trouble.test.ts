@@ -4,7 +4,7 @@ import { Quarantine, type QuarantineEvent } from './source/quarantine.ts';
 import { Waiters } from './tree/waiters.ts';
 import { Trouble } from './trouble.ts';
 
-/** As much of a source as tells of trouble. */
+/** The part of a source that reports trouble. */
 class TroubledSource {
   readonly #listeners: ((event: QuarantineEvent) => void)[] = [];
   readonly cases = new Quarantine((event) => this.#listeners.forEach((listener) => listener(event)));
@@ -21,7 +21,7 @@ class TroubledSource {
   }
 }
 
-it('names what hangs and who waits for it, in the log and for those who look', () => {
+it('reports which path hangs and which clients wait for it, in the log and on the status page', () => {
   const lines: Record<string, unknown>[] = [];
   const write = (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>);
   const source = new TroubledSource();

@@ -1,4 +1,4 @@
-/** What of an export does not answer, and which clients wait for it: for the log, the metrics and the page. */
+/** Reports which paths of an export do not answer and which clients wait for them: to the log, metrics and status page. */
 import type { TroubleEntry, WaitEntry } from './admin/index.ts';
 import { renderName, type Logger } from './log/index.ts';
 import { caseKey } from './source/quarantine.ts';
@@ -6,7 +6,7 @@ import type { Source } from './source/source.ts';
 import type { Wait } from './tree/waiters.ts';
 import type { Tree } from './tree/tree.ts';
 
-/** Entries shown of each kind, and how long a request waits before it is worth showing, in ms. */
+/** The greatest number of entries shown of each kind, and the wait in ms from which a request is shown. */
 const most = 20;
 const notable = 2_000;
 
@@ -18,7 +18,7 @@ type TroubledSource = Pick<Source, 'onTrouble' | 'onState' | 'quarantined' | 'qu
 export class Trouble {
   readonly #source: TroubledSource;
   readonly #tree: Pick<Tree, 'waiters'>;
-  /** Those who waited when it last missed its deadline. */
+  /** Clients that waited for a quarantined path when it last failed, by case key. */
   readonly #waited = new Map<string, readonly string[]>();
 
   constructor(exportName: string, source: TroubledSource, tree: Pick<Tree, 'waiters'>, log: Logger) {
@@ -42,7 +42,7 @@ export class Trouble {
     source.onState(() => this.#forget());
   }
 
-  /** What is in quarantine, the latest first. */
+  /** Paths in quarantine, the latest first. */
   get quarantine(): TroubleEntry[] {
     return this.#source.quarantine(most).map((one) => ({
       path: renderName(one.path),
@@ -53,7 +53,7 @@ export class Trouble {
     }));
   }
 
-  /** What clients have been waiting for, the longest first. */
+  /** Paths that requests wait for, the longest wait first. */
   get waits(): WaitEntry[] {
     return this.#tree.waiters.longest(notable, most).map((wait) => ({
       path: renderName(wait.path),
@@ -62,7 +62,7 @@ export class Trouble {
     }));
   }
 
-  /** Another mount begins without any: nobody says of each that it is out. */
+  /** A new mount starts with an empty quarantine, without an event for each released path. */
   #forget(): void {
     if (this.#source.quarantined === 0) this.#waited.clear();
   }

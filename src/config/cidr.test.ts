@@ -56,7 +56,7 @@ describe('ClientRule', () => {
     expect(() => new ClientRule([text])).toThrow(RangeError);
   });
 
-  it('refuses a mapped range, which no client address would ever be compared with', () => {
+  it('refuses an IPv4-mapped range, as client addresses are compared as IPv4', () => {
     expect(isRange('::ffff:10.0.0.0/104')).toBe(false);
   });
 

@@ -1,4 +1,4 @@
-/** Who may connect: addresses and CIDR ranges of both families. */
+/** Rules for client addresses: IPv4 and IPv6 addresses and CIDR ranges. */
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 
 /** Loopback, RFC 1918, and RFC 4193 unique local addresses. */
@@ -11,7 +11,7 @@ export const privateRanges: readonly string[] = [
   'fc00::/7',
 ];
 
-/** IPv4-mapped addresses (RFC 4291 §2.5.5.2): what an IPv4 client looks like on a dual-stack socket. */
+/** IPv4-mapped addresses (RFC 4291 §2.5.5.2): a dual-stack socket reports IPv4 clients in this form. */
 const mapped = new BlockList();
 mapped.addSubnet('::ffff:0:0', 96, 'ipv6');
 
@@ -33,16 +33,16 @@ function parseRange(text: string): Range | undefined {
   return bits <= 128 ? { family: 'ipv6', address, prefix: bits } : undefined;
 }
 
-/** Whether a text such as `10.0.0.0/8` or `fd00::1` is an address or range. A mapped one is to be written as IPv4. */
+/** Whether a text such as `10.0.0.0/8` or `fd00::1` is an address or range. IPv4-mapped ones are refused: write IPv4. */
 export function isRange(text: string): boolean {
   return parseRange(text) !== undefined;
 }
 
 /** A set of addresses. Immutable; an empty one allows nobody. */
 export class ClientRule {
-  /** As they were written. */
+  /** The ranges as given to the constructor. */
   readonly ranges: readonly string[];
-  // One list for each family: a single one lets `::/0` match every IPv4 address.
+  // One list for each family: in a shared list, `::/0` would match every IPv4 address.
   readonly #ipv4 = new BlockList();
   readonly #ipv6 = new BlockList();
 
@@ -57,7 +57,7 @@ export class ClientRule {
     }
   }
 
-  /** An IPv4-mapped IPv6 address counts as the IPv4 address; what is no address is not allowed. */
+  /** An IPv4-mapped IPv6 address counts as the IPv4 address. A text that is not an address is not allowed. */
   allows(address: string): boolean {
     const zone = address.indexOf('%');
     const bare = zone < 0 ? address : address.slice(0, zone);

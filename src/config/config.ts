@@ -7,36 +7,36 @@ import type { UserSecret } from './secret.ts';
 export interface SmbUser {
   readonly name: string;
   readonly secret: UserSecret;
-  /** Whom the user acts as. */
+  /** The ids that the user acts as. */
   readonly uid: number;
   readonly gid: number;
 }
 
 export interface ExportSmb {
-  /** Everybody whom `clients` allows may read without a password. Never together with users. */
+  /** Clients that `clients` allows may read without a password. Never true if there are users. */
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
-  /** Whom guests act as. */
+  /** The ids that guests act as. */
   readonly uid: number;
   readonly gid: number;
   readonly clients: ClientRule;
-  /** Only encrypted requests are answered. */
+  /** Answer encrypted requests only. */
   readonly encrypt: boolean;
-  /** Links that stay inside the share are followed by the gateway. */
   readonly persistentHandles: boolean;
+  /** The gateway follows symbolic links that stay inside the share. */
   readonly followSymlinks: boolean;
 }
 
 export interface ExportNfs {
   readonly clients: ClientRule;
   readonly squash: 'none' | 'root' | 'all';
-  /** Ids that squashed callers act as. */
+  /** The ids that squashed callers act as. */
   readonly uid: number;
   readonly gid: number;
 }
 
 export interface ExportConfig {
-  /** Share name, and NFS path after a `/`. */
+  /** The SMB share name; the NFS path is `/` and this name. */
   readonly name: string;
   /** Absolute. */
   readonly path: string;
@@ -45,13 +45,13 @@ export interface ExportConfig {
   readonly smb: ExportSmb;
   readonly nfs: ExportNfs;
   readonly times: 'auto' | 'source';
-  /** Milliseconds after which a source that is away makes requests fail; Infinity: they wait. */
+  /** Milliseconds that requests wait for an absent source before they fail; Infinity: they wait until it returns. */
   readonly failAfter: number;
-  /** Milliseconds after which a read that has not come back is an error of its file. */
+  /** Milliseconds after which an unanswered read counts as an error of its file. */
   readonly readDeadline: number;
-  /** Milliseconds for which an error of what was well a moment ago is held back. */
+  /** Milliseconds for which an error of a recently healthy file is held back, as the daemon may be stopping. */
   readonly verdict: number;
-  /** Milliseconds without reads after which a file is closed; undefined: as SourceLimits has it. */
+  /** Milliseconds without reads after which a file is closed; undefined: the values of SourceLimits. */
   readonly idleClose: number | undefined;
 }
 
@@ -65,30 +65,31 @@ export interface Config {
     readonly signing: 'auto' | 'required';
     readonly encryption: 'auto' | 'required' | 'off';
     readonly multichannel: boolean;
-    /** What clients are told of for it; undefined: found out. */
+    /** Addresses offered to clients for multichannel; undefined: those of this machine's network cards. */
     readonly interfaces: readonly string[] | undefined;
   };
   readonly nfs: {
-    /** Answers MOUNT as well. */
+    /** Serves both NFS and MOUNT. */
     readonly listen: Endpoint;
+    /** An additional endpoint for MOUNT. */
     readonly mountListen: Endpoint | undefined;
     readonly portmap: boolean | 'register';
   };
   readonly admin: {
     readonly listen: Endpoint;
-    /** Who is shown paths and addresses: loopback, and whom the file names. */
+    /** Clients that may see paths and addresses: loopback and those in the configuration. */
     readonly details: ClientRule;
-    /** Names under which the port may be asked for, besides addresses and localhost. Lower case. */
+    /** Host names accepted in requests, besides addresses and localhost. Lower case. */
     readonly hosts: readonly string[];
   };
-  /** Absolute folder for what is worth keeping across restarts. */
+  /** Absolute path of the folder for data that is kept across restarts. */
   readonly state: string | undefined;
-  /** Key of all path-derived ids, together with `secret`. */
+  /** Together with `secret`, the key of all ids that are derived from paths. */
   readonly identity: string;
-  /** Whether `identity` was chosen: the default is known to everybody. */
+  /** Whether `identity` differs from the default, which everybody knows. */
   readonly ownIdentity: boolean;
   readonly secret: UserSecret | undefined;
-  /** Environment variables that hold passwords or the secret: nobody else's business. */
+  /** Names of the environment variables that hold passwords or the secret. Child processes must not get them. */
   readonly secretVariables: readonly string[];
   readonly log: { readonly level: LogLevel };
 }

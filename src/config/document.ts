@@ -1,17 +1,17 @@
-/** A YAML configuration file: its value, and where in the text everything stands. */
+/** Reads a YAML configuration file: its value, and the position of each key and value in the text. */
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type Node } from 'yaml';
 import { isMapping, keyText, type Path, type Problem } from './problems.ts';
 
-/** Characters. A configuration is far smaller; a wrong file need not be parsed to be refused. */
+/** Characters. Configurations are far smaller. A larger file is refused before it is parsed. */
 const longestText = 1 << 20;
-/** Levels of the text that have positions of their own; the deepest setting is at the sixth. */
+/** Positions are recorded down to this level; the deepest setting is at level six. */
 const deepest = 16;
 
 export interface ConfigDocument {
   readonly value: unknown;
-  /** What is wrong with the text itself. */
+  /** Errors of the YAML text itself. */
   readonly problems: readonly Problem[];
-  /** `file:line:column` of the key or value at a path, or of the nearest thing above it. */
+  /** `file:line:column` of the key or value at `path`; if it is not in the text, of its nearest parent. */
   locate(path: Path, at: 'key' | 'value'): string;
 }
 
@@ -36,7 +36,7 @@ export function readDocument(text: string, file: string): ConfigDocument {
     const message = `the file is larger than ${longestText} characters`;
     return { value: {}, problems: [{ origin: file, key: '', message }], locate };
   }
-  // Keys given twice are reported below, with their full names.
+  // Duplicate keys are reported below, with their full path.
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: false });
   for (const { pos, message } of [...document.errors, ...document.warnings])
     problems.push({ origin: place(pos[0]), key: '', message: oneLine(message) });
@@ -54,7 +54,7 @@ function valueOf(
   place: (offset: number) => string,
 ): unknown {
   try {
-    // An empty file says nothing, which is a configuration as well.
+    // An empty file counts as an empty mapping.
     return (document.toJS() as unknown) ?? {};
   } catch (error) {
     problems.push({ origin: place(0), key: '', message: oneLine((error as Error).message) });
@@ -62,7 +62,7 @@ function valueOf(
   }
 }
 
-/** Notes where keys and values stand. What an alias stands for is not followed: the alias is what can be mended. */
+/** Records the positions of keys and values. Aliases are not followed: errors point at the alias in the text. */
 function index(
   node: Node | null,
   path: Path,
@@ -94,7 +94,7 @@ function index(
 
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim();
 
-/** Puts a value where a path leads, making mappings on the way; what is no mapping there already is left to be refused. */
+/** Sets the value at `path` and creates missing mappings. Stops at a parent that is not a mapping: the schema refuses it. */
 export function place(root: Record<string, unknown>, path: readonly string[], value: unknown): void {
   let target = root;
   for (const part of path.slice(0, -1)) {

@@ -1,13 +1,13 @@
 import { isIPv6 } from 'node:net';
 
-/** A place to listen at. Port 0 lets the system choose. */
+/** An address and port to listen at. Port 0: the system chooses one. */
 export interface Endpoint {
   /** IPv4 or IPv6 address (without brackets) or host name. */
   readonly host: string;
   readonly port: number;
 }
 
-/** `0.0.0.0:2049`, `[::]:2049` or `name:2049`; undefined for anything else. */
+/** Parses `0.0.0.0:2049`, `[::]:2049` or `name:2049`. Returns undefined for any other text. */
 export function parseEndpoint(text: string): Endpoint | undefined {
   const match = /^(?:\[([^\]]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
   if (!match) return undefined;

@@ -1,16 +1,16 @@
-/** Where a path leads, without asking a FUSE daemon anything: it may be dead, or hang for ever. */
+/** Resolves a path without a call into a FUSE mount: its daemon may be dead or hang. */
 import { lstatSync, readlinkSync } from 'node:fs';
 import { dirname, resolve, sep } from 'node:path';
 import { isFuse, type MountTable } from '../source/mount-table.ts';
 
-/** Symlinks that are followed at most, as in the kernel (ELOOP). */
+/** The greatest number of symlinks that are followed, as in the kernel (ELOOP). */
 const linksMax = 40;
 
 const bytes = (path: string) => Buffer.from(path, 'utf8').toString('latin1');
 
 /**
- * Follows symlinks up to the place where a FUSE mount begins.
- * @returns the path there, or undefined when it leads into a FUSE mount. Throws what lstat throws for what does not exist.
+ * Follows symlinks up to the first FUSE mount.
+ * @returns the resolved path, or undefined if it leads into a FUSE mount. Throws the error of lstat if it does not exist.
  */
 export function landing(path: string, mounts: MountTable): string | undefined {
   let left = path.split(sep).filter(Boolean);

@@ -31,7 +31,7 @@ function load({ yaml, flags = {}, env = {}, root = false }: Given) {
   return loadConfig({ flags: { ...flags, config }, env, cwd: folder, root });
 }
 
-/** The message of the refusal, with the file's path shortened to `file`. */
+/** The lines of the error message, with the file's path shortened to `file`. */
 function refusal(given: Given): string[] {
   try {
     load(given);
@@ -113,7 +113,7 @@ describe('loadConfig', () => {
     expect(config.file).toBe(join(folder, 'by-env.yaml'));
   });
 
-  it('adds PATH to the exports of the file, or puts it in the place of one', () => {
+  it('adds PATH to the exports of the file, or replaces the path of one', () => {
     const yaml = 'exports: { dfs: { path: /, nfs: { squash: all } } }';
     const replaced = load({ yaml, flags: { path: 'media', expectFuse: false } });
     expect(replaced.exports).toMatchObject([
@@ -124,7 +124,7 @@ describe('loadConfig', () => {
     expect(load({ yaml, flags: { expectFuse: false } }).exports[0]?.expectFuse).toBe(false);
   });
 
-  it('lets nfs.clients take the place of clients, for NFS alone', () => {
+  it('uses nfs.clients instead of clients, for NFS only', () => {
     const yaml = 'exports: { dfs: { path: media, clients: [10.0.0.0/8], nfs: { clients: [192.0.2.1] } } }';
     const [dfs] = load({ yaml }).exports;
     expect(dfs?.nfs.clients.ranges).toEqual(['192.0.2.1']);
@@ -159,7 +159,7 @@ describe('loadConfig', () => {
     expect(config.exports[0]).toMatchObject({ path: '/not/here', smb: { guest: false, users: [] } });
   });
 
-  it('refuses in any text with ConfigError alone', () => {
+  it('throws nothing but ConfigError for any text', () => {
     const piece = fc.oneof(
       fc.constantFrom(
         'exports:',
@@ -346,7 +346,7 @@ describe('a refused configuration has one line for each problem', () => {
     expect(refusal({ yaml })).toEqual(lines);
   });
 
-  it('names the syntax error of a text that is no YAML', () => {
+  it('reports the syntax error of a text that is not YAML', () => {
     const [line, ...rest] = refusal({ yaml: 'exports:\n  dfs: { path: media\nnfs: {}\n' });
     expect(line).toMatch(/^file:3:1: .*flow/i);
     expect(rest.every((one) => /^file:\d+:\d+: /.test(one))).toBe(true);

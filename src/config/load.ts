@@ -16,9 +16,9 @@ import { resolveSettings } from './resolve.ts';
 import { jsonSchema, settingsSchema } from './schema.ts';
 import { closest } from './suggest.ts';
 
-/** What the command line says; `undefined` where it says nothing. */
+/** The settings from the command line; `undefined` for flags that are not given. */
 export interface ConfigFlags {
-  /** PATH: the folder of one export, added to those of the file or in the place of the one with its name. */
+  /** PATH: the folder of one export. It is added to the exports of the file or replaces the path of the one named `name`. */
   readonly path?: string | undefined;
   /** Name of the export of PATH. Default `dfs`. */
   readonly name?: string | undefined;
@@ -26,7 +26,7 @@ export interface ConfigFlags {
   readonly nfs?: string | undefined;
   readonly smb?: string | undefined;
   readonly admin?: string | undefined;
-  /** Of the export of PATH, or of all exports when there is no PATH. */
+  /** Applies to the export of PATH; without PATH, to all exports. */
   readonly expectFuse?: false | undefined;
   readonly logLevel?: string | undefined;
 }
@@ -35,15 +35,15 @@ export interface ConfigInput {
   readonly flags?: ConfigFlags;
   /** Default: process.env. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Where relative paths of flags and variables start. Default: the current folder. */
+  /** Base of relative paths in flags and variables. Default: the current folder. */
   readonly cwd?: string;
-  /** Whether ports below 1024 may be listened at. Default: whether this process is root's. */
+  /** Whether ports below 1024 may be used. Default: true if this process runs as root. */
   readonly root?: boolean;
-  /** The configuration of another machine: folders and secrets are not looked at, and SMB users are left out. */
+  /** The configuration is for another machine: folders and secrets are not read, and SMB users are left out. */
   readonly elsewhere?: boolean;
 }
 
-/** The settings that the environment can give. HOLDFAST_CONFIG names the file. */
+/** Settings that environment variables can set. HOLDFAST_CONFIG names the file. */
 export const environmentSettings: Readonly<Record<string, readonly string[]>> = {
   HOLDFAST_NFS_LISTEN: ['nfs', 'listen'],
   HOLDFAST_SMB_LISTEN: ['smb', 'listen'],
@@ -64,7 +64,7 @@ interface Override {
 
 const defaultExportName = 'dfs';
 
-/** Throws ConfigError, which names every problem that was found. Looks at files synchronously: for start-up. */
+/** Throws ConfigError, which lists every problem found. Reads files synchronously: for start-up and reload only. */
 export function loadConfig(input: ConfigInput = {}): Config {
   const {
     flags = {},
@@ -92,7 +92,7 @@ export function loadConfig(input: ConfigInput = {}): Config {
     const origin = overriding(path)?.origin ?? (file === undefined ? '' : document.locate(path, at));
     problems.push({ origin, key: keyText(path), message });
   };
-  // What the text should have said is unknown once it cannot be read.
+  // Do not validate a text that could not be read or parsed: the findings would mislead.
   if (problems.length > 0) throw new ConfigError(problems);
   const parsed = settingsSchema.safeParse(raw);
   if (!parsed.success) {
@@ -119,7 +119,7 @@ function readText(file: string, origin: string, problems: Problem[]): string {
   }
 }
 
-/** In the order of precedence, the strongest last. */
+/** The settings from environment and flags, in order of precedence: the last one wins. */
 function overridesOf(flags: ConfigFlags, env: NodeJS.ProcessEnv, raw: Record<string, unknown>): Override[] {
   const overrides: Override[] = [];
   for (const [variable, path] of Object.entries(environmentSettings)) {
@@ -136,7 +136,7 @@ function overridesOf(flags: ConfigFlags, env: NodeJS.ProcessEnv, raw: Record<str
     flags.path === undefined ? undefined : {},
   );
   if (flags.path !== undefined) {
-    // The rest of what the file says of that export still holds.
+    // Keep the other settings that the file has for that export.
     const existing = isMapping(raw.exports) ? raw.exports[name] : undefined;
     if (isMapping(existing)) overrides.pop();
     flag('PATH', ['exports', name, 'path'], flags.path);
@@ -151,8 +151,8 @@ function overridesOf(flags: ConfigFlags, env: NodeJS.ProcessEnv, raw: Record<str
 }
 
 /**
- * Variables that are nearly one of ours. Others that begin like ours are left alone: Kubernetes sets HOLDFAST_PORT,
- * HOLDFAST_SERVICE_HOST and more beside a service of that name.
+ * Reports variables whose name is nearly one of ours. Other names that begin with HOLDFAST_ are ignored: Kubernetes sets
+ * HOLDFAST_PORT, HOLDFAST_SERVICE_HOST and more if there is a service of that name.
  */
 function misspelledVariables(env: NodeJS.ProcessEnv): Problem[] {
   const known = [...Object.keys(environmentSettings), configVariable];

@@ -1,4 +1,4 @@
-/** What is wrong with a configuration, in words: one line for each problem. */
+/** Error messages about a configuration: one line for each problem. */
 import type * as z from 'zod';
 import { closest } from './suggest.ts';
 
@@ -12,7 +12,7 @@ export interface Problem {
   readonly message: string;
 }
 
-/** A configuration that is refused. The message has one line for each problem. */
+/** The configuration is refused. The message has one line for each problem. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly Problem[];
@@ -36,7 +36,7 @@ export function keyText(path: Path): string {
     .join('');
 }
 
-/** A value as it may appear in a message: short, on one line. */
+/** Formats a value for a message: one line, at most 80 characters. */
 export function show(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (isMapping(value)) return 'a mapping';
@@ -57,7 +57,7 @@ export function valueAt(root: unknown, path: Path): unknown {
   return value;
 }
 
-/** The parts of a JSON Schema node that say which keys there may be. */
+/** The parts of a JSON Schema node that define the allowed keys. */
 interface SchemaNode {
   readonly properties?: Readonly<Record<string, SchemaNode>>;
   readonly additionalProperties?: SchemaNode | boolean;
@@ -76,12 +76,12 @@ function knownKeys(schema: SchemaNode, path: Path): string[] {
 
 export interface Finding {
   readonly path: Path;
-  /** Where to point: at the key of the last part of the path, or at its value. */
+  /** Whether the position in the message is that of the key or of the value at `path`. */
   readonly at: 'key' | 'value';
   readonly message: string;
 }
 
-/** Zod's issues in this project's words. `schema` is the JSON Schema of the same declaration. */
+/** Turns Zod's issues into this project's messages. `schema` is the JSON Schema of the same declaration. */
 export function findingsOf(issues: readonly z.core.$ZodIssue[], raw: unknown, schema: object): Finding[] {
   return issues.flatMap((issue): Finding[] => {
     const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));

@@ -1,4 +1,4 @@
-/** From settings that are valid in themselves to a configuration that fits this machine. */
+/** Turns valid settings into the configuration: applies this machine's defaults and checks folders and secrets. */
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { exportsMax } from '../source/lanes.ts';
@@ -16,11 +16,11 @@ export interface Surroundings {
   readonly cwd: string;
   /** Whether ports below 1024 may be used by default. */
   readonly root: boolean;
-  /** Folders and secrets are those of another machine. */
+  /** The configuration is for another machine: its folders and secrets are not here. */
   readonly elsewhere: boolean;
-  /** Absolute path of the file that the settings came from. */
+  /** Absolute path of the configuration file. */
   readonly file: string | undefined;
-  /** Whether the setting at this path came from the file, so that a relative path starts at the file's folder. */
+  /** Whether the setting at this path came from the file: then a relative path starts at the file's folder. */
   fromFile(path: Path): boolean;
 }
 
@@ -33,9 +33,9 @@ const loopback = ['127.0.0.0/8', '::1/128'];
 
 /** The default of `identity`. */
 const publicIdentity = 'holdfast';
-/** Who has no identity of this system acts as this user and group. */
+/** User and group id of callers that have no id of their own on this system. */
 const nobody = 65534;
-/** Characters of a secret that is not worth guessing at. */
+/** The least number of characters of a secret, so that it cannot be guessed. */
 const shortestSecret = 16;
 
 class Resolver {
@@ -79,7 +79,7 @@ class Resolver {
     };
   }
 
-  /** SMB compares share names without case. */
+  /** Checks the number of exports and their names. SMB compares share names without case. */
   #checkNames(names: readonly string[]): void {
     const seen = new Map<string, string>();
     if (names.length > exportsMax)
@@ -170,7 +170,7 @@ class Resolver {
     return this.#fromFile([...at, 'ntHashFile'], ntHashFile!, 'ntHash');
   }
 
-  /** The key of handles. */
+  /** The secret part of the key of all handles. */
   #handleSecret({ secretFile, secretEnv }: Settings): UserSecret | undefined {
     if (this.#surroundings.elsewhere) return undefined;
     let secret: UserSecret | undefined;
@@ -204,7 +204,7 @@ class Resolver {
     }
   }
 
-  /** A path inside a FUSE mount is not asked about: its daemon may be dead, or hang for ever. */
+  /** Never calls into a FUSE mount: its daemon may be dead or hang. */
   #checkFolder(at: Path, path: string, expectFuse: boolean): void {
     if (this.#surroundings.elsewhere) return;
     const hint = expectFuse ? 'the folder on which the FUSE tree is or will be mounted' : 'a folder';
@@ -226,7 +226,7 @@ class Resolver {
       try {
         text = readFileSync('/proc/self/mountinfo', 'latin1');
       } catch {
-        // Without /proc no mount is known, and every folder is asked.
+        // Without /proc no mount is known, so every folder is checked with stat.
       }
       this.#mounts = new MountTable(text);
     }
@@ -250,7 +250,7 @@ function secretVariables({ exports, secretEnv }: Settings): string[] {
   return [...new Set(names.filter((name) => name !== undefined))];
 }
 
-/** The configuration, and what of it cannot work here. */
+/** Returns the configuration and the findings: settings that cannot work on this machine. */
 export function resolveSettings(
   settings: Settings,
   surroundings: Surroundings,

@@ -1,6 +1,6 @@
 /**
- * What a configuration may say. The `error` of each field is what is allowed there, worded so that it can follow
- * "expected"; the JSON Schema in deploy/ and every message of a refused configuration come from this declaration.
+ * The schema of the configuration. The `error` of each field describes the allowed values, worded to follow "expected".
+ * The JSON Schema in deploy/ and all messages about a refused configuration come from this declaration.
  */
 import * as z from 'zod';
 import { isRange, privateRanges } from './cidr.ts';
@@ -57,7 +57,7 @@ const smbUser = z
         .describe('User name of NTLMv2, compared without case.'),
       passwordFile: filePath('the path of a file that holds the password')
         .optional()
-        .describe('File with the password; one line ending at its end is not part of it.'),
+        .describe('File with the password; a final line break is not part of it.'),
       passwordEnv: variableName.optional().describe('Environment variable that holds the password.'),
       ntHashFile: filePath('the path of a file that holds the NT hash')
         .optional()
@@ -114,7 +114,7 @@ const nfsAccess = z.strictObject(
   {
     clients: clients
       .optional()
-      .describe('Who may use NFS; takes the place of the `clients` of the export. An empty list: nobody.'),
+      .describe('Who may use NFS; replaces the `clients` of the export. An empty list: nobody.'),
     squash: z
       .enum(['none', 'root', 'all'], { error: '"none", "root" or "all"' })
       .default('root')
@@ -152,9 +152,11 @@ const exportSettings = z.strictObject(
     uid: id('user id')
       .optional()
       .describe(
-        'User id that those act as who have none of their own: everybody by SMB, and squashed NFS callers. Default 65534, or what `nfs` says.',
+        'User id for callers without an id of their own: SMB users and guests, and squashed NFS callers. Default: the `uid` of `nfs`, else 65534.',
       ),
-    gid: id('group id').optional().describe('Group id to go with it. Default 65534, or what `nfs` says.'),
+    gid: id('group id')
+      .optional()
+      .describe('Group id of the same callers. Default: the `gid` of `nfs`, else 65534.'),
     smb: smbAccess.prefault({}).describe('Access by SMB.'),
     nfs: nfsAccess.prefault({}).describe('Access by NFS.'),
     times: z
@@ -167,13 +169,15 @@ const exportSettings = z.strictObject(
       .number({ error: seconds })
       .positive(seconds)
       .optional()
-      .describe('Seconds after which a source that is away makes requests fail. Without it they wait.'),
+      .describe(
+        'Seconds that requests wait for an absent source before they fail. Without it they wait until it returns.',
+      ),
     readDeadline: z
       .number({ error: seconds })
       .positive(seconds)
       .default(SourceLimits.readDeadline / 1000)
       .describe(
-        'Seconds after which a read that has not come back is an error of its file. Longer than the limit of the FUSE daemon itself (120 s for Decypharr): waiting costs nobody else anything.',
+        'Seconds after which an unanswered read counts as an error of its file. Choose more than the limit of the FUSE daemon itself (120 s for Decypharr): a waiting read does not delay other files.',
       ),
     verdict: z
       .number({ error: verdictRange })
@@ -181,14 +185,14 @@ const exportSettings = z.strictObject(
       .max(10, verdictRange)
       .default(SourceLimits.verdict / 1000)
       .describe(
-        'Seconds for which an error of what was well a moment ago is held back, as the daemon may be stopping. A daemon that takes longer to stop needs more.',
+        'Seconds for which an error of a recently healthy file is held back, as the daemon may be stopping. A daemon that takes longer to stop needs more.',
       ),
     idleClose: z
       .number({ error: seconds })
       .positive(seconds)
       .optional()
       .describe(
-        'Seconds without reads after which a file is closed at the source. Many daemons fetch ahead for as long as a file is open. Default: 0.15, and 10.5 for a file that is read as a stream.',
+        'Seconds without reads after which a file is closed at the source. Many daemons read ahead while a file is open. Default: 0.15, and 10.5 for a file that is read as a stream.',
       ),
   },
   { error: 'a mapping with path' },
@@ -229,7 +233,7 @@ export const settingsSchema = z
               .min(1, 'at least one address')
               .optional()
               .describe(
-                "Where clients find those connections. Without it: the address it listens at, or the machine's.",
+                "Addresses to which clients may open those connections. Default: the address of `listen`, or all of the machine's.",
               ),
           },
           { error: 'a mapping with listen, signing, encryption, multichannel, interfaces' },
@@ -244,14 +248,12 @@ export const settingsSchema = z
               .describe(
                 'Default 0.0.0.0:2049; 0.0.0.0:12049 when not started as root. Answers MOUNT as well.',
               ),
-            mountListen: endpoint('0.0.0.0:20048')
-              .optional()
-              .describe('A port of its own for MOUNT, if wanted.'),
+            mountListen: endpoint('0.0.0.0:20048').optional().describe('An additional endpoint for MOUNT.'),
             portmap: z
               .union([z.boolean(), z.literal('register')], { error: 'true, false or "register"' })
               .default(false)
               .describe(
-                'true: answer portmap on port 111. register: tell the rpcbind that runs on this host.',
+                'true: answer portmap on port 111. register: register with the rpcbind that runs on this host.',
               ),
           },
           { error: 'a mapping with listen, mountListen, portmap' },
@@ -265,12 +267,12 @@ export const settingsSchema = z
             details: clients
               .default([])
               .describe(
-                'Addresses and CIDR ranges that are shown paths and client addresses. Loopback always is; others see numbers.',
+                'Addresses and CIDR ranges that may see paths and client addresses. Loopback always may; others see numbers only.',
               ),
             hosts: z
               .array(hostName, { error: 'a list of host names such as ["gateway.example"]' })
               .default([])
-              .describe('Host names by which the port may be asked for, besides addresses and localhost.'),
+              .describe('Host names accepted in requests, besides addresses and localhost.'),
           },
           { error: 'a mapping with listen, details, hosts' },
         )
@@ -279,7 +281,7 @@ export const settingsSchema = z
       state: filePath('the path of a folder')
         .optional()
         .describe(
-          'Folder for what is worth keeping across restarts: what is known, and SMB listings under way.',
+          'Folder for data that is kept across restarts: cached metadata, unfinished SMB listings and the secret made here.',
         ),
       identity: z
         .string({ error: 'a text of 1 to 255 characters' })
@@ -317,7 +319,7 @@ export const settingsSchema = z
 
 export type Settings = z.output<typeof settingsSchema>;
 
-/** The JSON Schema of what a configuration file may hold. */
+/** The JSON Schema of a configuration file. */
 export function jsonSchema(): object {
   const schema = z.toJSONSchema(settingsSchema, { io: 'input', target: 'draft-2020-12' });
   return { ...schema, title: 'Holdfast configuration' };

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 
-/** Longest secrets file, bytes. */
+/** The greatest length of a secret, in bytes. */
 const longestFile = 4096;
 
-/** What proves a user's identity, or the key of all handles. Shows in no log, message or serialisation. */
+/** A user's password or NT hash, or the secret in the key of all handles. Never appears in logs, messages or JSON. */
 export class UserSecret {
   readonly kind: 'password' | 'ntHash' | 'key';
   readonly #value: string;
@@ -32,7 +32,7 @@ export class UserSecret {
   }
 }
 
-/** Reads the one line of a secrets file. Throws Error with a message that holds nothing of the content. */
+/** Reads a secret from a file of one line. Throws Error; its message never contains the file's content. */
 export function readSecretFile(path: string): string {
   let text: string;
   try {
@@ -49,7 +49,7 @@ export function readSecretFile(path: string): string {
   return line;
 }
 
-/** A secret in an NT hash file: 32 hexadecimal digits. */
+/** Parses the content of an NT hash file: 32 hexadecimal digits. */
 export function parseNtHash(text: string): string {
   const digits = text.trim();
   if (!/^[0-9A-Fa-f]{32}$/.test(digits)) throw new Error('does not hold 32 hexadecimal digits');

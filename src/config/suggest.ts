@@ -1,4 +1,4 @@
-/** Edit distance in which two neighbouring characters that changed places count once. */
+/** Edit distance. Two swapped neighbouring characters count as one edit. */
 function distance(one: string, other: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: other.length + 1 }, (_, i) => i);
@@ -17,9 +17,9 @@ function distance(one: string, other: string): number {
   return last[other.length]!;
 }
 
-/** The candidate that a mistyped word was probably meant to be: at most a third of it (and 3 characters) differs. */
+/** The candidate that is nearest to a mistyped word: at most a third of the word and at most 3 characters may differ. */
 export function closest(word: string, candidates: Iterable<string>): string | undefined {
-  // Nobody mistypes a word that long, and the comparison is quadratic.
+  // The comparison takes quadratic time, and no known word is that long.
   if (word.length > 64) return undefined;
   const written = word.toLowerCase();
   let best: string | undefined;

@@ -1,4 +1,4 @@
-/** Settings that say who may do what, and how that is proved. */
+/** Settings for access rights and for secrets. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ function load({ yaml, flags = {}, env = {}, root = false }: Given) {
   return loadConfig({ flags: { ...flags, config }, env, cwd: folder, root });
 }
 
-/** The lines of the refusal, with the file's path shortened to `file`. */
+/** The lines of the error message, with the file's path shortened to `file`. */
 function refusal(given: Given): string[] {
   try {
     load(given);
@@ -39,8 +39,8 @@ function refusal(given: Given): string[] {
   throw new Error('not refused');
 }
 
-describe('who may do what', () => {
-  it('lets those without ids of their own act as uid and gid, by either protocol', () => {
+describe('access settings', () => {
+  it('let callers without ids of their own act as uid and gid, in both protocols', () => {
     const [dfs] = load({ flags: { path: 'media' } }).exports;
     expect([dfs!.smb.uid, dfs!.smb.gid, dfs!.nfs.uid, dfs!.nfs.gid]).toEqual([65534, 65534, 65534, 65534]);
     const users = '[{ name: a, passwordFile: password }, { name: b, passwordFile: password, uid: 8 }]';
@@ -55,7 +55,7 @@ describe('who may do what', () => {
     expect([two!.smb.uid, two!.smb.gid]).toEqual([7, 8]);
   });
 
-  it('knows whether the key of handles was chosen, and takes a secret from file or environment', () => {
+  it('tell whether the key of handles was chosen, and take a secret from file or environment', () => {
     writeFileSync(join(folder, 'secret'), 'sixteen letters!\n');
     const yaml = 'exports: { dfs: { path: media } }\n';
     expect(load({ yaml })).toMatchObject({ identity: 'holdfast', ownIdentity: false, secret: undefined });
@@ -69,13 +69,13 @@ describe('who may do what', () => {
     expect(byVariable.secretVariables).toEqual(['KEY']);
   });
 
-  it('names every variable that holds a secret', () => {
+  it('list every variable that holds a secret', () => {
     const users = '[{ name: a, passwordEnv: A }, { name: b, passwordEnv: B }]';
     const yaml = `exports: { one: { path: media, smb: { users: ${users} } }, two: { path: media, smb: { users: [{ name: a, passwordEnv: A }] } } }`;
     expect(load({ yaml, env: { A: 'x', B: 'y' } }).secretVariables).toEqual(['A', 'B']);
   });
 
-  it('keeps the admin port to this machine, and its details to loopback', () => {
+  it('keep the admin port on loopback, and show its details to loopback only', () => {
     const { admin } = load({ flags: { path: 'media' }, root: true });
     expect(admin.listen).toEqual({ host: '127.0.0.1', port: 9445 });
     expect(['127.0.0.1', '::1', '10.0.0.1'].map((one) => admin.details.allows(one))).toEqual([

@@ -32,7 +32,7 @@ beforeEach(() => {
   demo = new DemoConsole(tree, (line) => said.push(line));
 });
 
-it('obeys one line after the other and says what happens', async () => {
+it('runs commands one at a time and reports each result', async () => {
   const last = ['leave', 'restart', ' kill ', '', 'hang a b.mkv', 'dead /x', 'stall', 'heal'].map((line) =>
     demo.obey(line),
   );
@@ -50,7 +50,7 @@ it('obeys one line after the other and says what happens', async () => {
   expect(said.every((line) => /^[A-Z/].*\.$/.test(line))).toBe(true);
 });
 
-it('mounts only what is not mounted', async () => {
+it('does not mount a mounted tree', async () => {
   await demo.obey('mount');
   pid = undefined;
   await demo.obey('mount');
@@ -66,7 +66,7 @@ it('adds releases and removes the last', async () => {
   expect(said[4]).toBe('Nothing was added.');
 });
 
-it('helps, and survives what cannot be done', async () => {
+it('prints help, and reports unknown and failing commands', async () => {
   await demo.obey('help');
   expect(`${said[0]!}\n`).toBe(consoleHelp());
   await demo.obey('dance');

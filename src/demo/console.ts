@@ -7,7 +7,7 @@ import {
   type LeaveSpec,
 } from './fuse-protocol.ts';
 
-/** What the commands do it to: a FuseTree, or a stand-in for it in tests. */
+/** The tree that the commands act on: a FuseTree, or a fake in tests. */
 export interface PlayedTree {
   readonly pid: number | undefined;
   mount(): Promise<void>;
@@ -26,9 +26,9 @@ export interface PlayedTree {
 interface Action {
   readonly name: string;
   readonly argument?: 'FILE';
-  /** What it does, for the help. */
+  /** The line for the help text. */
   readonly help: string;
-  /** Returns what happens, in one line. */
+  /** Returns one line that says what happened. */
   run(tree: PlayedTree, file: string, added: string[]): Promise<string>;
 }
 
@@ -40,7 +40,7 @@ const NEW_FILE_SIZE = 64 * MIB;
 const actions: readonly Action[] = [
   {
     name: 'leave',
-    help: 'the daemon stops in good order: for 1.5 s only names are answered, then nothing is mounted',
+    help: 'the daemon shuts down cleanly: for 1.5 s it answers lookups but no reads, then it unmounts',
     run: async (tree) => {
       await tree.leave();
       return 'The daemon has left. Nothing is mounted; "mount" starts it again.';
@@ -48,7 +48,7 @@ const actions: readonly Action[] = [
   },
   {
     name: 'restart',
-    help: 'the same, and the daemon mounts again by itself after a second',
+    help: 'as "leave", but the daemon mounts again after one second',
     run: async (tree) => {
       await tree.leave({ backAfterMs: RESTART_MS });
       return 'The daemon has left and mounted again.';
@@ -64,7 +64,7 @@ const actions: readonly Action[] = [
   },
   {
     name: 'mount',
-    help: 'a daemon starts and mounts the tree, with other inode numbers',
+    help: 'starts a daemon that mounts the tree, with new inode numbers',
     run: async (tree) => {
       if (tree.pid !== undefined) return 'The tree is mounted already.';
       await tree.mount();
@@ -77,7 +77,7 @@ const actions: readonly Action[] = [
     help: 'reads of this file wait until "heal"',
     run: async (tree, file) => {
       await tree.hang(file, 'read');
-      return `Reads of ${file} hang. Others do not.`;
+      return `Reads of ${file} hang; other files can be read.`;
     },
   },
   {
@@ -99,10 +99,10 @@ const actions: readonly Action[] = [
   },
   {
     name: 'heal',
-    help: 'ends "hang", "dead" and "stall"; what waited goes on',
+    help: 'ends "hang", "dead" and "stall"; waiting reads continue',
     run: async (tree) => {
       await tree.heal();
-      return 'All is well again.';
+      return 'All faults have ended.';
     },
   },
   {
@@ -117,7 +117,7 @@ const actions: readonly Action[] = [
   },
   {
     name: 'remove',
-    help: 'the release that came last goes',
+    help: 'removes the release that was added last',
     run: async (tree, _file, added) => {
       const path = added.at(-1);
       if (path === undefined) return 'Nothing was added.';
@@ -128,7 +128,7 @@ const actions: readonly Action[] = [
   },
 ];
 
-/** For help texts: every command with what it does. */
+/** The help text: one line for each command. */
 export function consoleHelp(): string {
   const left = (action: Action) => (action.argument ? `${action.name} ${action.argument}` : action.name);
   const width = Math.max(...actions.map((action) => left(action).length));
@@ -136,11 +136,11 @@ export function consoleHelp(): string {
   return `${lines.join('')}FILE is a path in the tree; without it: ${releasePath(0, 'video.mkv')}\n`;
 }
 
-/** Obeys the lines that somebody types at the demo, one after the other. */
+/** Runs the commands typed into the demo's terminal, one at a time. */
 export class DemoConsole {
   readonly #tree: PlayedTree;
   readonly #say: (line: string) => void;
-  /** The releases that came and have not gone. */
+  /** Paths of the releases that were added and not removed, oldest first. */
   readonly #added: string[] = [];
   #last: Promise<void> = Promise.resolve();
 
@@ -149,7 +149,7 @@ export class DemoConsole {
     this.#say = say;
   }
 
-  /** Resolves when the command has been obeyed and its line said. Never rejects. */
+  /** Resolves when the command has run and its result is printed. Never rejects. */
   obey(line: string): Promise<void> {
     this.#last = this.#last.then(() => this.#obey(line.trim()));
     return this.#last;

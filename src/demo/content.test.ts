@@ -6,7 +6,7 @@ import { contentDigest, contentSeed, fillContent, firstDifference, makeContent }
 const SIZE = 3 * 1024 * 1024;
 const whole = makeContent('/a', 0, SIZE);
 
-it('is the same bytes however they are cut', () => {
+it('gives the same bytes for any offset and length', () => {
   fc.assert(
     fc.property(fc.nat(SIZE - 1), fc.nat(10_000), (offset, length) => {
       const expected = whole.subarray(offset, offset + length);
@@ -16,7 +16,7 @@ it('is the same bytes however they are cut', () => {
   expect(contentDigest('/a', SIZE)).toBe(createHash('sha256').update(whole).digest('hex'));
 });
 
-it('tells every page of every file and version apart', () => {
+it('makes every page of every file and version different', () => {
   const pages = new Set<string>();
   for (const seed of ['/a', '/b', contentSeed('/a', 1)]) {
     const bytes = makeContent(seed, 0, SIZE);

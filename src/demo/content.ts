@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 
-/** Bytes between two stamps; every such page of every file is different from every other. */
+/** Each page of this many bytes begins with a stamp, so no two pages of any two files are equal. */
 const PAGE = 4096;
 const STAMP = 12;
-/** Odd and no multiple of the page, so that one page never meets the same pool bytes at a near offset. */
+/** Bytes. Not a multiple of the page size, so that neighbouring pages begin at different places in the pool. */
 const POOL_SIZE = 1024 * 1024 + 7919;
-/** The pool once more behind itself: a copy of up to this many bytes never wraps. */
+/** The pool's first bytes are repeated behind its end, so that a copy of up to this many bytes need not wrap. */
 const OVERLAP = 1024 * 1024;
 
 const pool = makePool();
@@ -30,14 +30,13 @@ function fnv1a(text: string): number {
 }
 
 /**
- * The seed of a file's bytes. The path alone decides them, unless the file was replaced behind the reader's
- * back: then its version does too.
+ * The seed that decides a file's bytes: its path, and the version if the file was replaced (version above 0).
  */
 export function contentSeed(path: string, version = 0): string {
   return version === 0 ? path : `${path}#${String(version)}`;
 }
 
-/** Writes the bytes that the file of `seed` holds from `offset` on into the whole of `target`. */
+/** Fills `target` with the bytes of the file of `seed`, starting at `offset`. */
 export function fillContent(seed: string, offset: number, target: Buffer): void {
   const key = fnv1a(seed);
   for (let done = 0; done < target.length;) {
@@ -57,21 +56,21 @@ export function fillContent(seed: string, offset: number, target: Buffer): void 
   }
 }
 
-/** A new buffer with `length` bytes of the file of `seed` from `offset` on. */
+/** Returns a new buffer with `length` bytes of the file of `seed`, starting at `offset`. */
 export function makeContent(seed: string, offset: number, length: number): Buffer {
   const bytes = Buffer.allocUnsafe(length);
   fillContent(seed, offset, bytes);
   return bytes;
 }
 
-/** The index in `bytes` of the first byte that differs from the file of `seed` at `offset`, or -1. */
+/** Compares `bytes` with the file of `seed` at `offset`. Returns the index of the first difference in `bytes`, or -1. */
 export function firstDifference(seed: string, offset: number, bytes: Uint8Array): number {
   const expected = makeContent(seed, offset, bytes.length);
   if (expected.equals(bytes)) return -1;
   return expected.findIndex((byte, i) => byte !== bytes[i]);
 }
 
-/** The digest (hex) of the first `size` bytes of the file of `seed`, for readers that only hash. */
+/** The digest (hex) of the first `size` bytes of the file of `seed`, for tests that only compare digests. */
 export function contentDigest(seed: string, size: number, algorithm = 'sha256'): string {
   const hash = createHash(algorithm);
   const chunk = Buffer.allocUnsafe(OVERLAP);

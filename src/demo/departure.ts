@@ -2,21 +2,21 @@ import { constants } from 'node:os';
 import type { LeaveSpec, LeavingAnswer } from './fuse-protocol.ts';
 
 const { EIO, ENOENT } = constants.errno;
-/** When libfuse's variant closes its database, after the beginning. */
+/** Ms from the start of the shutdown until Decypharr's libfuse variant closes its database. */
 export const CGO_DATABASE_MS = 200;
 
-/** A read that a daemon has to answer while it leaves. */
+/** A read that the daemon has to answer while it shuts down. */
 export interface LeavingRead {
-  /** How many it would have got. */
+  /** Bytes that the read would get from a running daemon. */
   readonly bytes: number;
-  /** It had come before the daemon began to leave. */
+  /** The read arrived before the shutdown began. */
   readonly onItsWay: boolean;
-  /** So had its descriptor. */
+  /** The descriptor was opened before the shutdown began. */
   readonly openBefore: boolean;
   readonly onDisk: boolean;
 }
 
-/** What the reads of a daemon that is leaving get. */
+/** Decides how the daemon answers reads while it shuts down. */
 export class Departure {
   readonly #spec: LeaveSpec;
   readonly #beganMs = Date.now();
@@ -27,7 +27,7 @@ export class Departure {
     this.#spec = spec;
   }
 
-  /** How many bytes the read gets, or a negative errno. */
+  /** Returns how many bytes the read gets, or a negative errno. */
   answer(read: LeavingRead): number {
     switch (this.#spec.manner) {
       case 'turns': {

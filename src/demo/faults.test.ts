@@ -16,7 +16,7 @@ function pass(operation: FuseOperation, path: string): void {
   faults.pass(operation, path, (error) => answers.push(`${operation} ${path} ${String(error)}`));
 }
 
-it('takes whole path components for a prefix', () => {
+it('matches whole path components only', () => {
   expect([isBelow('/a/b', '/a'), isBelow('/a', '/a'), isBelow('/ab', '/a'), isBelow('/x', '/')]).toEqual([
     true,
     true,
@@ -38,7 +38,7 @@ it('delays by the longest path that matches', () => {
   expect(answers).toEqual(['open /b 0', 'read /b 0', 'read /a/file 0']);
 });
 
-it('holds, tells how many, and lets go what no other rule holds', () => {
+it('holds operations, reports how many, and releases those that no other rule holds', () => {
   let told = false;
   faults.whenHeld(2, () => (told = true));
   faults.hang({ path: '/a', operations: ['read'] });

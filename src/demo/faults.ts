@@ -10,7 +10,7 @@ interface Held {
 }
 
 interface Failure extends FailureSpec {
-  /** Paths that have failed before. */
+  /** Paths that have already failed once. */
   readonly failed: Set<string>;
 }
 
@@ -45,7 +45,7 @@ export class Faults {
     this.#admit({ operation, path, answer });
   }
 
-  /** Replaces the latencies at and below `path`; the longest matching path decides. */
+  /** Sets the latency at and below `path`. If several paths match an operation, the longest applies. */
   setLatency(path: string, latency: Latency): void {
     this.#latencies.set(path, latency);
   }
@@ -58,7 +58,7 @@ export class Faults {
     this.#failures.push({ ...spec, failed: new Set() });
   }
 
-  /** Lookups below `path` say ENOENT and its listings are empty, as of a daemon that has closed its database. */
+  /** Lookups below `path` fail with ENOENT and its listings are empty, as when a daemon has closed its database. */
   lose(path: string): void {
     this.#lost.add(path);
   }
@@ -67,18 +67,18 @@ export class Faults {
     return [...this.#lost].some((scope) => path !== scope && isBelow(path, scope));
   }
 
-  /** Listings at and below `path` end, with success, after so many entries. */
+  /** Listings at and below `path` end successfully after `entries` entries. */
   cut(path: string, entries: number): void {
     this.#cuts.set(path, entries);
   }
 
-  /** How many entries a listing of `path` has at most. */
+  /** The greatest number of entries that a listing of `path` may return. */
   listingLimit(path: string): number {
     const limits = [...this.#cuts].filter(([scope]) => isBelow(path, scope)).map(([, entries]) => entries);
     return Math.min(Infinity, ...limits);
   }
 
-  /** Ends the faults at and below `path`, but no latency, and lets go on what they held. */
+  /** Ends the faults at and below `path` and continues the operations they held. Latencies stay. */
   heal(path: string): void {
     for (const scope of this.#lost) if (isBelow(scope, path)) this.#lost.delete(scope);
     for (const scope of this.#cuts.keys()) if (isBelow(scope, path)) this.#cuts.delete(scope);
@@ -90,7 +90,7 @@ export class Faults {
     }
   }
 
-  /** Answers all that is held with this error, and holds nothing more. */
+  /** Answers all held operations with this error and ends every hang. */
   abandon(error: number): void {
     this.#hangs = [];
     for (const held of this.#held) held.answer(error);
@@ -101,7 +101,7 @@ export class Faults {
     return this.#held.size;
   }
 
-  /** Calls `done` as soon as `count` operations or more are held. */
+  /** Calls `done` once at least `count` operations are held. */
   whenHeld(count: number, done: () => void): void {
     this.#waiters.add({ count, done });
     this.#wake();

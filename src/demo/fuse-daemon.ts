@@ -1,4 +1,4 @@
-/** The FUSE daemon of the demo and the tests: forked by FuseTree (fuse-tree.ts), told what to do over IPC. */
+/** The FUSE daemon of the demo and the tests. FuseTree (fuse-tree.ts) forks it and sends it commands over IPC. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -14,7 +14,7 @@ import { Usage } from './usage.ts';
 
 const ORPHAN_CHECK_MS = 1000;
 const { ENOTCONN } = constants.errno;
-/** How Decypharr unmounts (hanwen): so often, so long apart, and a busy mount is detached so long after that. */
+/** Decypharr (hanwen) tries to unmount 5 times, 58 ms apart, and detaches a mount that is still busy 1 s later. */
 const UNMOUNT_TRIES = 5;
 const UNMOUNT_PAUSE_MS = 58;
 const DETACH_AFTER_MS = 1000;
@@ -40,14 +40,14 @@ async function mount(mountpoint: string, service: Service): Promise<void> {
   const { spec } = service;
   const options = [
     spec.fsname,
-    // fuse-native knows neither of these, and libfuse takes them wherever a comma puts them.
+    // fuse-native has no options for these. Appended to fsname after a comma, they reach libfuse as mount options.
     'use_ino,hard_remove,nonempty',
     ...(spec.directIo ? ['direct_io'] : []),
     `entry_timeout=${spec.entryTimeoutSeconds},attr_timeout=${spec.attrTimeoutSeconds}`,
   ].join(',');
   const fuse = new Fuse(mountpoint, makeOperations(service), {
     timeout: false,
-    // Only root may, unless /etc/fuse.conf says otherwise.
+    // allow_other is for root only, unless /etc/fuse.conf permits it.
     allowOther: process.getuid?.() === 0,
     defaultPermissions: true,
     fsname: options,
@@ -68,7 +68,7 @@ function tree(): Service {
   return current().service;
 }
 
-/** Unmounts as long as nobody has a file or folder open; one that is busy to the end is detached. */
+/** Tries to unmount several times. If the mount stays busy (open files or folders), detaches it. */
 async function unmountPatiently(mountpoint: string): Promise<void> {
   for (let tries = 1; tries <= UNMOUNT_TRIES; tries++) {
     try {
@@ -82,7 +82,7 @@ async function unmountPatiently(mountpoint: string): Promise<void> {
   await unmountPath(mountpoint, true);
 }
 
-/** Takes the mount away, in this manner's order and time. */
+/** Removes the mount with the order and delays of `manner`. */
 async function takeDown(mountpoint: string, { manner, forMs, flushMs }: LeaveSpec): Promise<void> {
   switch (manner) {
     case 'turns':
@@ -98,25 +98,25 @@ async function takeDown(mountpoint: string, { manner, forMs, flushMs }: LeaveSpe
 }
 
 /**
- * Leaves in good order, as Decypharr does. With `backAfterMs` this process mounts again, with what it has on its disk;
- * else it ends.
+ * Shuts down as Decypharr does at SIGTERM. With `backAfterMs` this process then mounts again and keeps the provider's
+ * fetched bytes; without, it exits.
  */
 async function depart(leave: LeaveSpec): Promise<void> {
   const { mountpoint, service } = current();
   const { model, faults, provider } = service;
   service.departure = new Departure(leave);
-  // What is on its way is answered now, as the departure says.
+  // Held and waiting reads are answered now, as `departure` decides.
   faults.abandon(0);
   provider?.abandon(0);
   if (leave.losesNames) faults.lose('/');
   await takeDown(mountpoint, leave);
   mounted = undefined;
   if (leave.backAfterMs === null) {
-    // Once the reply is on its way.
+    // Disconnect after the reply has been sent.
     setImmediate(() => process.disconnect());
     return;
   }
-  // Decypharr answers old descriptors as before for as long as its process lives; others close the connection.
+  // Decypharr serves old descriptors until its process ends. Other daemons close the FUSE connection: ENOTCONN.
   if (leave.manner === 'turns') {
     faults.abandon(-ENOTCONN);
     faults.heal('/');
@@ -190,7 +190,7 @@ function reply(message: DaemonReply): void {
   process.send?.(message);
 }
 
-/** Nobody is left who could unmount: do it here. */
+/** The parent is gone and cannot unmount any more: unmount here, then exit. */
 function leave(): void {
   if (!mounted) process.exit(0);
   const path = mounted.mountpoint;
@@ -201,8 +201,8 @@ function leave(): void {
 }
 
 /**
- * A parent that was killed with a thread stuck in this very mount stays a zombie and keeps the IPC channel open:
- * only its state shows that it is gone.
+ * If the parent is killed while one of its threads is stuck in this mount, it stays a zombie and the IPC channel stays
+ * open. Then only the state in /proc shows that it is dead.
  */
 function parentIsGone(): boolean {
   try {
@@ -224,7 +224,7 @@ process.on('message', ({ id, command }: DaemonRequest) => {
 });
 process.on('disconnect', leave);
 process.on('SIGTERM', leave);
-// A Ctrl-C in the terminal reaches the whole group; the parent decides when the mount ends.
+// Ctrl-C in the terminal signals the whole process group. Ignore it here: the parent decides when to unmount.
 process.on('SIGINT', () => undefined);
 setInterval(() => {
   if (parentIsGone()) leave();

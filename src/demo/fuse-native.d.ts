@@ -48,7 +48,7 @@ declare module 'fuse-native' {
   }
 
   export interface FuseOptions {
-    /** false: operations may take for ever. */
+    /** Ms; false: no limit on the time of an operation. */
     timeout?: number | false;
     allowOther?: boolean;
     defaultPermissions?: boolean;

@@ -17,17 +17,17 @@ const S_IFLNK = 0o120000;
 const O_ACCMODE = 3;
 const { O_DIRECT } = fsConstants;
 const BLOCK = 512;
-/** fuse-native turns 0 into 1, but stores what it gets in 32 bits. */
+/** fuse-native replaces an nlink of 0 by 1, but truncates to 32 bits: this value arrives as 0. */
 const ZERO_NLINK = 2 ** 32;
 
-/** One mount: what it serves and how it does. */
+/** The state of one mount: its tree, faults, counters and provider. */
 export interface Service {
   readonly spec: TreeSpec;
   readonly model: TreeModel;
   readonly faults: Faults;
   readonly usage: Usage;
   readonly provider: Provider | undefined;
-  /** Set from the moment at which the daemon begins to leave. */
+  /** Set once the daemon begins to shut down. */
   departure: Departure | undefined;
 }
 
@@ -35,11 +35,11 @@ interface Descriptor {
   readonly file: FileNode;
   readonly path: string;
   readonly direct: boolean;
-  /** Opened while the daemon was leaving. */
+  /** Opened while the daemon was shutting down. */
   readonly late: boolean;
 }
 
-/** What the last lookup of a path was told. */
+/** The inode number that the last lookup of a path returned, and when. */
 interface Identity {
   ino: number;
   lookedUpMs: number;
@@ -51,7 +51,7 @@ const modes: Record<TreeNode['type'], number> = {
   symlink: S_IFLNK | 0o777,
 };
 
-/** Inode numbers and times as Decypharr gives them: neither can be trusted. */
+/** Inode numbers and times as Decypharr reports them. Neither is stable. */
 class Attributes {
   readonly #spec: TreeSpec;
   readonly #identities = new Map<string, Identity>();
@@ -70,7 +70,7 @@ class Attributes {
       mode: modes[node.type],
       size,
       nlink: this.#spec.nlink === 0 ? ZERO_NLINK : this.#spec.nlink,
-      // Decypharr's root has no number.
+      // Decypharr reports inode 0 for its root.
       ino: path === '/' ? 0 : this.#identities.get(path)!.ino,
       uid: 0,
       gid: 0,
@@ -82,7 +82,10 @@ class Attributes {
     };
   }
 
-  /** The kernel asks by path in both cases; after the entry timeout a request can only be a new lookup. */
+  /**
+   * Whether this getattr is a fresh lookup. libfuse passes only the path for both; a request that comes after the entry
+   * timeout must be a new lookup.
+   */
   #lookup(path: string, nowMs: number): boolean {
     const known = this.#identities.get(path);
     if (known && nowMs - known.lookedUpMs < this.#spec.entryTimeoutSeconds * 1000) return false;
@@ -99,7 +102,7 @@ class Attributes {
   }
 }
 
-/** d_ino: a number that never equals st_ino. */
+/** The d_ino of a directory entry. The top bit is set, so that it never equals st_ino. */
 function directoryInode(path: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < path.length; i++) hash = Math.imul(hash ^ path.charCodeAt(i), 0x01000193);
@@ -122,7 +125,7 @@ function listing({ model, faults }: Service, path: string): { names: string[]; s
   return { names: all, stats: all.map(stat) };
 }
 
-/** The operations of the tree: the model says what is there, the faults when and whether it is told. */
+/** The FUSE operations. The model holds the entries; the faults delay, hold or fail each operation. */
 export function makeOperations(service: Service): FuseOperations {
   const { spec, faults } = service;
   const attributes = new Attributes(spec);
@@ -245,7 +248,7 @@ function refusesDirectRead({ direct }: TreeSpec, position: number, length: numbe
   return direct === 'refuse-read';
 }
 
-/** Decypharr removes files of a release and releases, nothing else. */
+/** Decypharr can remove releases and files of a release. Any entry can be removed here. */
 function removeOperations({ model, faults }: Service): Pick<FuseOperations, 'unlink' | 'rmdir'> {
   const refusal = (node: TreeNode | undefined, wanted: 'file' | 'directory'): number => {
     if (!node) return -ENOENT;

@@ -1,6 +1,6 @@
-/** What the controlling process and the FUSE daemon say to each other over the fork's IPC channel. */
+/** The messages between the controlling process and the FUSE daemon, over the IPC channel of `fork`. */
 
-/** The operations that latency, hangs, failures and counts tell apart. A lookup and a getattr are one. */
+/** The kinds of operation that latency, hangs, failures and counts distinguish. `lookup` includes getattr and readlink. */
 export type FuseOperation = 'lookup' | 'list' | 'open' | 'read' | 'change';
 
 /** Paths are absolute inside the tree: `/__all__/Some.Release/file.mkv`. */
@@ -22,22 +22,23 @@ export interface ReleaseFileSpec {
 }
 
 export interface TreeSpec {
-  /** Releases in `__all__`; the even ones are in `torrents` as well, the odd ones in `nzbs`. */
+  /** Number of releases in `__all__`. Those with an even index are in `torrents` as well, the odd ones in `nzbs`. */
   readonly releases: number;
   /** The files of every release. */
   readonly files: readonly ReleaseFileSpec[];
-  /** Entries beyond those; missing parents are made. */
+  /** Further entries. Missing parent folders are created. */
   readonly extra: readonly EntrySpec[];
-  /** The time the first release was added (ms since the epoch); each next one came a minute later. */
+  /** When the first release was added (ms since the epoch). Each further release is one minute newer. */
   readonly addedOnMs: number;
   /**
-   * `decypharr`: the root's directories always say "now"; a file says when it was added to a lookup and "now" to
-   * every getattr that follows it within the entry timeout. `real`: always when it was added. `now`: always now.
+   * The mtime that is reported. `decypharr`: always "now" for the root's directories; for a file, a lookup reports when it
+   * was added, and each getattr within the entry timeout after that reports "now". `real`: always when the entry was
+   * added. `now`: always now.
    */
   readonly times: 'decypharr' | 'real' | 'now';
-  /** Files and directories at or below these paths always say "now". */
+  /** Entries at or below these paths always report "now" as their mtime. */
   readonly nowPaths: readonly string[];
-  /** `lookup`: a fresh lookup numbers the path anew. `mount`: only a remount does. */
+  /** When a path gets a new inode number. `lookup`: at every fresh lookup. `mount`: only at a remount. */
   readonly inodes: 'lookup' | 'mount';
   /** st_nlink of every entry. */
   readonly nlink: number;
@@ -47,62 +48,62 @@ export interface TreeSpec {
   readonly maxRead: number;
   /** The mount's source as /proc/mounts shows it. */
   readonly fsname: string;
-  /** Faults that hold from the first moment of every mount. */
+  /** Latency and hangs that apply from the start of every mount. */
   readonly latency: Latency;
   readonly hang: readonly FaultScope[];
-  /** What reads wait for. Default null: every byte is there at once. */
+  /** The provider that reads wait for. Default null: every byte is available at once. */
   readonly provider: ProviderSpec | null;
   /**
-   * What the daemon says to O_DIRECT. `refuse-open`: EINVAL at open. `refuse-read`: EINVAL at every read.
-   * `refuse-unaligned`: EINVAL at a read whose offset or length is no multiple of 512. O_DIRECT set later by fcntl is not
-   * seen: FUSE tells a daemon the flags of the open only.
+   * How the daemon treats O_DIRECT. `refuse-open`: open fails with EINVAL. `refuse-read`: every read fails with EINVAL.
+   * `refuse-unaligned`: a read fails with EINVAL if its offset or length is not a multiple of 512. The daemon does not see
+   * O_DIRECT that fcntl sets later: FUSE passes it the flags of the open only.
    */
   readonly direct: 'accept' | 'refuse-open' | 'refuse-read' | 'refuse-unaligned';
-  /** FOPEN_DIRECT_IO for every file: the kernel caches no content, and hands out answers as they come. */
+  /** FOPEN_DIRECT_IO for every file: the kernel caches no content and passes the daemon's answers on unchanged. */
   readonly directIo: boolean;
 }
 
-/** A provider on the network and the daemon that fetches from it (provider.ts). */
+/** A provider on the network, and how the daemon fetches from it (provider.ts). */
 export interface ProviderSpec {
-  /** Of each request. */
+  /** Rate of each request. */
   readonly bytesPerSecond: number;
-  /** From a request to its first byte. */
+  /** Time from a request to its first byte. */
   readonly firstByteMs: number;
-  /** How far a file is fetched beyond its last read, while it is open. */
+  /** How far the daemon reads ahead of the last read while the file is open. */
   readonly aheadBytes: number;
-  /** A file that nobody has read for so long is fetched no further, open or not. */
+  /** Read-ahead stops when a file has not been read for this long, even if it is open. */
   readonly idleMs: number;
-  /** A read that has waited for so long fails with EIO. */
+  /** A read that has waited for this long fails with EIO. */
   readonly giveUpMs: number;
 }
 
-/** How the daemon ends in good order. */
+/** How the daemon shuts down. */
 export interface LeaveSpec {
   /**
-   * `turns`: for `forMs` names are answered, and reads get `answers`; then the mount is detached.
-   * `hanwen`: as Decypharr with that library. For `flushMs` every read fails with EIO, and one that is on its way gets 0
-   * bytes. Then descriptors of before fail, and new ones read what is on the disk and get 0 bytes of all else. The
-   * unmount is tried for 0.3 s, and a second later a mount that is still busy is detached.
-   * `cgo`: as Decypharr with libfuse. The mount is detached first; then reads fail with EIO and after 200 ms with ENOENT.
+   * `turns`: for `forMs` lookups are answered and reads get `answers`; then the mount is detached.
+   * `hanwen`: as Decypharr with that library. Reads in flight get 0 bytes. For `flushMs` all new reads fail with EIO. After
+   * that, reads of descriptors opened before the shutdown fail; reads of new descriptors get the bytes that are on the
+   * disk, and 0 bytes for anything else. The daemon tries to unmount for 0.3 s and detaches a busy mount 1 s later.
+   * `cgo`: as Decypharr with libfuse. The mount is detached first; reads fail with EIO, and after 200 ms with ENOENT.
    */
   readonly manner: 'turns' | 'hanwen' | 'cgo';
   readonly forMs: number;
   readonly flushMs: number;
-  /** What the reads get, one after the other and again from the first. */
+  /** The answers that reads get in turn; after the last the first follows again. */
   readonly answers: readonly LeavingAnswer[];
-  /** Its database is closed first: every lookup says ENOENT and every listing is empty. */
+  /** The database is closed first: every lookup fails with ENOENT and every listing is empty. */
   readonly losesNames: boolean;
-  /** It mounts again in the same process, so long after the unmount; null: the process ends. */
+  /** Ms after the unmount until the same process mounts again; null: the process exits. */
   readonly backAfterMs: number | null;
 }
 
-/** EIO; fewer bytes than asked for; 0 bytes. The latter two with success. */
+/** How a read is answered: EIO, half of the bytes asked for, or 0 bytes. The last two are successes. */
 export type LeavingAnswer = 'error' | 'short' | 'nothing';
 
 /** Milliseconds before each operation is answered; a READ is one request of at most `maxRead` bytes. */
 export type Latency = Partial<Record<FuseOperation, number>>;
 
-/** Where a fault applies: these operations (all of them if left out) at or below this path (`/` is everything). */
+/** Where a fault applies: to these operations (default all) at or below this path (`/` is the whole tree). */
 export interface FaultScope {
   readonly path: string;
   readonly operations?: readonly FuseOperation[];
@@ -111,7 +112,7 @@ export interface FaultScope {
 export interface FailureSpec extends FaultScope {
   readonly errno: number;
   readonly afterMs: number;
-  /** `afterMs` holds for the first failure of each path only; then it fails at once, as a dead link does. */
+  /** Only the first failure of each path takes `afterMs`; later ones fail at once, as with a dead link. */
   readonly delaysOnce: boolean;
 }
 
@@ -121,7 +122,7 @@ export interface OperationCounts {
   readonly open: number;
   readonly read: number;
   readonly change: number;
-  /** Bytes that the READs asked for returned. */
+  /** Bytes that reads returned. */
   readonly readBytes: number;
 }
 
@@ -130,11 +131,11 @@ export interface DescriptorCounts {
   readonly opens: number;
   readonly closes: number;
   readonly openNow: number;
-  /** The most that were open at one time. */
+  /** The most that were open at the same time. */
   readonly openMost: number;
 }
 
-/** What was asked of the provider: the user's traffic. */
+/** Requests to the provider and bytes fetched from it. */
 export interface ProviderCounts {
   readonly bytes: number;
   readonly requests: number;
@@ -167,7 +168,7 @@ export type DaemonCommand =
   | { readonly name: 'waitHeld'; readonly count: number }
   | { readonly name: 'exit'; readonly code: number };
 
-/** A change behind the kernel's back: no notification, no directory mtime. */
+/** A change that the kernel is not notified of and that does not update the directory's mtime. */
 export type TreeChange =
   | { readonly kind: 'add'; readonly entry: EntrySpec }
   | { readonly kind: 'remove'; readonly path: string }
@@ -217,7 +218,7 @@ export const defaultSpec: TreeSpec = {
   directIo: false,
 };
 
-/** A fast line to a provider that is not near. */
+/** A fast connection to a distant provider. */
 export const defaultProvider: ProviderSpec = {
   bytesPerSecond: 20_000_000,
   firstByteMs: 60,
@@ -226,7 +227,7 @@ export const defaultProvider: ProviderSpec = {
   giveUpMs: 120_000,
 };
 
-/** All that readers of Decypharr were seen to get at SIGTERM, for as long as it takes. */
+/** All the read results that were observed while Decypharr shut down at SIGTERM. */
 export const defaultLeave: LeaveSpec = {
   manner: 'turns',
   forMs: 1500,
@@ -241,7 +242,7 @@ export function releaseName(index: number): string {
   return `Some.Release.${String(index).padStart(5, '0')}.2024.1080p.WEB.x264-GROUP`;
 }
 
-/** The tree's path of a file of release `index`. */
+/** The path in the tree of release `index`, or of a file in it. */
 export function releasePath(index: number, fileName?: string): string {
   const release = `/__all__/${releaseName(index)}`;
   return fileName === undefined ? release : `${release}/${fileName}`;

@@ -25,7 +25,7 @@ import { detachNow, FOLDER_PREFIX, isMounted, sweepLeftovers, unmountPath } from
 export interface FuseTreeOptions extends Partial<TreeSpec> {
   /** An existing folder to mount at; by default one in the temp folder, removed by {@link FuseTree.dispose}. */
   readonly mountpoint?: string;
-  /** false: start with nothing mounted, only the empty folder. Default true. */
+  /** false: do not mount yet; only the empty folder exists. Default true. */
   readonly mounted?: boolean;
 }
 
@@ -34,7 +34,7 @@ interface Daemon {
   readonly calls: Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>;
 }
 
-/** In dist/ the daemon lies beside this module; from the sources (vitest) it is the built one. */
+/** In dist/ the daemon is beside this module. When run from the sources (vitest), the built daemon is used. */
 const daemonPath = fileURLToPath(
   import.meta.url.endsWith('.ts')
     ? new URL('../../dist/app/demo/fuse-daemon.js', import.meta.url)
@@ -45,12 +45,12 @@ const live = new Set<FuseTree>();
 let prepared = false;
 
 /**
- * A Decypharr-like FUSE tree, served by a daemon in a process of its own. Nothing in here touches the mount, so
- * that no fault can hang the caller. Whatever happens to the process, no mount is left behind: `dispose` and the
- * process's exit unmount, the daemon does when it loses its parent, and the next start sweeps.
+ * A FUSE tree like Decypharr's, served by a daemon in a separate process. This class never touches the mount, so that no
+ * fault can hang the caller. No mount is left behind: `dispose` and the process's exit hook unmount it, the daemon unmounts
+ * it when its parent dies, and the next start removes leftovers.
  */
 export class FuseTree {
-  /** Where the tree is mounted, or was, or will be. */
+  /** The mountpoint, whether or not the tree is mounted now. */
   readonly mountpoint: string;
   readonly spec: TreeSpec;
   readonly #folder: string;
@@ -67,7 +67,7 @@ export class FuseTree {
     live.add(this);
   }
 
-  /** Mounts a tree of `options` over the defaults of fuse-protocol.ts. Resolves when it answers. */
+  /** Mounts a tree with `defaultSpec` (fuse-protocol.ts) overridden by `options`. Resolves when the mount is up. */
   static async start(options: FuseTreeOptions = {}): Promise<FuseTree> {
     prepareOnce();
     const { mountpoint, mounted = true, ...spec } = options;
@@ -84,19 +84,19 @@ export class FuseTree {
     return tree;
   }
 
-  /** The daemon's process id, while there is one. */
+  /** The daemon's process id; undefined while no daemon runs. */
   get pid(): number | undefined {
     return this.#daemon?.process.pid;
   }
 
-  /** The real path of an entry of the tree. */
+  /** The path of an entry in the host's file system. */
   path(entry: string): string {
     return join(this.mountpoint, entry);
   }
 
   /**
-   * Mounts (again) with a new daemon: inode numbers start anew, changes are kept, faults set at run time are not.
-   * A dead mount at the path is detached first, as Decypharr does.
+   * Mounts with a new daemon. Inode numbers start over, changes are kept, faults set at run time are lost. A dead mount at
+   * the path is detached first, as Decypharr does.
    */
   async mount(): Promise<void> {
     if (this.#daemon) throw new Error('already mounted');
@@ -115,8 +115,8 @@ export class FuseTree {
   }
 
   /**
-   * Unmounts and ends the daemon: the folder underneath shows. Not `lazy`: fails if the mount is busy. `lazy`: the
-   * daemon goes on serving what is open until {@link dispose}.
+   * Unmounts, so that the folder underneath appears, and ends the daemon. Fails if the mount is busy, unless `lazy`: then
+   * the daemon serves open files until {@link dispose}.
    */
   async unmount(options: { lazy?: boolean } = {}): Promise<void> {
     const daemon = this.#daemon;
@@ -127,14 +127,14 @@ export class FuseTree {
     else await end(daemon);
   }
 
-  /** The daemon dies; the mount stays and answers ENOTCONN until it is mounted again or detached. */
+  /** Kills the daemon. The mount stays and answers ENOTCONN until {@link mount} or {@link detach}. */
   async kill(): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = undefined;
     if (daemon) await end(daemon);
   }
 
-  /** The daemon calls process.exit: like {@link kill}, but by its own hand. */
+  /** Like {@link kill}, but the daemon ends itself with process.exit. */
   async exit(code = 1): Promise<void> {
     const daemon = this.#daemon;
     if (!daemon) throw new Error('not mounted');
@@ -145,9 +145,8 @@ export class FuseTree {
   }
 
   /**
-   * The daemon leaves in good order (LeaveSpec says how): for a while it answers names, but not what is read.
-   * Resolves when the daemon has ended, or with `backAfterMs` when it has mounted again. A command that is sent
-   * meanwhile is obeyed after the beginning.
+   * Shuts the daemon down as LeaveSpec describes. Resolves when the daemon has ended, or with `backAfterMs` when it has
+   * mounted again. Commands sent meanwhile take effect during the shutdown.
    */
   async leave(options: Partial<LeaveSpec> = {}): Promise<void> {
     const daemon = this.#daemon;
@@ -158,7 +157,7 @@ export class FuseTree {
     if (leave.backAfterMs === null) await gone;
   }
 
-  /** Detaches the dead mount that {@link kill} left, as a restarting Decypharr does before it mounts. */
+  /** Detaches the dead mount that {@link kill} left, as Decypharr does before it mounts again. */
   async detach(): Promise<void> {
     await unmountPath(this.mountpoint, true);
   }
@@ -176,7 +175,7 @@ export class FuseTree {
     await this.#change({ kind: 'resize', path, size, ...(mtimeMs === undefined ? {} : { mtimeMs }) });
   }
 
-  /** Another file at the same path: its bytes are those of contentSeed(path, version). */
+  /** Replaces the file at `path`: its bytes are then those of contentSeed(path, version). */
   async replace(path: string, file: { size: number; version: number; mtimeMs?: number }): Promise<void> {
     await this.#change({ kind: 'replace', path, mtimeMs: Date.now(), ...file });
   }
@@ -185,7 +184,7 @@ export class FuseTree {
     await this.#change({ kind: 'touch', path, mtimeMs });
   }
 
-  /** Milliseconds before each answer at and below `path`; replaces what was set for that path. */
+  /** Delays each answer at and below `path` by these ms; replaces an earlier latency of the same path. */
   async setLatency(latency: Latency, path = '/'): Promise<void> {
     await this.#send({ name: 'latency', latency, path });
   }
@@ -201,7 +200,7 @@ export class FuseTree {
     options: {
       errno?: keyof typeof constants.errno;
       afterMs?: number;
-      /** Only the first failure of each path takes `afterMs`, as that of a dead link does. */
+      /** Only the first failure of each path takes `afterMs`; later ones fail at once, as with a dead link. */
       delaysOnce?: boolean;
       operations?: FuseOperation[];
     } = {},
@@ -211,33 +210,36 @@ export class FuseTree {
     await this.#send({ name: 'fail', failure });
   }
 
-  /** Lookups below `path` say ENOENT and its listings are empty until {@link heal}: a daemon without its database. */
+  /**
+   * Until {@link heal}, lookups below `path` fail with ENOENT and its listings are empty, as when a daemon has closed its
+   * database.
+   */
   async lose(path = '/'): Promise<void> {
     await this.#send({ name: 'lose', path });
   }
 
-  /** Listings at and below `path` end, with success, after `entries` entries until {@link heal}. */
+  /** Until {@link heal}, listings at and below `path` end successfully after `entries` entries. */
   async cutListings(path: string, entries: number): Promise<void> {
     await this.#send({ name: 'cut', path, entries });
   }
 
-  /** The provider sends nothing until {@link heal}; what was fetched is read as always. */
+  /** The provider sends nothing until {@link heal}. Bytes that were fetched before can be read. */
   async stall(): Promise<void> {
     if (!this.spec.provider) throw new Error('the tree has no provider: TreeSpec.provider');
     await this.#send({ name: 'stall' });
   }
 
-  /** Ends faults at and below `path`, and the provider's stall; held operations go on. */
+  /** Ends faults at and below `path` and the provider's stall. Held operations continue. */
   async heal(path = '/'): Promise<void> {
     await this.#send({ name: 'heal', path });
   }
 
-  /** What reached the daemon at and below `path` since the mount or {@link resetCounts}. */
+  /** Operations that reached the daemon at and below `path` since the mount or {@link resetCounts}. */
   async counts(path = '/'): Promise<OperationCounts> {
     return (await this.#send({ name: 'counts', path })) as OperationCounts;
   }
 
-  /** Descriptors at and below `path`, and what the provider was asked for, since the mount or {@link resetCounts}. */
+  /** Descriptors at and below `path` and traffic from the provider, since the mount or {@link resetCounts}. */
   async usage(path = '/'): Promise<UsageCounts> {
     return (await this.#send({ name: 'usage', path })) as UsageCounts;
   }
@@ -256,7 +258,7 @@ export class FuseTree {
     await this.#send({ name: 'waitHeld', count });
   }
 
-  /** Ends the daemon, detaches the mount and removes the temp folder. Safe to call in any state, and again. */
+  /** Ends the daemon, detaches the mount and removes the temp folder. Safe in any state and more than once. */
   async dispose(): Promise<void> {
     const daemons = [...this.#detached, ...(this.#daemon ? [this.#daemon] : [])];
     this.#daemon = undefined;
@@ -265,7 +267,7 @@ export class FuseTree {
     this.#cleanUp();
   }
 
-  /** The synchronous half of {@link dispose}, for the process's last moment. */
+  /** A synchronous {@link dispose}, for the process's exit hook. */
   disposeNow(): void {
     for (const daemon of [...this.#detached, ...(this.#daemon ? [this.#daemon] : [])])
       daemon.process.kill('SIGKILL');
@@ -294,7 +296,7 @@ export class FuseTree {
       env: { ...process.env, ...environment },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    // An exiting process must not wait for its daemon; the exit hook ends it.
+    // The daemon must not keep this process alive; the exit hook ends it.
     child.unref();
     child.channel?.unref();
     const daemon: Daemon = { process: child, calls: new Map() };
@@ -318,7 +320,7 @@ export class FuseTree {
     if (!daemon) return Promise.reject(new Error('no FUSE daemon is running'));
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      // A pending call keeps the event loop alive, an idle daemon does not.
+      // Keep the event loop alive only while calls are pending.
       daemon.process.channel?.ref();
       const settle = <T>(done: (value: T) => void): ((value: T) => void) => {
         return (value) => {
@@ -333,7 +335,7 @@ export class FuseTree {
     });
   }
 
-  /** A folder in which the loader finds the libfuse that comes with fuse-native's packages. */
+  /** Returns a folder with a link to the libfuse of fuse-native's packages, for LD_LIBRARY_PATH. */
   #bundledLibrary(): string {
     const require = createRequire(import.meta.url);
     const { lib } = createRequire(require.resolve('fuse-native'))('fuse-shared-library') as { lib: string };

@@ -6,10 +6,10 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Folders below the temp folder whose name tells which process made them: `holdfast-fuse-PID-XXXXXX`. */
+/** Prefix of this project's folders in the temp folder: `holdfast-fuse-PID-XXXXXX`, with the id of their process. */
 export const FOLDER_PREFIX = 'holdfast-fuse-';
 
-/** Where something is mounted, as /proc/self/mounts has it; never touches the mounts themselves. */
+/** All mountpoints, from /proc/self/mounts. Never touches the mounts themselves. */
 export function mountpoints(): string[] {
   const lines = readFileSync('/proc/self/mounts', 'utf8').split('\n');
   return lines
@@ -24,7 +24,7 @@ export function isMounted(path: string): boolean {
   return mountpoints().includes(path);
 }
 
-/** Unmounts; with `lazy` also a dead or busy mount. Fails like umount does ("target is busy"). */
+/** Unmounts; with `lazy` also a dead or busy mount. Rejects with the error of umount ("target is busy"). */
 export async function unmountPath(path: string, lazy: boolean): Promise<void> {
   if (process.getuid?.() === 0) await run('umount', lazy ? ['-l', path] : [path]);
   else await run('fusermount', [lazy ? '-uz' : '-u', path]);
@@ -41,7 +41,7 @@ export function detachNow(path: string): void {
         execFileSync(command, [flag, mounted], { stdio: 'ignore' });
         break;
       } catch {
-        // The other command may be allowed to.
+        // Try the other command: this process may lack the right to use this one.
       }
     }
   }
@@ -57,7 +57,7 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * Unmounts and removes what processes that died without cleaning up have left in the temp folder.
+ * Unmounts and removes the folders in the temp folder whose process has died without cleaning up.
  * @param prefix of the folders' names; the process's id and a dash follow it.
  */
 export function sweepLeftovers(prefix = FOLDER_PREFIX): void {

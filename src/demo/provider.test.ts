@@ -36,7 +36,7 @@ it('waits for the first byte and the rate, then reads from the disk at once', ()
   expect(provider.counts('/').requests).toBe(1);
 });
 
-it('fetches ahead while the file is open, however many have it open, and no longer', () => {
+it('reads ahead while the file has at least one descriptor, and stops at the last close', () => {
   open('/a');
   open('/a');
   read('/a', 0, MB);
@@ -74,7 +74,7 @@ it('knows what is on the disk', () => {
   ]).toEqual([true, false, false]);
 });
 
-it('rests at its distance and goes on without another request', () => {
+it('pauses at the read-ahead distance and continues in the same request', () => {
   open('/a');
   read('/a', 0, MB);
   vi.advanceTimersByTime(60_000);
@@ -84,7 +84,7 @@ it('rests at its distance and goes on without another request', () => {
   expect(provider.counts('/a')).toEqual({ bytes: 201 * MB, requests: 1 });
 });
 
-it('asks anew for what is far from where a fetch has got to', () => {
+it('starts a new request for a read far from a running fetch', () => {
   open('/a');
   read('/a', 0, MB);
   read('/a', 3 * MB, MB);
@@ -96,7 +96,7 @@ it('asks anew for what is far from where a fetch has got to', () => {
   expect(answers).toEqual([0, 0, 0]);
 });
 
-it('asks again behind what it meets, however little that is', () => {
+it('starts a new request behind bytes that are on the disk, however few they are', () => {
   open('/a');
   read('/a', 50 * MB, MB);
   vi.advanceTimersByTime(150);
@@ -116,7 +116,7 @@ it('fetches no byte twice', () => {
   open('/a');
   read('/a', 0, MB);
   vi.advanceTimersByTime(60_000);
-  // From 0 to 50, and from 60 on; what lies between was there.
+  // MB 0 to 50, and from 60 on; the part between was on the disk.
   expect(provider.counts('/a')).toEqual({ bytes: 101 * MB, requests: 3 });
   read('/a', 50 * MB, MB);
   expect(answers.length).toBe(3);
@@ -143,7 +143,7 @@ it('keeps readers of a stalled provider waiting until it gives up', () => {
   expect(answers).toEqual([0, 0, 0, -5, -107]);
 });
 
-it('counts anew without forgetting what is on the disk', () => {
+it('resets its counts but keeps the bytes on the disk', () => {
   open('/a');
   read('/a', 0, MB);
   vi.advanceTimersByTime(200);

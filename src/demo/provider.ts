@@ -3,7 +3,7 @@ import { isBelow } from './faults.ts';
 import type { ProviderCounts, ProviderSpec } from './fuse-protocol.ts';
 import { Ranges } from './ranges.ts';
 
-/** A read that begins within this many bytes of where a fetch has got to waits for it; another starts a fetch. */
+/** A read that starts at most this many bytes ahead of a running fetch waits for that fetch; any other starts a new one. */
 export const JOIN_BYTES = 4 * 1024 * 1024;
 const TICK_MS = 10;
 
@@ -11,11 +11,11 @@ const TICK_MS = 10;
 type Done = (error: number) => void;
 
 interface Fetch {
-  /** The next byte that comes. */
+  /** Offset of the next byte to arrive. */
   position: number;
-  /** It rests here until a read moves this on. */
+  /** The fetch pauses at this offset until a read moves it forward; -1 once the fetch has ended. */
   target: number;
-  /** Up to when the bytes that came are counted (ms since the epoch); in the future until the first byte comes. */
+  /** The bytes that arrived until this time are counted (ms since the epoch). In the future until the first byte. */
   countedToMs: number;
 }
 
@@ -31,7 +31,7 @@ interface ProvidedFile {
   readonly size: number;
   descriptors: number;
   lastReadMs: number;
-  /** What was fetched: it stays when the file is closed. */
+  /** Fetched bytes; they stay on the disk when the file is closed. */
   readonly disk: Ranges;
   fetches: Fetch[];
   waits: Wait[];
@@ -40,9 +40,8 @@ interface ProvidedFile {
 }
 
 /**
- * A provider as a debrid account is one, with the disk of the daemon before it. While a file is open its bytes are
- * fetched ahead of the last read, at a rate for each request, whether or not anybody reads on. The last close ends
- * that at once.
+ * Simulates a debrid provider and the daemon's disk cache in front of it. While a file is open, the daemon reads ahead of
+ * the last read at the rate of one request, whether or not further reads come. The last close stops that at once.
  */
 export class Provider {
   readonly #spec: ProviderSpec;
@@ -54,7 +53,7 @@ export class Provider {
     this.#spec = spec;
   }
 
-  /** @param key tells versions of a file apart. */
+  /** @param key identifies one version of a file. */
   open(key: string, path: string, size: number): void {
     let file = this.#files.get(key);
     if (!file) {
@@ -72,7 +71,7 @@ export class Provider {
     file.fetches = [];
   }
 
-  /** Calls `done` once these bytes are on the disk, at once if they are. */
+  /** Calls `done` once these bytes are on the disk; at once if they already are. */
   read(key: string, from: number, length: number, done: Done): void {
     const file = this.#files.get(key);
     if (!file) {
@@ -82,7 +81,7 @@ export class Provider {
     this.#advance(file);
     const nowMs = Date.now();
     file.lastReadMs = nowMs;
-    // Those that rested, at their target or as nobody read, go on from here.
+    // Fetches that paused, at their target or for lack of reads, continue from now on.
     for (const fetch of file.fetches) fetch.countedToMs = Math.max(fetch.countedToMs, nowMs);
     const to = Math.min(file.size, from + length);
     this.#fetch(file, from, Math.min(file.size, to + this.#spec.aheadBytes), nowMs);
@@ -94,7 +93,7 @@ export class Provider {
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** No byte comes until {@link resume}; what is on the disk is read as always. */
+  /** The provider sends nothing until {@link resume}. Bytes on the disk can be read. */
   stall(): void {
     for (const file of this.#files.values()) this.#advance(file);
     this.#stalled = true;
@@ -111,7 +110,7 @@ export class Provider {
     return file !== undefined && file.disk.firstMissing(from) >= Math.min(file.size, from + length);
   }
 
-  /** Fetches nothing more for whoever has files open, and answers all that wait: the daemon is about to end. */
+  /** Ends all fetches and answers all waiting reads: the daemon shuts down. */
   abandon(error: number): void {
     for (const file of this.#files.values()) {
       file.fetches = [];
@@ -138,7 +137,7 @@ export class Provider {
     }
   }
 
-  /** Has a fetch bring what is missing of [from, to): one that is near goes on, else another starts at `atMs`. */
+  /** Fetches the missing part of [from, to): extends a fetch that is near, or starts a new one at `atMs`. */
   #fetch(file: ProvidedFile, from: number, to: number, atMs: number): void {
     const missing = file.disk.firstMissing(from);
     if (missing >= to) return;
@@ -153,12 +152,12 @@ export class Provider {
     file.requests++;
   }
 
-  /** Brings the fetches of `file` up to now. */
+  /** Adds the bytes that the fetches of `file` have received until now. */
   #advance(file: ProvidedFile): void {
     if (this.#stalled) return;
     const idle = file.waits.length === 0;
     const nowMs = idle ? Math.min(Date.now(), file.lastReadMs + this.#spec.idleMs) : Date.now();
-    // Those that start in here are reached as well.
+    // The loop also visits fetches that are added while it runs.
     for (const fetch of file.fetches) {
       if (nowMs < fetch.countedToMs || fetch.position >= fetch.target) continue;
       const came = Math.floor(((nowMs - fetch.countedToMs) / 1000) * this.#spec.bytesPerSecond);
@@ -172,7 +171,7 @@ export class Provider {
         fetch.countedToMs = nowMs;
         continue;
       }
-      // It meets what is there. The rest is another request, behind that.
+      // The fetch has reached bytes that are on the disk. Another request fetches the rest behind them.
       const atMs = fetch.countedToMs + (bytes / this.#spec.bytesPerSecond) * 1000;
       const { target } = fetch;
       fetch.target = -1;

@@ -1,4 +1,4 @@
-/** Sorted, disjoint ranges of bytes: what of a file is there. Ends are exclusive. */
+/** Sorted, disjoint ranges: the bytes of a file that are present. Ends are exclusive. */
 export class Ranges {
   #ranges: { start: number; end: number }[] = [];
 
@@ -13,12 +13,12 @@ export class Ranges {
     this.#ranges = [...apart, merged].sort((a, b) => a.start - b.start);
   }
 
-  /** The first byte from `start` on that is not there. */
+  /** The first missing byte at or after `start`. */
   firstMissing(start: number): number {
     return this.#ranges.find((range) => range.start <= start && start < range.end)?.end ?? start;
   }
 
-  /** Where the next range begins at or after `start`; Infinity if none does. */
+  /** Start of the first range that begins at or after `start`; Infinity if there is none. */
   nextStart(start: number): number {
     return this.#ranges.find((range) => range.start >= start)?.start ?? Infinity;
   }

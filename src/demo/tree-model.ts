@@ -4,7 +4,7 @@ import { releaseName, type EntrySpec, type TreeChange, type TreeSpec } from './f
 
 export interface FileNode {
   readonly type: 'file';
-  /** What decides the file's bytes (content.ts). */
+  /** Decides the file's bytes (content.ts). */
   readonly seed: string;
   size: number;
   mtimeMs: number;
@@ -27,7 +27,7 @@ export type TreeNode = FileNode | DirectoryNode | SymlinkNode;
 const MINUTE_MS = 60_000;
 const VERSION_TEXT = 'v1.1.0\n';
 
-/** The entries of the tree and their changes behind the kernel's back. Holds no bytes. */
+/** The entries of the tree, without content. Changes are not announced to the kernel. */
 export class TreeModel {
   readonly #nodes = new Map<string, TreeNode>();
   readonly #addedOnMs: number;
@@ -73,7 +73,7 @@ export class TreeModel {
     }
   }
 
-  /** Removes the entry and whatever is below it. */
+  /** Removes the entry and everything below it. */
   remove(path: string): void {
     const node = this.#existing(path);
     if (node.type === 'directory') for (const name of [...node.names]) this.remove(posix.join(path, name));
@@ -103,7 +103,7 @@ export class TreeModel {
     this.#nodes.set(entry.path, node);
   }
 
-  /** The directory at `path`, made with its parents if need be. */
+  /** Returns the directory at `path`; creates it and its parents if missing. */
   #directory(path: string): DirectoryNode {
     const existing = this.#nodes.get(path);
     if (existing?.type === 'directory') return existing;

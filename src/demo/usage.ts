@@ -3,12 +3,12 @@ import type { DescriptorCounts } from './fuse-protocol.ts';
 
 type Counts = { -readonly [Key in keyof DescriptorCounts]: DescriptorCounts[Key] };
 
-/** A path with all its parents: `/a/b`, `/a`, `/`. */
+/** The path and all its parents: `/a/b`, `/a`, `/`. */
 function scopes(path: string): string[] {
   return path === '/' ? ['/'] : [path, ...scopes(posix.dirname(path))];
 }
 
-/** Counts the descriptors of each file, and those at or below each folder. */
+/** Counts descriptors for each file and, summed up, for each folder above it. */
 export class Usage {
   readonly #counts = new Map<string, Counts>();
 
@@ -33,7 +33,7 @@ export class Usage {
     return { ...this.#of(path) };
   }
 
-  /** Starts the counting anew; what is open now stays counted as open. */
+  /** Resets the counters. Descriptors that are open stay counted as open. */
   reset(): void {
     for (const [path, { openNow }] of this.#counts)
       this.#counts.set(path, { opens: 0, closes: 0, openNow, openMost: openNow });
