@@ -53,6 +53,10 @@ export default defineConfig({
         },
       },
       {
+        // smbtorture of a newer Debian, fetched when it is not here.
+        test: { name: 'torture', include: ['test/torture/*.test.ts'], testTimeout: 3_600_000 },
+      },
+      {
         resolve: { alias },
         test: { name: 'peers', include: ['test/faults/peers.test.ts'], hookTimeout: 120_000 },
       },

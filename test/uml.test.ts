@@ -114,7 +114,7 @@ describe.each(await titledKernels())('Linux %s', (_, kernel) => {
       expect(await client.output('stat -c "%s %F" /mnt/c/release/file.mkv')).toBe(
         `${FILE_SIZE} regular file\n`,
       );
-      await client.output('umount /mnt/c');
+      await client.umountCifs('/mnt/c');
     });
 
     it('coexists with others and leaves nothing behind', async () => {

@@ -72,8 +72,19 @@ export const kernelTitle = ({ name, release }: Kernel) => `${release} (${name})`
  * even on a hard mount. A server that is killed cannot help that.
  */
 export function failsReadsInFlight({ release }: Kernel): boolean {
-  const [major = 0, minor = 0] = release.split('.').map(Number);
+  const [major, minor] = versionOf(release);
   return major === 6 && minor >= 10;
+}
+
+/** Whether cifs keeps a file open for a while after its last close (`closetimeo`) with a lease for reading: since 6.10. */
+export function keepsClosedFiles({ release }: Kernel): boolean {
+  const [major, minor] = versionOf(release);
+  return major > 6 || (major === 6 && minor >= 10);
+}
+
+function versionOf(release: string): [major: number, minor: number] {
+  const [major = 0, minor = 0] = release.split('.').map(Number);
+  return [major, minor];
 }
 
 /** Fails unless `text` is a wish. `variable`: where it comes from. */

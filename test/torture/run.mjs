@@ -1,6 +1,6 @@
 /**
  * `npm run test:torture`: smbtorture's whole `smb2` list against the in-memory backend's server, compared with
- * expected.txt. Exit code 1 when a test that was expected to pass does not, 2 when something is missing.
+ * expected.txt. `npm run test:torture:trixie` does it with a newer one. Exit code 1 when a test that was expected to pass does not, 2 when something is missing.
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,10 @@ const USAGE = `Usage: npm run test:torture -- [TEST…] [options]
   --only PREFIX    run the tests whose name begins with PREFIX; \`smb2.\` may be left out; may be repeated
   --jobs N         tests at a time (2)
   --timeout S      seconds for each test (60)
-  --update         write what came out into expected.txt
+  --update         write what came out into the list of expectations
+  --expected FILE  that list, beside this script (expected.txt)
+  --root FOLDER    use the Samba that is unpacked there instead of the system's
+  --peer           test the smbd of that folder; it has a list of its own (smbd-trixie.txt)
   --json           results as JSON on stdout, progress on stderr
   --verbose        print the output of smbtorture and of the server for each test that does not pass
   --server FILE    the server's script (protocols/smb2/dist/testing/memory-server.js)
@@ -35,6 +38,9 @@ const { values, positionals } = parseArgs({
       default: fileURLToPath(new URL('../../protocols/smb2/dist/testing/memory-server.js', import.meta.url)),
     },
     option: { type: 'string', multiple: true, default: [] },
+    expected: { type: 'string' },
+    root: { type: 'string' },
+    peer: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -49,7 +55,7 @@ function give(code, message) {
 function selectTests() {
   let all;
   try {
-    all = listTests();
+    all = listTests(values.root);
   } catch (error) {
     give(2, `smbtorture does not run (Debian package samba-testsuite): ${error.message}`);
   }
@@ -126,9 +132,16 @@ function judge(expected, results) {
 async function main() {
   if (values.help) return give(0, USAGE);
   if (!existsSync(values.server)) give(2, `${values.server} is missing: run \`npm run build\` first`);
-  const settings = { server: values.server, seconds: Number(values.timeout), options: values.option };
+  if (values.peer && values.root === undefined) give(2, '--peer needs --root');
+  const settings = {
+    script: values.peer ? undefined : values.server,
+    root: values.root,
+    seconds: Number(values.timeout),
+    options: values.option,
+  };
+  const list = values.expected ?? (values.peer ? 'smbd-trixie.txt' : 'expected.txt');
   const names = selectTests();
-  const expected = readExpected();
+  const expected = readExpected(list);
   const first = await runAll(names, Number(values.jobs), settings, expected);
   const results = await withSecondChance(first, settings, expected);
   summarise(results);
@@ -137,7 +150,7 @@ async function main() {
     const brief = results.map(({ name, status, reason, seconds }) => ({ name, status, reason, seconds }));
     console.log(JSON.stringify(brief, undefined, 1));
   }
-  if (values.update) updateExpected(expected, results);
+  if (values.update) updateExpected(list, expected, results);
   process.exitCode = good || values.update ? 0 : 1;
 }
 

@@ -5,21 +5,43 @@
 import { Buffer } from 'node:buffer';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { clearTimeout, setTimeout } from 'node:timers';
+import { setTimeout as delay } from 'node:timers/promises';
 
 const OUTPUT_LIMIT = 1 << 20;
 
-/** Names of smbtorture's `smb2` list, as `smbtorture --list` prints them. */
-export function listTests() {
-  const names = execFileSync('smbtorture', ['--configfile=/dev/null', '--list'], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  return names.split('\n').filter((name) => name.startsWith('smb2.'));
+/** Names of smbtorture's `smb2` list, as `smbtorture --list` prints them. `root`: see `command`. */
+export function listTests(root) {
+  const folder = mkdtempSync(join(tmpdir(), 'torture-'));
+  try {
+    const [program, ...args] = command(root, folder, 'smbtorture', '--configfile=/dev/null', '--list');
+    const names = execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return names.split('\n').filter((name) => name.startsWith('smb2.'));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Makes $1 the root, with this system's devices and with $2 as /tmp. Nobody else sees these mounts. */
+const ENTER_ROOT = `set -e
+root=$1 folder=$2
+shift 2
+mount --rbind /dev "$root/dev"
+mount -t proc proc "$root/proc"
+mount --bind "$folder" "$root/tmp"
+exec chroot "$root" /bin/busybox sh -c 'cd /tmp && exec "$@"' sh "$@"
+`;
+
+/** The command line that runs a program of Samba: the system's, or one of a distribution unpacked into `root`. */
+export function command(root, folder, program, ...args) {
+  if (root === undefined) return [program, ...args];
+  const enter = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', ENTER_ROOT, 'sh'];
+  return [...enter, root, folder, program, ...args];
 }
 
 /** `smb2.lock.valid-request.valid-request` belongs to `lock`. */
@@ -76,7 +98,7 @@ function collect(stream) {
 }
 
 /** Starts the in-memory backend's server; its port, and what it complained about so far. */
-async function startServer(script, environment) {
+async function startServer({ script }, environment) {
   const child = start(process.execPath, [script, '0'], {
     env: { ...process.env, ...environment },
   });
@@ -100,6 +122,82 @@ export function parseSubunit(output) {
   return { status: status ?? 'fail', reason: reason.replaceAll(/\(?\S*\/(source\d\/\S+?:\d+)\)?:?/g, '$1') };
 }
 
+/** Settings of the peer, near to what Samba's own tests give it: everything that its tests ask for is switched on. */
+function smbdSettings(port, environment) {
+  const streams = environment.SMB_STREAMS === 'off' ? '' : 'streams_xattr';
+  const share = (name) => `[${name}]\npath = /tmp/${name}\nread only = no\n`;
+  return `[global]
+smb ports = ${port}
+interfaces = lo
+bind interfaces only = yes
+${['private', 'lock', 'state', 'cache', 'pid', 'ncalrpc'].map((name) => `${name} ${name === 'ncalrpc' ? 'dir' : 'directory'} = /tmp/smbd\n`).join('')}
+log file = /tmp/smbd/log
+workgroup = WORKGROUP
+load printers = no
+server multi channel support = yes
+server signing = ${environment.SMB_SIGNING === 'required' ? 'mandatory' : 'auto'}
+kernel oplocks = no
+kernel share modes = no
+posix locking = no
+ea support = yes
+store dos attributes = yes
+create mask = 0777
+directory mask = 0777
+vfs objects = acl_xattr ${streams}
+${['rw', 'rw2', 'rw3', 'rw4', 'rw5'].map(share).join('')}`;
+}
+
+/** Starts the unpacked Samba's own server on an empty share. */
+async function startSmbd({ root }, environment, folder) {
+  const port = await freePort();
+  for (const name of ['smbd', 'rw', 'rw2', 'rw3', 'rw4', 'rw5']) {
+    mkdirSync(join(folder, name));
+    chmodSync(join(folder, name), 0o777);
+  }
+  chmodSync(folder, 0o755);
+  writeFileSync(join(folder, 'smb.conf'), smbdSettings(port, environment));
+  for (const [name, password] of [
+    ['user', 'pass'],
+    ['second', 'pass2'],
+  ]) {
+    const [program, ...args] = command(root, folder, 'smbpasswd', '-c', '/tmp/smb.conf', '-a', '-s', name);
+    execFileSync(program, args, { input: `${password}\n${password}\n`, stdio: ['pipe', 'ignore', 'pipe'] });
+  }
+  const options = ['--foreground', '--no-process-group', '--debug-stdout', '--configfile=/tmp/smb.conf'];
+  const [program, ...args] = command(root, folder, 'smbd', ...options);
+  const child = start(program, args, {});
+  const complaints = collect(child.stdout);
+  const ended = once(child, 'close').then(() => {
+    throw new Error(`smbd ended before it listened: ${complaints()}`);
+  });
+  await Promise.race([accepts(port), ended]);
+  ended.catch(() => undefined);
+  return { port, complaints, stop: () => killGroup(child) };
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Resolves when somebody accepts connections. */
+async function accepts(port) {
+  for (;;) {
+    const socket = connect(port, '127.0.0.1');
+    const accepted = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (accepted) return;
+    await delay(20);
+  }
+}
+
 function torture(name, port, settings) {
   const args = [
     ...[`//127.0.0.1/rw`, '-p', String(port), '-U', 'user%pass', '--configfile=/dev/null'],
@@ -110,17 +208,20 @@ function torture(name, port, settings) {
     ...settings.options.map((option) => `--option=${option}`),
     name,
   ];
-  return start('smbtorture', args, { cwd: settings.folder });
+  const [program, ...rest] = command(settings.root, settings.folder, 'smbtorture', ...args);
+  return start(program, rest, { cwd: settings.folder });
 }
 
 /**
- * Runs one test. `settings`: `server` (script), `seconds` (time limit), `options` (more smb.conf settings).
+ * Runs one test. `settings`: `script` (of the server, or undefined for smbd), `root` (of another Samba than the system's),
+ * `seconds` (time limit), `options` (more smb.conf settings).
  * @returns {Promise<{name: string, status: 'pass'|'fail'|'skip'|'timeout', reason: string, seconds: number,
  *   output: string, server: string}>}
  */
 export async function runTest(name, settings) {
   const folder = mkdtempSync(join(tmpdir(), 'torture-'));
-  const server = await startServer(settings.server, environmentOf(name));
+  const begin = settings.script === undefined ? startSmbd : startServer;
+  const server = await begin(settings, environmentOf(name), folder);
   const began = process.hrtime.bigint();
   try {
     const child = torture(name, server.port, { ...settings, folder });

@@ -94,6 +94,8 @@ export interface ChangeEvent<N> {
    * `node` and a modification concerns attributes, size and times.
    */
   readonly filter?: number;
+  /** The call that made the change, if it was one and the backend knows which: its client's own cache need not hear of it. */
+  readonly cause?: CallContext | undefined;
 }
 
 /** Who asks, after authentication and the share's mapping. */
@@ -108,6 +110,8 @@ export interface Caller {
 export interface CallContext {
   readonly caller: Caller;
   readonly signal: AbortSignal;
+  /** The lease on the directory that the client names as its own ([MS-SMB2] 2.2.13.2.10, ParentLeaseKey). */
+  readonly parentLease?: string | undefined;
 }
 
 /**

@@ -169,11 +169,6 @@ describe('CLOSE', () => {
 it('LOCK needs a right to the content', async () => {
   await kit.serve(share);
   const client = await kit.guest();
-  const lockBody = (fileId: FileId): Buffer =>
-    lockRequest.toBuffer(
-      { lockCount: 1, lockSequence: 0, fileId },
-      lockElement.toBuffer({ offset: 0n, length: 1n, flags: 0x12 }),
-    );
   const looking = await openPath(client, 'hello.txt', [], { desiredAccess: 0x80 });
   expect(await client.request(Command.LOCK, lockBody(looking))).toMatchObject({
     status: Status.ACCESS_DENIED,
@@ -188,6 +183,13 @@ it('CANCEL is never answered, not even a malformed one', async () => {
   client.sendMessage(client.message(Command.CANCEL, Buffer.alloc(4), { messageId: 0 }));
   expect(await client.request(Command.ECHO, empty)).toMatchObject({ command: Command.ECHO });
 });
+
+/** A lock of the first byte, at once or not at all. */
+const lockBody = (fileId: FileId): Buffer =>
+  lockRequest.toBuffer(
+    { lockCount: 1, lockSequence: 0, fileId },
+    lockElement.toBuffer({ offset: 0n, length: 1n, flags: 0x12 }),
+  );
 
 describe('caching', () => {
   const readOnly = new MemoryShare({ readOnly: true });
@@ -231,6 +233,23 @@ describe('caching', () => {
     expect(await silent.next()).toMatchObject({ command: Command.OPLOCK_BREAK });
     silent.close();
     expect(await opening).toBe(Status.SUCCESS);
+  });
+
+  it.each([
+    ['is kept', 'RWH', all, 1],
+    ['is not kept', 'RH', LeaseState.READ | LeaseState.HANDLE, 0],
+  ])('a durable open with a lock %s with a lease for %s', async (_what, _lease, state, left) => {
+    const server = await kit.serve(share);
+    const client = await kit.guest();
+    const fileId = await openPath(client, 'hello.txt', [
+      { name: 'RqLs', data: leaseV1.toBuffer({ key: Buffer.alloc(16, 3), state, flags: 0, duration: 0n }) },
+      { name: 'DHnQ', data: Buffer.alloc(16) },
+    ]);
+    const locked = await client.request(Command.LOCK, lockBody(fileId));
+    expect(locked).toMatchObject({ status: Status.SUCCESS });
+    client.close();
+    await expect.poll(() => server.statistics.connections).toBe(0);
+    expect(server.statistics.opens).toBe(left);
   });
 
   /** The status of a CREATE behind its interim reply. */

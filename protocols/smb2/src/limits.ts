@@ -101,7 +101,7 @@ export const defaultLimits: Limits = {
   maxOpensPerAddress: 32_768,
   maxOpens: 262_144,
   maxCredits: 8192,
-  maxAsyncPerConnection: 512,
+  maxAsyncPerConnection: 511,
   maxCompound: 64,
   maxCreateContexts: 32,
   maxLocksPerRequest: 1024,

@@ -7,6 +7,7 @@ import { randomId } from '../context/random-id.ts';
 import { fail, StatusError } from '../errors.ts';
 import type { FileState } from '../file/file-state.ts';
 import { breakForOpen, checkLeaseKey, existingLease, grantCaching } from '../file/granting.ts';
+import { leaseId } from '../file/lease.ts';
 import type { ParsedPath } from '../names/path-name.ts';
 import { watchForLeases } from '../open/lease-watch.ts';
 import { Open } from '../open/open.ts';
@@ -79,6 +80,8 @@ const replaces = (disposition: number): boolean =>
 const hasOption = ({ body }: CreateCall, option: number): boolean => (body.options & option) !== 0;
 
 export async function openFile(call: CreateCall): Promise<Opened> {
+  const parentKey = call.contexts.lease?.parentKey;
+  call.request.createsUnder = parentKey && leaseId(call.request.session.clientGuid, parentKey);
   for (;;) {
     call.request.throwIfAbandoned();
     const opened = await attempt(call);
@@ -227,6 +230,7 @@ function register(call: CreateCall, file: FileState, target: Authorised): Open {
     isDirectory: target.attributes.kind === 'directory',
     posix: call.posix,
     alias: target.alias,
+    parentLease: request.createsUnder,
   });
   server.opened(session, request.connection.address, open);
   grantCaching(cachingClient(request, server), open, {

@@ -42,6 +42,8 @@ export abstract class Caching {
   }
 
   abstract readonly kind: 'oplock' | 'lease';
+  /** Of a lease. */
+  abstract readonly id: string | undefined;
   /** Tells the client. Returns false when there is nobody to tell. */
   protected abstract notify(to: number, ackRequired: boolean): boolean;
   /** A new series of breaks starts. */

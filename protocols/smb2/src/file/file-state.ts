@@ -46,6 +46,8 @@ export class FileState implements CachedFile {
   readonly locks: RangeLocks;
   /** Set by a disposition or by an open with DELETE_ON_CLOSE that was closed. */
   deletePending = false;
+  /** A client has changed it since the holders of leases on its directory were told. */
+  isNewsToDirectory = false;
   /** Ends the watch that breaks caches; set while there is one. */
   unwatch: (() => void) | undefined;
   #waiting: (() => void)[] = [];
@@ -87,6 +89,12 @@ export class FileState implements CachedFile {
       if (open && caching.sameAs(open) && !isShared) continue;
       if (caching.state !== LeaseState.NONE) caching.breakTo(LeaseState.NONE);
     }
+  }
+
+  /** Takes all caches of a directory away. @param own the lease of whoever made the change, which stays. */
+  breakDirectoryLeases(own: string | undefined): void {
+    for (const caching of this.cachings())
+      if (caching.id === undefined || caching.id !== own) caching.breakTo(LeaseState.NONE);
   }
 
   /** Takes the handle caches away, for a rename or a delete. Returns whether one has to be waited for. */

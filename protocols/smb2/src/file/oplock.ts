@@ -30,6 +30,7 @@ export interface OplockHolder extends CacheHolder {
 
 export class Oplock extends Caching {
   readonly kind = 'oplock';
+  readonly id = undefined;
   readonly open: OplockHolder;
 
   constructor(file: CachedFile, open: OplockHolder, state: number, timeoutMs: number) {

@@ -12,28 +12,30 @@ export function memoryChanges(
   gate: Gate,
   options: { readonly streams?: boolean; readonly compresses?: boolean },
 ): ShareChanges<MemoryNode> {
+  const change: Gate = (operation, node, call, run) =>
+    gate(operation, node, call, () => tree.watchers.causedBy(call, run));
   return {
     create: (directory, name, options, call) =>
-      gate('create', directory, call, () => tree.create(directory, name, options)),
+      change('create', directory, call, () => tree.create(directory, name, options)),
     write: (open, offset, data, call) =>
-      gate('write', open.node, call, () => {
+      change('write', open.node, call, () => {
         checkWritable(open);
         if (!Number.isSafeInteger(offset + data.length)) fail(Status.INVALID_PARAMETER);
         if (data.length > 0) tree.changeContent(open.node, () => open.node.content.write(offset, data));
       }),
     truncate: (node, size, call) =>
-      gate('truncate', node, call, () => {
+      change('truncate', node, call, () => {
         if (node.kind !== 'file') fail(Status.INVALID_PARAMETER);
         if (!Number.isSafeInteger(size) || size < 0) fail(Status.INVALID_PARAMETER);
         tree.changeContent(node, () => node.content.truncate(size));
       }),
     setAttributes: (node, wanted, call) =>
-      gate('setAttributes', node, call, () => tree.setAttributes(node, wanted)),
+      change('setAttributes', node, call, () => tree.setAttributes(node, wanted)),
     rename: (node, directory, name, replace, call) =>
-      gate('rename', node, call, () => tree.rename(node, directory, name, replace)),
+      change('rename', node, call, () => tree.rename(node, directory, name, replace)),
     link: (node, directory, name, replace, call) =>
-      gate('link', node, call, () => tree.link(node, directory, name, replace)),
-    remove: (node, call) => gate('remove', node, call, () => tree.remove(node)),
+      change('link', node, call, () => tree.link(node, directory, name, replace)),
+    remove: (node, call) => change('remove', node, call, () => tree.remove(node)),
     flush: (open, call) => gate('flush', open.node, call, () => undefined),
     compresses: options.compresses !== false,
     securityDescriptors: new MemoryDescriptors(tree),

@@ -1,4 +1,4 @@
-import type { ChangeAction, ChangeEvent } from '../backend.ts';
+import type { CallContext, ChangeAction, ChangeEvent } from '../backend.ts';
 import type { MemoryNode } from './node.ts';
 
 export type MemoryListener = (event: ChangeEvent<MemoryNode>) => void;
@@ -11,6 +11,17 @@ interface Watch {
 /** Who wants to hear of changes, by directory. */
 export class Watchers {
   private readonly watches = new Map<MemoryNode, Set<Watch>>();
+  private cause: CallContext | undefined;
+
+  /** Whatever `change` does at once is told as done by `call`. */
+  causedBy<T>(call: CallContext, change: () => T): T {
+    this.cause = call;
+    try {
+      return change();
+    } finally {
+      this.cause = undefined;
+    }
+  }
 
   add(directory: MemoryNode, recursive: boolean, listener: MemoryListener): () => void {
     const watch: Watch = { recursive, listener };
@@ -24,7 +35,7 @@ export class Watchers {
 
   emit(directory: MemoryNode, name: string, action: ChangeAction, node: MemoryNode, filter: number): void {
     if (this.watches.size === 0) return;
-    const event: ChangeEvent<MemoryNode> = { directory, name, action, node, filter };
+    const event: ChangeEvent<MemoryNode> = { directory, name, action, node, filter, cause: this.cause };
     const listeners: MemoryListener[] = [];
     for (
       let above: MemoryNode | undefined = directory;

@@ -6,6 +6,7 @@ import type { FileHome, FileState } from '../file/file-state.ts';
 import type { CacheTaker } from '../file/granting.ts';
 import { Lease } from '../file/lease.ts';
 import type { Node } from '../share/volume.ts';
+import { LeaseState } from '../wire/constants.ts';
 import type { FileId } from '../wire/file-id.ts';
 import type { DirectoryView } from './directory-view.ts';
 import type { Enumeration } from './enumeration.ts';
@@ -34,6 +35,8 @@ export interface OpenInit {
   readonly posix: boolean;
   /** Of the links it was reached by. */
   readonly alias: bigint;
+  /** The lease on its directory that its client named. */
+  readonly parentLease?: string | undefined;
 }
 
 /** Who keeps the tables that opens are in beyond their session. */
@@ -64,6 +67,7 @@ export class Open implements CacheTaker, DirectoryView {
   readonly isDirectory: boolean;
   readonly posix: boolean;
   readonly alias: bigint;
+  readonly parentLease: string | undefined;
   readonly #context: ServerContext;
   readonly #registry: OpenRegistry;
   tree: OpenTree | undefined;
@@ -111,6 +115,7 @@ export class Open implements CacheTaker, DirectoryView {
     this.isDirectory = init.isDirectory;
     this.posix = init.posix;
     this.alias = init.alias;
+    this.parentLease = init.parentLease;
     this.mode = init.options & KNOWN_MODES;
     file.opens.add(this);
   }
@@ -172,6 +177,7 @@ export class Open implements CacheTaker, DirectoryView {
     const { durable } = this;
     if (!durable || this.deleteOnClose || this.file.deletePending) return false;
     if (durable.version === 1 && this.caching?.breaking === true) return false;
+    if (!durable.persistent && this.#locksWithoutWriteCache) return false;
     this.session?.opens.delete(this.volatileId);
     this.tree = undefined;
     this.notify?.end();
@@ -181,6 +187,13 @@ export class Open implements CacheTaker, DirectoryView {
     this.#scavenger.unref();
     this.caching?.connectionLost();
     return true;
+  }
+
+  /** Who else writes to the file could not be kept off the locked ranges while the client is away: Windows lets go of such an open too. */
+  get #locksWithoutWriteCache(): boolean {
+    const { caching, file, share } = this;
+    const caches = ((caching?.state ?? LeaseState.NONE) & LeaseState.WRITE) !== 0;
+    return !caches && !share.readOnly && file.locks.countOf(this) > 0;
   }
 
   /** A client came back for a preserved open. */
@@ -212,6 +225,7 @@ export class Open implements CacheTaker, DirectoryView {
     this.session?.opens.delete(this.volatileId);
     this.notify?.end();
     this.#releaseCaching();
+    this.#tellDirectory();
     const { file } = this;
     file.locks.removeAll(this);
     file.opens.delete(this);
@@ -233,6 +247,14 @@ export class Open implements CacheTaker, DirectoryView {
     finish();
   }
 
+  #tellDirectory(): void {
+    const { file, share } = this;
+    if (!file.isNewsToDirectory) return;
+    file.isNewsToDirectory = false;
+    const place = share.backend.parent(file.node);
+    if (place) share.files.get(place.directory)?.breakDirectoryLeases(this.parentLease);
+  }
+
   #releaseCaching(): void {
     const { caching } = this;
     this.caching = undefined;
@@ -251,10 +273,13 @@ export class Open implements CacheTaker, DirectoryView {
     const { changes } = this.share.backend;
     if (!changes) return;
     const { nobody: caller, neverAborted: signal } = this.#context;
+    const { parentLease } = this;
     const report = (error: unknown): void => this.#context.reportUnlessExpected(error, 'delete on close');
     try {
       const isStream = changes.streams?.owner(node) !== undefined;
-      const removed = isStream ? changes.streams.remove(node) : changes.remove(node, { caller, signal });
+      const removed = isStream
+        ? changes.streams.remove(node)
+        : changes.remove(node, { caller, signal, parentLease });
       if (removed instanceof Promise) return removed.catch(report);
     } catch (error) {
       report(error);

@@ -33,6 +33,8 @@ export class Request implements CallContext, ChainedRequest, Principal {
   creditsGranted = false;
   asyncId: number | undefined;
   waitsForEvents = false;
+  /** As `parentLease`, of the open that a CREATE is about to make. */
+  createsUnder: string | undefined;
   cleanupStatus: NtStatus = Status.CANCELLED;
   setup: Setup | undefined;
   /** Signs the reply in place of the session's key on this connection: of a session that is not bound to it. */
@@ -81,6 +83,11 @@ export class Request implements CallContext, ChainedRequest, Principal {
   get open(): Open {
     const open = this.anyOpen;
     return open.kind === 'file' ? open : this.#missing(Status.INVALID_DEVICE_REQUEST);
+  }
+
+  get parentLease(): string | undefined {
+    const open = this.openOrUndefined;
+    return this.createsUnder ?? (open?.kind === 'file' ? open.parentLease : undefined);
   }
 
   get outlivesConnection(): boolean {
