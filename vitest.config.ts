@@ -75,6 +75,17 @@ export default defineConfig({
         },
       },
       {
+        // The status page in chromium.
+        resolve: { alias },
+        test: {
+          name: 'browser',
+          include: ['test/browser/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
         resolve: { alias },
         test: {
           name: 'soak',

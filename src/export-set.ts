@@ -1,5 +1,13 @@
 /** The exports of a running gateway. Each has a source, a tree over that source, and access rules. */
-import type { AdminState, Metrics, WatchedSource } from './admin/index.ts';
+import {
+  History,
+  Streams,
+  type ExportState,
+  type ExportStatus,
+  type Metrics,
+  type StreamStatus,
+  type WatchedSource,
+} from './admin/index.ts';
 import type { ExportConfig } from './config/index.ts';
 import { renderName, type Logger } from './log/index.ts';
 import type { NfsExport } from './nfs/backend.ts';
@@ -20,6 +28,8 @@ interface ServedExport {
   readonly source: Source;
   readonly tree: Tree;
   readonly trouble: Trouble;
+  readonly history: History;
+  readonly streams: Streams;
   readonly watched: WatchedSource;
 }
 
@@ -32,7 +42,13 @@ export interface ExportSetOptions {
 }
 
 /** The view of an export that the metrics read. */
-const watch = (source: Source, tree: Tree, trouble: Trouble): WatchedSource => ({
+const watch = ({
+  source,
+  tree,
+  trouble,
+  history,
+  streams,
+}: Omit<ServedExport, 'watched' | 'config'>): WatchedSource => ({
   lanes: source.lanes,
   get state() {
     return source.state;
@@ -49,8 +65,48 @@ const watch = (source: Source, tree: Tree, trouble: Trouble): WatchedSource => (
   get waiting() {
     return tree.waiting;
   },
+  get requests() {
+    return { running: tree.waiters.size, longestMs: tree.waiters.longestMs };
+  },
+  get streams() {
+    return streams.current.length;
+  },
+  get outages() {
+    return history.outages;
+  },
   content: source.content,
   inquiries: source.inquiries,
+});
+
+/** What health checks tell of an export. */
+const stateOf = ({ config, source, tree, trouble }: ServedExport): ExportState => ({
+  name: config.name,
+  path: config.path,
+  state: source.state,
+  reason: source.reason,
+  epoch: source.epoch,
+  nodes: tree.size,
+  quarantine: trouble.quarantine,
+  waits: trouble.waits,
+});
+
+/** And what the page tells besides. */
+const statusOf = (one: ServedExport): ExportStatus => ({
+  ...stateOf(one),
+  history: one.history.status,
+  requests: one.tree.waiters.size,
+  longestWaitSeconds: Math.round(one.tree.waiters.longestMs / 1000),
+  waitingForSource: one.tree.waiting,
+  lanes: Object.entries(one.source.lanes).map(([name, { limit, inFlight, hung, waiting }]) => ({
+    name,
+    limit,
+    running: inFlight,
+    hung,
+    waiting,
+  })),
+  descriptors: one.source.descriptors,
+  bytesAsked: one.source.content.bytesAsked,
+  bytesServed: one.source.content.bytesServed,
 });
 
 /** The served exports, and removed ones that still have running requests. */
@@ -102,9 +158,10 @@ export class ExportSet {
   }
 
   forNfs(): NfsExport[] {
-    return this.#served.map(({ config: { name, nfs: rules }, tree }) => ({
+    return this.#served.map(({ config: { name, nfs: rules }, tree, streams }) => ({
       name,
       tree,
+      streams,
       squash: { mode: rules.squash, uid: rules.uid, gid: rules.gid },
       allows: (address: string) => rules.clients.allows(address),
       groups: rules.clients.toString().split(', '),
@@ -112,25 +169,40 @@ export class ExportSet {
   }
 
   forSmb(): SmbExport[] {
-    return this.#served.map(({ config: { name, path, smb: rules }, tree }) => ({
+    return this.#served.map(({ config: { name, path, smb: rules }, tree, streams }) => ({
       name,
       path,
       tree,
+      streams,
       ...rules,
     }));
   }
 
-  state(): AdminState['exports'] {
-    return this.#served.map(({ config, source, tree, trouble }) => ({
-      name: config.name,
-      path: config.path,
-      state: source.state,
-      reason: source.reason,
-      epoch: source.epoch,
-      nodes: tree.size,
-      quarantine: trouble.quarantine,
-      waits: trouble.waits,
-    }));
+  state(): ExportState[] {
+    return this.#served.map(stateOf);
+  }
+
+  status(): ExportStatus[] {
+    return this.#served.map(statusOf);
+  }
+
+  /** Who reads what, of every export. */
+  streams(): StreamStatus[] {
+    return this.#served.flatMap(({ config, streams }) =>
+      streams.current.map((stream) => stream.status(config.name)),
+    );
+  }
+
+  /** Lets the next request for an object in quarantine try. False when there is no such object. */
+  retry(exportName: string, path: string, aspect: string): boolean {
+    return this.#served.some(
+      ({ config, trouble }) => config.name === exportName && trouble.retry(path, aspect),
+    );
+  }
+
+  /** Requests that were not answered at once and are being worked on. */
+  get waiting(): number {
+    return this.#served.reduce((sum, { tree }) => sum + tree.waiters.size, 0);
   }
 
   get callsInKernel(): number {
@@ -160,25 +232,23 @@ export class ExportSet {
     const log = this.#log;
     const { path, expectFuse, readDeadline, verdict, idleClose } = config;
     const source = new Source({ path, expectFuse, readDeadline, verdict, idleClose, exports: count });
-    source.onState(({ base, state, epoch, reason }) => {
-      const mount = base === '' ? {} : { mount: renderName(base.slice(1)) };
-      const line = { export: config.name, path: config.path, ...mount, state, epoch, reason };
-      if (state === 'live') log.info(line, 'source is live');
-      else log.warn(line, `source is ${state}`);
-    });
     const tree = new Tree({
       identity: new Identity(this.#seed.text, config.name, undefined, this.#seed.secret),
       source,
       times: config.times,
       failAfter: config.failAfter,
     });
+    const history = new History();
+    tellStates(config, source, tree, history, log);
     const trouble = new Trouble(config.name, source, tree, log);
+    const streams = new Streams();
     await source.start();
     this.#warm?.resume(config.name, tree);
     if (source.state !== 'live') {
       log.warn({ export: config.name, path: config.path, reason: source.reason }, 'waiting for the source');
     }
-    return { config, source, tree, trouble, watched: watch(source, tree, trouble) };
+    const parts = { source, tree, trouble, history, streams };
+    return { config, ...parts, watched: watch(parts) };
   }
 
   /** No new requests arrive; running ones end by their deadline. */
@@ -200,6 +270,38 @@ export class ExportSet {
     this.#retiring.set(one, timer);
   }
 }
+
+/** One line for each state of a mount; that of its return says what the outage has cost. */
+function tellStates(config: ExportConfig, source: Source, tree: Tree, history: History, log: Logger): void {
+  /** performance.now(), by the place of the mount. */
+  const awaySince = new Map<string, number>();
+  source.onState(({ base, state, epoch, reason }) => {
+    const mount = base === '' ? {} : { mount: renderName(base.slice(1)) };
+    history.note({ ...mount, state, reason, epoch });
+    const line = { export: config.name, path: config.path, ...mount, state, epoch, reason };
+    const since = awaySince.get(base);
+    if (state !== 'live') {
+      if (since === undefined) {
+        awaySince.set(base, performance.now());
+        // Earlier waits are no part of this outage.
+        tree.toll(base);
+      }
+      log.warn(line, `source is ${state}`);
+      return;
+    }
+    awaySince.delete(base);
+    const { requests, longestMs } = tree.toll(base);
+    const cost = since !== undefined && {
+      awaySeconds: rounded((performance.now() - since) / 1000),
+      waited: requests,
+      longestSeconds: rounded(longestMs / 1000),
+    };
+    log.info({ ...line, ...cost }, 'source is live');
+  });
+}
+
+/** To a tenth. */
+const rounded = (value: number) => Math.round(value * 10) / 10;
 
 const isSameTree = (a: ExportConfig, b: ExportConfig) =>
   a.name === b.name &&

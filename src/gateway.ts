@@ -1,7 +1,16 @@
 /** Assembles the gateway: sources, trees, protocol servers and the admin server. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAdmin, Metrics, type AdminServer } from './admin/index.ts';
+import {
+  gather,
+  Metrics,
+  Series,
+  startAdmin,
+  type Actions,
+  type AdminServer,
+  type ListeningStatus,
+} from './admin/index.ts';
 import { formatEndpoint, type Config, type Endpoint } from './config/index.ts';
+import type { Mdns } from './discovery/mdns.ts';
 import { ExportSet } from './export-set.ts';
 import type { Logger } from './log/index.ts';
 import { NfsServer } from './nfs/server.ts';
@@ -10,6 +19,7 @@ import { SmbServer } from './smb/server.ts';
 import { Listeners, type InheritedSockets } from './takeover/listeners.ts';
 import { durableKey, serverGuid } from './tree/identity.ts';
 import { seedOf } from './state/seed.ts';
+import { version as programVersion } from './version.ts';
 import { ScanFolder, scanFolderPath } from './state/scan-folder.ts';
 import { WarmMetadata } from './state/warm-metadata.ts';
 
@@ -39,6 +49,8 @@ interface Parts {
   readonly nfs: NfsServer;
   readonly smb: SmbServer;
   readonly admin: AdminServer;
+  readonly series: Series;
+  readonly mdns: Mdns | undefined;
 }
 
 export class Gateway {
@@ -48,13 +60,22 @@ export class Gateway {
   #closing: Promise<void> | undefined;
 
   constructor(parts: Parts) {
-    const { nfs, smb, admin } = parts;
+    const { nfs, smb, admin, config } = parts;
     this.#parts = parts;
     this.addresses = [
-      ...nfs.addresses.map((address) => ({ protocol: 'nfs' as const, ...address })),
-      ...smb.addresses.map((address) => ({ protocol: 'smb' as const, ...address })),
+      ...protocolAddresses(nfs, smb),
       { protocol: 'admin', host: admin.host, port: admin.port },
     ];
+    this.#announce(config);
+  }
+
+  #announce({ exports }: Config): void {
+    const { nfs, smb, mdns } = this.#parts;
+    mdns?.announce({
+      nfs: nfs.addresses[0]!.port,
+      smb: smb.addresses[0]!.port,
+      exports: exports.map(({ name }) => name),
+    });
   }
 
   /** Every listening socket, for a process that takes over. */
@@ -84,6 +105,7 @@ export class Gateway {
     if (this.#closing) return;
     nfs.setExports(exports.forNfs());
     smb.setExports(exports.forSmb());
+    this.#announce(next);
     log.level = next.log.level;
     const fixed = fixedSettings(config, next);
     if (fixed.length > 0)
@@ -98,13 +120,14 @@ export class Gateway {
   }
 
   async #close({ timeoutMs = 10_000, handedOver = false }: CloseOptions): Promise<void> {
-    const { log, listeners, nfs, smb, exports, admin } = this.#parts;
+    const { log, listeners, nfs, smb, exports, admin, series, mdns } = this.#parts;
     log.info('stopping: finishing outstanding requests');
     if (handedOver) {
       // A client may have connected just before the takeover: let it send and finish its first request.
       listeners.close();
       await sleep(lastVisitors);
     }
+    const discoveryClosed = mdns?.close(!handedOver);
     const smbClosed = smb.close(timeoutMs);
     exports.stopWaiting();
     // SMB waits for an idle moment and for stuck requests. NFS needs neither, so it is served until then.
@@ -113,13 +136,38 @@ export class Gateway {
     await Promise.all([smbClosed, nfs.close(nfsMs, { handedOver })]);
     await exports.close();
     await admin.close();
+    series.close();
+    await discoveryClosed;
     log.info('stopped');
   }
 }
 
+const protocolAddresses = (nfs: NfsServer, smb: SmbServer) => [
+  ...nfs.addresses.map((address) => ({ protocol: 'nfs' as const, ...address })),
+  ...smb.addresses.map((address) => ({ protocol: 'smb' as const, ...address })),
+];
+
+/** What the page may do. */
+function actionsOf(exports: ExportSet, nfs: NfsServer, smb: SmbServer): Actions {
+  return {
+    retry: ({ export: name = '', path = '', aspect = '' }) =>
+      exports.retry(name, path, aspect) ? 'the next request tries it again' : undefined,
+    'end-session': ({ id = '' }) => (smb.endSession(id) ? 'the session has ended' : undefined),
+    'end-client': ({ client = '' }) => (nfs.endClient(client) ? 'its connections have ended' : undefined),
+  };
+}
+
 /** Names of changed settings that a running gateway cannot apply. */
 function fixedSettings(before: Config, after: Config): string[] {
-  const values = ({ nfs, smb, admin, state, identity, secret }: Config): Record<string, unknown> => ({
+  const values = ({
+    nfs,
+    smb,
+    admin,
+    discovery,
+    state,
+    identity,
+    secret,
+  }: Config): Record<string, unknown> => ({
     'nfs.listen': formatEndpoint(nfs.listen),
     'nfs.mountListen': nfs.mountListen && formatEndpoint(nfs.mountListen),
     'nfs.portmap': nfs.portmap,
@@ -131,6 +179,8 @@ function fixedSettings(before: Config, after: Config): string[] {
     'admin.listen': formatEndpoint(admin.listen),
     'admin.details': admin.details.toString(),
     'admin.hosts': admin.hosts.join(),
+    'admin.token': admin.token?.reveal(),
+    discovery,
     state,
     identity,
     secret: secret?.reveal(),
@@ -146,10 +196,13 @@ export async function startGateway(
   listeners: Listeners = new Listeners(),
 ): Promise<Gateway> {
   const metrics = new Metrics();
+  const version = programVersion();
   const seed = seedOf(config, log);
   const warm = config.state === undefined ? undefined : new WarmMetadata(config.state, log);
   const exports = new ExportSet({ seed, metrics, log, warm });
+  metrics.addInfo({ version, node: process.versions.node });
   await exports.change(config.exports);
+  const series = new Series(metrics, () => exports.waiting);
   const scanFolder = scanFolderPath(config.state);
   let nfs: NfsServer | undefined;
   let smb: SmbServer | undefined;
@@ -172,17 +225,34 @@ export async function startGateway(
       log,
       exports: exports.forSmb(),
     });
+    const servers = { nfs, smb };
+    const listening: ListeningStatus[] = protocolAddresses(nfs, smb);
     const admin = await startAdmin({
       ...config.admin.listen,
       listen: (server) => listeners.listen(server, 'admin', config.admin.listen),
       metrics,
       log,
       state: () => ({ ready: true, exports: exports.state() }),
+      status: () =>
+        gather({
+          version,
+          series,
+          listening: () => listening,
+          exports: () => exports.status(),
+          streams: () => exports.streams(),
+          sessions: (most) => servers.smb.sessions(most),
+          nfsClients: (most) => servers.nfs.clients(most),
+        }),
+      actions: actionsOf(exports, nfs, smb),
       details: (address) => config.admin.details.allows(address),
+      token: config.admin.token?.reveal(),
       hosts: config.admin.hosts,
     });
-    return new Gateway({ config, log, metrics, listeners, exports, nfs, smb, admin });
+    listening.push({ protocol: 'admin', host: admin.host, port: admin.port });
+    const mdns = config.discovery ? new (await import('./discovery/mdns.ts')).Mdns({ log }) : undefined;
+    return new Gateway({ config, log, metrics, listeners, exports, nfs, smb, admin, series, mdns });
   } catch (error) {
+    series.close();
     await Promise.all([nfs?.close(0), smb?.close(0)]);
     await exports.close();
     throw error;

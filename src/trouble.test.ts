@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { createLogger } from './log/index.ts';
-import { Quarantine, type QuarantineEvent } from './source/quarantine.ts';
+import { Quarantine, type Aspect, type QuarantineEvent } from './source/quarantine.ts';
 import { Waiters } from './tree/waiters.ts';
 import { Trouble } from './trouble.ts';
 
@@ -18,6 +18,9 @@ class TroubledSource {
   }
   quarantine(most: number) {
     return this.cases.latest(most);
+  }
+  retry(aspect: Aspect, path: string) {
+    return this.cases.retry(aspect, path) > 0;
   }
 }
 
@@ -46,6 +49,11 @@ it('reports which path hangs and which clients wait for it, in the log and on th
   expect(trouble.quarantine).toEqual([
     { path: shown, aspect: 'content', strikes: 1, retrySeconds: 30, clients },
   ]);
+
+  expect(() => source.cases.admit('content', path)).toThrow();
+  expect([trouble.retry(shown, 'listing'), trouble.retry('/other', 'content')]).toEqual([false, false]);
+  expect(trouble.retry(shown, 'content')).toBe(true);
+  source.cases.admit('content', path).withdraw();
 
   source.cases.permit('content', path).answered();
   expect(lines.pop()).toMatchObject({ path: shown, msg: 'answers again: out of quarantine' });

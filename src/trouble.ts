@@ -13,7 +13,7 @@ const notable = 2_000;
 const seconds = (ms: number) => Math.round(ms / 1000);
 const waitOf = (wait: Wait | undefined) => ({ requests: wait?.requests ?? 0, clients: wait?.clients ?? [] });
 
-type TroubledSource = Pick<Source, 'onTrouble' | 'onState' | 'quarantined' | 'quarantine'>;
+type TroubledSource = Pick<Source, 'onTrouble' | 'onState' | 'quarantined' | 'quarantine' | 'retry'>;
 
 export class Trouble {
   readonly #source: TroubledSource;
@@ -51,6 +51,14 @@ export class Trouble {
       retrySeconds: seconds(one.retryIn),
       clients: this.#waited.get(caseKey(one.aspect, one.path)) ?? [],
     }));
+  }
+
+  /** Lets the next request for an object in quarantine try. False when it is not there. @param path as it was shown. */
+  retry(path: string, aspect: string): boolean {
+    const found = this.#source
+      .quarantine(most)
+      .filter((one) => one.aspect === aspect && renderName(one.path) === path);
+    return found.some((one) => this.#source.retry(one.aspect, one.path));
   }
 
   /** Paths that requests wait for, the longest wait first. */

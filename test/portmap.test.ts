@@ -23,7 +23,7 @@ beforeAll(async () => {
   writeFileSync(
     config,
     `exports: { dfs: { path: ${folder}, expectFuse: false, clients: [${GUEST_ADDRESS}, ${HOST_ADDRESS}] } }
-nfs: { listen: "0.0.0.0:12049", portmap: true }
+nfs: { listen: "0.0.0.0:12049" }
 smb: { listen: "127.0.0.1:0" }
 admin: { listen: "127.0.0.1:0" }
 `,
@@ -70,4 +70,20 @@ it.each([
 it('fails at once where NFS itself is wanted by UDP', async () => {
   const { code } = await client.run(mount(',proto=udp'), 15_000);
   expect(code).not.toBe(0);
+});
+
+it('goes on without port 111 where another program has it', async () => {
+  const config = join(folder, 'second.yaml');
+  writeFileSync(
+    config,
+    `exports: { dfs: { path: ${folder}, expectFuse: false } }
+nfs: { listen: "0.0.0.0:12050" }
+smb: { listen: "127.0.0.1:0" }
+admin: { listen: "127.0.0.1:0" }
+`,
+  );
+  const second = await Gateway.start({ args: ['serve', '--config', config], netns: client.netns });
+  const line = await second.whenLogged(({ msg }) => String(msg).startsWith('port 111 cannot be had'));
+  expect(line['code']).toBe('EADDRINUSE');
+  expect(await second.stop()).toBe(0);
 });

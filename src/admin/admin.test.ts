@@ -8,6 +8,7 @@ import {
   type AdminOptions,
   type AdminServer,
   type AdminState,
+  type Status,
   type WatchedSource,
 } from './index.ts';
 
@@ -34,6 +35,19 @@ const hung = {
   clients: ['10.0.0.7', '10.0.0.8'],
 };
 
+/** As much of the status as shows where it came from. */
+const status = { at: 1, ready: true, exports: [{ name: 'dfs', path: '/mnt/<dfs>' }], samples: [] };
+const page = { type: 'text/html; charset=utf-8', body: '<!doctype html>' };
+const assets = new Map([['/', page]]);
+const parts = {
+  host: '127.0.0.1',
+  status: () => status as unknown as Status,
+  actions: {},
+  details: () => true,
+  assets,
+  log: pino({ level: 'silent' }),
+};
+
 let server: AdminServer | undefined;
 afterEach(async () => {
   await server?.close();
@@ -45,9 +59,7 @@ async function start(
   metrics = new Metrics({ process: false }),
   more: Partial<AdminOptions> = {},
 ) {
-  const log = pino({ level: 'silent' });
-  const details = () => true;
-  server = await startAdmin({ host: '127.0.0.1', port: 0, metrics, state, log, details, ...more });
+  server = await startAdmin({ ...parts, port: 0, metrics, state, ...more });
   const { port } = server;
   return {
     port,
@@ -91,6 +103,9 @@ describe('Metrics', () => {
       quarantined: 2,
       quarantine: [hung],
       waiting: 3,
+      requests: { running: 4, longestMs: 12_000 },
+      streams: 2,
+      outages: 5,
       content: { opens: 9, closes: 7, bytesAsked: 4096, bytesServed: 8192 },
       inquiries: { held: 1, heldTotal: 6, recovered: 3, outages: 2, verdicts: new Map([['io', 4]]) },
     };
@@ -105,6 +120,10 @@ describe('Metrics', () => {
     expect(text).toContain('holdfast_lane_limit{export="dfs",lane="data"} 32');
     expect(text).toContain('holdfast_source_quarantined{export="dfs"} 2');
     expect(text).toContain('holdfast_source_waiting{export="dfs"} 3');
+    expect(text).toContain('holdfast_requests_waiting{export="dfs"} 4');
+    expect(text).toContain('holdfast_longest_wait_seconds{export="dfs"} 12');
+    expect(text).toContain('holdfast_streams{export="dfs"} 2');
+    expect(text).toContain('holdfast_source_outages_total{export="dfs"} 5');
     expect(text).toContain('holdfast_source_descriptors{export="dfs"} 2');
     expect(text).toContain('holdfast_source_bytes_asked_total{export="dfs"} 4096');
     expect(text).toContain('holdfast_source_held_for_verdict{export="dfs"} 1');
@@ -126,6 +145,23 @@ describe('Metrics', () => {
     expect(text).toContain('holdfast_connections_total{protocol="nfs"} 2');
   });
 
+  it('counts refusals, JUKEBOX and what is open by SMB', async () => {
+    const metrics = new Metrics({ process: false });
+    metrics.authFailure('smb');
+    metrics.jukebox += 2;
+    metrics.watchSmb(() => ({ sessions: 3, opens: 7, leases: 1 }));
+    const text = await metrics.text();
+    for (const line of [
+      'holdfast_auth_failures_total{protocol="smb"} 1',
+      'holdfast_auth_failures_total{protocol="nfs"} 0',
+      'holdfast_nfs_jukebox_total 2',
+      'holdfast_smb_sessions 3',
+      'holdfast_smb_opens 7',
+      'holdfast_smb_leases 1',
+    ])
+      expect(text).toContain(line);
+  });
+
   it('has the event-loop delay and the process', async () => {
     const metrics = new Metrics();
     metrics.addInfo({ version: '1.2.3' });
@@ -144,9 +180,13 @@ describe('admin server', () => {
     expect(await metrics.text()).toContain('# TYPE holdfast_requests_total counter');
     expect(await (await get('/livez')).text()).toBe('ok\n');
     expect(await (await get('/readyz?verbose')).json()).toEqual(live);
-    const page = await (await get('/')).text();
-    expect(page).toContain('/mnt/&lt;dfs&gt;');
-    expect(page).not.toContain('<dfs>');
+    const html = await get('/');
+    expect([html.headers.get('content-type'), await html.text()]).toEqual([page.type, page.body]);
+    expect(html.headers.get('content-security-policy')).toContain("script-src 'self';");
+    expect(await (await get('/api/status')).json()).toEqual({
+      rights: { names: true, acts: true, token: false },
+      ...status,
+    });
   });
 
   it('shows what does not answer and who waits for it', async () => {
@@ -154,9 +194,6 @@ describe('admin server', () => {
     const troubled = { ...live, exports: [{ ...live.exports[0]!, quarantine: [hung], waits }] };
     const { get } = await start(() => troubled);
     expect(await (await get('/readyz')).json()).toEqual(troubled);
-    const page = await (await get('/')).text();
-    for (const cell of ['/a/&lt;b&gt;.mkv', '17 s', '10.0.0.7, 10.0.0.8', '12 s', '10.0.0.9', 'content'])
-      expect(page).toContain(`<td>${cell}</td>`);
   });
 
   it('shows numbers only to whom the configuration does not name', async () => {
@@ -170,6 +207,9 @@ describe('admin server', () => {
       quarantined: 1,
       quarantine: [hung],
       waiting: 3,
+      requests: { running: 4, longestMs: 12_000 },
+      streams: 2,
+      outages: 5,
       content: { opens: 1, closes: 1, bytesAsked: 0, bytesServed: 0 },
       inquiries: { held: 0, heldTotal: 0, recovered: 0, outages: 0, verdicts: new Map<string, number>() },
     };
@@ -178,7 +218,7 @@ describe('admin server', () => {
     const details = (address: string) => named.has(address);
     const { get } = await start(() => troubled, metrics, { details });
     const all = async () => {
-      const pages = ['/', '/readyz', '/metrics'].map((path) => get(path));
+      const pages = ['/api/status', '/readyz', '/metrics'].map((path) => get(path));
       return (await Promise.all((await Promise.all(pages)).map((page) => page.text()))).join('\n');
     };
     const secrets = ['.mkv', '/mnt/', '10.0.0.9', '10.0.0.7'];
@@ -231,11 +271,90 @@ describe('admin server', () => {
     expect(answer).toMatch(status);
   });
 
+  it('tells pages how it goes on, and ends them when it stops', async () => {
+    let at = 0;
+    const { get } = await start(undefined, undefined, {
+      status: () => ({ ...status, at: (at += 1), samples: [1, 2, 3] }) as unknown as Status,
+    });
+    const events = (await get('/api/events')).body!.pipeThrough(new TextDecoderStream());
+    let told = '';
+    for await (const piece of events) {
+      told += piece;
+      const messages = told.split('\n\n').slice(0, -1);
+      if (messages.length < 2) continue;
+      const [first, second] = messages.map((message) => {
+        const [, data = ''] = /^event: status\ndata: (.*)$/.exec(message) ?? [];
+        return JSON.parse(data) as Status;
+      });
+      expect([first!.at, first!.samples]).toEqual([1, [1, 2, 3]]);
+      expect([second!.at, second!.samples]).toEqual([2, [3]]);
+      await server!.close();
+    }
+  });
+
+  it('lets only so many pages follow', async () => {
+    const { get } = await start();
+    const open = await Promise.all(Array.from({ length: 16 }, () => get('/api/events')));
+    expect((await get('/api/events')).status).toBe(503);
+    await Promise.all(open.map((response) => response.body!.cancel()));
+  });
+
+  it('does what its callers may ask for', async () => {
+    const asked: unknown[] = [];
+    const retry = (args: object) => (asked.push(args), asked.length === 1 ? 'done' : undefined);
+    const { get } = await start(undefined, undefined, { actions: { retry } });
+    const post = (body: string, headers: Record<string, string> = { 'x-holdfast': 'test' }) =>
+      get('/api/actions', { method: 'POST', body, headers });
+    const body = JSON.stringify({ action: 'retry', path: '/a/b.mkv' });
+    expect(await (await post(body)).json()).toEqual({ done: 'done' });
+    expect((await post(body)).status).toBe(404);
+    expect(asked).toEqual([{ path: '/a/b.mkv' }, { path: '/a/b.mkv' }]);
+    for (const wrong of ['', '[]', '{"action":"constructor"}', '{"action":"retry","path":1}'])
+      expect((await post(wrong)).status).toBe(400);
+    // What a page of another site can make a browser send.
+    expect((await post(body, { 'content-type': 'text/plain' })).status).toBe(403);
+    expect((await post(body, { 'x-holdfast': '1', origin: 'http://attacker.example' })).status).toBe(403);
+    expect((await post('x'.repeat(9_000))).status).toBe(413);
+    expect(asked.length).toBe(2);
+  });
+
+  it('asks for its token where there is one', async () => {
+    const token = '0123456789abcdef';
+    const retry = () => 'done';
+    const details = () => false;
+    const metrics = new Metrics({ process: false });
+    const { get } = await start(undefined, metrics, { token, details, actions: { retry } });
+    const see = async (headers: Record<string, string>) =>
+      (await (await get('/api/status', { headers })).text()).includes('/mnt/');
+    const act = async (headers: Record<string, string>) =>
+      (
+        await get('/api/actions', {
+          method: 'POST',
+          body: '{"action":"retry"}',
+          headers: { 'x-holdfast': '1', ...headers },
+        })
+      ).status;
+    const logIn = (body: string) =>
+      get('/api/login', { method: 'POST', body, headers: { 'x-holdfast': '1' } });
+    const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
+
+    expect([await see({}), await act({})]).toEqual([false, 403]);
+    expect([await see(bearer('0123456789abcdeF')), await act(bearer(''))]).toEqual([false, 403]);
+    expect([await see(bearer(token)), await act(bearer(token))]).toEqual([true, 200]);
+    expect((await logIn('wrong')).status).toBe(403);
+    const cookie = (await logIn(`${token}\n`)).headers.get('set-cookie')!;
+    expect(cookie).toMatch(/HttpOnly; SameSite=Strict$/);
+    expect(cookie).not.toContain(token);
+    const pair = { cookie: `a=b; ${cookie.split(';')[0]!}` };
+    expect([await see(pair), await act(pair)]).toEqual([true, 200]);
+    expect(await see({ cookie: 'holdfast=' })).toBe(false);
+    expect(await metrics.text()).toContain('holdfast_auth_failures_total{protocol="admin"} 3');
+  });
+
   it('rejects when it cannot listen', async () => {
     const { port } = await start();
-    const metrics = new Metrics({ process: false });
-    const options = { host: '127.0.0.1', port, metrics, state: () => live, details: () => true };
-    await expect(startAdmin({ ...options, log: pino({ level: 'silent' }) })).rejects.toMatchObject({
+    const again = startAdmin({ ...parts, port, metrics: new Metrics({ process: false }), state: () => live });
+    await expect(again).rejects.toMatchObject({
       code: 'EADDRINUSE',
     });
   });

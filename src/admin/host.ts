@@ -15,3 +15,9 @@ export function isKnownHost(header: string | undefined, hosts: readonly string[]
   const name = plain.toLowerCase().replace(/\.$/, '');
   return isIP(name) === 4 || name === 'localhost' || name.endsWith('.localhost') || hosts.includes(name);
 }
+
+/** Whether an address is this machine's own: 127.0.0.0/8, ::1, and the first mapped into IPv6. */
+export function isLoopback(address: string): boolean {
+  const plain = address.startsWith('::ffff:') ? address.slice(7) : address;
+  return plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'));
+}

@@ -1,3 +1,5 @@
+export type { Action, Actions } from './actions.ts';
+export { History } from './history.ts';
 export {
   ConnectionMeter,
   Metrics,
@@ -6,5 +8,9 @@ export {
   type Protocol,
   type WatchedSource,
 } from './metrics.ts';
+export { gather } from './model.ts';
+export { Series } from './series.ts';
 export { startAdmin, type AdminOptions, type AdminServer } from './server.ts';
 export type { AdminState, ExportState, SourceState, TroubleEntry, WaitEntry } from './state.ts';
+export type * from './status.ts';
+export { Streams, type Stream } from './streams.ts';

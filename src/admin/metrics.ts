@@ -11,7 +11,7 @@ import type { SourceState, TroubleEntry } from './state.ts';
 export type Protocol = 'nfs' | 'mount' | 'portmap' | 'smb';
 
 /** Upper bounds of the latency buckets, in seconds: from an answer out of a cache to a source that hangs. */
-const latencyBounds = [
+export const latencyBounds: readonly number[] = [
   0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
   10, 30, 60,
 ];
@@ -74,6 +74,13 @@ export interface LaneUse {
   readonly waiting: number;
 }
 
+/** What is open by SMB now. */
+export interface SmbCounts {
+  readonly sessions: number;
+  readonly opens: number;
+  readonly leases: number;
+}
+
 /** What is looked at when somebody asks for the metrics. */
 export interface WatchedSource {
   readonly state: SourceState;
@@ -85,6 +92,10 @@ export interface WatchedSource {
   readonly quarantine: readonly TroubleEntry[];
   /** Requests that wait for a source that is away. */
   readonly waiting: number;
+  /** Requests that were not answered at once, and how long the oldest has been worked on. */
+  readonly requests: { readonly running: number; readonly longestMs: number };
+  readonly streams: number;
+  readonly outages: number;
   /** Descriptors, and bytes asked of the source and handed to clients. */
   readonly content: {
     readonly opens: number;
@@ -138,12 +149,17 @@ export class Metrics {
   readonly #connections = new Map<Protocol, ConnectionMeter>();
   readonly #sources = new Map<string, WatchedSource>();
   readonly #rendering = new Map<Registry, Promise<string>>();
+  readonly #authFailures = new Map<string, number>();
+  #smb: () => SmbCounts = () => ({ sessions: 0, opens: 0, leases: 0 });
+  /** NFS calls that were told to come again. */
+  jukebox = 0;
 
   /** @param process also the metrics of the process: memory, CPU, descriptors, event-loop delay, garbage collection. */
   constructor({ process = true }: { readonly process?: boolean } = {}) {
     if (process) collectDefaultMetrics({ register: this.#registry });
     this.#addRequests();
     this.#addConnections();
+    this.#addProtocols();
     this.#addSources();
   }
 
@@ -156,6 +172,11 @@ export class Metrics {
       this.#requests.set(key, meter);
     }
     return meter;
+  }
+
+  /** Every meter there is. */
+  requests(): Iterable<RequestMeter> {
+    return this.#requests.values();
   }
 
   connections(protocol: Protocol): ConnectionMeter {
@@ -175,6 +196,16 @@ export class Metrics {
   /** The export is gone, unless another source has taken its name since. */
   forgetSource(exportName: string, source: WatchedSource): void {
     if (this.#sources.get(exportName) === source) this.#sources.delete(exportName);
+  }
+
+  /** Somebody was refused: a logon, a share, an address, a token. */
+  authFailure(protocol: 'nfs' | 'smb' | 'admin'): void {
+    this.#authFailures.set(protocol, (this.#authFailures.get(protocol) ?? 0) + 1);
+  }
+
+  /** What is open by SMB, asked when somebody asks for the metrics. */
+  watchSmb(counts: () => SmbCounts): void {
+    this.#smb = counts;
   }
 
   /** A fact that does not change, such as the version, as labels of a gauge that is 1. */
@@ -277,6 +308,30 @@ export class Metrics {
     );
   }
 
+  #addProtocols(): void {
+    this.#add(
+      'holdfast_auth_failures_total',
+      'counter',
+      'Refusals of a logon, a share, an address or a token, by where it was shown.',
+      () =>
+        (['nfs', 'smb', 'admin'] as const).map((protocol) => ({
+          labels: { protocol },
+          value: this.#authFailures.get(protocol) ?? 0,
+        })),
+    );
+    this.#add(
+      'holdfast_nfs_jukebox_total',
+      'counter',
+      'NFS calls that were answered JUKEBOX: come again.',
+      () => [{ labels: {}, value: this.jukebox }],
+    );
+    const ofSmb = (name: keyof SmbCounts, help: string) =>
+      this.#add(`holdfast_smb_${name}`, 'gauge', help, () => [{ labels: {}, value: this.#smb()[name] }]);
+    ofSmb('sessions', 'SMB sessions.');
+    ofSmb('opens', 'Files and folders that are open by SMB, durable ones included.');
+    ofSmb('leases', 'Leases of SMB clients.');
+  }
+
   #addSources(): void {
     const ofEach = (samples: (source: WatchedSource, name: string) => Sample[]) => () =>
       [...this.#sources].flatMap(([name, source]) => samples(source, name));
@@ -317,6 +372,30 @@ export class Metrics {
       'gauge',
       'Requests that wait for the source of an export, which is away.',
       ofEach(({ waiting }, name) => [{ labels: { export: name }, value: waiting }]),
+    );
+    this.#add(
+      'holdfast_requests_waiting',
+      'gauge',
+      'Requests that were not answered at once and are being worked on.',
+      ofEach(({ requests }, name) => [{ labels: { export: name }, value: requests.running }]),
+    );
+    this.#add(
+      'holdfast_longest_wait_seconds',
+      'gauge',
+      'How long the oldest of them has been worked on.',
+      ofEach(({ requests }, name) => [{ labels: { export: name }, value: requests.longestMs / 1000 }]),
+    );
+    this.#add(
+      'holdfast_streams',
+      'gauge',
+      'Files that clients are reading, each counted once for each client.',
+      ofEach(({ streams }, name) => [{ labels: { export: name }, value: streams }]),
+    );
+    this.#add(
+      'holdfast_source_outages_total',
+      'counter',
+      'Times that the source of an export went away.',
+      ofEach(({ outages }, name) => [{ labels: { export: name }, value: outages }]),
     );
     this.#addContent(ofEach);
     const ofEachLane = (value: (lane: LaneUse) => number) =>

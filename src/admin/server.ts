@@ -1,10 +1,12 @@
-/** The HTTP server of metrics and health. */
+/** The HTTP server of metrics, health and the page. Nothing here asks a source: every answer is made from what is known. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from '../log/index.ts';
-import type { Metrics } from './metrics.ts';
+import { loadAssets, type Asset } from './assets.ts';
+import { Events } from './events.ts';
+import { Guard } from './guard.ts';
+import { sendAnswer, text, type Answer } from './answer.ts';
 import { isKnownHost } from './host.ts';
-import { renderPage, renderSummary } from './page.ts';
-import { summaryOf, type AdminState } from './state.ts';
+import { assetRoute, routes, type Context, type RouteOptions } from './routes.ts';
 
 /** Bounds of a request: bytes, milliseconds, connections. */
 const limits = {
@@ -18,18 +20,20 @@ const limits = {
   connections: 64,
 } as const;
 
-export interface AdminOptions {
+export interface AdminOptions extends RouteOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
   /** Makes the server listen, in place of listen(2) at `host` and `port`. Rejects when it cannot. */
   readonly listen?: (server: Server) => Promise<unknown>;
-  readonly metrics: Metrics;
-  readonly state: () => AdminState;
-  /** Whether a client of this address is shown paths and addresses. Others are shown numbers only. */
+  /** Whether a client of this address is shown paths and addresses without a token. */
   readonly details: (address: string) => boolean;
+  /** The secret of this port: what changes or names something is for those who show it. */
+  readonly token?: string | undefined;
   /** Names by which this server may be asked, besides addresses and localhost. */
   readonly hosts?: readonly string[];
+  /** Replaced in tests: the files of the page, by path. */
+  readonly assets?: ReadonlyMap<string, Asset>;
   readonly log: Logger;
 }
 
@@ -40,76 +44,36 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-}
-
-const text = (status: number, body: string): Answer => ({ status, type: 'text/plain; charset=utf-8', body });
-
-type Page = (options: AdminOptions, details: boolean) => Answer | Promise<Answer>;
-
-/** What there is, by path. */
-const pages: Readonly<Record<string, Page>> = {
-  '/': ({ state }, details) => ({
-    status: 200,
-    type: 'text/html; charset=utf-8',
-    body: details ? renderPage(state()) : renderSummary(summaryOf(state())),
-  }),
-  '/livez': () => text(200, 'ok\n'),
-  '/readyz': ({ state }, details) => {
-    const now = details ? state() : summaryOf(state());
-    return {
-      status: now.ready ? 200 : 503,
-      type: 'application/json; charset=utf-8',
-      body: `${JSON.stringify(now, null, 2)}\n`,
-    };
-  },
-  '/metrics': async ({ metrics }, details) => ({
-    status: 200,
-    type: metrics.contentType,
-    body: await metrics.text(details),
-  }),
-};
-
-async function answer(request: IncomingMessage, options: AdminOptions): Promise<Answer> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') return text(405, 'only GET and HEAD\n');
-  const hasBody =
-    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
-  if (hasBody) return text(413, 'a request has no body here\n');
-  if (!isKnownHost(request.headers.host, options.hosts ?? []))
-    return text(421, 'not the name of this server: use an address, or name it in admin.hosts\n');
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  context: Context,
+  hosts: readonly string[],
+): Promise<Answer | undefined> {
   const path = (request.url ?? '/').split('?', 1)[0]!;
-  if (!Object.hasOwn(pages, path))
-    return text(404, `no such page; there are ${Object.keys(pages).join(' ')}\n`);
-  return await pages[path]!(options, options.details(request.socket.remoteAddress ?? ''));
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  const route = routes.get(path) ?? (context.assets.has(path) ? assetRoute : undefined);
+  const { method: allowed, bodyBytes = 0 } = route ?? { method: 'GET' };
+  if (method !== allowed) return text(405, `only ${allowed} here\n`);
+  const length = Number(request.headers['content-length'] ?? 0);
+  const isUnbounded = request.headers['transfer-encoding'] !== undefined;
+  if (isUnbounded || !(length <= bodyBytes)) return text(413, 'the body of the request is not for here\n');
+  if (!isKnownHost(request.headers.host, hosts))
+    return text(421, 'not the name of this server: use an address, or name it in admin.hosts\n');
+  if (!route) return text(404, `no such page; there are ${[...routes.keys()].join(' ')}\n`);
+  return await route.serve(context, request, response);
 }
 
-function send(request: IncomingMessage, response: ServerResponse, { status, type, body }: Answer): void {
-  response.writeHead(status, {
-    'content-type': type,
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-    'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    ...(status === 405 ? { allow: 'GET, HEAD' } : {}),
-    // The body of a request that is refused is not read, so the connection cannot be used again.
-    ...(status === 405 || status === 413 ? { connection: 'close' } : {}),
-  });
-  response.end(request.method === 'HEAD' ? undefined : body);
-}
-
-function handler(options: AdminOptions) {
+function handler(context: Context, { hosts = [], log }: AdminOptions) {
   return (request: IncomingMessage, response: ServerResponse): void => {
-    answer(request, options)
+    answer(request, response, context, hosts)
       .catch((error: unknown) => {
-        options.log.error({ err: error }, 'an admin page failed');
+        log.error({ err: error }, 'an admin page failed');
         return text(500, 'internal error\n');
       })
-      .then((result) => send(request, response, result))
+      .then((result) => result && sendAnswer(request, response, result))
       .catch((error: unknown) => {
-        options.log.error({ err: error }, 'an admin answer failed');
+        log.error({ err: error }, 'an admin answer failed');
         response.destroy();
       });
   };
@@ -118,6 +82,9 @@ function handler(options: AdminOptions) {
 /** Resolves when it listens; rejects with the error of listen(2). */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   const { host, port, log } = options;
+  const events = new Events();
+  const assets = options.assets ?? (await loadAssets());
+  const context: Context = { ...options, events, guard: new Guard(options), assets };
   const server = createServer({
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersTimeout,
@@ -128,12 +95,16 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   server.maxConnections = limits.connections;
   server.maxHeadersCount = limits.headers;
   server.setTimeout(limits.idleTimeout);
-  server.on('request', handler(options));
+  server.on('request', handler(context, options));
   await (options.listen ? options.listen(server) : listen(server, host, port));
   server.on('error', (error) => log.error({ err: error }, 'the admin server has a problem'));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('not a TCP server');
-  return { host: address.address, port: address.port, close: () => close(server) };
+  const end = () => {
+    events.close();
+    return close(server);
+  };
+  return { host: address.address, port: address.port, close: end };
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

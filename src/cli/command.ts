@@ -23,6 +23,8 @@ export interface Terminal {
   readonly env: NodeJS.ProcessEnv;
   /** Whether a person reads standard output. */
   readonly interactive: boolean;
+  /** Asks a person, who answers with one line; undefined where there is none. */
+  ask?(question: string): Promise<string>;
   out(text: string): void;
   err(text: string): void;
 }

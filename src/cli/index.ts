@@ -3,7 +3,7 @@ import { ExitCode, UsageError, type Command, type Terminal } from './command.ts'
 import { commands } from './commands.ts';
 import { commandHelp, generalHelp } from './help.ts';
 import { parse } from './parse.ts';
-import { version } from './version.ts';
+import { version } from '../version.ts';
 
 /**
  * The whole program. Resolves to its exit code: 0 done, 1 failed, 2 for a command line or configuration that is
@@ -39,9 +39,20 @@ function processTerminal(env: NodeJS.ProcessEnv): Terminal {
   return {
     env,
     interactive: process.stdout.isTTY,
+    ...(process.stdin.isTTY && process.stdout.isTTY && { ask }),
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
   };
+}
+
+async function ask(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline/promises');
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return await lines.question(question);
+  } finally {
+    lines.close();
+  }
 }
 
 async function dispatch(argv: readonly string[], terminal: Terminal): Promise<number> {

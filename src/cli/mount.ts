@@ -7,7 +7,7 @@ import type { MountProtocol, Share } from '../mounter/index.ts';
 import { ExitCode, UsageError, type Command, type Invocation, type Terminal } from './command.ts';
 import { seconds } from './flags.ts';
 import { untilSignal } from './signal.ts';
-import { version } from './version.ts';
+import { version } from '../version.ts';
 
 /** Of the gateway, where --server names none. */
 const ports: Readonly<Record<MountProtocol, number>> = { nfs: 2049, smb: 445 };

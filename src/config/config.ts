@@ -73,15 +73,19 @@ export interface Config {
     readonly listen: Endpoint;
     /** An additional endpoint for MOUNT. */
     readonly mountListen: Endpoint | undefined;
-    readonly portmap: boolean | 'register';
+    readonly portmap: boolean | 'auto' | 'register';
   };
   readonly admin: {
     readonly listen: Endpoint;
-    /** Clients that may see paths and addresses: loopback and those in the configuration. */
+    /** Clients that may see paths and addresses without the token: those in the configuration, and loopback where there is none. */
     readonly details: ClientRule;
     /** Host names accepted in requests, besides addresses and localhost. Lower case. */
     readonly hosts: readonly string[];
+    /** Whoever shows it sees names and may change something; without one loopback may. */
+    readonly token: UserSecret | undefined;
   };
+  /** Whether the local network is told by mDNS what is served. */
+  readonly discovery: boolean;
   /** Absolute path of the folder for data that is kept across restarts. */
   readonly state: string | undefined;
   /** Together with `secret`, the key of all ids that are derived from paths. */

@@ -3,5 +3,5 @@ export type { Config, ExportConfig, ExportNfs, ExportSmb, SmbUser } from './conf
 export { formatEndpoint, parseEndpoint, type Endpoint } from './endpoint.ts';
 export { loadConfig, environmentSettings, type ConfigFlags, type ConfigInput } from './load.ts';
 export { ConfigError, type Problem } from './problems.ts';
-export { UserSecret } from './secret.ts';
+export { readSecretFile, UserSecret } from './secret.ts';
 export { closest } from './suggest.ts';

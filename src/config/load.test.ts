@@ -73,7 +73,7 @@ describe('loadConfig', () => {
     expect(config.nfs).toEqual({
       listen: { host: '0.0.0.0', port: 12049 },
       mountListen: undefined,
-      portmap: false,
+      portmap: 'auto',
     });
     expect(config.smb.listen.port).toBe(1445);
     expect(config.admin.listen.port).toBe(9445);

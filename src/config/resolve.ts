@@ -52,10 +52,11 @@ class Resolver {
     const ports = root ? privilegedPort : plainPort;
     const listen = (text: string | undefined, protocol: keyof typeof ports, host = '0.0.0.0'): Endpoint =>
       (text === undefined ? undefined : parseEndpoint(text)) ?? { host, port: ports[protocol] };
-    const { smb, nfs, admin, state, identity, log } = settings;
+    const { smb, nfs, admin, discovery, state, identity, log } = settings;
     this.#checkNames(Object.keys(settings.exports));
     const exports = Object.entries(settings.exports).map(([name, one]) => this.#export(name, one));
     this.#checkGuests(settings, exports);
+    const hasToken = admin.tokenFile !== undefined || admin.tokenEnv !== undefined;
     return {
       file,
       exports,
@@ -67,9 +68,11 @@ class Resolver {
       },
       admin: {
         listen: listen(admin.listen, 'admin', '127.0.0.1'),
-        details: new ClientRule([...loopback, ...admin.details]),
+        details: new ClientRule([...(hasToken ? [] : loopback), ...admin.details]),
         hosts: admin.hosts.map((name) => name.toLowerCase()),
+        token: this.#longSecret(['admin'], 'token', admin.tokenFile, admin.tokenEnv),
       },
+      discovery,
       state: state === undefined ? undefined : this.#absolute(['state'], state),
       identity: identity ?? publicIdentity,
       ownIdentity: identity !== undefined && identity !== publicIdentity,
@@ -172,14 +175,24 @@ class Resolver {
 
   /** The secret part of the key of all handles. */
   #handleSecret({ secretFile, secretEnv }: Settings): UserSecret | undefined {
+    return this.#longSecret([], 'secret', secretFile, secretEnv);
+  }
+
+  /** One that must not be guessed, from the setting NAMEFile or NAMEEnv. */
+  #longSecret(
+    at: Path,
+    name: 'secret' | 'token',
+    file: string | undefined,
+    variable: string | undefined,
+  ): UserSecret | undefined {
     if (this.#surroundings.elsewhere) return undefined;
+    const place = [...at, file === undefined ? `${name}Env` : `${name}File`];
     let secret: UserSecret | undefined;
-    if (secretFile !== undefined) secret = this.#fromFile(['secretFile'], secretFile, 'key');
-    else if (secretEnv !== undefined) secret = this.#fromVariable(['secretEnv'], secretEnv, 'key');
+    if (file !== undefined) secret = this.#fromFile(place, file, 'key');
+    else if (variable !== undefined) secret = this.#fromVariable(place, variable, 'key');
     if (secret && secret.reveal().length < shortestSecret) {
       const problem = `holds fewer than ${shortestSecret} characters`;
-      const key = secretFile === undefined ? 'secretEnv' : 'secretFile';
-      this.#find([key], `${problem}; expected a secret that cannot be guessed (openssl rand -hex 32)`);
+      this.#find(place, `${problem}; expected a secret that cannot be guessed (openssl rand -hex 32)`);
     }
     return secret;
   }
@@ -244,9 +257,9 @@ class Resolver {
 }
 
 /** Names of all variables that hold a secret, whether they are set or not. */
-function secretVariables({ exports, secretEnv }: Settings): string[] {
+function secretVariables({ exports, secretEnv, admin }: Settings): string[] {
   const users = Object.values(exports).flatMap(({ smb }) => smb.users ?? []);
-  const names = [secretEnv, ...users.map(({ passwordEnv }) => passwordEnv)];
+  const names = [secretEnv, admin.tokenEnv, ...users.map(({ passwordEnv }) => passwordEnv)];
   return [...new Set(names.filter((name) => name !== undefined))];
 }
 

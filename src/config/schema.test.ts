@@ -2,16 +2,20 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { referenceText } from './reference.ts';
 import { jsonSchema, settingsSchema } from './schema.ts';
 
 const deploy = new URL('../../deploy/', import.meta.url);
-const schemaFile = new URL('config.schema.json', deploy);
 
-it('is what deploy/config.schema.json says', () => {
-  const text = `${JSON.stringify(jsonSchema(), null, 2)}\n`;
-  if (process.env.UPDATE_SCHEMA === '1') writeFileSync(schemaFile, text);
+it.each([
+  ['config.schema.json', () => `${JSON.stringify(jsonSchema(), null, 2)}\n`],
+  ['CONFIGURATION.md', referenceText],
+])('is what deploy/%s says', (name, make) => {
+  const file = new URL(name, deploy);
+  const text = make();
+  if (process.env.UPDATE_SCHEMA === '1') writeFileSync(file, text);
   expect(
-    readFileSync(schemaFile, 'utf8') === text,
+    readFileSync(file, 'utf8') === text,
     'out of date: run "UPDATE_SCHEMA=1 npx vitest run --project unit src/config/schema.test.ts" and commit the file',
   ).toBe(true);
 });

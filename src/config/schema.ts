@@ -250,10 +250,12 @@ export const settingsSchema = z
               ),
             mountListen: endpoint('0.0.0.0:20048').optional().describe('An additional endpoint for MOUNT.'),
             portmap: z
-              .union([z.boolean(), z.literal('register')], { error: 'true, false or "register"' })
-              .default(false)
+              .union([z.boolean(), z.enum(['auto', 'register'])], {
+                error: '"auto", true, false or "register"',
+              })
+              .default('auto')
               .describe(
-                'true: answer portmap on port 111. register: register with the rpcbind that runs on this host.',
+                'Portmap on port 111, by which clients find NFS that cannot be told its port (Kodi, VLC, GNOME). auto: where the port is free. true: always. register: register with the rpcbind that runs on this host.',
               ),
           },
           { error: 'a mapping with listen, mountListen, portmap' },
@@ -267,17 +269,31 @@ export const settingsSchema = z
             details: clients
               .default([])
               .describe(
-                'Addresses and CIDR ranges that may see paths and client addresses. Loopback always may; others see numbers only.',
+                'Addresses and CIDR ranges that may see paths and client addresses. Loopback may as well, unless there is a token; others see numbers only.',
               ),
             hosts: z
               .array(hostName, { error: 'a list of host names such as ["gateway.example"]' })
               .default([])
               .describe('Host names accepted in requests, besides addresses and localhost.'),
+            tokenFile: filePath('the path of a file that holds the token')
+              .optional()
+              .describe(
+                'File with a secret of 16 characters or more: who shows it sees names and may change something. Without one loopback may.',
+              ),
+            tokenEnv: variableName.optional().describe('Environment variable that holds that secret.'),
           },
-          { error: 'a mapping with listen, details, hosts' },
+          { error: 'a mapping with listen, details, hosts, tokenFile, tokenEnv' },
         )
+        .refine(({ tokenFile, tokenEnv }) => tokenFile === undefined || tokenEnv === undefined, {
+          error: 'tokenFile or tokenEnv, not both',
+        })
         .prefault({})
         .describe('Metrics, health and status over HTTP.'),
+      discovery: yesOrNo
+        .default(false)
+        .describe(
+          'true: tell the local network by mDNS what is served, so that Infuse, Kodi, Finder and others show it.',
+        ),
       state: filePath('the path of a folder')
         .optional()
         .describe(

@@ -20,6 +20,7 @@ import {
   type ReadResult,
 } from '@holdfast/nfs-rpc';
 import { whenPermitted } from '../access.ts';
+import type { Streams } from '../admin/index.ts';
 import type { Attributes } from '../tree/contract.ts';
 import { TreeError } from '../tree/errors.ts';
 import { handleVersion } from '../tree/handle.ts';
@@ -37,6 +38,8 @@ export interface NfsExport {
   /** Without the leading slash. */
   readonly name: string;
   readonly tree: Tree;
+  /** Who reads what of it. */
+  readonly streams: Streams;
   readonly squash: Squash;
   readonly allows: (address: string) => boolean;
   /** The rule as EXPORT shows it. */
@@ -44,9 +47,9 @@ export interface NfsExport {
 }
 
 export interface NfsGatewayHooks {
-  readonly onMount: (exportName: string, path: string, peer: Peer) => void;
-  readonly onUnmount: (path: string, peer: Peer) => void;
-  readonly onRefused: (exportName: string, peer: Peer) => void;
+  readonly onMount: (exportName: string, path: string, call: CallContext) => void;
+  readonly onUnmount: (path: string, call: CallContext) => void;
+  readonly onRefused: (exportName: string, call: CallContext) => void;
 }
 
 /** A client that asks again while the first call still waits would give up soon on a `soft` mount: it is told at once. */
@@ -110,7 +113,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   resolve(handle: Buffer, call: CallContext): Awaitable<TreeNode> {
     const entry = handle[0] === handleVersion ? this.#byTag.get(handle.toString('latin1', 2, 8)) : undefined;
     if (!entry) throw new NfsError(NfsStatus.BADHANDLE);
-    if (!this.#allowed(entry, call.peer)) throw new NfsError(NfsStatus.ACCES);
+    if (!this.#allowed(entry, call)) throw new NfsError(NfsStatus.ACCES);
     const { tree } = entry;
     return answer(tree, call, { node: undefined }, () => {
       const found = tree.resolve(handle);
@@ -190,8 +193,8 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   }
 
   read(node: TreeNode, offset: number, target: Buffer, call: CallContext): Awaitable<ReadResult> {
-    const { tree, squash } = this.#of(node);
-    return answer(tree, call, { node }, () =>
+    const { tree, squash, streams } = this.#of(node);
+    const result = answer(tree, call, { node }, () =>
       whenPermitted(
         tree,
         node,
@@ -199,6 +202,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
         () => tree.read(node, offset, target, () => !call.signal.aborted),
       ),
     );
+    return streams.of(node, 'nfs', call.peer.address).follow(offset, result);
   }
 
   readWaits(node: TreeNode, { peer }: CallContext): () => void {
@@ -266,14 +270,14 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     const parts = pathParts(path);
     const entry = this.#exports.find(({ name }) => Buffer.from(name).toString('latin1') === parts[0]);
     if (!entry) throw new MountError(MountStatus.NOENT);
-    if (!this.#allowed(entry, call.peer)) throw new MountError(MountStatus.ACCES);
+    if (!this.#allowed(entry, call)) throw new MountError(MountStatus.ACCES);
     const walk = () => this.#directoryAt(entry, parts.slice(1), call);
     try {
       const node = await walk().catch((error: unknown) => {
         if (!isDown(error)) throw error;
         return entry.tree.resume('', walk, error, holdTime, call.signal);
       });
-      this.#hooks.onMount(entry.name, path, call.peer);
+      this.#hooks.onMount(entry.name, path, call);
       return node.handle;
     } catch (error) {
       throw toMountError(error);
@@ -281,7 +285,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   }
 
   unmounted(path: ByteString, call: CallContext): void {
-    this.#hooks.onUnmount(path, call.peer);
+    this.#hooks.onUnmount(path, call);
   }
 
   /** The folder at a path below an export's root, as far as the caller may go there. */
@@ -310,14 +314,15 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     return entry;
   }
 
-  #allowed(entry: NfsExport, peer: Peer): boolean {
+  #allowed(entry: NfsExport, call: CallContext): boolean {
+    const { peer } = call;
     const verdicts = this.#verdicts.get(peer) ?? new Map<NfsExport, boolean>();
     this.#verdicts.set(peer, verdicts);
     let verdict = verdicts.get(entry);
     if (verdict === undefined) {
       verdict = entry.allows(peer.address);
       verdicts.set(entry, verdict);
-      if (!verdict) this.#hooks.onRefused(entry.name, peer);
+      if (!verdict) this.#hooks.onRefused(entry.name, call);
     }
     return verdict;
   }

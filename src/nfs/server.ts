@@ -16,17 +16,19 @@ import {
   portmapProgram,
   registerPrograms,
   unregisterPrograms,
+  type CallContext,
   type CallFinished,
   type Mapping,
   type Peer,
   type RpcHooks,
 } from '@holdfast/nfs-rpc';
 import { Admission, GuardedServer } from '../admission.ts';
-import type { Metrics, RequestMeter } from '../admin/index.ts';
+import type { Metrics, NfsClientStatus, RequestMeter } from '../admin/index.ts';
 import type { Config, Endpoint } from '../config/index.ts';
-import { LineThrottle, renderName, type Logger } from '../log/index.ts';
+import { LineThrottle, ordinaryLines, renderName, type Logger } from '../log/index.ts';
 import type { Listeners } from '../takeover/listeners.ts';
 import { NfsGateway, type NfsExport } from './backend.ts';
+import { NfsClients } from './clients.ts';
 
 export interface NfsServerOptions {
   readonly config: Config['nfs'];
@@ -40,38 +42,57 @@ export class NfsServer {
   readonly addresses: readonly Endpoint[];
   readonly #server: RpcServer;
   readonly #gateway: NfsGateway;
+  readonly #clients: NfsClients;
   readonly #unregister: (() => Promise<void>) | undefined;
 
   private constructor(
     server: RpcServer,
     gateway: NfsGateway,
+    clients: NfsClients,
     addresses: readonly Endpoint[],
     unregister: (() => Promise<void>) | undefined,
   ) {
     this.#server = server;
     this.#gateway = gateway;
+    this.#clients = clients;
     this.addresses = addresses;
     this.#unregister = unregister;
   }
 
   /** Listens; rejects when a port cannot be had. */
   static async start({ config, listeners, exports, metrics, log }: NfsServerOptions): Promise<NfsServer> {
-    const server = new RpcServer({ hooks: hooksFor(metrics, log) });
+    const clients = new NfsClients();
+    const server = new RpcServer({ hooks: hooksFor(metrics, clients, log) });
+    const lines = new LineThrottle(ordinaryLines);
+    const tell = (line: object, message: string) => {
+      const omitted = lines.admit();
+      if (omitted !== undefined) log.info({ ...line, protocol: 'nfs', omitted }, message);
+    };
+    const refused = new LineThrottle();
     const gateway = new NfsGateway(exports, {
-      onMount: (exportName, path, peer) =>
-        log.info({ client: peer.address, export: exportName, path: renderName(path) }, 'mounted'),
-      onUnmount: (path, peer) => log.info({ client: peer.address, path: renderName(path) }, 'unmounted'),
-      onRefused: (exportName, peer) =>
+      onMount: (exportName, path, call) => {
+        clients.mounted(call.peer, path);
+        tell({ ...asked(call), export: exportName, path: renderName(path) }, 'mounted');
+      },
+      onUnmount: (path, call) => {
+        clients.unmounted(call.peer, path);
+        tell({ ...asked(call), path: renderName(path) }, 'unmounted');
+      },
+      onRefused: (exportName, call) => {
+        metrics.authFailure('nfs');
+        const omitted = refused.admit();
+        if (omitted === undefined) return;
         log.warn(
-          { client: peer.address, export: exportName },
+          { ...asked(call), export: exportName, omitted },
           'refused: no rule of the export allows this address',
-        ),
+        );
+      },
     });
     server.add(nfs3Program(gateway)).add(mountProgram(gateway));
     try {
       const admission = new Admission('nfs', metrics.connections('nfs'), log);
       admission.setRules([(address) => gateway.admits(address)]);
-      return await NfsServer.#listen(server, gateway, config, listeners, admission);
+      return await NfsServer.#listen(server, gateway, clients, config, listeners, admission, log);
     } catch (error) {
       await server.close({ timeoutMs: 0 });
       throw error;
@@ -81,9 +102,11 @@ export class NfsServer {
   static async #listen(
     server: RpcServer,
     gateway: NfsGateway,
+    clients: NfsClients,
     config: Config['nfs'],
     listeners: Listeners,
     admission: Admission,
+    log: Logger,
   ): Promise<NfsServer> {
     const listen = (name: string, at: Endpoint) => listenTcp(server, listeners, name, at, admission);
     const allows = (address: string) => admission.admits(address);
@@ -98,27 +121,40 @@ export class NfsServer {
       { program: NFS_PROGRAM, version: NFS_VERSION, protocol: Protocol.tcp, port: main.port },
       { program: MOUNT_PROGRAM, version: MOUNT_VERSION, protocol: Protocol.tcp, port: mountPort },
     ];
-    if (config.portmap !== false) {
+    const { portmap } = config;
+    const answers = portmap === true || portmap === 'auto';
+    const at = { host: config.listen.host, port: PORTMAP_PORT };
+    const served = answers && (await listenForPortmap(() => listen('portmap', at), portmap === 'auto', log));
+    if (served || portmap === 'register') {
       // mount.nfs and others ask MOUNT by UDP unless they are told `mountproto=tcp`.
       const { host } = config.mountListen ?? config.listen;
       await server.listenUdp({ host, port: mountPort, programs: [MOUNT_PROGRAM], allows });
       const { program, version, port } = services[1]!;
       services.push({ program, version, protocol: Protocol.udp, port });
     }
-    if (config.portmap === true) {
-      const at = { host: config.listen.host, port: PORTMAP_PORT };
+    if (served) {
       servePortmap(server, services);
-      await listen('portmap', at);
       await server.listenUdp({ ...at, programs: [PORTMAP_PROGRAM], allows });
     }
-    if (config.portmap !== 'register') return new NfsServer(server, gateway, addresses, undefined);
+    if (config.portmap !== 'register') return new NfsServer(server, gateway, clients, addresses, undefined);
     if (!(await registerPrograms(services))) throw new Error('rpcbind refused to register NFS and MOUNT');
     const unregister = () => unregisterPrograms(services);
-    return new NfsServer(server, gateway, addresses, unregister);
+    return new NfsServer(server, gateway, clients, addresses, unregister);
   }
 
   get connections(): number {
     return this.#server.connections;
+  }
+
+  /** Who uses it, the latest first, at most `most`. */
+  clients(most: number): NfsClientStatus[] {
+    return this.#clients.status(most);
+  }
+
+  /** Cuts off the connections of an address and forgets its mounts; it may come back. False when it is not known. */
+  endClient(address: string): boolean {
+    const known = this.#clients.forget(address);
+    return this.#server.disconnect(address) > 0 || known;
   }
 
   setExports(exports: readonly NfsExport[]): void {
@@ -147,6 +183,26 @@ async function listenTcp(
   return server.attach(listener);
 }
 
+/** Who asked, and the XID by which the request is found in a capture of packets. */
+const asked = ({ peer, xid }: CallContext) => ({ client: peer.address, request: xid.toString(16) });
+
+/** False where another program has the port, or this user may not have it, and that is no reason not to start. */
+async function listenForPortmap(
+  listen: () => Promise<unknown>,
+  isOptional: boolean,
+  log: Logger,
+): Promise<boolean> {
+  try {
+    await listen();
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (!isOptional || (code !== 'EADDRINUSE' && code !== 'EACCES')) throw error;
+    log.info({ code }, 'port 111 cannot be had: NFS clients have to be told the port');
+    return false;
+  }
+}
+
 function servePortmap(server: RpcServer, services: readonly Mapping[]): void {
   const table = new PortmapTable();
   for (const service of services) table.set(service);
@@ -156,7 +212,7 @@ function servePortmap(server: RpcServer, services: readonly Mapping[]): void {
   server.add(portmapProgram(table));
 }
 
-function hooksFor(metrics: Metrics, log: Logger): RpcHooks {
+function hooksFor(metrics: Metrics, clients: NfsClients, log: Logger): RpcHooks {
   const meters = new Map<string, RequestMeter>();
   const connections = metrics.connections('nfs');
   const malformed = new LineThrottle();
@@ -170,14 +226,19 @@ function hooksFor(metrics: Metrics, log: Logger): RpcHooks {
   };
   const about = (peer: Peer) => ({ client: peer.address, port: peer.port, protocol: 'nfs' });
   return {
-    callFinished: (call) =>
-      meterOf(call).observe(call.seconds, call.bytesIn, call.bytesOut, succeeded(call.status)),
+    callFinished: (call) => {
+      meterOf(call).observe(call.seconds, call.bytesIn, call.bytesOut, succeeded(call.status));
+      if (call.status === 'JUKEBOX') metrics.jukebox += 1;
+      clients.finished(call);
+    },
     connectionOpened: (peer) => {
       connections.opened();
+      clients.connected(peer);
       log.debug(about(peer), 'connected');
     },
     connectionClosed: (peer, reason) => {
       connections.closed();
+      clients.disconnected(peer);
       if (reason === 'ended' || reason === 'reset' || reason === 'server closed') {
         log.debug({ ...about(peer), reason }, 'disconnected');
       } else log.warn({ ...about(peer), reason }, 'connection ended by the gateway');

@@ -13,10 +13,10 @@ import {
 } from '@tsmb2/server';
 import { actor, type Actor } from '../access.ts';
 import { Admission, GuardedServer } from '../admission.ts';
-import type { Metrics } from '../admin/index.ts';
+import type { Metrics, SmbSessionStatus, Streams } from '../admin/index.ts';
 import type { ClientRule, Config, Endpoint, SmbUser } from '../config/index.ts';
 import type { Logger } from '../log/index.ts';
-import { LineThrottle } from '../log/index.ts';
+import { LineThrottle, ordinaryLines } from '../log/index.ts';
 import type { Listeners } from '../takeover/listeners.ts';
 import type { Tree } from '../tree/tree.ts';
 import { TreeShare } from './share.ts';
@@ -26,6 +26,8 @@ export interface SmbExport {
   /** Where the tree is found on this machine: absolute links below it stay inside. */
   readonly path: string;
   readonly tree: Tree;
+  /** Who reads what of it. */
+  readonly streams: Streams;
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
   /** Whom guests act as. */
@@ -60,16 +62,20 @@ export class SmbServer {
   /** One backend for each tree: opens of a share that stays go on over a reload. */
   readonly #backends: Map<Tree, TreeShare>;
   readonly #admission: Admission;
+  /** performance.now() at which each session began. */
+  readonly #begun: ReadonlyMap<number, number>;
 
   private constructor(
     server: ProtocolServer,
     backends: Map<Tree, TreeShare>,
     admission: Admission,
+    begun: ReadonlyMap<number, number>,
     addresses: readonly Endpoint[],
   ) {
     this.#server = server;
     this.#backends = backends;
     this.#admission = admission;
+    this.#begun = begun;
     this.addresses = addresses;
   }
 
@@ -78,6 +84,7 @@ export class SmbServer {
     const { config, listeners, exports, metrics, log, serverGuid, durableKey, scanStore, interfaces } =
       options;
     const backends = new Map<Tree, TreeShare>();
+    const begun = new Map<number, number>();
     const server = new ProtocolServer({
       serverGuid,
       serverName: 'HOLDFAST',
@@ -92,14 +99,38 @@ export class SmbServer {
       durableKey,
       ...(scanStore && { scanStore }),
       limits: { maxCredits },
-      hooks: hooksFor(metrics, log),
+      hooks: hooksFor(metrics, begun, log),
     });
     const admission = new Admission('smb', metrics.connections('smb'), log);
     admission.setRules(rulesOf(exports));
     const listener = new GuardedServer({}, admission);
     await listeners.listen(listener, 'smb', config.listen);
     const { port } = server.attach(listener);
-    return new SmbServer(server, backends, admission, [{ host: config.listen.host, port }]);
+    metrics.watchSmb(() => server.statistics);
+    return new SmbServer(server, backends, admission, begun, [{ host: config.listen.host, port }]);
+  }
+
+  /** Sessions, at most `most`. */
+  sessions(most: number): SmbSessionStatus[] {
+    const now = performance.now();
+    return this.#server.sessions(most).map((session) => ({
+      id: String(session.sessionId),
+      client: session.address,
+      user: session.userName,
+      guest: session.guest,
+      dialect: dialectName(session.dialect),
+      signed: session.signed,
+      encrypted: session.encrypted,
+      exports: session.shares,
+      opens: session.opens,
+      connections: session.connections,
+      seconds: Math.round((now - (this.#begun.get(session.sessionId) ?? now)) / 1000),
+    }));
+  }
+
+  /** Ends a session by its id; its client may log on again. False when there is none. */
+  endSession(id: string): boolean {
+    return /^\d{1,16}$/.test(id) && this.#server.endSession(Number(id));
   }
 
   setExports(exports: readonly SmbExport[]): void {
@@ -126,8 +157,9 @@ function rulesOf(exports: readonly SmbExport[]): ((address: string) => boolean)[
 
 function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {
   return exports.map((entry) => {
-    const { name, path, tree, guest, users, clients, encrypt, persistentHandles, followSymlinks } = entry;
-    const backend = backends.get(tree) ?? new TreeShare(tree);
+    const { name, path, tree, streams, guest, users, clients, encrypt, persistentHandles, followSymlinks } =
+      entry;
+    const backend = backends.get(tree) ?? new TreeShare(tree, streams);
     backends.set(tree, backend);
     backend.setActors(actorsOf(entry));
     return {
@@ -163,6 +195,13 @@ function usersOf(exports: readonly SmbExport[]): UserOptions[] {
   return [...users.values()];
 }
 
+/** 0x0311 is SMB 3.1.1 ([MS-SMB2] 2.2.3). */
+const dialectName = (dialect: number): string =>
+  dialect
+    .toString(16)
+    .padStart(3, '0')
+    .replace(/(.)(.)(.)/, '$1.$2.$3');
+
 /** Answers that tell a client what it asked, be it that a name does not exist, are no failures of the gateway. */
 const ordinary: ReadonlySet<NtStatus> = new Set<NtStatus>([
   Status.SUCCESS,
@@ -186,12 +225,14 @@ const ordinary: ReadonlySet<NtStatus> = new Set<NtStatus>([
   Status.FS_DRIVER_REQUIRED,
 ]);
 
-function hooksFor(metrics: Metrics, log: Logger): Hooks {
+function hooksFor(metrics: Metrics, begun: Map<number, number>, log: Logger): Hooks {
   const meters = new Map<string, ReturnType<Metrics['request']>>();
   const connections = metrics.connections('smb');
   const malformed = new LineThrottle();
   const refused = new LineThrottle();
   const refusedLogons = new LineThrottle();
+  const refusedTrees = new LineThrottle();
+  const mounts = new LineThrottle(ordinaryLines);
   const meterOf = (command: string) => {
     let meter = meters.get(command);
     if (!meter) meters.set(command, (meter = metrics.request('smb', command)));
@@ -212,7 +253,10 @@ function hooksFor(metrics: Metrics, log: Logger): Hooks {
       if (omitted === undefined) return;
       log.warn({ client: address, port, protocol: 'smb', reason, omitted }, 'connection refused');
     },
+    sessionOpened: ({ sessionId }) => void begun.set(sessionId, performance.now()),
+    sessionClosed: ({ sessionId }) => void begun.delete(sessionId),
     logonRefused: ({ address, userName, status }) => {
+      metrics.authFailure('smb');
       const omitted = refusedLogons.admit();
       if (omitted === undefined) return;
       log.warn(
@@ -220,24 +264,48 @@ function hooksFor(metrics: Metrics, log: Logger): Hooks {
         'refused: logon failed',
       );
     },
-    treeConnected: ({ address, userName, guest, share, dialect, signed, encrypted }) => {
+    treeConnected: ({ address, sessionId, userName, guest, share, dialect, signed, encrypted }) => {
       if (share === 'IPC$') return;
+      const omitted = mounts.admit();
+      if (omitted === undefined) return;
       const line = {
         client: address,
+        session: sessionId.toString(16),
         user: userName,
         guest,
         export: share,
+        protocol: 'smb',
         dialect: dialect.toString(16),
         signed,
         encrypted,
+        omitted,
       };
       log.info(line, 'mounted');
     },
-    treeDisconnected: ({ address, share }) => {
-      if (share !== 'IPC$') log.info({ client: address, export: share }, 'unmounted');
+    treeDisconnected: ({ address, sessionId, share }) => {
+      const omitted = share === 'IPC$' ? undefined : mounts.admit();
+      if (omitted !== undefined)
+        log.info(
+          { client: address, session: sessionId.toString(16), export: share, protocol: 'smb', omitted },
+          'unmounted',
+        );
     },
-    treeRefused: ({ address, userName, share, status }) =>
-      log.warn({ client: address, user: userName, export: share, status: statusName(status) }, 'refused'),
+    treeRefused: ({ address, sessionId, userName, share, status }) => {
+      metrics.authFailure('smb');
+      const omitted = refusedTrees.admit();
+      if (omitted === undefined) return;
+      log.warn(
+        {
+          client: address,
+          session: sessionId.toString(16),
+          user: userName,
+          export: share,
+          status: statusName(status),
+          omitted,
+        },
+        'refused',
+      );
+    },
     requestFinished: ({ command, status, seconds, bytesIn, bytesOut }) =>
       meterOf(command).observe(seconds, bytesIn, bytesOut, ordinary.has(status)),
     malformed: ({ address, port, reason }) => {

@@ -17,6 +17,7 @@ import {
   type VolumeSpace,
 } from '@tsmb2/server';
 import { actor, mayRead, maySearch, whenPermitted, type Actor } from '../access.ts';
+import type { Streams } from '../admin/index.ts';
 import type { TreeChange } from '../tree/changes.ts';
 import type { Attributes, Kind, Time } from '../tree/contract.ts';
 import { TreeError } from '../tree/errors.ts';
@@ -129,10 +130,13 @@ export class TreeShare implements ShareBackend<TreeNode> {
   /** As many reads of one file as the tree serves at once. */
   readonly readsAtOnce = 4;
   readonly #tree: Tree;
+  readonly #streams: Streams;
   #actorOf: (caller: Caller) => Actor = () => actor(65534, 65534);
 
-  constructor(tree: Tree) {
+  /** @param streams who reads what of it. */
+  constructor(tree: Tree, streams: Streams) {
     this.#tree = tree;
+    this.#streams = streams;
     this.volume = {
       label: tree.identity.exportName,
       serial: tree.identity.volumeSerial,
@@ -224,15 +228,17 @@ export class TreeShare implements ShareBackend<TreeNode> {
     const tree = this.#tree;
     return {
       node,
-      read: (offset, target, call) =>
-        answer(tree, call, { node }, () =>
+      read: (offset, target, call) => {
+        const result = answer(tree, call, { node }, () =>
           this.#permitted(
             node,
             mayRead,
             call,
             async () => (await tree.read(node, offset, target, () => !call.signal.aborted)).length,
           ),
-        ),
+        );
+        return this.#streams.of(node, 'smb', call.caller.address).follow(offset, result);
+      },
       close: tree.pin(node),
     };
   }

@@ -174,6 +174,17 @@ export class Quarantine {
     if (found?.trying === permit) found.trying = undefined;
   }
 
+  /** Ends the cool-down of an object's cases: the next call may try. Returns how many there were. */
+  retry(aspect: Aspect, path: string): number {
+    let cases = 0;
+    for (const one of this.#cases.values()) {
+      if (one.aspect !== aspect || one.path !== path) continue;
+      one.until = 0;
+      cases += 1;
+    }
+    return cases;
+  }
+
   /** Another mount: nothing of the old one's trouble counts. */
   clear(): void {
     this.#cases.clear();

@@ -137,6 +137,11 @@ export class Source {
     return [...this.#mounts.all()].flatMap(({ quarantine }) => quarantine.latest(most)).slice(0, most);
   }
 
+  /** Lets the next call for an object in quarantine try, without its cool-down. False when it is not there. */
+  retry(aspect: QuarantineCase['aspect'], path: string): boolean {
+    return (this.#mounts?.of(path).quarantine.retry(aspect, path) ?? 0) > 0;
+  }
+
   /** Descriptors of files that are open now. */
   get descriptors(): number {
     return this.content.opens - this.content.closes;

@@ -5,7 +5,7 @@ import { TreeError } from './errors.ts';
 import { failedWith } from './failures.ts';
 import { TreeLimits } from './limits.ts';
 import type { ByteString } from './names.ts';
-import { Outage } from './outage.ts';
+import { Outage, type OutageToll } from './outage.ts';
 
 /** Of one mount. */
 interface Presence {
@@ -56,6 +56,11 @@ export class Availability {
   /** Of these, the ones that wait for the mount at this place. */
   waitingFor(base: ByteString): number {
     return this.#outage.waitingFor(base);
+  }
+
+  /** Requests that have waited for the mount at this place since the last call, and that wait now. */
+  toll(base: ByteString): OutageToll {
+    return this.#outage.toll(base);
   }
 
   /** The gateway is stopping: whoever waits is told at once to retry, and so reaches the next gateway. */

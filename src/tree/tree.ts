@@ -17,6 +17,7 @@ import { Looks } from './looks.ts';
 import { Lookups } from './lookups.ts';
 import type { ByteString } from './names.ts';
 import type { TreeNode } from './node.ts';
+import type { OutageToll } from './outage.ts';
 import { Pins } from './pins.ts';
 import { Registry } from './registry.ts';
 import { Remembered } from './remembered.ts';
@@ -182,6 +183,11 @@ export class Tree {
   /** Of these, the ones that wait for the mount at this place. */
   waitingFor(base: ByteString): number {
     return this.#availability.waitingFor(base);
+  }
+
+  /** Requests that have waited for it since the last call, and that wait now: what an outage has cost. */
+  toll(base: ByteString): OutageToll {
+    return this.#availability.toll(base);
   }
 
   /** The gateway is stopping: whoever waits for the source is told at once to retry, and so reaches the next gateway. */

@@ -38,6 +38,16 @@ export class Waiters {
     this.#all.delete(waiter);
   }
 
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** How long the first of them has waited, in ms; 0 when nobody waits. */
+  get longestMs(): number {
+    for (const { since } of this.#all) return performance.now() - since;
+    return 0;
+  }
+
   /** Those who wait for the object at this path. */
   for(path: ByteString): Wait | undefined {
     return this.#summed((at) => at === path).get(path);

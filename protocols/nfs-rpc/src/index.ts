@@ -9,6 +9,7 @@ export type { RpcProcedure, RpcProgram } from './rpc/program.ts';
 export { RpcClient, RpcClientError, type RpcClientOptions } from './rpc/client.ts';
 export { MalformedError } from './xdr/error.ts';
 export { NFS_PROGRAM, NFS_VERSION, nfs3Program } from './nfs3/program.ts';
+export { Nfs3Client, NfsFailure, type Nfs3ClientOptions } from './nfs3/client.ts';
 export { MOUNT_PROGRAM, MOUNT_VERSION, mountProgram } from './mount/program.ts';
 export { portmapProgram, PortmapTable } from './portmap/program.ts';
 export { type Mapping, PORTMAP_PORT, PORTMAP_PROGRAM, PORTMAP_VERSION, Protocol } from './portmap/wire.ts';

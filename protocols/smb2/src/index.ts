@@ -1,6 +1,6 @@
 /** An SMB2/3 server: give it shares, each with a backend, and users; it does the protocol. */
 export { SmbServer } from './server.ts';
-export type { SmbServerOptions, UserOptions } from './server.ts';
+export type { SessionSummary, SmbServerOptions, UserOptions } from './server.ts';
 export type { ShareOptions } from './share/volume.ts';
 export type { ScanStore, SuspendedScan } from './registry/suspended-scans.ts';
 export type { NetworkInterface, Policy } from './context/settings.ts';

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { ntHash, UserStore } from './auth/index.ts';
 import { mayConnect } from './session/membership.ts';
-import type { Hooks } from './hooks.ts';
+import type { Hooks, SessionEvent } from './hooks.ts';
 import { defaultLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
 import { receive } from './pipeline.ts';
@@ -50,6 +50,14 @@ export interface SmbServerOptions {
   readonly dialects?: readonly Dialect[];
   readonly hooks?: Hooks;
   readonly limits?: Partial<Limits>;
+}
+
+/** A session, for status pages. */
+export interface SessionSummary extends SessionEvent {
+  /** Those it is connected to. */
+  readonly shares: readonly string[];
+  readonly opens: number;
+  readonly connections: number;
 }
 
 /** Silence after which TCP asks whether the client is still there. */
@@ -174,9 +182,43 @@ export class SmbServer {
   }
 
   /** For status pages: counts of what is open now. */
-  get statistics(): { readonly connections: number; readonly sessions: number; readonly opens: number } {
-    const { connections, sessions, opens } = this.#state;
-    return { connections: connections.size, sessions: sessions.size, opens: opens.size };
+  get statistics(): {
+    readonly connections: number;
+    readonly sessions: number;
+    readonly opens: number;
+    readonly leases: number;
+  } {
+    const { connections, sessions, opens, leases } = this.#state;
+    return {
+      connections: connections.size,
+      sessions: sessions.size,
+      opens: opens.size,
+      leases: leases.size,
+    };
+  }
+
+  /** Sessions whose user is authenticated, the oldest first, at most `most` of them. */
+  sessions(most: number): SessionSummary[] {
+    const found: SessionSummary[] = [];
+    for (const session of this.#state.sessions.values()) {
+      if (found.length >= most) break;
+      if (session.state !== 'valid') continue;
+      const shares = [...session.trees.values()].flatMap(({ share }) => (share ? [share.name] : []));
+      found.push({
+        ...session.event(),
+        shares: [...new Set(shares)],
+        opens: session.opens.size,
+        connections: session.channels.length,
+      });
+    }
+    return found;
+  }
+
+  /** Ends a session with all that is open in it; its client may log on again. False when there is none. */
+  endSession(sessionId: number): boolean {
+    const session = this.#state.sessions.get(sessionId);
+    session?.close(false);
+    return session !== undefined;
   }
 
   /**

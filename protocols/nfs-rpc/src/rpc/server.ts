@@ -65,6 +65,13 @@ export class RpcServer {
     return this.#connections.size;
   }
 
+  /** Cuts off every connection of an address; its client may connect again. Returns how many there were. */
+  disconnect(address: string): number {
+    const concerned = [...this.#connections].filter(({ peer }) => peer.address === address);
+    for (const connection of concerned) connection.destroy('server closed');
+    return concerned.length;
+  }
+
   /** Listens; gives the address taken. Rejects with the system's error. */
   async listenTcp(options: TcpListenOptions): Promise<AddressInfo> {
     const listener = createServer({ allowHalfOpen: true, noDelay: true });

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
-/** The version in package.json, which lies two folders up from the sources and three from dist/app/cli. */
+/** The version in package.json, which lies one folder up from the sources and two from dist/app. */
 export function version(): string {
-  for (const place of ['../../package.json', '../../../package.json']) {
+  for (const place of ['../package.json', '../../package.json']) {
     try {
       const found = JSON.parse(readFileSync(new URL(place, import.meta.url), 'utf8')) as Record<
         string,

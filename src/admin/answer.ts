@@ -1,0 +1,57 @@
+/** One answer over HTTP, with the headers that all of them have. */
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+
+export interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+  readonly headers?: OutgoingHttpHeaders;
+}
+
+export const text = (status: number, body: string): Answer => ({
+  status,
+  type: 'text/plain; charset=utf-8',
+  body,
+});
+
+export const json = (status: number, value: unknown, headers: OutgoingHttpHeaders = {}): Answer => ({
+  status,
+  type: 'application/json; charset=utf-8',
+  body: `${JSON.stringify(value, null, 2)}\n`,
+  headers,
+});
+
+/** Nothing from elsewhere, no script but this server's own files, and no frame around it. */
+const contentPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  'img-src data:',
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+export const commonHeaders = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'content-security-policy': contentPolicy,
+} as const;
+
+export function sendAnswer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, type, body, headers = {} }: Answer,
+): void {
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    ...commonHeaders,
+    ...headers,
+    // The body of a request that is refused is not read, so the connection cannot be used again.
+    ...(status === 405 || status === 413 || status === 403 ? { connection: 'close' } : {}),
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}

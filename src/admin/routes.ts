@@ -1,0 +1,158 @@
+/** What the admin port answers, by path. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { renderName, LineThrottle, type Logger } from '../log/index.ts';
+import { readAction, type Actions } from './actions.ts';
+import { commonHeaders, json, text, type Answer } from './answer.ts';
+import type { Asset } from './assets.ts';
+import type { Events } from './events.ts';
+import type { Guard } from './guard.ts';
+import type { Metrics } from './metrics.ts';
+import { summaryOf, type AdminState } from './state.ts';
+import type { Rights, Status } from './status.ts';
+
+export interface RouteOptions {
+  readonly metrics: Metrics;
+  /** For health checks. */
+  readonly state: () => AdminState;
+  /** For the page. */
+  readonly status: () => Status;
+  readonly actions: Actions;
+  readonly log: Logger;
+}
+
+export interface Context extends RouteOptions {
+  readonly guard: Guard;
+  readonly events: Events;
+  readonly assets: ReadonlyMap<string, Asset>;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  /** Most bytes of a body. */
+  readonly bodyBytes?: number;
+  /** The answer; undefined for one that goes on by itself. */
+  readonly serve: (
+    context: Context,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ) => Awaitable<Answer | undefined>;
+}
+
+type Awaitable<T> = T | Promise<T>;
+
+/** A page that is made anew for each request. */
+const page = (make: (context: Context, rights: Rights) => Awaitable<Answer>): Route => ({
+  method: 'GET',
+  serve: (context, request) => make(context, context.guard.rights(request)),
+});
+
+/** Of the files that the page consists of. */
+export const assetRoute: Route = {
+  method: 'GET',
+  serve: ({ assets }, { url = '/' }) => ({ status: 200, ...assets.get(url.split('?', 1)[0]!)! }),
+};
+
+export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
+  ['/', assetRoute],
+  ['/livez', page(() => text(200, 'ok\n'))],
+  [
+    '/readyz',
+    page(({ state }, { names }) => {
+      const now = names ? state() : summaryOf(state());
+      return json(now.ready ? 200 : 503, now);
+    }),
+  ],
+  [
+    '/metrics',
+    page(async ({ metrics }, { names }) => ({
+      status: 200,
+      type: metrics.contentType,
+      body: await metrics.text(names),
+    })),
+  ],
+  ['/api/status', page((context, rights) => json(200, view(context, rights)))],
+  ['/api/events', { method: 'GET', serve: sendEvents }],
+  ['/api/login', { method: 'POST', bodyBytes: 1024, serve: logIn }],
+  ['/api/actions', { method: 'POST', bodyBytes: 8192, serve: act }],
+]);
+
+/** All of it, or numbers alone. */
+function view({ status, state }: Context, rights: Rights): object {
+  return rights.names ? { rights, ...status() } : { rights, ...summaryOf(state()) };
+}
+
+function sendEvents(
+  context: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Answer | undefined {
+  const { events, guard } = context;
+  if (request.method === 'HEAD') return text(200, '');
+  if (events.isFull) return text(503, 'too many pages follow the gateway already\n');
+  const rights = guard.rights(request);
+  const all = () => ({ name: 'status', data: view(context, rights) });
+  // A page has the samples already, but for the last one.
+  const next = () => {
+    if (!rights.names) return all();
+    const now = context.status();
+    return { name: 'status', data: { rights, ...now, samples: now.samples.slice(-1) } };
+  };
+  response.writeHead(200, { 'content-type': 'text/event-stream', ...commonHeaders });
+  events.add(response, `${rights.names} ${rights.acts}`, all(), next);
+  return undefined;
+}
+
+const refusedLines = new LineThrottle();
+
+function refuse({ log, metrics }: Context, request: IncomingMessage, why: string): Answer {
+  metrics.authFailure('admin');
+  const omitted = refusedLines.admit();
+  const client = request.socket.remoteAddress;
+  if (omitted !== undefined) log.warn({ client, protocol: 'admin', reason: why, omitted }, 'refused');
+  return text(403, `${why}\n`);
+}
+
+/**
+ * A page of another site can make a browser send a request here, but none with such a header, unless this server allows it
+ * when it is asked beforehand, which it does not.
+ */
+function isFromElsewhere({ headers }: IncomingMessage): boolean {
+  const { origin, host = '' } = headers;
+  const own = origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
+  return !own || headers['x-holdfast'] === undefined;
+}
+
+const elsewhere = 'not from this page: the header x-holdfast is missing';
+
+async function logIn(context: Context, request: IncomingMessage): Promise<Answer> {
+  if (isFromElsewhere(request)) return refuse(context, request, elsewhere);
+  const given = (await bodyOf(request)).trim();
+  if (!context.guard.isToken(given)) return refuse(context, request, 'this is not the token');
+  return { ...text(200, 'ok\n'), headers: { 'set-cookie': context.guard.cookie } };
+}
+
+async function act(context: Context, request: IncomingMessage): Promise<Answer> {
+  const { guard, actions, log } = context;
+  if (isFromElsewhere(request)) return refuse(context, request, elsewhere);
+  const { acts, token } = guard.rights(request);
+  if (!acts) return refuse(context, request, token ? 'the token is missing' : 'only loopback may do this');
+  const asked = readAction(await bodyOf(request));
+  if (!asked || !Object.hasOwn(actions, asked.name))
+    return text(400, `expected {"action": "…"} with one of ${Object.keys(actions).join(', ')}\n`);
+  const done = await actions[asked.name]!(asked.args);
+  const args = Object.fromEntries(Object.entries(asked.args).map(([key, value]) => [key, renderText(value)]));
+  const client = request.socket.remoteAddress;
+  log.info({ client, action: asked.name, ...args, done: done !== undefined }, 'asked for on the admin port');
+  return done === undefined
+    ? json(404, { error: 'there is nothing like that any more' })
+    : json(200, { done });
+}
+
+const renderText = (value: string) => renderName(Buffer.from(value, 'utf8').toString('latin1'));
+
+/** Its length is bounded by the route. */
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}

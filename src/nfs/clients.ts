@@ -1,0 +1,96 @@
+/** Who uses NFS: its connections, and what it said it has mounted. By address, since NFSv3 knows no sessions. */
+import type { CallFinished, Peer } from '@holdfast/nfs-rpc';
+import type { NfsClientStatus } from '../admin/index.ts';
+import { renderName } from '../log/index.ts';
+
+/** Addresses, and mounts of each, that are remembered; the oldest give way. */
+const mostClients = 1024;
+const mostMounts = 16;
+
+interface Client {
+  readonly since: number;
+  readonly mounts: Set<string>;
+  connections: number;
+  calls: number;
+  bytesOut: number;
+}
+
+export class NfsClients {
+  /** Those that came last are last. */
+  readonly #clients = new Map<string, Client>();
+
+  connected({ address }: Peer): void {
+    this.#of(address).connections += 1;
+  }
+
+  disconnected({ address }: Peer): void {
+    const client = this.#clients.get(address);
+    if (client && client.connections > 0) client.connections -= 1;
+  }
+
+  finished({ peer, bytesOut }: CallFinished): void {
+    const client = this.#clients.get(peer.address);
+    if (!client) return;
+    client.calls += 1;
+    client.bytesOut += bytesOut;
+  }
+
+  mounted({ address }: Peer, path: string): void {
+    const { mounts } = this.#of(address);
+    mounts.add(path);
+    for (const oldest of mounts) {
+      if (mounts.size <= mostMounts) break;
+      mounts.delete(oldest);
+    }
+  }
+
+  /** @param path `*`: everything. */
+  unmounted({ address }: Peer, path: string): void {
+    const mounts = this.#clients.get(address)?.mounts;
+    if (path === '*') mounts?.clear();
+    else mounts?.delete(path);
+  }
+
+  forget(address: string): boolean {
+    return this.#clients.delete(address);
+  }
+
+  /** Those with connections or mounts, the latest first, at most `most`. */
+  status(most: number): NfsClientStatus[] {
+    const now = performance.now();
+    return [...this.#clients]
+      .filter(([, { connections, mounts }]) => connections > 0 || mounts.size > 0)
+      .slice(-most)
+      .reverse()
+      .map(([client, { since, mounts, connections, calls, bytesOut }]) => ({
+        client,
+        mounts: [...mounts].map(renderName),
+        connections,
+        calls,
+        bytesOut,
+        seconds: Math.round((now - since) / 1000),
+      }));
+  }
+
+  #of(address: string): Client {
+    let client = this.#clients.get(address);
+    if (client) return client;
+    client = { since: performance.now(), mounts: new Set(), connections: 0, calls: 0, bytesOut: 0 };
+    this.#clients.set(address, client);
+    if (this.#clients.size > mostClients) this.#makeRoom();
+    return client;
+  }
+
+  /** Those that are gone give way before those that are connected. */
+  #makeRoom(): void {
+    for (const [address, { connections }] of this.#clients) {
+      if (connections > 0) continue;
+      this.#clients.delete(address);
+      return;
+    }
+    for (const address of this.#clients.keys()) {
+      this.#clients.delete(address);
+      return;
+    }
+  }
+}

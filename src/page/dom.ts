@@ -1,0 +1,130 @@
+/** Tables that are brought up to date in place, so that focus, selection and scrolling stay where they are. */
+
+/** The element with this id, which the frame of the page has. */
+export function byId(id: string): HTMLElement {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`the page has no #${id}`);
+  return element;
+}
+
+export function show(id: string, visible: boolean): void {
+  byId(id).hidden = !visible;
+}
+
+/** Nothing is written where the same stands already. */
+export function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export interface Cell {
+  readonly text: string;
+  /** Classes. */
+  readonly style?: string;
+}
+
+export interface RowButton {
+  readonly label: string;
+  /** What it is about, for those who do not see the row. */
+  readonly about: string;
+  readonly press: () => void;
+}
+
+export interface Row {
+  /** The same for the same thing. */
+  readonly key: string;
+  readonly cells: readonly (Cell | string)[];
+  readonly button?: RowButton | undefined;
+}
+
+interface ShownRow {
+  readonly element: HTMLTableRowElement;
+  readonly cells: readonly HTMLTableCellElement[];
+  readonly button: HTMLButtonElement | undefined;
+  press: () => void;
+}
+
+/** A table with a fixed head. It is not there while it has no rows. */
+export class LiveTable {
+  readonly #container: HTMLElement;
+  readonly #head: readonly string[];
+  readonly #caption: string;
+  readonly #rows = new Map<string, ShownRow>();
+  #body: HTMLTableSectionElement | undefined;
+
+  constructor(container: HTMLElement, caption: string, head: readonly string[]) {
+    this.#container = container;
+    this.#caption = caption;
+    this.#head = head;
+  }
+
+  update(rows: readonly Row[]): void {
+    if (rows.length === 0) {
+      this.#container.replaceChildren();
+      this.#rows.clear();
+      this.#body = undefined;
+      return;
+    }
+    const body = (this.#body ??= this.#make());
+    const wanted = new Set(rows.map(({ key }) => key));
+    for (const [key, { element }] of this.#rows) {
+      if (wanted.has(key)) continue;
+      element.remove();
+      this.#rows.delete(key);
+    }
+    let place: ChildNode | null = body.firstChild;
+    for (const row of rows) {
+      const shown = this.#shown(row);
+      fill(shown, row);
+      // Whoever stands in the right place is not moved: it would lose the focus.
+      if (shown.element === place) place = place.nextSibling;
+      else body.insertBefore(shown.element, place);
+    }
+  }
+
+  #make(): HTMLTableSectionElement {
+    const table = document.createElement('table');
+    table.className = 'rows';
+    table.setAttribute('aria-label', this.#caption);
+    const head = table.createTHead().insertRow();
+    for (const name of this.#head) {
+      const cell = document.createElement('th');
+      cell.scope = 'col';
+      cell.textContent = name;
+      head.append(cell);
+    }
+    const body = table.createTBody();
+    this.#container.replaceChildren(table);
+    return body;
+  }
+
+  #shown(row: Row): ShownRow {
+    const known = this.#rows.get(row.key);
+    if (known && (known.button !== undefined) === (row.button !== undefined)) return known;
+    known?.element.remove();
+    const element = document.createElement('tr');
+    const cells = row.cells.map((_, index) => {
+      const cell = element.insertCell();
+      cell.dataset['label'] = this.#head[index] ?? '';
+      return cell;
+    });
+    const button = row.button && document.createElement('button');
+    if (button) element.insertCell().append(button);
+    const shown: ShownRow = { element, cells, button, press: () => undefined };
+    button?.addEventListener('click', () => shown.press());
+    this.#rows.set(row.key, shown);
+    return shown;
+  }
+}
+
+function fill(shown: ShownRow, { cells, button }: Row): void {
+  for (const [index, cell] of cells.entries()) {
+    const { text, style = '' } = typeof cell === 'string' ? { text: cell } : cell;
+    const element = shown.cells[index]!;
+    setText(element, text);
+    if (element.className !== style) element.className = style;
+  }
+  if (!button || !shown.button) return;
+  shown.press = button.press;
+  setText(shown.button, button.label);
+  shown.button.setAttribute('aria-label', `${button.label}: ${button.about}`);
+}

@@ -1,0 +1,112 @@
+/** The plots: uPlot, as a classic script of this server. */
+import type { Sample } from '../admin/status.ts';
+import { byId } from './dom.ts';
+
+declare const uPlot: typeof import('uplot');
+
+type Values = (number | null | undefined)[];
+
+interface Line {
+  readonly label: string;
+  /** A custom property of the page's style. */
+  readonly color: string;
+  readonly value: (sample: Sample) => number | undefined;
+}
+
+interface PlotSpec {
+  readonly id: string;
+  readonly lines: readonly Line[];
+  /** Highest value that is shown even if all are lower. */
+  readonly least: number;
+  readonly logarithmic?: boolean;
+}
+
+const specs: readonly PlotSpec[] = [
+  {
+    id: 'plot-throughput',
+    least: 1,
+    lines: [
+      { label: 'NFS', color: '--accent', value: ({ nfsBytes }) => nfsBytes / 1e6 },
+      { label: 'SMB', color: '--good', value: ({ smbBytes }) => smbBytes / 1e6 },
+    ],
+  },
+  {
+    id: 'plot-latency',
+    least: 10,
+    lines: [
+      { label: 'half are faster', color: '--accent', value: ({ readP50 }) => readP50 },
+      { label: '99 % are faster', color: '--warn', value: ({ readP99 }) => readP99 },
+    ],
+  },
+  {
+    id: 'plot-waiting',
+    least: 5,
+    lines: [{ label: 'waiting', color: '--bad', value: ({ waiting }) => waiting }],
+  },
+];
+
+/** As many as the gateway keeps. */
+const most = 450;
+
+export class Plots {
+  readonly #samples: Sample[] = [];
+  readonly #plots: { readonly spec: PlotSpec; readonly plot: uPlot; readonly place: HTMLElement }[] = [];
+
+  /** Adds what is new, the oldest first. */
+  add(samples: readonly Sample[]): void {
+    const last = this.#samples.at(-1)?.at ?? 0;
+    const fresh = samples.filter(({ at }) => at > last);
+    if (fresh.length === 0) return;
+    this.#samples.push(...fresh);
+    this.#samples.splice(0, this.#samples.length - most);
+    this.#draw();
+  }
+
+  /** Colours are those of the page now. */
+  restyle(): void {
+    for (const { plot } of this.#plots) plot.destroy();
+    this.#plots.length = 0;
+    this.#draw();
+  }
+
+  resize(): void {
+    for (const { plot, place } of this.#plots) plot.setSize(sizeOf(place));
+  }
+
+  #draw(): void {
+    if (this.#samples.length === 0) return;
+    if (this.#plots.length === 0)
+      for (const spec of specs) {
+        const place = byId(spec.id);
+        this.#plots.push({ spec, place, plot: new uPlot(options(spec, place), this.#data(spec), place) });
+      }
+    else for (const { spec, plot } of this.#plots) plot.setData(this.#data(spec));
+  }
+
+  #data({ lines }: PlotSpec): [number[], ...Values[]] {
+    const times = this.#samples.map(({ at }) => at / 1000);
+    return [times, ...lines.map(({ value }) => this.#samples.map((sample) => value(sample) ?? null))];
+  }
+}
+
+const sizeOf = (place: HTMLElement) => ({ width: Math.max(200, place.clientWidth), height: 150 });
+
+function options({ lines, least }: PlotSpec, place: HTMLElement): uPlot.Options {
+  const style = getComputedStyle(document.documentElement);
+  const color = (name: string) => style.getPropertyValue(name).trim();
+  const axis = {
+    stroke: color('--faint'),
+    grid: { stroke: color('--line') },
+    ticks: { stroke: color('--line') },
+  };
+  return {
+    ...sizeOf(place),
+    cursor: { drag: { x: false, y: false } },
+    scales: { y: { range: (_, __, max) => [0, Math.max(least, max * 1.1)] } },
+    axes: [axis, { ...axis, size: 55 }],
+    series: [
+      {},
+      ...lines.map(({ label, color: name }) => ({ label, stroke: color(name), width: 2, spanGaps: false })),
+    ],
+  };
+}
