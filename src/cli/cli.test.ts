@@ -60,11 +60,11 @@ describe('holdfast', () => {
     [['/mnt/dfs'], 'holdfast: unknown command /mnt/dfs; did you mean holdfast serve /mnt/dfs?'],
     [
       ['zzzzzz'],
-      'holdfast: unknown command zzzzzz; expected one of serve, run, demo, check, mount-options, mount',
+      'holdfast: unknown command zzzzzz; expected one of serve, run, demo, init, check, mount-options, mount, status, doctor, bench',
     ],
     [
       ['--nfs', '0.0.0.0:1', 'serve'],
-      'holdfast: unknown flag --nfs: the command comes first (serve, run, demo, check, mount-options, mount)',
+      'holdfast: unknown flag --nfs: the command comes first (serve, run, demo, init, check, mount-options, mount, status, doctor, bench)',
     ],
     [
       ['serve', '/mnt/dfs', '--nsf', 'x'],

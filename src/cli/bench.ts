@@ -1,0 +1,100 @@
+import { bytes, plural } from '../admin/format.ts';
+import { parseEndpoint, type Endpoint } from '../config/index.ts';
+import type { Report, Throughput, Times } from '../measure/index.ts';
+import { ExitCode, UsageError, type Command, type Invocation, type Terminal } from './command.ts';
+import { seconds } from './flags.ts';
+import { textTable } from './text-table.ts';
+
+/** Seconds altogether. */
+const usual = 60;
+
+export const bench: Command = {
+  name: 'bench',
+  usage: '[PATH] [options]',
+  summary: 'measure in a minute what a source, or a gateway and the network before it, can do',
+  description: `Lists, looks at, begins to read and reads files below PATH, as a gateway would, past the page cache; or those of
+an export of a gateway, by NFS and without a mount. It reads real files: a debrid or usenet source fetches
+them from its provider. What hangs is waited for, so stop it with Ctrl-C if it takes too long.`,
+  positionals: { names: ['PATH'], required: 0 },
+  flags: [
+    { name: 'gateway', value: 'HOST:PORT', help: 'measure a gateway by NFS (port 2049) instead' },
+    { name: 'name', value: 'NAME', help: 'the export of that gateway (default dfs)' },
+    { name: 'uid', value: 'UID', help: 'user id to act as there (default: yours)' },
+    { name: 'seconds', value: 'SECONDS', help: `how long it may take altogether (default ${usual})` },
+    { name: 'json', help: 'as JSON, for programs' },
+  ],
+  examples: [
+    ['holdfast bench /mnt/dfs', 'the source, on the machine that has it'],
+    ['holdfast bench --gateway 10.43.7.9:2049', 'the same through the gateway, from a client'],
+  ],
+
+  async run(invocation, terminal) {
+    const [path] = invocation.positionals;
+    const gateway = endpointOf(invocation);
+    if ((path === undefined) === (gateway === undefined))
+      throw new UsageError('one of PATH and --gateway HOST:PORT is needed');
+    const time = seconds(invocation, 'seconds', usual);
+    const onPart = (name: string) => terminal.err(`${name} …\n`);
+    const { LocalFolder, measure, RemoteExport, repeat, timesOf } = await import('../measure/index.ts');
+    if (path !== undefined) {
+      const subject = new LocalFolder(path);
+      const report = await measure(subject, { seconds: time, onPart });
+      await subject.close();
+      show(terminal, invocation, path, report, undefined);
+      return ExitCode.done;
+    }
+    const name = invocation.text('name') ?? 'dfs';
+    const subject = await RemoteExport.mount({ ...gateway!, name, uid: uidOf(invocation) });
+    onPart('the network alone');
+    const pings = await repeat(time * 50, 1, () => subject.ping());
+    const report = await measure(subject, { seconds: time * 0.95, onPart });
+    await subject.close();
+    show(terminal, invocation, `${gateway!.host}:/${name}`, report, timesOf(pings.times));
+    return ExitCode.done;
+  },
+};
+
+function endpointOf(invocation: Invocation): Endpoint | undefined {
+  const text = invocation.text('gateway');
+  if (text === undefined) return undefined;
+  const found = parseEndpoint(text) ?? parseEndpoint(`${text}:2049`);
+  if (!found) throw new UsageError(`--gateway: ${text} is not HOST:PORT`);
+  return found;
+}
+
+function uidOf(invocation: Invocation): number {
+  const text = invocation.text('uid') ?? String(process.getuid?.() ?? 65534);
+  if (!/^\d{1,10}$/.test(text) || Number(text) > 4294967294)
+    throw new UsageError(`--uid: ${text} is no user id`);
+  return Number(text);
+}
+
+function show(
+  terminal: Terminal,
+  invocation: Invocation,
+  what: string,
+  report: Report,
+  network: Times | undefined,
+): void {
+  if (invocation.has('json')) {
+    terminal.out(`${JSON.stringify({ what, network, ...report }, null, 2)}\n`);
+    return;
+  }
+  const { entries, files, list, look, firstByte, oneStream, streams, small } = report;
+  const rows = [
+    ['network, one small call', ...timed(network)],
+    ['list a folder', ...timed(list)],
+    ['look at an entry', ...timed(look)],
+    ['begin to read a file', ...timed(firstByte)],
+    ['4 KiB anywhere in a file', ...timed(small)],
+  ].filter((row) => row.length > 1);
+  terminal.out(`${what}: ${plural(entries, 'entry', 'entries')} seen, ${plural(files, 'file')} to read\n\n`);
+  terminal.out(textTable(['', 'TIMES', 'HALF IN', '99 % IN', 'LONGEST'], rows));
+  if (oneStream) terminal.out(`\n  one stream           ${rate(oneStream)}\n`);
+  if (streams) terminal.out(`  ${plural(streams.atOnce, 'stream')} at once    ${rate(streams)}\n`);
+}
+
+const inMs = (ms: number) => (ms < 10 ? `${ms.toFixed(2)} ms` : `${Math.round(ms)} ms`);
+const timed = (times: Times | undefined): string[] =>
+  times ? [String(times.count), inMs(times.p50), inMs(times.p99), inMs(times.longest)] : [];
+const rate = ({ bytes: count, seconds: time }: Throughput) => `${bytes(count / time)}/s`;

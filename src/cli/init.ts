@@ -1,0 +1,159 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { ConfigError, loadConfig, privateRanges } from '../config/index.ts';
+import { ExitCode, UsageError, type Command, type Flag, type Invocation, type Terminal } from './command.ts';
+
+/** Everything that init wants to know, in the order in which it asks. */
+interface Question {
+  readonly flag: string;
+  readonly value: string;
+  readonly text: string;
+  readonly fallback: () => string;
+}
+
+const questions = [
+  {
+    flag: 'path',
+    value: 'FOLDER',
+    text: 'Which folder is the FUSE tree mounted at?',
+    fallback: () => '/mnt/dfs',
+  },
+  {
+    flag: 'clients',
+    value: 'RANGES',
+    text: 'Who may connect? Addresses and CIDR ranges, with commas',
+    fallback: () => privateRanges.join(','),
+  },
+  {
+    flag: 'owner',
+    value: 'UID:GID',
+    text: 'Whose files are they, as UID:GID? SMB clients and squashed NFS clients act as these',
+    fallback: () => '1000:1000',
+  },
+  {
+    flag: 'user',
+    value: 'NAME',
+    text: 'A user for SMB, or "guest" for everybody without a password (Windows 11 refuses guests)',
+    fallback: () => 'guest',
+  },
+  {
+    flag: 'identity',
+    value: 'TEXT',
+    text: 'A name for this gateway, the same on every gateway that may stand in for it',
+    fallback: () => hostname(),
+  },
+] as const satisfies readonly Question[];
+
+type Answers = Readonly<Record<(typeof questions)[number]['flag'], string>>;
+
+const flags: Flag[] = [
+  ...questions.map(({ flag, value, text }) => ({ name: flag, value, help: text })),
+  { name: 'output', value: 'FILE', help: 'the file to write (default holdfast.yaml)' },
+  { name: 'yes', help: 'ask nothing: what no flag says is as suggested' },
+];
+
+export const init: Command = {
+  name: 'init',
+  usage: '[options]',
+  summary: 'ask five questions, or take flags, and write a configuration',
+  description: `Writes a configuration that check accepts, and beside it the files with its secrets, for their owner alone:
+the secret of the handles and, for a user, a password. A flag answers its question; nothing that exists
+is overwritten.`,
+  positionals: { names: [], required: 0 },
+  flags,
+  examples: [
+    ['holdfast init', 'asks'],
+    ['holdfast init --yes --path /mnt/dfs --user media --output /etc/holdfast/holdfast.yaml', 'does not'],
+  ],
+
+  async run(invocation, terminal) {
+    const output = resolve(invocation.text('output') ?? 'holdfast.yaml');
+    refuseExisting(output);
+    const answers = await answersOf(invocation, terminal);
+    const files = filesOf(answers, output);
+    for (const { path } of files) refuseExisting(path);
+    const written: string[] = [];
+    try {
+      for (const { path, text, mode } of files) {
+        writeFileSync(path, text, { flag: 'wx', mode });
+        written.push(path);
+        chmodSync(path, mode);
+      }
+      loadConfig({ flags: { config: output }, env: {} });
+    } catch (error) {
+      for (const path of written) rmSync(path, { force: true });
+      if (error instanceof ConfigError) throw new UsageError(`${error.message}\nnothing was written`);
+      throw error;
+    }
+    for (const { path, what } of files) terminal.out(`${path}  ${what}\n`);
+    terminal.out(`\nNext:\n  holdfast doctor --config ${output}\n  holdfast serve --config ${output}\n`);
+    return ExitCode.done;
+  },
+};
+
+function refuseExisting(path: string): void {
+  if (existsSync(path)) throw new UsageError(`${path} exists: choose another place with --output FILE`);
+}
+
+async function answersOf(invocation: Invocation, terminal: Terminal): Promise<Answers> {
+  const given: Record<string, string> = {};
+  const asks = !invocation.has('yes') && terminal.ask !== undefined;
+  for (const { flag, text, fallback } of questions) {
+    const suggestion = fallback();
+    const answer =
+      invocation.text(flag) ?? (asks ? (await terminal.ask!(`${text} [${suggestion}] `)).trim() : '');
+    given[flag] = answer === '' ? suggestion : answer;
+  }
+  const answers = given as unknown as Answers;
+  if (!/^\d{1,10}:\d{1,10}$/.test(answers.owner))
+    throw new UsageError(`--owner: ${answers.owner} is not UID:GID such as 1000:1000`);
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(answers.user))
+    throw new UsageError(`--user: ${answers.user} is no name of letters, digits, ".", "_" and "-"`);
+  return answers;
+}
+
+interface WrittenFile {
+  readonly path: string;
+  readonly what: string;
+  readonly text: string;
+  readonly mode: number;
+}
+
+function filesOf({ path, clients, owner, user, identity }: Answers, output: string): WrittenFile[] {
+  const [uid = '', gid = ''] = owner.split(':');
+  const place = (name: string) => join(dirname(output), name);
+  const base = basename(output).replace(/\.ya?ml$/, '');
+  const secret = `${base}.secret`;
+  const password = `${base}.${user}.password`;
+  const list = clients.split(/[\s,]+/).filter((range) => range !== '');
+  const quoted = (text: string) => JSON.stringify(text);
+  const smb =
+    user === 'guest'
+      ? '    smb: { guest: true } # everybody whom clients allows, without a password'
+      : `    smb: { users: [{ name: ${quoted(user)}, passwordFile: ${quoted(password)} }] }`;
+  const yaml = `# Written by holdfast init. Every setting: deploy/CONFIGURATION.md. After a change: holdfast check ${basename(output)}
+exports:
+  dfs: # NFS path /dfs, SMB share "dfs"
+    path: ${quoted(resolve(path))}
+    clients: [${list.map(quoted).join(', ')}]
+    uid: ${uid}
+    gid: ${gid}
+${smb}
+identity: ${quoted(identity)} # the same, with the same secret, on every gateway that may stand in for this one
+secretFile: ${quoted(secret)}
+`;
+  const files = [
+    { path: output, what: 'the configuration', text: yaml, mode: 0o644 },
+    {
+      path: place(secret),
+      what: 'the secret of its handles',
+      text: `${randomBytes(32).toString('hex')}\n`,
+      mode: 0o600,
+    },
+  ];
+  if (user === 'guest') return files;
+  const text = `${randomBytes(12).toString('base64url')}\n`;
+  return [...files, { path: place(password), what: `the password of ${user}`, text, mode: 0o600 }];
+}

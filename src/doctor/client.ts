@@ -1,0 +1,266 @@
+/** A node that mounts: its kernel, its mounts and their options, and the way to the gateway. */
+import { kernelFindings, kernelVersion, isAtLeast } from './kernel.ts';
+import { ok, problem, warning, type Finding } from './finding.ts';
+import type { Machine } from './machine.ts';
+import { isCifs, isNfs, parseMounts, word, type MountLine } from './mounts.ts';
+
+export interface ClientQuestion {
+  /** The gateway to reach, besides those that are mounted. */
+  readonly server: string | undefined;
+  /** Ports at which it is expected. */
+  readonly ports: { readonly nfs: number; readonly smb: number; readonly admin: number };
+}
+
+/** KiB that a sequential reader should have read ahead; the default of an NFS mount is 128. */
+const readAhead = 1024;
+/** Seconds after which a new entry ought to be seen. */
+const freshness = 30;
+/** Seconds by which clocks may differ. */
+const clockTolerance = 5;
+
+const remount = ({ mountpoint }: MountLine, option: string) =>
+  `mount -o remount,${option} ${word(mountpoint)}`;
+const again = ({ type, source, mountpoint }: MountLine, options: string) =>
+  `umount ${word(mountpoint)} && mount -t ${type === 'nfs4' ? 'nfs' : type} -o ${options} ${word(source)} ${word(mountpoint)}`;
+
+/** Recommended options; `holdfast mount-options` prints them with the right ports. */
+const nfsOptions =
+  'nfsvers=3,proto=tcp,port=2049,mountport=2049,mountproto=tcp,nolock,hard,acdirmin=1,acdirmax=5,nconnect=4,ro';
+const cifsOptions = 'guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,ro';
+
+export async function clientFindings(machine: Machine, question: ClientQuestion): Promise<Finding[]> {
+  const release = await machine.read('/proc/sys/kernel/osrelease');
+  const mounts = parseMounts((await machine.read('/proc/self/mountinfo')) ?? '');
+  const remote = mounts.filter((mount) => isNfs(mount) || isCifs(mount));
+  const findings = kernelFindings(release, remote.some(isCifs));
+  if (remote.length === 0)
+    findings.push(
+      warning(
+        'nothing is mounted here by NFS or SMB',
+        'there is no mount to look at; in a container the mounts of the host are not seen',
+        'holdfast mount-options --host GATEWAY',
+      ),
+    );
+  for (const mount of remote) {
+    findings.push(
+      ...(isNfs(mount) ? await nfsFindings(machine, mount, release) : cifsFindings(mount, release)),
+    );
+    findings.push(...propagationFindings(mount));
+  }
+  findings.push(...(await namespaceFindings(machine, remote)));
+  findings.push(...(await pathFindings(machine, question, remote)));
+  return findings;
+}
+
+async function nfsFindings(
+  machine: Machine,
+  mount: MountLine,
+  release: string | undefined,
+): Promise<Finding[]> {
+  const { options, mountpoint, device } = mount;
+  const findings: Finding[] = [];
+  const version = options.get('vers') ?? options.get('nfsvers') ?? '';
+  if (mount.type === 'nfs4' || version.startsWith('4'))
+    findings.push(
+      problem(
+        `${mountpoint} is mounted by NFSv4`,
+        'Holdfast serves NFSv3 alone, so this mount is not of Holdfast',
+        again(mount, nfsOptions),
+      ),
+    );
+  if (options.has('soft') || options.has('softerr'))
+    findings.push(
+      problem(
+        `${mountpoint} is mounted soft`,
+        'a wait becomes an error: readers fail while the gateway restarts',
+        again(mount, nfsOptions),
+      ),
+    );
+  const directories = Number(options.get('acdirmin') ?? options.get('actimeo') ?? 30);
+  if (directories >= freshness && !options.has('noac'))
+    findings.push(
+      warning(
+        `${mountpoint} keeps attributes of folders for ${directories} s at least (acdirmin)`,
+        'a new release is seen only after that',
+        again(mount, nfsOptions),
+      ),
+    );
+  const kilobytes = Number((await machine.read(`/sys/class/bdi/${device}/read_ahead_kb`)) ?? NaN);
+  if (kilobytes < readAhead)
+    findings.push(
+      warning(
+        `${mountpoint} reads ahead ${kilobytes} KiB`,
+        'a sequential reader waits for the network once for each such piece',
+        `echo ${readAhead} > /sys/class/bdi/${device}/read_ahead_kb`,
+      ),
+    );
+  const kernel = kernelVersion(release);
+  const connections = Number(options.get('nconnect') ?? 1);
+  if (connections === 1 && kernel && isAtLeast(kernel, [5, 3]))
+    findings.push(
+      warning(
+        `${mountpoint} uses one connection`,
+        'one slow answer is behind another on it; several readers share it',
+        again(mount, nfsOptions),
+      ),
+    );
+  return findings.length > 0
+    ? findings
+    : [ok(`${mountpoint}: NFS ${version || '3'}, hard, ${kilobytes} KiB ahead`)];
+}
+
+function cifsFindings(mount: MountLine, release: string | undefined): Finding[] {
+  const { options, mountpoint } = mount;
+  const findings: Finding[] = [];
+  if (!options.has('hard'))
+    findings.push(
+      problem(
+        `${mountpoint} is mounted soft, the default of cifs`,
+        'it gives up after about ten seconds without a server: readers fail while the gateway restarts',
+        remount(mount, 'hard'),
+      ),
+    );
+  const echo = Number(options.get('echo_interval') ?? 60);
+  if (echo > 20)
+    findings.push(
+      warning(
+        `${mountpoint} asks every ${echo} s whether the server lives (echo_interval)`,
+        `a gateway that vanished without a word is noticed after ${3 * echo} s`,
+        again(mount, cifsOptions),
+      ),
+    );
+  const attributes = Number(options.get('actimeo') ?? options.get('acdirmax') ?? 1);
+  if (attributes >= freshness)
+    findings.push(
+      warning(
+        `${mountpoint} keeps attributes for ${attributes} s (actimeo)`,
+        'a new release is seen only after that',
+        remount(mount, 'actimeo=5'),
+      ),
+    );
+  const close = Number(options.get('closetimeo') ?? 1);
+  if (close > 5 && !isOlder(release, [6, 1]))
+    findings.push(
+      warning(
+        `${mountpoint} keeps files open for ${close} s after they were closed (closetimeo)`,
+        'their pages are kept, which is good for what is read again; each holds a handle at the gateway meanwhile',
+        remount(mount, 'closetimeo=1'),
+      ),
+    );
+  if ((options.get('vers') ?? '3').startsWith('1'))
+    findings.push(
+      problem(`${mountpoint} is mounted by SMB1`, 'Holdfast does not serve it', again(mount, cifsOptions)),
+    );
+  return findings.length > 0 ? findings : [ok(`${mountpoint}: SMB ${options.get('vers') ?? ''}, hard`)];
+}
+
+function isOlder(release: string | undefined, wanted: readonly [number, number]): boolean {
+  const version = kernelVersion(release);
+  return version !== undefined && !isAtLeast(version, wanted);
+}
+
+/** Containers that started earlier see a mount only where its place is shared with them. */
+function propagationFindings({ mountpoint, propagation }: MountLine): Finding[] {
+  const isShared = propagation.some((field) => field.startsWith('shared:') || field.startsWith('master:'));
+  return isShared
+    ? []
+    : [
+        warning(
+          `${mountpoint} is a private mount`,
+          'containers that started before it do not see it, nor its successor when it is mounted anew',
+          `mount --make-rshared ${word(mountpoint)}`,
+        ),
+      ];
+}
+
+/** The kernel's worker for cifs lives in the network namespace in which the mount was made. */
+async function namespaceFindings(machine: Machine, remote: readonly MountLine[]): Promise<Finding[]> {
+  const [own, hosts] = await Promise.all([machine.link('/proc/self/ns/net'), machine.link('/proc/1/ns/net')]);
+  if (own === undefined || hosts === undefined || own === hosts) return [];
+  const [mount] = remote.filter(isCifs);
+  if (!mount) return [];
+  return [
+    warning(
+      'this is not the network namespace of process 1, and there is a cifs mount',
+      'a mount that was made in the namespace of a container loses its connection for good when the container ends',
+      `nsenter --net=/proc/1/ns/net -- mount -t cifs -o ${cifsOptions} ${word(mount.source)} ${word(mount.mountpoint)}`,
+    ),
+  ];
+}
+
+/** Host and port of what is mounted. */
+function targetOf(mount: MountLine): { host: string; port: number } | undefined {
+  const host =
+    mount.options.get('addr') ||
+    /^\/\/([^/]+)/.exec(mount.source)?.[1] ||
+    /^\[?([^\]]+?)\]?:\//.exec(mount.source)?.[1];
+  if (host === undefined || host === '') return undefined;
+  return { host, port: Number(mount.options.get('port') || (isCifs(mount) ? 445 : 2049)) };
+}
+
+async function pathFindings(
+  machine: Machine,
+  { server, ports }: ClientQuestion,
+  remote: readonly MountLine[],
+): Promise<Finding[]> {
+  const targets = new Map<string, { host: string; port: number; isMounted: boolean }>();
+  for (const mount of remote) {
+    const target = targetOf(mount);
+    if (target) targets.set(`${target.host} ${target.port}`, { ...target, isMounted: true });
+  }
+  if (server !== undefined)
+    for (const port of [ports.nfs, ports.smb])
+      if (!targets.has(`${server} ${port}`))
+        targets.set(`${server} ${port}`, { host: server, port, isMounted: false });
+  const findings = await Promise.all([...targets.values()].map((target) => reachFindings(machine, target)));
+  const hosts = new Set([...targets.values()].map(({ host }) => host));
+  const clocks = await Promise.all([...hosts].map((host) => clockFindings(machine, host, ports.admin)));
+  return [...findings.flat(), ...clocks.flat()];
+}
+
+async function reachFindings(
+  machine: Machine,
+  { host, port, isMounted }: { host: string; port: number; isMounted: boolean },
+): Promise<Finding[]> {
+  try {
+    const { ms, localAddress } = await machine.reach(host, port);
+    const findings = [ok(`${host} accepts connections at port ${port}, after ${ms.toFixed(1)} ms`)];
+    const card = machine.cardOf(localAddress);
+    const mtu = Number((await machine.read(`/sys/class/net/${card ?? ''}/mtu`)) ?? NaN);
+    if (card !== 'lo' && mtu > 1500)
+      findings.push(
+        warning(
+          `the way to ${host} begins at ${card!} with an MTU of ${mtu}`,
+          'if any station on the way takes less, small requests work and large reads hang',
+          `ping -M do -s ${mtu - 28} ${host}`,
+        ),
+      );
+    return findings;
+  } catch (error) {
+    const what = `${host} does not accept connections at port ${port} (${(error as Error).message})`;
+    const why = isMounted ? 'its mount waits' : 'nothing can be mounted from there by that protocol';
+    return [
+      problem(
+        what,
+        why,
+        `nc -vz ${host} ${port}   # then look at firewalls, NetworkPolicy, and the gateway's log`,
+      ),
+    ];
+  }
+}
+
+async function clockFindings(machine: Machine, host: string, port: number): Promise<Finding[]> {
+  const theirs = await machine.clockOf(`http://${host.includes(':') ? `[${host}]` : host}:${port}/livez`);
+  // The port is closed to other machines by default.
+  if (theirs === undefined) return [];
+  const seconds = Math.round((Date.now() - theirs) / 1000);
+  if (Math.abs(seconds) <= clockTolerance)
+    return [ok(`the clock of ${host} is right to ${clockTolerance} s`)];
+  return [
+    warning(
+      `the clocks of this machine and of ${host} differ by ${Math.abs(seconds)} s`,
+      'dates of new files lie in the future or in the past, which media managers sort and decide by',
+      'timedatectl set-ntp true',
+    ),
+  ];
+}

@@ -1,0 +1,41 @@
+/** What this kernel's clients can and cannot do. */
+import { ok, warning, type Finding } from './finding.ts';
+
+/** As `6.8`; undefined when it is no number. */
+export function kernelVersion(release: string | undefined): readonly [number, number] | undefined {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(release ?? '') ?? [];
+  return major === undefined || minor === undefined ? undefined : [Number(major), Number(minor)];
+}
+
+export function isAtLeast(
+  [major, minor]: readonly [number, number],
+  wanted: readonly [number, number],
+): boolean {
+  return major > wanted[0] || (major === wanted[0] && minor >= wanted[1]);
+}
+
+export function kernelFindings(release: string | undefined, usesCifs: boolean): Finding[] {
+  const version = kernelVersion(release);
+  if (!version)
+    return [warning('the kernel does not tell its version', 'what it can do is not known', 'uname -r')];
+  const findings = [ok(`kernel ${release!.trim()}`)];
+  if (!usesCifs) return findings;
+  const [major, minor] = version;
+  if (isAtLeast(version, [6, 10]) && !isAtLeast(version, [6, 19]))
+    findings.push(
+      warning(
+        `cifs of kernel ${major}.${minor} fails the reads in flight when its connection drops, even with hard`,
+        'a gateway that is killed, or a node that is lost, can cost a player an error; a planned stop hardly ever does',
+        'use NFS for long streams, or a kernel with the fix of early 2026',
+      ),
+    );
+  if (!isAtLeast(version, [6, 8]))
+    findings.push(
+      warning(
+        `cifs of kernel ${major}.${minor} fails the rest of a listing that is under way when its connection ends`,
+        'a scan that meets a restart of the gateway may see an error in the middle of a folder',
+        'use NFS for scans, or Linux 6.8 or newer',
+      ),
+    );
+  return findings;
+}
