@@ -1,0 +1,129 @@
+/** The documents: every link leads somewhere, and every command is run by a test or said not to be runnable here. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { commands } from '../src/cli/commands.ts';
+import { main } from '../src/cli/index.ts';
+import { parse } from '../src/cli/parse.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folders = ['.', 'deploy', 'src', 'test', 'bench', 'protocols/smb2', 'protocols/nfs-rpc'];
+const documents = folders.flatMap((folder) =>
+  readdirSync(join(root, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join(root, folder, name)),
+);
+const name = (file: string) => relative(root, file);
+const withoutCode = (text: string) => text.replace(/^```[\s\S]*?^```$/gm, '').replace(/`[^`\n]*`/g, '');
+
+/** As GitHub makes them. */
+function anchors(file: string): Set<string> {
+  const found = new Set<string>();
+  for (const [, title = ''] of readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm))
+    found.add(
+      title
+        .replace(/[`*_]/g, '')
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\- ]/gu, '')
+        .replaceAll(' ', '-'),
+    );
+  return found;
+}
+
+describe.each(documents.map((file) => [name(file), file]))('%s', (_, file) => {
+  it('links to what is there', () => {
+    const broken: string[] = [];
+    for (const [, target = ''] of withoutCode(readFileSync(file, 'utf8')).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const [path = '', anchor] = target.split('#');
+      const at = path === '' ? file : resolve(dirname(file), path);
+      if (!existsSync(at) || (anchor !== undefined && !anchors(at).has(anchor))) broken.push(target);
+    }
+    expect(broken).toEqual([]);
+  });
+});
+
+/** Command lines of shell blocks, without comments; a line that goes on behind `\` is one. */
+function commandLines(file: string): string[] {
+  const text = readFileSync(file, 'utf8');
+  return [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block = '']) =>
+    block
+      .replaceAll('\\\n', ' ')
+      .split('\n')
+      .map((line) =>
+        line
+          .replace(/(^|\s)#.*$/, '')
+          .replace(/\s+/g, ' ')
+          .trim(),
+      )
+      .filter((line) => line !== ''),
+  );
+}
+
+/** What is run where, or why it is not: by the beginning of the command line. */
+const places: readonly (readonly [RegExp, string])[] = [
+  [/^npm start$/, 'test/demo.test.ts; npm run test:fresh'],
+  [/^npm test$/, 'npm run test:fresh'],
+  [/^npm ci && npm run build$/, '.ci/run'],
+  [/^npm run build$/, '.ci/run'],
+  [/^(npx )?holdfast init --yes/, 'here'],
+  [/^(npx )?holdfast init$/, 'src/cli/init.test.ts'],
+  [/^(npx )?holdfast serve/, 'test/kit/gateway.ts, by most tests'],
+  [/^(npx )?holdfast run/, 'test/supervise.test.ts'],
+  [/^mount -t nfs/, 'test/nfs-kernel.test.ts'],
+  [/^mount -t cifs/, 'test/smb-kernel.test.ts'],
+  [/^docker /, 'not here: there is no docker daemon'],
+];
+
+/** Words of a command line, as far as the documents use quotes. */
+const words = (line: string) =>
+  [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+
+it('have no command that nobody knows to be right', () => {
+  const operating = documents.filter((file) => !/^(bench|protocols)/.test(name(file)));
+  const unknown = operating.flatMap((file) =>
+    commandLines(file)
+      .filter((line) => !places.some(([pattern]) => pattern.test(line)))
+      .map((line) => `${name(file)}: ${line}`),
+  );
+  expect(unknown).toEqual([]);
+});
+
+it('name only commands and flags of the program that there are', () => {
+  for (const file of documents) {
+    const inText = [...readFileSync(file, 'utf8').matchAll(/`((?:npx )?holdfast [a-z-]+[^`\n]*)`/g)];
+    const lines = [...commandLines(file), ...inText.map(([, line = '']) => line)];
+    for (const line of lines) {
+      const [first, ...rest] = words(line.replace(/^npx /, ''));
+      if (first !== 'holdfast' || rest[0] === undefined) continue;
+      const command = commands.find((one) => one.name === rest[0]);
+      expect(command, `${name(file)}: ${line}`).toBeDefined();
+      const { rest: restName, required } = command!.positionals;
+      const isWhole = line.includes('--') || rest.length > 1 || (required === 0 && restName === undefined);
+      if (isWhole) expect(() => parse(command!, rest.slice(1)), `${name(file)}: ${line}`).not.toThrow();
+    }
+  }
+});
+
+it('configure a user in one command', async () => {
+  const line = commandLines(join(root, 'README.md')).find((one) => one.includes('init --yes'))!;
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-documents-'));
+  try {
+    const tree = join(folder, 'dfs');
+    mkdirSync(tree);
+    const args = words(line.replace('/mnt/dfs', tree)).slice(2);
+    const silent = { env: {}, interactive: false, out: () => undefined, err: () => undefined };
+    const output = join(folder, 'holdfast.yaml');
+    expect(await main([...args, '--output', output], {}, silent)).toBe(0);
+    expect(await main(['check', output], {}, silent)).toBe(0);
+    expect(readFileSync(join(folder, 'holdfast.media.password'), 'utf8').trim().length).toBeGreaterThan(8);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+it('tell what the program is in under 150 lines', () => {
+  expect(readFileSync(join(root, 'README.md'), 'utf8').split('\n').length).toBeLessThan(150);
+});
