@@ -1,9 +1,9 @@
-/** Lines of one kind that a misbehaving client can cause are held to this many a minute; what is left out is counted. */
+/** Most lines of one kind to log in a minute, for lines that a misbehaving client can cause. */
 const troubleLines = 20;
-/** The same for what every client does: mounts and sessions. */
+/** The same for lines that every client causes: mounts and sessions. */
 export const ordinaryLines = 240;
 
-/** Keeps clients from filling the log. */
+/** Limits how many log lines clients can cause. */
 export class LineThrottle {
   readonly #linesPerMinute: number;
   #minute = 0;
@@ -14,7 +14,7 @@ export class LineThrottle {
     this.#linesPerMinute = linesPerMinute;
   }
 
-  /** How many lines were left out before this one; undefined when this one is left out too. */
+  /** Returns how many lines were left out since the last admitted one, or undefined when this one is left out too. */
   admit(): number | undefined {
     const minute = Math.floor(Date.now() / 60_000);
     if (minute !== this.#minute) {

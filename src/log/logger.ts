@@ -12,11 +12,11 @@ export interface LoggerOptions {
   readonly destination?: DestinationStream;
 }
 
-/** Fields that may hold a secret, wherever they stand in the first three levels of a log line. */
+/** Fields that may hold a secret. They are redacted in the first three levels of a log line. */
 const secretFields = ['password', 'passphrase', 'secret', 'ntHash', 'sessionKey', 'authorization', 'token'];
 const redacted = secretFields.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]);
 
-/** Writing is synchronous: the last line before the process ends is there, and no thread of the I/O pool is taken. */
+/** Writes synchronously, so that the last line before the process ends is not lost and no thread of the I/O pool is used. */
 export function createLogger(level: LogLevel, { destination }: LoggerOptions = {}): Logger {
   const options = { level, redact: { paths: redacted, censor: '[redacted]' } };
   if (destination) return pino(options, destination);

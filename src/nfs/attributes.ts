@@ -1,4 +1,4 @@
-/** fattr3 of a node, made once for each state of its attributes. */
+/** The fattr3 of a node, made once for each attributes object. */
 import { FileType, type FileAttributes, type NfsTime } from '@holdfast/nfs-rpc';
 import type { Attributes } from '../tree/contract.ts';
 import type { TreeNode } from '../tree/node.ts';
@@ -14,10 +14,10 @@ const types: Readonly<Record<Attributes['kind'], FileType>> = {
   unknown: FileType.regular,
 };
 
-/** Seconds of the last moment that nfstime3 can name, in February 2106. */
+/** The last second that nfstime3 can express, in February 2106. */
 const lastSecond = 0xffffffff;
 
-/** nfstime3 is unsigned, 32 bits: what lies outside is shown as the nearest time that it can name. */
+/** nfstime3 has 32 unsigned bits of seconds: a time outside that range becomes the nearest one inside. */
 function nfsTime(time: NfsTime): NfsTime {
   if (time.seconds >= 0 && time.seconds <= lastSecond) return time;
   return { seconds: time.seconds > lastSecond ? lastSecond : 0, nanoseconds: 0 };

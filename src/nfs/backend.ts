@@ -1,4 +1,4 @@
-/** Exports served over NFSv3 and MOUNT v3: hands the tree's objects to the protocol layer, and nothing more. */
+/** Serves exports over NFSv3 and MOUNT v3: connects the tree to the protocol layer. */
 import {
   MountError,
   MountStatus,
@@ -42,7 +42,7 @@ export interface NfsExport {
   readonly streams: Streams;
   readonly squash: Squash;
   readonly allows: (address: string) => boolean;
-  /** The rule as EXPORT shows it. */
+  /** The client rule as the EXPORT procedure shows it. */
   readonly groups: readonly string[];
 }
 
@@ -52,14 +52,14 @@ export interface NfsGatewayHooks {
   readonly onRefused: (exportName: string, call: CallContext) => void;
 }
 
-/** A client that asks again while the first call still waits would give up soon on a `soft` mount: it is told at once. */
+/** Answers a retransmission at once while the first call still waits: a client with a `soft` mount would give up soon. */
 const comeAgain = (): never => {
   throw new NfsError(NfsStatus.JUKEBOX);
 };
 
 /**
- * How long a call waits for a source that is away, milliseconds. A Linux client that is told to come again does so every 5 s,
- * for ever; libnfs takes it for an error. So as long as possible, and less than the 60 s after which Linux asks again.
+ * How long a call waits for a source that is away, in ms. On JUKEBOX, a Linux client retries every 5 s without end, but
+ * libnfs reports an error. So wait as long as possible, but less than the 60 s after which Linux retransmits.
  */
 const holdTime = 50_000;
 
@@ -77,13 +77,13 @@ function answer<T>(tree: Tree, call: CallContext, subject: Subject, work: () => 
 }
 
 export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
-  /** Changing a FUSE tree through the gateway is not offered: every export is read-only. */
+  /** Every export is read-only: the gateway does not change a FUSE tree. */
   readonly changes = undefined;
   #exports: readonly NfsExport[] = [];
   readonly #byTag = new Map<string, NfsExport>();
   readonly #byTree = new Map<unknown, NfsExport>();
   readonly #hooks: NfsGatewayHooks;
-  /** Verdicts of the CIDR rules, for as long as a connection lasts. */
+  /** Results of the client rules, kept for as long as the connection lasts. */
   #verdicts = new WeakMap<Peer, Map<NfsExport, boolean>>();
 
   constructor(exports: readonly NfsExport[], hooks: NfsGatewayHooks) {
@@ -91,7 +91,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     this.setExports(exports);
   }
 
-  /** Replaces the exports; handles of those that stay go on. */
+  /** Replaces the exports. File handles of exports that stay remain valid. */
   setExports(exports: readonly NfsExport[]): void {
     this.#exports = exports;
     this.#byTag.clear();
@@ -123,8 +123,8 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   }
 
   /**
-   * Handles of a public key can be made by anybody. So the caller must be allowed to come to the object by its path, as if
-   * it had looked up each name.
+   * Without a secret seed, anybody can make a file handle. So require that the caller may reach the object by its path,
+   * as if it had looked up each name.
    */
   #reached(entry: NfsExport, node: TreeNode, call: CallContext): Awaitable<TreeNode> {
     for (let above = node.parent; above; above = above.parent) {
@@ -135,7 +135,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     return node;
   }
 
-  /** The same with attributes as they are now: a directory may have been opened to the caller since the last look. */
+  /** The same check with fresh attributes: the mode of a directory may have changed since they were cached. */
   async #reachedNow({ tree, squash }: NfsExport, node: TreeNode, call: CallContext): Promise<TreeNode> {
     for (let above = node.parent; above; above = above.parent) {
       const attributes = await tree.attributes(above);
@@ -166,7 +166,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   access(node: TreeNode, wanted: number, call: CallContext): Awaitable<number> {
     const { tree, squash } = this.#of(node);
     return answer(tree, call, { node }, () =>
-      // What a client asks before it lists: the times it hears now are then those of the listing.
+      // Clients send ACCESS before they list. Fresh times here match those of the listing.
       andThen(tree.attributes(node, true), (attributes) => wanted & accessBits(attributes, call, squash)),
     );
   }
@@ -222,7 +222,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
         () =>
           andThen(tree.list(directory), (snapshot) => {
             const { attributes } = directory;
-            // Names may be read without the right to look them up: then READDIRPLUS shows the names alone.
+            // A directory that may be read but not searched: READDIRPLUS returns names only.
             const searchable = !attributes || callerMaySearch(attributes, call, squash);
             return new Listing(tree, snapshot, searchable);
           }),
@@ -288,7 +288,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     this.#hooks.onUnmount(path, call);
   }
 
-  /** The folder at a path below an export's root, as far as the caller may go there. */
+  /** Walks from the export's root to the folder at the path, as far as the caller has permission. */
   async #directoryAt(
     { tree, squash }: NfsExport,
     parts: readonly ByteString[],
@@ -309,7 +309,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
 
   #of(node: TreeNode): NfsExport {
     const entry = this.#byTree.get(node.identity);
-    // An export that was taken out while a call of it was running.
+    // The export was removed while a call on it was running.
     if (!entry) throw new NfsError(NfsStatus.STALE);
     return entry;
   }

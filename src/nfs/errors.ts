@@ -1,4 +1,4 @@
-/** What the tree says, in the words of NFSv3 and MOUNT: one table for each. */
+/** Maps the tree's errors to the status codes of NFSv3 and MOUNT. */
 import { MountError, MountStatus, NfsError, NfsStatus } from '@holdfast/nfs-rpc';
 import { TreeError, type TreeErrorCode } from '../tree/errors.ts';
 
@@ -13,7 +13,7 @@ const nfsStatus: Readonly<Record<TreeErrorCode, NfsStatus>> = {
   exist: NfsStatus.EXIST,
   notempty: NfsStatus.NOTEMPTY,
   nametoolong: NfsStatus.NAMETOOLONG,
-  // ELOOP has no status of its own; a path of symlinks is the client's to follow.
+  // NFSv3 has no status for ELOOP. Clients follow symbolic links themselves.
   loop: NfsStatus.INVAL,
   rofs: NfsStatus.ROFS,
   nospc: NfsStatus.NOSPC,
@@ -24,13 +24,13 @@ const nfsStatus: Readonly<Record<TreeErrorCode, NfsStatus>> = {
   notsupp: NfsStatus.NOTSUPP,
   badhandle: NfsStatus.BADHANDLE,
   stale: NfsStatus.STALE,
-  // The Linux client waits 5 s and asks again, for as long as it takes.
+  // The Linux client retries every 5 s without end.
   busy: NfsStatus.JUKEBOX,
   down: NfsStatus.JUKEBOX,
   again: NfsStatus.JUKEBOX,
-  // Nobody reads it.
+  // No client reads this reply.
   cancelled: NfsStatus.JUKEBOX,
-  // One object that does not answer while the source does: its reader gets an error, nobody else notices.
+  // Only this object does not answer, while the source does: its readers get an error, all others continue.
   timeout: NfsStatus.IO,
 };
 
@@ -46,7 +46,7 @@ const mountStatus: Readonly<Partial<Record<TreeErrorCode, MountStatus>>> = {
   timeout: MountStatus.IO,
 };
 
-/** The error to throw at the protocol layer; what is not a tree error is a bug and stays as it is. */
+/** Returns the error to throw at the protocol layer. Any error other than a TreeError is a bug and is returned as it is. */
 export function toNfsError(error: unknown): unknown {
   return error instanceof TreeError ? new NfsError(nfsStatus[error.code], { cause: error }) : error;
 }

@@ -1,11 +1,11 @@
-/** Who an NFS caller is once squashed, and what that one may do. */
+/** Applies squashing to an NFS caller, and decides what the caller may do. */
 import { Access, type CallContext } from '@holdfast/nfs-rpc';
 import { actor, mayRead, maySearch, Permission, permissionBits, type Actor } from '../access.ts';
 import type { Attributes } from '../tree/contract.ts';
 
 export interface Squash {
   readonly mode: 'none' | 'root' | 'all';
-  /** Who squashed callers, and those without a credential, become. */
+  /** User and group of squashed callers and of those without a credential. */
   readonly uid: number;
   readonly gid: number;
 }
@@ -27,7 +27,7 @@ export function accessBits(attributes: Attributes, call: CallContext, squash: Sq
   return granted;
 }
 
-/** Reading a file also goes with the right to run it, as a client must read a program to run it (RFC 1813 §4.4). */
+/** Permission to execute a file includes reading it, since the client must read a program to run it (RFC 1813 §4.4). */
 export function callerMayRead(attributes: Attributes, call: CallContext, squash: Squash): boolean {
   const who = () => actorOf(call, squash);
   return mayRead(attributes, who) || (attributes.kind === 'file' && maySearch(attributes, who));

@@ -1,4 +1,4 @@
-/** The NFS side of the gateway: listeners, programs, and what they tell the log and the metrics. */
+/** The NFS side of the gateway: listeners, programs, logging and metrics. */
 import type { AddressInfo } from 'node:net';
 import {
   MOUNT_PROGRAM,
@@ -59,7 +59,7 @@ export class NfsServer {
     this.#unregister = unregister;
   }
 
-  /** Listens; rejects when a port cannot be had. */
+  /** Starts to listen. Rejects when a port is not available. */
   static async start({ config, listeners, exports, metrics, log }: NfsServerOptions): Promise<NfsServer> {
     const clients = new NfsClients();
     const server = new RpcServer({ hooks: hooksFor(metrics, clients, log) });
@@ -126,7 +126,7 @@ export class NfsServer {
     const at = { host: config.listen.host, port: PORTMAP_PORT };
     const served = answers && (await listenForPortmap(() => listen('portmap', at), portmap === 'auto', log));
     if (served || portmap === 'register') {
-      // mount.nfs and others ask MOUNT by UDP unless they are told `mountproto=tcp`.
+      // mount.nfs and others call MOUNT over UDP unless they are given `mountproto=tcp`.
       const { host } = config.mountListen ?? config.listen;
       await server.listenUdp({ host, port: mountPort, programs: [MOUNT_PROGRAM], allows });
       const { program, version, port } = services[1]!;
@@ -162,8 +162,8 @@ export class NfsServer {
   }
 
   /**
-   * Finishes what was asked, flushes, and ends; cut off after `timeoutMs`.
-   * @param handedOver another process serves the same programs, so that they stay registered.
+   * Drains: answers outstanding calls, flushes and closes; cuts connections after `timeoutMs`.
+   * @param handedOver another process serves the same programs, so they stay registered with rpcbind.
    */
   async close(timeoutMs: number, { handedOver = false } = {}): Promise<void> {
     if (!handedOver) await this.#unregister?.().catch(() => undefined);
@@ -219,7 +219,7 @@ function hooksFor(metrics: Metrics, clients: NfsClients, log: Logger): RpcHooks 
   const meterOf = ({ program, procedure }: CallFinished): RequestMeter => {
     const key = `${program} ${procedure}`;
     let meter = meters.get(key);
-    // A program that is not served is named by its number: one meter for all of them.
+    // A program that is not served has its number as its name: all such programs share one meter.
     if (!meter)
       meters.set(key, (meter = metrics.request('nfs', /^\d/.test(program) ? 'unknown' : procedure)));
     return meter;
@@ -257,7 +257,7 @@ function hooksFor(metrics: Metrics, clients: NfsClients, log: Logger): RpcHooks 
   };
 }
 
-/** Answers that tell a client what it asked, be it that a name does not exist, are no failures of the gateway. */
+/** Statuses that are a normal answer, such as "no such name". They do not count as failures of the gateway. */
 const ordinary = new Set([
   'OK',
   'SUCCESS',

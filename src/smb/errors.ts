@@ -1,4 +1,4 @@
-/** What the tree says, in the words of SMB: one table. */
+/** Maps the tree's errors to SMB status codes. */
 import { BufferLostError, Status, StatusError, type NtStatus } from '@tsmb2/server';
 import { TreeError, type TreeErrorCode } from '../tree/errors.ts';
 
@@ -22,18 +22,18 @@ const status: Readonly<Record<TreeErrorCode, NtStatus>> = {
   mlink: Status.NOT_SUPPORTED,
   notsupp: Status.NOT_SUPPORTED,
   badhandle: Status.INVALID_HANDLE,
-  // The object of an open is gone for good; the client reopens by path and hears that it does not exist.
+  // The object behind the open no longer exists. The client reopens by path and learns that.
   stale: Status.FILE_CLOSED,
-  // EAGAIN for the Linux client, which asks again for as long as the mount is `hard`.
+  // The Linux client maps RETRY to EAGAIN and retries for as long as the mount is `hard`.
   busy: Status.RETRY,
   down: Status.RETRY,
   again: Status.RETRY,
   cancelled: Status.CANCELLED,
-  // EIO at once: one object that does not answer while the source does.
+  // EIO at once: only this object does not answer, while the source does.
   timeout: Status.UNEXPECTED_IO_ERROR,
 };
 
-/** The error to throw at the protocol layer; what is not a tree error is a bug and stays as it is. */
+/** Returns the error to throw at the protocol layer. Any error other than a TreeError is a bug and is returned as it is. */
 export function toStatusError(error: unknown): unknown {
   if (!(error instanceof TreeError)) return error;
   if (error.code === 'again') return new BufferLostError(error.message, { cause: error });

@@ -1,4 +1,4 @@
-/** Finds entries of a listing without regard to case: one map for each snapshot, made when it is first needed. */
+/** Finds entries of a listing without regard to case. Makes one map for each snapshot when it is first needed. */
 import { foldName } from '@tsmb2/server';
 import type { Awaitable } from '../tree/contract.ts';
 import type { TreeNode } from '../tree/node.ts';
@@ -6,10 +6,10 @@ import type { Snapshot } from '../tree/snapshot.ts';
 
 import { nameOf } from './names.ts';
 
-/** By folded name: the first in listing order of those that differ in case only. */
+/** Node by folded name. Of names that differ only in case, the first in the listing. */
 export type FoldIndex = ReadonlyMap<string, TreeNode>;
 
-/** Names folded before others get their turn on the event loop: about half a millisecond. */
+/** Names to fold before the event loop gets a turn: about half a millisecond. */
 const SLICE = 1000;
 
 export class FoldIndexes {

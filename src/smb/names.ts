@@ -1,8 +1,9 @@
 /**
- * Names between the tree (bytes) and SMB (UTF-16), one to one. What SMB reserves is the protocol package's concern.
+ * Converts names between the tree (bytes) and SMB (UTF-16), one to one. The protocol package handles names that SMB
+ * reserves.
  *
- * A byte that is no UTF-8 becomes a character of the private use area, U+F700 plus the byte. A name that holds such a
- * character itself has the bytes of that character written so.
+ * A byte that is not part of valid UTF-8 becomes a character of the private use area: U+F700 plus the byte. When a name
+ * already contains such a character, each of its bytes is written the same way.
  */
 import { fromText, toText, type ByteString } from '../tree/names.ts';
 
@@ -12,7 +13,7 @@ const STRAY = /[\uf780-\uf7ff]/;
 const EVERY_STRAY = /[\uf780-\uf7ff]+/g;
 const SUSPICIOUS = /[\ufffd\uf780-\uf7ff]/;
 
-/** The name as clients see it. */
+/** The name as SMB clients see it. */
 export function textOf(name: ByteString): string {
   if (PLAIN.test(name)) return name;
   const text = toText(name);
@@ -21,7 +22,7 @@ export function textOf(name: ByteString): string {
 
 const texts = new WeakMap<object, string>();
 
-/** As {@link textOf}, decoded once for each object. */
+/** As {@link textOf}, but decodes once for each object. */
 export function nameOf(node: { readonly name: ByteString }): string {
   if (PLAIN.test(node.name)) return node.name;
   let text = texts.get(node);
@@ -29,7 +30,7 @@ export function nameOf(node: { readonly name: ByteString }): string {
   return text;
 }
 
-/** Bytes of the character that begins with `lead`, if it is UTF-8. */
+/** Length in bytes of the UTF-8 character that begins with `lead`. */
 const lengthOf = (lead: number): number => (lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4);
 
 function withStrayBytes(bytes: Buffer): string {
@@ -44,7 +45,7 @@ function withStrayBytes(bytes: Buffer): string {
   return text;
 }
 
-/** The name on disk for one that a client sent; undefined when no such name can exist. */
+/** The name on disk for a name from a client; undefined when no file can have that name. */
 export function bytesOf(name: string): ByteString | undefined {
   if (PLAIN.test(name)) return name;
   // A lone surrogate has no UTF-8 form.

@@ -1,4 +1,4 @@
-/** The SMB side of the gateway: the listener, the shares, and what they tell the log and the metrics. */
+/** The SMB side of the gateway: the listener, the shares, logging and metrics. */
 import {
   SmbServer as ProtocolServer,
   Status,
@@ -23,14 +23,14 @@ import { TreeShare } from './share.ts';
 
 export interface SmbExport {
   readonly name: string;
-  /** Where the tree is found on this machine: absolute links below it stay inside. */
+  /** Path of the tree on this machine: absolute links that point below it stay inside the share. */
   readonly path: string;
   readonly tree: Tree;
   /** Who reads what of it. */
   readonly streams: Streams;
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
-  /** Whom guests act as. */
+  /** User and group of guests. */
   readonly uid: number;
   readonly gid: number;
   readonly clients: ClientRule;
@@ -39,7 +39,10 @@ export interface SmbExport {
   readonly followSymlinks: boolean;
 }
 
-/** As many as the READs of a connection may hold memory for (64 MiB): more only takes longer to run out at the end. */
+/**
+ * READs of one connection may hold 64 MiB, which is 1024 credits. More credits would only delay the moment when they
+ * run out.
+ */
 const maxCredits = 1024;
 
 export interface SmbServerOptions {
@@ -47,10 +50,10 @@ export interface SmbServerOptions {
   readonly listeners: Listeners;
   readonly exports: readonly SmbExport[];
   readonly serverGuid: Buffer;
-  /** 32 bytes with which durable handles are authenticated across restarts. */
+  /** Key of 32 bytes that authenticates durable handles across restarts. */
   readonly durableKey: Buffer;
   readonly scanStore: ScanStore | undefined;
-  /** Where clients reach it, for multichannel. */
+  /** Network interfaces that clients can reach, for multichannel. */
   readonly interfaces: () => readonly Omit<NetworkInterface, 'isParallel'>[];
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -59,7 +62,7 @@ export interface SmbServerOptions {
 export class SmbServer {
   readonly addresses: readonly Endpoint[];
   readonly #server: ProtocolServer;
-  /** One backend for each tree: opens of a share that stays go on over a reload. */
+  /** One backend for each tree, so that opens of a remaining share survive a reload. */
   readonly #backends: Map<Tree, TreeShare>;
   readonly #admission: Admission;
   /** performance.now() at which each session began. */
@@ -79,7 +82,7 @@ export class SmbServer {
     this.addresses = addresses;
   }
 
-  /** Listens; rejects when the port cannot be had. */
+  /** Starts to listen. Rejects when the port is not available. */
   static async start(options: SmbServerOptions): Promise<SmbServer> {
     const { config, listeners, exports, metrics, log, serverGuid, durableKey, scanStore, interfaces } =
       options;
@@ -141,7 +144,7 @@ export class SmbServer {
     }
   }
 
-  /** Finishes what was asked, flushes, and ends; cut off after `timeoutMs`. */
+  /** Drains: answers outstanding requests, flushes and closes; cuts connections after `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
     await this.#server.close({ timeoutMs });
   }
@@ -177,14 +180,14 @@ function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>)
   });
 }
 
-/** SMB users have no ids of their own: the configuration says whom they act as. */
+/** SMB users have no user ids: the configuration maps each to a user and a group. */
 function actorsOf({ users, uid, gid }: SmbExport): (caller: Caller) => Actor {
   const guests = actor(uid, gid);
   const named = new Map(users.map((user) => [user.name.toLowerCase(), actor(user.uid, user.gid)]));
   return ({ guest, userName }) => (guest ? guests : (named.get(userName.toLowerCase()) ?? guests));
 }
 
-/** A name that several exports list is one user; the configuration has seen to it that the secret is the same. */
+/** A name listed by several exports is one user. The configuration has checked that its secrets are the same. */
 function usersOf(exports: readonly SmbExport[]): UserOptions[] {
   const users = new Map<string, UserOptions>();
   for (const { name, secret } of exports.flatMap((entry) => entry.users)) {
@@ -202,7 +205,7 @@ const dialectName = (dialect: number): string =>
     .padStart(3, '0')
     .replace(/(.)(.)(.)/, '$1.$2.$3');
 
-/** Answers that tell a client what it asked, be it that a name does not exist, are no failures of the gateway. */
+/** Statuses that are a normal answer, such as "no such name". They do not count as failures of the gateway. */
 const ordinary: ReadonlySet<NtStatus> = new Set<NtStatus>([
   Status.SUCCESS,
   Status.PENDING,

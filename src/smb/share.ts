@@ -1,4 +1,4 @@
-/** One export as an SMB share: hands the tree's objects to the protocol layer, read-only. */
+/** Serves one export as an SMB share, read-only: connects the tree to the protocol layer. */
 import {
   foldName,
   Status,
@@ -30,10 +30,10 @@ import { toStatusError } from './errors.ts';
 import { FoldIndexes, type FoldIndex } from './fold-index.ts';
 import { bytesOf, nameOf, textOf } from './names.ts';
 
-/** Stands for a time that is not known. */
+/** Marks a time that is not known. */
 const noTime: Time = { seconds: 0, nanoseconds: 0 };
 
-/** FILETIME 0 says "not known". */
+/** FILETIME 0 means "not known". */
 const fileTime = (time: Time): bigint => (time === noTime ? 0n : toFileTime(time.seconds, time.nanoseconds));
 
 const attributeReadonly = 0x1;
@@ -43,9 +43,9 @@ function kindOf(attributes: Attributes): NodeKind {
 }
 
 /**
- * Of an entry that is listed but could not be looked at. Its size must not be 0: importers take an empty file for a broken one
- * and may delete it. All clients ask again when they open it (cifs and libsmb2 take the size of the CREATE reply, Windows
- * does so too), so a size that no file has does no harm but to look odd.
+ * Attributes of an entry that is listed but could not be read. The size must not be 0: importers take an empty file for
+ * a broken one and may delete it. All clients ask again on open (cifs, libsmb2 and Windows take the size of the CREATE
+ * reply), so an impossible size only looks odd.
  */
 const unknownAttributes = (kind: Kind): Attributes => ({
   kind,
@@ -71,7 +71,7 @@ function nodeAttributes(node: TreeNode, attributes: Attributes): NodeAttributes 
     result = {
       kind: kindOf(attributes),
       id: node.id,
-      // An attribute that shows no size to read stands for devices, sockets and pipes.
+      // Devices, sockets and pipes have no size of their own: theirs is what stat(2) gives, usually 0.
       size: attributes.kind === 'directory' ? 0 : attributes.size,
       allocationSize:
         attributes.kind === 'directory'
@@ -93,7 +93,7 @@ function nodeAttributes(node: TreeNode, attributes: Attributes): NodeAttributes 
   return result;
 }
 
-/** An interim reply tells the client that its request lives; it waits as long as the client does. */
+/** A request waits for as long as its client does: the interim reply tells the client that the request is alive. */
 const terms: HoldTerms<CallContext> = {
   timeoutMs: Infinity,
   translate: toStatusError,
@@ -104,7 +104,7 @@ function answer<T>(tree: Tree, call: CallContext, subject: Subject, work: () => 
   return hold(tree, call, terms, subject, work);
 }
 
-/** Without a promise where there is none. */
+/** Handles a thrown error and a rejected promise. Makes no promise when `work` makes none. */
 function orElse<T>(
   work: () => Awaitable<T>,
   otherwise: (error: unknown) => Awaitable<T | undefined>,
@@ -125,9 +125,9 @@ const folds = new FoldIndexes();
 
 export class TreeShare implements ShareBackend<TreeNode> {
   readonly volume: VolumeInfo;
-  /** Changing a FUSE tree through the gateway is not offered: every share is read-only. */
+  /** Every share is read-only: the gateway does not change a FUSE tree. */
   readonly changes = undefined;
-  /** As many reads of one file as the tree serves at once. */
+  /** The tree serves this many reads of one file at once. */
   readonly readsAtOnce = 4;
   readonly #tree: Tree;
   readonly #streams: Streams;
@@ -140,13 +140,13 @@ export class TreeShare implements ShareBackend<TreeNode> {
     this.volume = {
       label: tree.identity.exportName,
       serial: tree.identity.volumeSerial,
-      // Not known before the source was seen, and of no use to any client.
+      // Not known before the source was read, and no client uses it.
       creationTime: 0n,
       filesystemName: 'NTFS',
     };
   }
 
-  /** Whom callers act as, from now on. */
+  /** Sets how callers map to user and group ids. */
   setActors(actorOf: (caller: Caller) => Actor): void {
     this.#actorOf = actorOf;
   }
@@ -173,7 +173,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
     );
   }
 
-  /** By the fold of its name, if nothing has it exactly. */
+  /** Looks the name up without regard to case, since no name matches exactly. */
   #lookupFolded(
     directory: TreeNode,
     name: string,
@@ -183,7 +183,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
     unlessMissing(error);
     const find = (index: FoldIndex): Awaitable<TreeNode | undefined> => {
       const found = index.get(foldName(name));
-      // The listing may be older than the answer that there is no such name.
+      // The listing may be older than the answer that the exact name does not exist.
       if (!found || found.name === exact) return undefined;
       return orElse(() => this.#tree.lookup(directory, found.name), unlessMissing);
     };
@@ -217,7 +217,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
     );
   }
 
-  /** Asked for whoever wants the content, not for those who only look at attributes. */
+  /** Called only for opens that read content, not for those that read attributes only. */
   open(node: TreeNode, _access: object, call: CallContext): Awaitable<OpenNode<TreeNode>> {
     return answer(this.#tree, call, { node }, () =>
       this.#permitted(node, mayRead, call, () => this.#opened(node)),
@@ -243,7 +243,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
     };
   }
 
-  /** Mode bits and owners hold for callers by SMB as they do for those by NFS. */
+  /** Mode bits and owners apply to SMB callers as they do to NFS callers. */
   #permitted<T>(
     node: TreeNode,
     permits: typeof mayRead,

@@ -1,4 +1,4 @@
-/** Directory scans that are not finished when a gateway ends, in one small file each, for the one that comes after it. */
+/** Keeps each unfinished SMB directory scan in a small file, so that the next process can continue it. */
 import { lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,13 +6,13 @@ import type { ScanStore, SuspendedScan } from '@tsmb2/server';
 import { z } from 'zod';
 import type { Logger } from '../log/index.ts';
 
-/** Older files are taken away at start-up, ms: their clients have given up. */
+/** Files older than this, in ms, are deleted at start-up: their clients have given up. */
 const keepMs = 3_600_000;
 const prefix = 'scan-';
 
 const text = z.string().max(4096);
 const mask = z.number().int().nonnegative();
-/** What an earlier process of another version may have written is not believed unless it fits. */
+/** Checks a file that may come from another version of this program. */
 const suspendedScan: z.ZodType<SuspendedScan> = z.object({
   clientGuid: text,
   userName: text,
@@ -27,7 +27,7 @@ const suspendedScan: z.ZodType<SuspendedScan> = z.object({
   place: z.object({ dots: z.number().int().min(0).max(2), after: text.exactOptional() }),
 });
 
-/** Below `state`, else where the system keeps what need not outlive it; undefined where there is no such place. */
+/** The folder below `state`; without `state`, the runtime folder of the system; undefined where there is none. */
 export function scanFolderPath(
   state: string | undefined,
   { XDG_RUNTIME_DIR: runtime }: NodeJS.ProcessEnv = process.env,
@@ -47,7 +47,7 @@ export class ScanFolder implements ScanStore {
     this.#log = log;
   }
 
-  /** For start-up: it blocks. Undefined, and a line in the log, when the folder cannot be used. */
+  /** Blocks: for start-up only. Logs a warning and returns undefined when the folder cannot be used. */
   static open(folder: string, log: Logger): ScanFolder | undefined {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -65,7 +65,7 @@ export class ScanFolder implements ScanStore {
     }
   }
 
-  /** Never rejects: what cannot be kept costs its client an error. */
+  /** Never rejects: when a scan cannot be saved, only its client gets an error. */
   async save(key: string, scan: SuspendedScan): Promise<void> {
     try {
       await writeFile(this.#path(key), JSON.stringify(scan), { mode: 0o600 });
@@ -78,7 +78,7 @@ export class ScanFolder implements ScanStore {
     const path = this.#path(key);
     const claimed = `${path}.${process.pid}`;
     try {
-      // Whoever renames it has it: a place that is used twice would list entries twice.
+      // The rename lets one gateway alone take the file: a scan continued twice would list entries twice.
       await rename(path, claimed);
       return suspendedScan.safeParse(JSON.parse(await readFile(claimed, 'utf8'))).data;
     } catch {
@@ -99,7 +99,7 @@ function sweep(folder: string): void {
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
     if (!name.startsWith(prefix)) continue;
-    // Another gateway may just have taken it.
+    // Another gateway may have taken the file in the meantime.
     const found = statSync(path, { throwIfNoEntry: false });
     if (found && found.mtimeMs < before) rmSync(path, { force: true });
   }

@@ -1,4 +1,4 @@
-/** The seed of all ids and handles: from the configuration, and from a secret where there is one. */
+/** The seed of all ids and handles: made of the configuration and, where there is one, a secret. */
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
@@ -19,15 +19,15 @@ import { seedWithSecret } from '../tree/identity.ts';
 
 export interface Seed {
   readonly text: string;
-  /** Whether only gateways know it. */
+  /** Whether the seed is known to gateways only. */
   readonly secret: boolean;
 }
 
 type SeedConfig = Pick<Config, 'identity' | 'ownIdentity' | 'secret' | 'state'>;
 
 /**
- * A configured secret counts first. A chosen `identity` stays the whole seed, so that gateways which share it keep their
- * handles. Otherwise a secret is made once and kept in `state`. For start-up: it blocks.
+ * A configured secret comes first. An `identity` from the configuration is the whole seed, so that gateways which share
+ * it keep their handles. Otherwise a secret is made once and kept in `state`. Blocks: for start-up only.
  */
 export function seedOf({ identity, ownIdentity, secret, state }: SeedConfig, log: Logger): Seed {
   if (secret) return { text: seedWithSecret(identity, secret.reveal()), secret: true };
@@ -43,7 +43,7 @@ export function seedOf({ identity, ownIdentity, secret, state }: SeedConfig, log
 const fileName = 'secret';
 const bytes = 32;
 
-/** The secret in the folder, made when there is none. Throws when it cannot be read, or is not only its owner's. */
+/** Returns the secret of the folder; makes it when there is none. Throws when it cannot be read, or when others have access. */
 export function keptSecret(folder: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, fileName);
@@ -57,7 +57,7 @@ export function keptSecret(folder: string): string {
   try {
     writeSync(descriptor, `${randomBytes(bytes).toString('hex')}\n`);
     fsyncSync(descriptor);
-    // Unlike a rename it does not replace the one that another gateway has just made.
+    // Unlike a rename, a link does not replace the secret that another gateway has just made.
     linkSync(staged, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;

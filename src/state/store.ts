@@ -1,21 +1,24 @@
-/** Files of the state directory: replaced as a whole or not at all, never needed, never trusted blindly. */
+/**
+ * Files of the state directory. Each is replaced as a whole or not at all. The program runs without them and checks
+ * what it reads.
+ */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** A larger file is not read: nothing this program wrote. */
+/** Largest file to accept, in bytes: this program writes none that is larger. */
 const largest = 256 * 1024 * 1024;
 
 export class StateStore {
   readonly #folder: string;
 
-  /** Makes the folder where it is missing. Throws the system's error. */
+  /** Makes the folder when it is missing. Throws the system's error. */
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#folder = folder;
   }
 
-  /** The lines that were last written whole; undefined when there are none. Only for start-up: it blocks. */
+  /** Returns the lines of the last complete write; undefined when there are none. Blocks: for start-up only. */
   readLines(name: string): string[] | undefined {
     let bytes: Buffer;
     try {
@@ -28,7 +31,7 @@ export class StateStore {
     return bytes.toString('utf8').split('\n');
   }
 
-  /** Writes the lines to a new file, makes sure that they are on the disk, and only then lets it take the old one's place. */
+  /** Writes the lines to a new file, syncs it to disk, then renames it over the old one. */
   async writeLines(name: string, lines: AsyncIterable<string>): Promise<void> {
     const path = join(this.#folder, name);
     const temporary = `${path}.${process.pid}.new`;

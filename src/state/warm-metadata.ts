@@ -3,7 +3,7 @@ import type { Logger } from '../log/index.ts';
 import type { Tree } from '../tree/tree.ts';
 import { StateStore } from './store.ts';
 
-/** How often what has been looked at is saved, ms. */
+/** How often the metadata is saved, in ms. */
 const saveInterval = 60_000;
 
 export class WarmMetadata {
@@ -20,7 +20,7 @@ export class WarmMetadata {
     this.#timer = setInterval(() => void this.save(), saveInterval).unref();
   }
 
-  /** Takes in what an earlier process saved of an export, and saves this one's from now on. For start-up: it blocks. */
+  /** Loads what an earlier process saved of an export, and saves this export from now on. Blocks: for start-up only. */
   resume(exportName: string, tree: Tree): void {
     this.#trees.set(exportName, tree);
     const file = fileOf(exportName);
@@ -34,12 +34,12 @@ export class WarmMetadata {
     }
   }
 
-  /** An export that is not served any more: its file stays as it was last saved. */
+  /** For an export that is not served any more. Its file is kept as it was last saved. */
   forget(exportName: string, tree: Tree): void {
     if (this.#trees.get(exportName) === tree) this.#trees.delete(exportName);
   }
 
-  /** Saves every export's; waits for a save that is under way. Never rejects. */
+  /** Saves every export, after any save that is still running. Never rejects. */
   save(): Promise<void> {
     this.#saving = this.#saving.then(async () => {
       for (const [name, tree] of this.#trees) {

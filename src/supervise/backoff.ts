@@ -5,13 +5,16 @@ export interface BackoffOptions {
   readonly initialMs: number;
   /** The longest delay, in ms. */
   readonly maxMs: number;
-  /** By how much each delay is longer than the one before. */
+  /** Factor from one delay to the next. */
   readonly factor: number;
-  /** A run of at least this long, in ms, was a good one: the next delay is the first again. */
+  /** After a run of at least this long, in ms, the next delay is the first one again. */
   readonly goodRunMs: number;
 }
 
-/** The first restart comes soon, since every reader waits for it; a child that keeps failing costs little. */
+/**
+ * The first restart comes soon, since all readers wait for it. Later delays grow, so that a child that keeps failing
+ * costs little.
+ */
 export const defaultBackoff: BackoffOptions = { initialMs: 250, maxMs: 30_000, factor: 2, goodRunMs: 60_000 };
 
 export class Backoff {
@@ -23,7 +26,7 @@ export class Backoff {
     this.#next = options.initialMs;
   }
 
-  /** The delay after a run of `ranMs`; both in ms. */
+  /** The delay, in ms, before the restart after a run of `ranMs` ms. */
   after(ranMs: number): number {
     const { initialMs, maxMs, factor, goodRunMs } = this.#options;
     const delay = ranMs >= goodRunMs ? initialMs : this.#next;

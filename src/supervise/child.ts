@@ -1,4 +1,4 @@
-/** Keeps one child running: starts it, starts it again as its policy says, and ends it for good when asked to. */
+/** Keeps one child running: starts it, restarts it as its policy says, and ends it when asked to stop. */
 import { constants } from 'node:os';
 import type { Logger } from '../log/index.ts';
 import { Backoff, type BackoffOptions } from './backoff.ts';
@@ -16,21 +16,21 @@ export interface RunningChild {
   readonly pid: number;
   /** Never rejects. */
   readonly exited: Promise<ChildExit>;
-  /** A signal to the child alone. */
+  /** Sends a signal to the child alone. */
   signal(name: NodeJS.Signals): void;
-  /** SIGKILL to the child and to what it started, as far as that shares its process group. */
+  /** Sends SIGKILL to the process group of the child. */
   kill(): void;
 }
 
-/** Rejects, with an errno as its `code`, when there is nothing to run. */
+/** Rejects, with an errno as `code`, when the program cannot be started. */
 export type SpawnChild = () => Promise<RunningChild>;
 
 export interface ChildOptions {
   readonly spawn: SpawnChild;
   readonly restart: RestartPolicy;
-  /** Starts what is to run to its end before the child is started again after a crash: an end by a signal or with a failure. */
+  /** A command to run before the child is restarted after a crash (a signal or an exit code other than 0). */
   readonly afterCrash?: SpawnChild | undefined;
-  /** From the signal that asks it to end to SIGKILL, in ms. */
+  /** Time from the stop signal to SIGKILL, in ms. */
   readonly graceMs: number;
   readonly log: Logger;
   readonly backoff?: BackoffOptions;
@@ -38,13 +38,13 @@ export interface ChildOptions {
 
 export type ChildState = 'starting' | 'running' | 'backing off' | 'stopping' | 'ended';
 
-/** What a shell gives for a command that is not there, and for one that cannot be run. */
+/** A shell's exit codes for a command that does not exist and for one that cannot be run. */
 const spawnFailureCodes: Readonly<Record<string, number>> = { ENOENT: 127, EACCES: 126 };
 const cannotRun = 126;
 
 /**
- * Even SIGKILL does not end a process that waits in the kernel, as behind a FUSE tree that hangs. After this time,
- * in ms, it is given up.
+ * Even SIGKILL does not end a process that waits in the kernel, for example on a FUSE tree that hangs. The supervisor
+ * stops waiting for it after this time, in ms.
  */
 const killTimeout = 5000;
 
@@ -54,7 +54,7 @@ export function exitCode({ code, signal }: ChildExit): number {
 }
 
 export class ChildSupervisor {
-  /** Resolves with the exit code once the child has ended and will not be started again. */
+  /** Resolves with the exit code once the child has ended and will not be restarted. */
   readonly ended: Promise<number>;
   readonly #options: ChildOptions;
   readonly #backoff: Backoff;
@@ -62,7 +62,7 @@ export class ChildSupervisor {
   #state: ChildState = 'starting';
   #child: RunningChild | undefined;
   #hasRun = false;
-  /** Whether the last run ended by a signal or with a failure. */
+  /** Whether the last run ended with a signal or an exit code other than 0. */
   #hasCrashed = false;
   #stopSignal: NodeJS.Signals | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -79,15 +79,15 @@ export class ChildSupervisor {
     return this.#state;
   }
 
-  /** Passes a signal on. Returns whether there was a child to have it. */
+  /** Sends the signal to the child. Returns whether a child was running. */
   signal(name: NodeJS.Signals): boolean {
     this.#child?.signal(name);
     return this.#child !== undefined;
   }
 
   /**
-   * Ends the child for good: `signal`, SIGKILL after the grace. Resolves with the exit code, 0 if no child was running.
-   * Bounded by the grace and 5 s.
+   * Ends the child and does not restart it: sends `signal`, then SIGKILL after `graceMs`. Resolves with the exit code,
+   * 0 if no child was running, within `graceMs` + 5 s.
    */
   stop(signal: NodeJS.Signals): Promise<number> {
     this.#stopSignal ??= signal;
@@ -96,7 +96,7 @@ export class ChildSupervisor {
     return this.ended;
   }
 
-  /** Ends the child without grace. */
+  /** Kills the child at once. */
   kill(): void {
     this.#stopSignal ??= 'SIGKILL';
     this.#child?.kill();
@@ -116,7 +116,7 @@ export class ChildSupervisor {
     this.#hasRun = true;
     this.#state = 'running';
     this.#options.log.info({ childPid: child.pid }, 'child started');
-    // Asked to stop while it was being started.
+    // stop() was called while the child was starting.
     if (this.#stopSignal !== undefined) this.#terminate(this.#stopSignal);
     const exit = await child.exited;
     this.#child = undefined;
@@ -140,7 +140,7 @@ export class ChildSupervisor {
   }
 
   #exited(pid: number, exit: ChildExit, ranMs: number): void {
-    // Given up before.
+    // The supervisor has stopped waiting for this child.
     if (this.#state === 'ended') return;
     const restart = this.#stopSignal === undefined && this.#wantsRestart(exitCode(exit));
     this.#hasCrashed = exitCode(exit) !== 0;
@@ -156,7 +156,7 @@ export class ChildSupervisor {
     const { log } = this.#options;
     const code = spawnFailureCodes[error.code ?? ''];
     const line = { reason: error.message };
-    // A command that is wrong from the first will not get better; one that is just being replaced will.
+    // A command that never ran is wrong and stays wrong. One that ran before is being replaced, so try again.
     const hopeless = code !== undefined && !this.#hasRun;
     if (this.#stopSignal === undefined && !hopeless && this.#wantsRestart(cannotRun)) {
       this.#restartAfter(0, line, 'child cannot be started');
@@ -180,13 +180,13 @@ export class ChildSupervisor {
 
   async #runAgain(): Promise<void> {
     if (this.#hasCrashed && this.#options.afterCrash) await this.#cleanUp(this.#options.afterCrash);
-    // Asked to stop while that ran.
+    // stop() was called while the command ran.
     if (this.#state === 'ended') return;
     if (this.#stopSignal !== undefined) this.#end(0);
     else await this.#run();
   }
 
-  /** It has as long as the child has to end; the child is started again whatever comes of it. */
+  /** Gives the command `graceMs` to end. The child is restarted whatever the result. */
   async #cleanUp(spawn: SpawnChild): Promise<void> {
     const { log, graceMs } = this.#options;
     this.#hasCrashed = false;

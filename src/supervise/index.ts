@@ -1,4 +1,4 @@
-/** Runs a program beside the gateway, in the order that its clients never notice. */
+/** Runs a program beside the gateway, and stops both in the order that clients do not notice. */
 import type { Logger } from '../log/index.ts';
 import { ChildSupervisor, type RestartPolicy, type SpawnChild } from './child.ts';
 import { listenForSignals, type SignalOptions } from './signals.ts';
@@ -11,11 +11,11 @@ export interface SuperviseOptions {
   readonly spawn: SpawnChild;
   readonly restart: RestartPolicy;
   readonly afterCrash?: SpawnChild | undefined;
-  /** Called once the child is being started. What it gives is closed before the child is asked to end. */
+  /** Called once the child is starting. Its result is closed before the child is asked to end. */
   readonly startGateway: () => Promise<{ close(): Promise<void> }>;
-  /** How long the gateway may finish what was asked of it, in ms. */
+  /** Longest time for the gateway to drain, in ms. */
   readonly drainMs: number;
-  /** How long the child may take to end, in ms. */
+  /** Longest time for the child to end, in ms. */
   readonly graceMs: number;
   readonly forwardHangup: boolean;
   readonly log: Logger;
@@ -24,17 +24,17 @@ export interface SuperviseOptions {
 }
 
 /**
- * Runs the child and the gateway until one is asked to stop or the child has ended for good. The gateway always goes
- * first, since what it still has to answer may need the child. A second signal to stop does not wait for the gateway
- * any more, a third one kills the child. Resolves with the child's exit code (128 + n for signal n) within `drainMs` +
- * `graceMs` + 5 s of the first signal. Rejects, with no child left, when the gateway cannot start.
+ * Runs the child and the gateway until this process is asked to stop or the child has ended and is not restarted.
+ * Closes the gateway first, since its outstanding requests may need the child. A second stop signal skips waiting for
+ * the gateway, a third one kills the child. Resolves with the child's exit code (128 + n for signal n) within `drainMs`
+ * + `graceMs` + 5 s of the first signal. When the gateway cannot start, ends the child and rejects.
  */
 export async function supervise(options: SuperviseOptions): Promise<number> {
   const child = new ChildSupervisor(options);
   const stop = new StopRequests(() => child.kill());
   const forward = (signal: NodeJS.Signals) => child.signal(signal);
   const unlisten = listenForSignals({ stop: (signal) => stop.add(signal), forward }, options);
-  // Whatever ends this process, an error that nobody caught included, must not leave the child behind.
+  // The child must not outlive this process, even when an uncaught error ends it.
   const onExit = () => void child.signal('SIGTERM');
   process.on('exit', onExit);
   try {
@@ -56,7 +56,7 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
   }
 }
 
-/** Closes the gateway, also one that is just starting, unless that takes too long or somebody is impatient. */
+/** Closes the gateway, even while it is starting. Stops waiting after `drainMs` or when `impatience` resolves. */
 async function drain(
   gateway: Promise<{ close(): Promise<void> }>,
   impatience: Promise<void>,
@@ -75,9 +75,9 @@ async function drain(
   }
 }
 
-/** Signals to stop, as often as they come. */
+/** Counts the stop signals. */
 class StopRequests {
-  /** The first of them. */
+  /** The first stop signal. */
   signal: NodeJS.Signals | undefined;
   readonly first: Promise<void>;
   readonly second: Promise<void>;

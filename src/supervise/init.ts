@@ -1,7 +1,7 @@
 /**
- * Orphans. A process whose parent is gone becomes PID 1's, or that of its nearest ancestor that has declared itself a
- * subreaper (prctl(2)), and stays a zombie until that has waited for it. Node.js waits for its own children only. When
- * it is PID 1 of a container it therefore gives that place to a program that waits for all, and goes on below it.
+ * Reaps orphans. A process whose parent has ended becomes a child of PID 1, or of its nearest ancestor that is a
+ * subreaper (prctl(2)), and stays a zombie until that process waits for it. Node.js waits for its own children only.
+ * Therefore, when Node.js is PID 1 of a container, it runs itself again below a program that waits for all processes.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -12,9 +12,9 @@ import { handledSignals } from './signals.ts';
 
 export interface Init {
   readonly program: string;
-  /** What comes before the command that it is to run. */
+  /** Arguments before the command to run. */
   readonly args: readonly string[];
-  /** Whether orphans come to it also where it is not PID 1. */
+  /** Whether it reaps orphans even when it is not PID 1. */
   readonly subreaper: boolean;
 }
 
@@ -33,8 +33,9 @@ const prctl: Readonly<Record<string, number>> = {
 const names = handledSignals.map((signal) => signal.slice('SIG'.length));
 
 /**
- * A shell waits for every child while it waits for one. A command in the background would get /dev/null as its input.
- * At a terminal SIGINT and SIGQUIT reach the command without help, and must not end the shell.
+ * A shell reaps every child while it waits for one. A background command would read from /dev/null, so standard input
+ * is passed on as descriptor 3. On a terminal the command gets SIGINT and SIGQUIT directly, and the shell must survive
+ * them.
  */
 const shellInit = `
 forward="${names.filter((name) => name !== 'INT' && name !== 'QUIT').join(' ')}"
@@ -52,7 +53,7 @@ last=$?
 [ $last = 127 ] || code=$last
 exit $code`;
 
-/** 36 is PR_SET_CHILD_SUBREAPER. Signals wait until they can be handed on. */
+/** 36 is PR_SET_CHILD_SUBREAPER. Signals are blocked until they can be forwarded. */
 const perlInit = `
 use POSIX qw(:signal_h);
 syscall(${prctl[process.arch] ?? -1}, 36, 1, 0, 0, 0) == 0 or exit 125;
@@ -65,10 +66,10 @@ sigprocmask(SIG_SETMASK, $old);
 my $got; do { $got = wait } until $got == $pid or $got == -1;
 exit($? & 127 ? 128 + ($? & 127) : $? >> 8);`;
 
-/** Where execvp(3) looks when there is no PATH. */
+/** The search path of execvp(3) when PATH is not set. */
 const defaultPath = '/bin:/usr/bin';
 
-/** The best first. */
+/** In order of preference. */
 export const inits: readonly Init[] = [
   { program: 'tini', args: ['-s', '--'], subreaper: true },
   { program: 'dumb-init', args: ['--'], subreaper: false },
@@ -76,12 +77,12 @@ export const inits: readonly Init[] = [
   { program: 'perl', args: ['-e', perlInit, '--'], subreaper: true },
 ];
 
-/** Replaces this process by another program, which keeps its PID. Node.js 22.15, 23.11 and newer. */
+/** Replaces this process by another program, which keeps the PID. Needs Node.js 22.15 or 23.11. */
 type Execve = (file: string, args: readonly string[], env: NodeJS.ProcessEnv) => never;
 
 /**
- * Runs this very command line again below an init, if this process is PID 1. Resolves with its exit code; undefined if
- * this process is to do the work itself, since it is not PID 1 or (which is logged) there is no init.
+ * If this process is PID 1, runs its command line again below an init. Resolves with the exit code of that run, or with
+ * undefined when this process must do the work itself: it is not PID 1, or there is no init (which is logged).
  */
 export async function runBelowInit(log: Logger): Promise<number | undefined> {
   if (process.pid !== 1) return undefined;
@@ -105,7 +106,7 @@ export async function runBelowInit(log: Logger): Promise<number | undefined> {
   return await relay(found.file, self);
 }
 
-/** The first of the candidates that is on the path and can run this Node.js. */
+/** Returns the first candidate that is on the path and can run this Node.js. */
 export function findInit(
   candidates: readonly Init[],
   path: string,
@@ -134,9 +135,9 @@ function isExecutable(file: string): boolean {
   }
 }
 
-/** Stands in for a process: hands it every signal and ends with its exit code. */
+/** Runs a command in place of this process: forwards every signal and resolves with the exit code. */
 function relay(file: string, args: readonly string[]): Promise<number> {
-  // In a session of its own, so that a signal from a terminal comes once.
+  // In its own session, so that a signal from the terminal does not arrive twice.
   const child = spawn(file, args, { stdio: 'inherit', detached: true });
   for (const signal of handledSignals) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {

@@ -2,13 +2,13 @@
 import { StringDecoder } from 'node:string_decoder';
 import { stripVTControlCharacters } from 'node:util';
 
-/** Longest line, in characters: what is longer is cut into several. */
+/** Longest log line, in characters. A longer line is cut into several. */
 export const longestLine = 16_384;
 
-/** Controls that could forge a log line on a terminal; tabs are harmless. */
+/** Control characters that could forge a log line on a terminal. Tabs are harmless. */
 const controls = /[^\P{Cc}\t]/gu;
 
-/** Calls `onLine` for each line of a stream of UTF-8, without colours and control characters. Empty lines are left out. */
+/** Calls `onLine` for each line of a UTF-8 stream, without colours and control characters. Leaves out empty lines. */
 export class LineReader {
   readonly #decoder = new StringDecoder('utf8');
   readonly #onLine: (line: string) => void;
@@ -28,7 +28,7 @@ export class LineReader {
     }
   }
 
-  /** The last line, if nothing ended it. */
+  /** Emits the last line when it has no line end. */
   end(): void {
     this.#emit(this.#rest + this.#decoder.end());
     this.#rest = '';

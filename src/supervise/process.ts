@@ -1,4 +1,4 @@
-/** The child as a real process. */
+/** Runs the child as a real process. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -7,19 +7,19 @@ import type { ChildExit, RunningChild, SpawnChild } from './child.ts';
 import { LineReader } from './output.ts';
 
 export const outputModes = ['inherit', 'log'] as const;
-/** `inherit`: the child writes to this process's own streams. `log`: each of its lines is a line of the log. */
+/** `inherit`: the child writes to the streams of this process. `log`: each line of the child becomes a log line. */
 export type OutputMode = (typeof outputModes)[number];
 
 export interface ProcessOptions {
   /** The program and its arguments. */
   readonly command: readonly [string, ...string[]];
   readonly output: OutputMode;
-  /** Names of variables that are this process's own business, such as those that hold passwords. */
+  /** Names of environment variables to keep from the child, such as those that hold passwords. */
   readonly withhold?: () => readonly string[];
   readonly log: Logger;
 }
 
-/** What a child wrote last is still on its way when it has ended, and what it started may hold the pipe open: in ms. */
+/** How long to wait for the last output of a child that has ended, in ms. Its own children may keep the pipe open. */
 const outputTimeout = 500;
 
 export function processSpawner({ command, output, withhold, log }: ProcessOptions): SpawnChild {
@@ -31,7 +31,7 @@ export function processSpawner({ command, output, withhold, log }: ProcessOption
     const child = spawn(program, args, {
       stdio: ['inherit', piped, piped],
       env,
-      // In a session of its own: Ctrl-C at a terminal comes to this process alone, which first drains the gateway.
+      // In its own session: Ctrl-C on a terminal reaches this process only, which drains the gateway first.
       detached: true,
     });
     const exited = exitOf(child);
@@ -49,7 +49,7 @@ function runningChild(child: ChildProcess, pid: number, exited: Promise<ChildExi
     exited,
     signal: (name) => void child.kill(name),
     kill: () => {
-      // Node knows when its own child is gone; of the group nothing is known once its leader has been waited for.
+      // Once Node.js has waited for the child, the system may give its process group id to others: do not signal it.
       if (child.exitCode !== null || child.signalCode !== null) return;
       try {
         process.kill(-pid, 'SIGKILL');

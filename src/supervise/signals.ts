@@ -1,17 +1,17 @@
-/** What each signal to this process means while it supervises a child. */
+/** What this process does on each signal while it supervises a child. */
 import type { Logger } from '../log/index.ts';
 
 export interface SignalActions {
-  /** Each signal that asks this process to end. */
+  /** Called for each signal that asks this process to stop. */
   stop(signal: NodeJS.Signals): void;
-  /** Hands a signal on to the child. Returns whether there was one to have it. */
+  /** Forwards a signal to the child. Returns whether a child was running. */
   forward(signal: NodeJS.Signals): boolean;
 }
 
 export interface SignalOptions {
   /**
-   * Whether the child gets SIGHUP as well. It is a request to read the configuration anew, and ends a program that knows
-   * nothing of it, Decypharr among them.
+   * Whether SIGHUP is forwarded to the child. It asks this process to reload the configuration. It ends a program that
+   * does not handle it, for example Decypharr.
    */
   readonly forwardHangup: boolean;
   readonly log: Logger;
@@ -20,12 +20,11 @@ export interface SignalOptions {
 }
 
 export const stopSignals = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const;
-/** Handed on as they are: this process has no use for them. */
+/** Forwarded to the child; this process does not use them. */
 const childSignals = ['SIGUSR1', 'SIGUSR2'] as const;
-/** All that is listened to. */
 export const handledSignals = [...stopSignals, ...childSignals, 'SIGHUP'] as const;
 
-/** Listens until the function that it returns is called. */
+/** Returns a function that stops listening. */
 export function listenForSignals(
   actions: SignalActions,
   { forwardHangup, log, source = process }: SignalOptions,

@@ -1,13 +1,13 @@
-/** What a process gets from the one whose place it takes: listening sockets, and a channel to say that they are served. */
+/** What a successor gets from its predecessor: the listening sockets, and a channel to report that it serves them. */
 import { closeSync } from 'node:fs';
 import type { InheritedSockets } from './listeners.ts';
 
-/** JSON: descriptor by name and address of a listening socket. */
+/** Holds JSON: the descriptor of each listening socket, by name and address. */
 const variable = 'HOLDFAST_INHERITED_SOCKETS';
-/** 0 to 2 are standard streams, 3 is the channel. */
+/** Descriptors 0 to 2 are the standard streams, 3 is the channel. */
 const firstSocket = 4;
 
-/** The one message there is, from the successor to its predecessor. */
+/** The only message on the channel, from the successor to its predecessor. */
 const ready = 'holdfast: ready';
 export const isReady = (message: unknown) => message === ready;
 
@@ -17,7 +17,7 @@ export interface Handover {
   readonly stdio: readonly ('inherit' | 'ipc' | number)[];
 }
 
-/** How to start a process so that it finds these sockets. */
+/** Environment and `stdio` for a process that is to inherit these sockets. */
 export function handOver(sockets: InheritedSockets): Handover {
   const places = [...sockets.keys()].map((key, index) => [key, firstSocket + index]);
   return {
@@ -28,13 +28,13 @@ export function handOver(sockets: InheritedSockets): Handover {
 
 export interface Inheritance {
   readonly sockets: InheritedSockets;
-  /** Tells the predecessor that it may go, and lets go of the sockets among those given that `used` does not hold. */
+  /** Tells the predecessor that it may end. Closes the inherited sockets that are not in `used`. */
   accept(used: InheritedSockets): void;
 }
 
 /**
- * What this process was given, undefined when it takes nobody's place. Takes it out of the environment: it is meant for
- * no other process.
+ * Returns what a predecessor handed over; undefined when there is none. Removes it from the environment, so that no
+ * child process sees it.
  */
 export function takeInheritance(env: NodeJS.ProcessEnv): Inheritance | undefined {
   const text = env[variable];
@@ -45,7 +45,7 @@ export function takeInheritance(env: NodeJS.ProcessEnv): Inheritance | undefined
     sockets,
     accept: (used) => {
       for (const [key, fd] of sockets) if (!used.has(key)) closeSync(fd);
-      // A predecessor that is gone already is no reason to go as well.
+      // The send fails when the predecessor has already ended. That is no reason to end this process.
       process.send?.(ready, undefined, undefined, () => {
         if (process.connected) process.disconnect();
       });

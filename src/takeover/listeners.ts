@@ -1,8 +1,8 @@
-/** Listening sockets by name, so that a successor of this process can go on with the very same ones. */
+/** Listening sockets by name, so that a successor of this process can keep using them. */
 import type { AddressInfo, ListenOptions, Server } from 'node:net';
 import { formatEndpoint, type Endpoint } from '../config/index.ts';
 
-/** Descriptors that listen already, by name and address. */
+/** Descriptors of listening sockets, by name and address. */
 export type InheritedSockets = ReadonlyMap<string, number>;
 
 export class Listeners {
@@ -14,8 +14,8 @@ export class Listeners {
   }
 
   /**
-   * Makes the server listen: at the inherited socket with this name and configured address, or else at a new one. Rejects
-   * with the error of listen(2). Connections may come from the next turn of the event loop on.
+   * Makes the server listen on the inherited socket with this name and configured address; without one, on a new
+   * socket. Rejects with the error of listen(2). The first connection may arrive in the next turn of the event loop.
    */
   async listen(server: Server, name: string, at: Endpoint): Promise<AddressInfo> {
     const key = `${name} ${formatEndpoint(at)}`;
@@ -33,21 +33,21 @@ export class Listeners {
     return server.address() as AddressInfo;
   }
 
-  /** Accepts nothing more. Connections that were accepted go on, and those that wait for it are left to a successor. */
+  /** Stops accepting. Accepted connections continue; those still in the backlog are left to a successor. */
   close(): void {
     for (const server of this.#open.values()) server.close();
     this.#open.clear();
   }
 
-  /** The descriptors to pass on. They stay this process's own as well. */
+  /** The descriptors to hand over. This process keeps its own copies. */
   get sockets(): InheritedSockets {
     return new Map([...this.#open].map(([key, server]) => [key, descriptorOf(server)]));
   }
 }
 
 /**
- * Node.js documents how to listen at a descriptor, not how to learn the one of a server; its own tests of `listen({ fd })`
- * look here.
+ * Node.js documents how to listen on a descriptor, but not how to get the descriptor of a server. Its own tests of
+ * `listen({ fd })` read `_handle.fd` as well.
  */
 function descriptorOf(server: Server): number {
   const { _handle: handle } = server as unknown as { _handle?: { fd?: unknown } | null };

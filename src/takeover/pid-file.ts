@@ -1,10 +1,10 @@
-/** A file that holds the id of the process that serves now, for service managers and scripts. */
+/** A file with the id of the process that serves now, for service managers and scripts. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 
 /**
- * Takes the place of whatever id stood there. Throws with the errno when it cannot be written. In a folder that others may
- * write to (such as /tmp), nothing of theirs is followed or written to: the file is always a new one.
+ * Replaces whatever file is there. Throws with the errno when it cannot be written. In a folder that others may write
+ * to (such as /tmp) this follows no link and writes to no existing file: the file is always new.
  */
 export function writePidFile(file: string): void {
   const staged = `${file}.${randomBytes(8).toString('hex')}`;
@@ -12,7 +12,7 @@ export function writePidFile(file: string): void {
   const descriptor = openSync(staged, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644);
   try {
     writeSync(descriptor, `${process.pid}\n`);
-    // Replaces a link that stands there, and leaves alone what it leads to.
+    // A rename replaces a symbolic link itself, not its target.
     renameSync(staged, file);
   } catch (error) {
     rmSync(staged, { force: true });
@@ -22,11 +22,11 @@ export function writePidFile(file: string): void {
   }
 }
 
-/** Removes the file unless it is a successor's by now. Never throws: the process ends either way. */
+/** Removes the file unless it holds the id of a successor. Never throws: the process ends either way. */
 export function removePidFile(file: string): void {
   try {
     if (readFileSync(file, 'utf8').trim() === String(process.pid)) rmSync(file);
   } catch {
-    // Gone already.
+    // The file is already gone.
   }
 }

@@ -1,23 +1,23 @@
-/** Starts the process that takes this one's place. */
+/** Starts the process that replaces this one. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { handOver, isReady } from './inheritance.ts';
 import type { InheritedSockets } from './listeners.ts';
 
 export interface SuccessorOptions {
   readonly sockets: InheritedSockets;
-  /** The program and its arguments. Default: those of this process, read from disk anew. */
+  /** The program and its arguments. Default: those of this process, loaded from disk again. */
   readonly command?: readonly [string, ...string[]];
-  /** How long it may take until it serves, in ms. Default 30 s: it looks at sources that may hang. */
+  /** Longest time until the successor serves, in ms. Default 30 s: it looks at sources that may hang. */
   readonly readyMs?: number;
-  /** Ends the attempt, as long as the successor does not serve. */
+  /** Cancels the attempt while the successor does not yet serve. */
   readonly signal?: AbortSignal;
 }
 
 const readyTimeout = 30_000;
-/** From SIGTERM to SIGKILL for one that is not wanted any more, in ms. */
+/** Time from SIGTERM to SIGKILL for a successor that is no longer wanted, in ms. */
 const killTimeout = 5_000;
 
-/** Resolves with the process id once the successor serves; rejects, with the successor ended, when it does not. */
+/** Resolves with the process id once the successor serves. Otherwise ends the successor and rejects. */
 export async function startSuccessor(options: SuccessorOptions): Promise<number> {
   const [program, ...args] = options.command ?? ownCommand();
   const { env, stdio } = handOver(options.sockets);

@@ -1,19 +1,19 @@
-/** Upgrades without a gap: at SIGUSR2 the same command line is started anew with this process's listening sockets. */
+/** Upgrades without a gap: SIGUSR2 starts the same command line again with this process's listening sockets. */
 import type { Logger } from '../log/index.ts';
 import type { InheritedSockets } from './listeners.ts';
 import { startSuccessor } from './successor.ts';
 
 export interface TakeoverOptions {
-  /** The sockets to hand over, once this process serves. */
+  /** Resolves with the sockets to hand over, once this process serves. */
   readonly sockets: () => Promise<InheritedSockets>;
   readonly log: Logger;
   readonly start?: typeof startSuccessor;
-  /** Default: this process's own. */
+  /** Default: the id of this process. */
   readonly pid?: number;
 }
 
 export class Takeover {
-  /** Resolves when a successor serves in this process's place: time to finish and go. */
+  /** Resolves when a successor serves in place of this process: time to drain and end. */
   readonly done: Promise<void>;
   readonly #options: TakeoverOptions;
   readonly #stop = new AbortController();
@@ -25,7 +25,7 @@ export class Takeover {
     this.done = new Promise((resolve) => (this.#resolve = resolve));
   }
 
-  /** Tries once; a successor that does not come to serve changes nothing. Never rejects. */
+  /** Tries once. When the successor fails to serve, this process continues as before. Never rejects. */
   async begin(): Promise<void> {
     const { sockets, log, start = startSuccessor, pid = process.pid } = this.#options;
     const refusal = this.#busy
@@ -50,7 +50,7 @@ export class Takeover {
     }
   }
 
-  /** This process is asked to stop: no successor is wanted any more. */
+  /** Cancels a takeover that is under way, because this process is asked to stop. */
   cancel(): void {
     this.#stop.abort();
   }
