@@ -92,7 +92,7 @@ function checkRequirements(options, chosen) {
 }
 
 /**
- * The client's smb.conf for each protection; libsmbclient takes the signing choice from nowhere else.
+ * Writes the client's smb.conf for a protection: libsmbclient reads the signing option only from there.
  * @param {Sandbox} sandbox
  * @param {string} protection
  */
@@ -138,7 +138,7 @@ function loadArguments(row, options, tree) {
 async function measure(sandbox, row, options, tree, column, server) {
   const path = row.mode === 'list' ? '/__all__' : tree.nextFile();
   const load = loadArguments(row, options, tree);
-  // The tree's nodes report no links; a peer may hand that on, Holdfast must not.
+  // The tree reports link count 0. A peer may pass that on; Holdfast must not.
   if (column === 'holdfast') load.push('links=1');
   /** @type {string[]} */
   let command;
@@ -189,7 +189,7 @@ async function start(sandbox, row, tree, column) {
 }
 
 /**
- * One row: A B A B over the rounds, so that a drift of the machine meets every server alike.
+ * Runs one row. The servers alternate (A B A B) over the rounds, so that a drift of the machine affects all of them.
  * @param {Sandbox} sandbox
  * @param {Row} row
  * @param {Options} options
@@ -199,7 +199,7 @@ async function start(sandbox, row, tree, column) {
 async function runRow(sandbox, row, options, tree) {
   /** @type {Result} */
   const result = { row, entries: tree.entries, samples: {} };
-  // A tree that answers late has no bare limit: it depends on how many requests are sent at once.
+  // The slow tree has no bare limit: the result would depend on the number of parallel requests.
   const servers = options.servers.filter((column) => column !== 'limit' || row.tree !== 'slow');
   /** @type {Map<Column, Server | undefined>} */
   const running = new Map();

@@ -1,9 +1,9 @@
 /**
- * What a client can cost the SMB side of a gateway: the table of SECURITY.md, measured.
+ * Measures what a client can cost the SMB side of a gateway: the table in SECURITY.md.
  *
  *   npm run build && node bench/smb-cost.mjs [ROW…] [--checkout DIR] [--json]
  *
- * Each row has a gateway of its own, a process started from DIR (default: this checkout), and raw clients of this checkout.
+ * Each row starts a new gateway process from DIR (default: this checkout) and uses raw clients of this checkout.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -42,7 +42,7 @@ writeFileSync(join(work, 'password'), 'correct horse\n');
 
 const running = new Set();
 
-/** A gateway in a process of its own; `clients` is who may connect. */
+/** Starts a gateway in a separate process. `clients`: the addresses that may connect. */
 async function start(clients = '[127.0.0.0/8]') {
   const config = join(work, 'holdfast.yaml');
   writeFileSync(
@@ -76,9 +76,9 @@ admin: { listen: "127.0.0.1:0" }
     Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]);
   return {
     port,
-    /** MiB now. */
+    /** Resident memory in MiB. */
     memory: () => status('VmRSS') / 1024,
-    /** CPU seconds so far. */
+    /** CPU seconds used so far. */
     cpu: () => {
       const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1].split(' ');
       return (Number(fields[11]) + Number(fields[12])) / 100;
@@ -103,7 +103,7 @@ admin: { listen: "127.0.0.1:0" }
   };
 }
 
-/** Longest time an ECHO of another client waits while `work` runs, in ms. */
+/** The longest time in ms that an ECHO of another client waits while `work` runs. */
 async function heldDuring(gateway, work) {
   const other = await gateway.guest();
   const body = Buffer.from([4, 0, 0, 0]);

@@ -1,5 +1,5 @@
 /**
- * What the SMB library costs by itself: no source, no tree, one raw client in the same process.
+ * Measures the SMB library alone: without source and tree, with one raw client in the same process.
  *
  *   npm run build && node bench/smb-library.mjs [DIST]      (default: protocols/smb2/dist of this checkout)
  */
@@ -18,7 +18,7 @@ const share = new MemoryShare({ readOnly: true });
 share.putFile('film.mkv', Buffer.alloc(2 ** 20, 'x'));
 for (let index = 0; index < ENTRIES; index++)
   share.putFile(`many/Some.Release.${String(index).padStart(5, '0')}.2024.1080p.WEB.mkv`, '');
-// A listing that is ready costs the backend nothing.
+// Cache listings, so that the backend's time does not count.
 const list = share.list.bind(share);
 const listings = new Map();
 share.list = (directory, call) => {

@@ -1,4 +1,4 @@
-/** What hides the source, or takes its place for a moment: nothing that it says is taken for the source's word. */
+/** Another file system hides the mount or briefly replaces it: the gateway must not take its answers for the source's. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -61,7 +61,7 @@ describe('a mount that is covered', () => {
       const known = await nfs.walk(root, '/__all__');
       const place = where === 'the mountpoint' ? mountpoint : parent;
       const uncover = cover(place);
-      // What the covering filesystem has in that place is not the tree either.
+      // A folder of the covering file system at the mountpoint is not the tree either.
       if (place === parent) mkdirSync(mountpoint);
       const unseen = status(nfs.lookup(root, 'nzbs'));
       await gateway.whenLogged(({ msg }) => msg === 'source is down');
@@ -85,7 +85,7 @@ describe('a mount that goes and comes back at once', () => {
     const seen: unknown[] = [];
     const ask = async () => {
       for (let round = 0; !isOver; round++) {
-        // Names that were never asked for, and do exist: only the tree itself may say what they are.
+        // These names exist but were never looked up: only the tree itself may answer for them.
         const unseen = releasePath(3 + (round % 3));
         seen.push(await status(nfs.walk(root, unseen)), await status(nfs.getattr(film)));
         const listed = await nfs.readdirplus(all).then(

@@ -1,4 +1,4 @@
-/** Dates that people sort by: true in the first second, later, after a restart and on a second gateway, by both protocols. */
+/** Modification times are right in the first second, later, after a restart and on a second gateway, in both protocols. */
 import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,14 +6,14 @@ import { afterEach, expect, it } from 'vitest';
 import { Site } from './zoo/daemon.ts';
 import { serve, undo, type Served } from './zoo/visit.ts';
 
-/** DATES_WAIT: seconds to the second look, longer than any kernel keeps attributes for the whole story (70). */
+/** DATES_WAIT: seconds until the second look. 70 is longer than any kernel caches attributes. */
 const WAIT_MS = Number(process.env['DATES_WAIT'] ?? 3) * 1000;
 const old = Date.UTC(2019, 5, 1) / 1000;
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(() => undo(cleanUp));
 
-/** FILETIMEs are shown in the time zone of the machine. */
+/** smbclient shows FILETIMEs in the machine's time zone. */
 async function smbDates(served: Served, path: string): Promise<{ created: number; modified: number }> {
   const { stdout } = await served.smb.command(`allinfo "${path.slice(1).replaceAll('/', '\\')}"`);
   const date = (field: string) => {
@@ -28,7 +28,7 @@ async function dates(served: Served, path: string) {
   return { nfs: mtime.seconds, ...(await smbDates(served, path)) };
 }
 
-it('are those of the files, whenever and by whomever they are asked for', async () => {
+it('are those of the files, at any time and over either protocol', async () => {
   const site = new Site('dates');
   cleanUp.push(() => site.dispose());
   const backing = site.make('backing');

@@ -1,4 +1,4 @@
-/** `holdfast demo` as an operator uses it: what is typed while it runs happens to its tree. */
+/** `holdfast demo` as an operator uses it: commands typed while it runs act on its tree. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -18,7 +18,7 @@ function start() {
   const lines: string[] = [];
   const output = createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
   const gone = once(child, 'exit') as Promise<[number | null]>;
-  /** The first line from now on, or so far, that matches. */
+  /** The first matching line, whether already printed or still to come. */
   const line = async (pattern: RegExp): Promise<string> => {
     for (let seen = 0; ; seen++) {
       while (seen >= lines.length) await once(output, 'line', { signal: AbortSignal.timeout(20_000) });
@@ -37,7 +37,7 @@ function start() {
   return { line, type, end, closeInput: () => child.stdin.end() };
 }
 
-it('obeys what is typed, and its clients see it', async () => {
+it('runs typed commands, and clients see the effect', async () => {
   demo = start();
   const listening = await demo.line(/"protocol":"nfs".*listening/);
   await demo.line(/Ctrl-C ends the demo/);

@@ -1,6 +1,6 @@
 /**
- * The endings of a FUSE daemon under readers, in a small form: the imitation plays what Decypharr was seen to do.
- * What readers get is right to the last byte, however the daemon goes.
+ * The FUSE daemon ends in each of its ways while clients read. The demo's daemon imitates what Decypharr was observed to do.
+ * Readers must get every byte right, however the daemon ends.
  */
 import { open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,7 +18,7 @@ import { createHash } from 'node:crypto';
 import { serve, undo, type Served } from './zoo/visit.ts';
 
 const FILM = 48 * MIB;
-/** When the stream is in the middle of the film. */
+/** Bytes after which a stream counts as being in the middle of the film. */
 const MIDDLE = 8 * MIB;
 
 const cleanUp: (() => unknown)[] = [];
@@ -33,7 +33,7 @@ async function start(options: FuseTreeOptions): Promise<{ tree: FuseTree; served
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 const film = (index: number) => releasePath(index, 'video.mkv');
 
-describe('streams are whole', () => {
+describe('streams are complete', () => {
   const endings: Record<string, { options?: FuseTreeOptions; end: (tree: FuseTree) => Promise<unknown> }> = {
     'killed and started again': {
       end: async (tree) => {
@@ -84,7 +84,7 @@ describe('streams are whole', () => {
 });
 
 describe('names', () => {
-  it('are neither gone nor fewer while the daemon has lost its database and goes', async () => {
+  it('stay complete while the daemon has lost its database and shuts down', async () => {
     const { tree, served } = await start({ releases: 6, entryTimeoutSeconds: 0, attrTimeoutSeconds: 0 });
     for (const consumer of served.consumers) expect(await consumer.list('/__all__')).toHaveLength(6);
     const gone = new AbortController();
@@ -100,11 +100,11 @@ describe('names', () => {
     expect(new Set(counts)).toEqual(new Set([6]));
   });
 
-  it('are not fewer while a listing is cut short for a moment', async () => {
+  it('stay complete while listings are briefly cut short', async () => {
     const { tree, served } = await start({ releases: 6 });
     for (const consumer of served.consumers) expect(await consumer.list('/__all__')).toHaveLength(6);
     await tree.cutListings('/__all__', 1);
-    // Longer than the gateway leaves a folder that is in use unread.
+    // Longer than the gateway uses a listing of an active folder without a refresh.
     const cut = delay(1500).then(() => tree.heal());
     const counts: number[] = [];
     for (let round = 0; round < 20; round++) {
@@ -126,7 +126,7 @@ describe('the provider', () => {
     [16 * MIB, MIB],
   ] as const;
 
-  it('is asked for about what a scan reads, as by a local reader', async () => {
+  it('sends about as much for a scan through the gateway as for a local one', async () => {
     const { tree, served } = await start({ releases: films, provider });
     const local = await FuseTree.start({ files: tree.spec.files, releases: films, provider });
     cleanUp.push(() => local.dispose());
@@ -143,7 +143,7 @@ describe('the provider', () => {
     expect(asked).toBeLessThanOrEqual(films * 10_000_000);
   });
 
-  it('that stalls keeps its readers waiting, and nobody who reads what is on the disk', async () => {
+  it('that stalls delays reads of missing bytes only, not of bytes on the disk', async () => {
     const { tree, served } = await start({ releases: 2, provider });
     await served.nfs.range(film(1), 0, MIB);
     await tree.stall();

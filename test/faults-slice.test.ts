@@ -1,4 +1,4 @@
-/** The quick ones of the faults that `npm run test:faults` runs in full. */
+/** The quick part of the faults that `npm run test:faults` runs in full. */
 import { wantedKernels } from './faults/kernels.ts';
 import { servedProtocols } from './faults/protocols.ts';
 import { playAll } from './faults/scenario.ts';

@@ -1,4 +1,4 @@
-/** Faults that users of other gateways have reported, each with the filesystem it was seen on. Kinds are in odd-tree.test.ts. */
+/** Faults that users of other gateways reported, each on the file system it occurred with. odd-tree.test.ts has more kinds. */
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -56,7 +56,7 @@ describe('kinds of entries', () => {
     await site.mount('mergerfs', ['-f', '-o', 'allow_other,follow-symlinks=all', folder, site.mountpoint]);
     const { consumers } = await serve(site.mountpoint, cleanUp);
     const expected = ['dir directory', 'link.mkv file', 'linkdir directory', 'real.mkv file'];
-    // Twice, so that each protocol lists after the other has looked up.
+    // Twice, so that each protocol also lists after the other one's lookups.
     for (const consumer of [...consumers, ...consumers]) {
       const entries = await consumer.list('/');
       expect(entries.map(({ name, type }) => `${name} ${type}`)).toEqual(expected);
@@ -66,7 +66,7 @@ describe('kinds of entries', () => {
   });
 });
 
-describe('O_DIRECT that is handed on to a disk', () => {
+describe('daemons that pass O_DIRECT on to a disk', () => {
   const sizes = { 'small.srt': 6, 'odd.mkv': 1_000_000, 'tail.mkv': 5_000_001 };
   const daemons = {
     mergerfs: ['mergerfs', '-f', '-o', 'allow_other,cache.files=partial,dropcacheonclose=true'],
@@ -115,7 +115,7 @@ describe('mounts in an export', () => {
     expect(await served.smb.list('/a')).toHaveLength(9);
     await unmountPath(mounts[0]!, true);
     const look = async (consumer: Consumer) => {
-      // The last good copy, or an error after a wait: each is honest.
+      // Both the last good listing and an error after a wait are correct answers.
       const after = await consumer.list('/a').catch(() => before);
       expect(after).toHaveLength(9);
       const read = await consumer.whole('/a/untyped/b.mkv').then((bytes) => bytes.length, String);
@@ -133,7 +133,7 @@ describe('mounts in an export', () => {
 });
 
 describe('mode bits', () => {
-  it('hold for SMB guests as for NFS: what only the owner may read is not read', async () => {
+  it('hold for SMB guests as for NFS: others cannot read what only the owner may read', async () => {
     const site = makeSite('modes');
     const folder = folderWith(site, 'source', { key: 100, open: 100 });
     mkdirSync(join(folder, 'private'));

@@ -21,7 +21,7 @@ const small = { releases: 6, files: [{ name: 'video.mkv', size: 2 * MIB }] };
 let tree: FuseTree;
 afterEach(() => tree.dispose());
 
-/** stat in a process of its own: a hung tree must not hold a thread of the test. */
+/** Runs stat in a separate process, so that a hung tree does not block a thread of the test. */
 async function stat(path: string, format: string): Promise<string> {
   return (await run('stat', ['-c', format, path])).stdout.trim();
 }
@@ -79,7 +79,7 @@ describe('the tree', () => {
     );
   });
 
-  it('changes behind the reader', async () => {
+  it('changes without notice to the reader', async () => {
     tree = await FuseTree.start({ ...small, entryTimeoutSeconds: 0, attrTimeoutSeconds: 0 });
     await tree.remove(releasePath(0));
     expect(await list(tree.path('__all__'))).not.toContain(releaseName(0));
@@ -118,7 +118,7 @@ describe('faults', () => {
     expect(await tree.counts(video)).toMatchObject({ open: 10, read: 10, readBytes: 10 * 128 * 1024 });
   });
 
-  it('hold what they are told to and let it go on', async () => {
+  it('hold matching operations until healed', async () => {
     tree = await FuseTree.start(small);
     await tree.hang(releasePath(1), 'read');
     const held = read(tree.path(video), 4096);
@@ -133,7 +133,7 @@ describe('faults', () => {
 
   it('hold lookups, listings and opens as well', async () => {
     tree = await FuseTree.start({ ...small, entryTimeoutSeconds: 0 });
-    // libfuse 2 lets the kernel send one first lookup of a directory at a time; what was seen is asked in parallel.
+    // With libfuse 2 the kernel sends first lookups in a directory one at a time. Later requests run in parallel.
     await run('ls', ['-lR', tree.path('__all__')]);
     await tree.hang(releasePath(1), 'lookup');
     await tree.hang(releasePath(2), 'list');
@@ -210,7 +210,7 @@ describe('a daemon that leaves', () => {
     const returned = new AbortController();
     const reader = pread(file, 128 * 1024).finally(() => returned.abort());
     await expect.poll(async () => (await tree.counts(video)).read).toBeGreaterThan(0);
-    // The kernel then believes these attributes about the size, not the short answer, and fills up with zeros.
+    // The kernel then trusts the size in these attributes, not the short answer, and fills the rest with zeros.
     while (!returned.signal.aborted) await stat(tree.path(video), '%s');
     await left;
     return (await reader) as Buffer;
@@ -227,7 +227,7 @@ describe('a daemon that leaves', () => {
     expectZeros(await readMeanwhile((path) => open(path)));
   });
 
-  it('gives a direct reader pages of zeros: the kernel asks for what a short answer lacks through its cache', async () => {
+  it('gives a direct reader pages of zeros: the kernel reads the part that a short answer lacks through its cache', async () => {
     expectZeros(await readMeanwhile(openDirect));
   });
 
@@ -265,7 +265,7 @@ describe('Decypharr’s own endings', () => {
     giveUpMs: 9000,
   };
 
-  it('hanwen: old descriptors fail, new ones read what is on the disk, and nothing of what is not', async () => {
+  it('hanwen: old descriptors fail, new ones read only what is on the disk', async () => {
     tree = await FuseTree.start({ ...small, provider });
     await using before = await openDirect(tree.path(video));
     expect(await pread(before, 8192)).toHaveLength(8192);
@@ -281,7 +281,7 @@ describe('Decypharr’s own endings', () => {
     expect(await list(tree.mountpoint)).toEqual([]);
   });
 
-  it('hanwen: gone at once when nobody has anything open', async () => {
+  it('hanwen: unmounts at once when nothing is open', async () => {
     tree = await FuseTree.start(small);
     const startMs = performance.now();
     await tree.leave({ manner: 'hanwen', flushMs: 20, backAfterMs: 0 });
@@ -310,7 +310,7 @@ describe('a provider', () => {
     giveUpMs: 120_000,
   };
 
-  it('is asked ahead of the reads while a file is open, and what came stays', async () => {
+  it('is read ahead while a file is open, and fetched bytes stay', async () => {
     tree = await FuseTree.start({ releases: 2, provider });
     const path = tree.path(video);
     {
@@ -333,7 +333,7 @@ describe('a provider', () => {
   });
 });
 
-describe('bad news', () => {
+describe('errors', () => {
   it('a dead file fails late the first time, then at once', async () => {
     tree = await FuseTree.start(small);
     await tree.fail(releasePath(1), { operations: ['open'], afterMs: 300, delaysOnce: true });

@@ -1,6 +1,6 @@
 /**
- * Identity is a function of configuration and path. The golden file is what mounted clients hold in their caches: if this
- * fails, every client breaks once at the upgrade. The file changes only with a reason in its commit.
+ * Ids are a function of configuration and path. Mounted clients hold the values of the golden file in their caches: if this
+ * test fails, every client breaks once at the upgrade. Any change of the file needs a reason in its commit.
  */
 import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** How a kernel for the clients is found, fetched and tried (test/kit/kernels.ts). */
+/** How a kernel for the clients is found, fetched and probed (test/kit/kernels.ts). */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ afterEach(() => {
 });
 
 describe("apt's lists", () => {
-  it('name mirrors in stanzas, with what they are trusted by', () => {
+  it('name mirrors in stanzas, with their trust options', () => {
     const list = `# of the installer
 Types: deb deb-src
 URIs: http://one.example/debian http://two.example/debian
@@ -78,7 +78,7 @@ deb https://other.example/packages bookworm stable
   });
 });
 
-/** Kernels that are nothing but names, and what is known of them. */
+/** Fake kernels: only names and the results of their probes. */
 class Fakes {
   readonly said: string[] = [];
   readonly probed: string[] = [];
@@ -92,7 +92,7 @@ class Fakes {
     this.#unreachable = unreachable;
   }
 
-  /** As a process of the run sees them. */
+  /** The kernels as seen by one process of the run. */
   kernels(run = '1', forced?: string): Kernels {
     return new Kernels({
       sources: ['system', 'trixie', 'sid'].map((name) => this.#source(name)),
@@ -126,7 +126,7 @@ const amx: Verdict = { boots: false, why: 'ptrace set fp regs failed, errno = 14
 const nameOf = ({ name }: Kernel) => name;
 
 describe('the choice of a kernel', () => {
-  it('is the system’s where that boots; nothing is fetched, and no other process tries it again', async () => {
+  it('is the system’s if it boots; nothing is fetched, and no other process probes it again', async () => {
     const fakes = new Fakes();
     expect(await fakes.kernels().get()).toMatchObject({ name: 'system' });
     expect(await fakes.kernels().get('oldest')).toMatchObject({ name: 'system' });
@@ -134,7 +134,7 @@ describe('the choice of a kernel', () => {
     expect([fakes.probed, fakes.fetched]).toEqual([['system'], []]);
   });
 
-  it('is a newer one where that does not boot, and says why', async () => {
+  it('is a newer one if the system’s does not boot, and says why', async () => {
     const fakes = new Fakes({ system: amx, trixie: amx });
     expect(await fakes.kernels().get()).toMatchObject({ name: 'sid' });
     expect(fakes.fetched).toEqual(['trixie', 'sid']);
@@ -149,7 +149,7 @@ describe('the choice of a kernel', () => {
     expect(fakes.said.at(-1)).toContain(`errno = 14 (tried before; remove ${file} to try again)`);
   });
 
-  it('fetches nothing by default while another one that is here boots', async () => {
+  it('fetches nothing by default while a kernel on this machine boots', async () => {
     const fakes = new Fakes({ system: amx });
     await fakes.kernels().get('sid');
     expect(await fakes.kernels().get()).toMatchObject({ name: 'sid' });
@@ -171,7 +171,7 @@ describe('the choice of a kernel', () => {
     expect((await fakes.kernels().every()).map(nameOf)).toEqual(['system', 'trixie', 'sid']);
   });
 
-  it('makes do with what is here where no mirror answers, and asks once in a run', async () => {
+  it('uses the kernels on this machine if no mirror answers, and asks once in a run', async () => {
     const fakes = new Fakes({}, ['trixie', 'sid']);
     expect((await fakes.kernels().oldestAndNewest()).map(nameOf)).toEqual(['system']);
     expect((await fakes.kernels().every()).map(nameOf)).toEqual(['system']);
@@ -182,7 +182,7 @@ describe('the choice of a kernel', () => {
     expect(fakes.fetched).toEqual(['sid', 'trixie', 'sid', 'trixie']);
   });
 
-  it('is the one that HOLDFAST_KERNEL names, whoever asks', async () => {
+  it('is always the one that HOLDFAST_KERNEL names', async () => {
     const fakes = new Fakes();
     expect((await fakes.kernels('1', 'sid').oldestAndNewest()).map(nameOf)).toEqual(['sid']);
     expect(await fakes.kernels('1', 'trixie').get()).toMatchObject({ name: 'trixie' });
@@ -191,14 +191,14 @@ describe('the choice of a kernel', () => {
     );
   });
 
-  it('is said once in a run', async () => {
+  it('is printed once in a run', async () => {
     const fakes = new Fakes();
     for (const run of ['1', '1', '2']) await fakes.kernels(run).get();
     const line = 'kernel client (default): Linux release of system (system)';
     expect(fakes.said).toEqual([line, line]);
   });
 
-  it('tries again in the next run what may have failed by chance', async () => {
+  it('probes a kernel again in the next run if its failure may be transient', async () => {
     const fakes = new Fakes({ system: { boots: false, why: 'not ready', lasting: false } });
     for (const run of ['1', '1', '2']) await fakes.kernels(run).get();
     expect(fakes.probed).toEqual(['system', 'trixie', 'system']);
@@ -211,7 +211,7 @@ describe('the choice of a kernel', () => {
   });
 });
 
-/** A folder like that of an unpacked kernel, whose program is a script. */
+/** A folder like that of an unpacked kernel, with a script as the kernel's program. */
 function scriptedKernel(script: string): Kernel {
   const modules = '/usr/lib/uml/modules';
   const root = join(folder, 'root');
@@ -224,7 +224,7 @@ function scriptedKernel(script: string): Kernel {
 }
 
 describe('the trial of a kernel', () => {
-  it('gives the reason of one that ends, for good', async () => {
+  it('gives the reason of one that ends, as a lasting verdict', async () => {
     const kernel = scriptedKernel(
       'echo Linux; echo "ptrace set fp regs failed, errno = 14"; echo bye; exit 134',
     );
@@ -246,12 +246,12 @@ describe('the trial of a kernel', () => {
     expect(why).toMatch(/proc/);
   });
 
-  it('gives up on one that says nothing, for this time', async () => {
+  it('gives up on a silent one, but not as a lasting verdict', async () => {
     const verdict = await probe(scriptedKernel('exec /bin/busybox sleep 1000'), 300);
     expect(verdict).toEqual({ boots: false, why: 'not ready after 300 ms; it said nothing', lasting: false });
   });
 
-  it('takes one that is ready, in a root of its own without the mounts of the system', async () => {
+  it('accepts one that is ready, in a separate root without the mounts of the system', async () => {
     const kernel = scriptedKernel(
       `cat /proc/mounts >/tmp/${basename(folder)}/mounts; echo ready >&3; read -r line <&3`,
     );
@@ -322,7 +322,7 @@ describe('fetching a kernel', () => {
     expect(fetchedKernel('later', kept)).toEqual(kernel);
     expect(readFileSync(join(root, 'lib64/ld.so'), 'utf8')).toBe('x');
     expect(readdirSync(join(root, 'usr')).sort()).toEqual(['bin', 'lib', 'lib64']);
-    // Nothing else stays.
+    // No temporary folder is left.
     expect(readdirSync(folder).filter((name) => name.startsWith('kept'))).toEqual(['kept']);
   });
 

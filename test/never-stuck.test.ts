@@ -1,4 +1,4 @@
-/** Very many readers of files that hang, beside files that do not; over NFS, where every reader is a request on one connection. */
+/** Many readers of hung files beside healthy files, over NFS: all requests share one connection. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { NfsClient } from './kit/nfs.ts';
 const FILES = 50;
 const READERS = 4;
 const KIB = 1024;
-/** Seconds until a read that hangs is an error of its file. */
+/** Seconds until a hung read counts as an error of its file. */
 const DEADLINE = 4;
 const film = (index: number) => releasePath(index, 'video.mkv');
 
@@ -37,7 +37,7 @@ async function start(): Promise<{ fuse: FuseTree; gateway: Gateway; nfs: NfsClie
   return { fuse, gateway, nfs, root: await nfs.mount('/dfs') };
 }
 
-it('fifty hung files with four readers each leave other files as they are, before the deadlines and after', async () => {
+it('fifty hung files with four readers each do not delay other files, before the deadlines and after', async () => {
   const { fuse, gateway, nfs, root } = await start();
   const handles = await Promise.all(
     Array.from({ length: FILES + 20 }, (_, index) => nfs.walk(root, film(index))),
@@ -53,7 +53,7 @@ it('fifty hung files with four readers each leave other files as they are, befor
   );
   await fuse.whenHeld(FILES);
   const others = async (from: number) => {
-    // None of these waits for what hangs: it is healed only at the end.
+    // None of these waits for the hung files, which are healed only at the end.
     for (const index of [known, from, from + 1]) {
       const { data } = await nfs.read(handles[index]!, 0, 64 * KIB);
       expect(data).toHaveLength(64 * KIB);
@@ -61,7 +61,7 @@ it('fifty hung files with four readers each leave other files as they are, befor
     }
   };
   await others(FILES + 1);
-  // Each of them has shown that it hangs: it takes one thread, however many read it.
+  // Each hung file holds one thread, however many readers it has.
   expect(await fuse.held()).toBe(FILES);
   await gateway.whenLogged(({ msg }) => msg === 'missed its deadline: in quarantine');
   expect(new Set(await Promise.all(stuck))).toEqual(new Set(['failed']));

@@ -1,4 +1,4 @@
-/** What only a client that counts replies can see: handles on another gateway, slow files, outages, bad input. */
+/** Tests that need a client which sees every reply: handles on another gateway, slow files, outages, bad input. */
 import { connect } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -44,7 +44,7 @@ const status = (promise: Promise<unknown>) =>
   );
 
 describe('file handles', () => {
-  it('from one gateway work on another that was started from nothing', async () => {
+  it('from one gateway work on another that has just started', async () => {
     const fuse = await startFuse();
     const first = await startGateway(fuse);
     const video = releasePath(3, 'video.mkv');
@@ -64,7 +64,7 @@ describe('file handles', () => {
     expect(names).toEqual(expect.arrayContaining(['video.mkv', 'video.en.srt']));
   });
 
-  it('that were never handed out are refused, and those of something gone are stale', async () => {
+  it('that are forged are refused, and those of removed files are stale', async () => {
     const fuse = await startFuse({ entryTimeoutSeconds: 0, attrTimeoutSeconds: 0 });
     const { client, root } = await startGateway(fuse);
     const file = await client.walk(root, releasePath(2, 'video.mkv'));
@@ -87,7 +87,7 @@ describe('slow and hung files', () => {
     await fuse.hang(releasePath(0, 'video.mkv'), 'read');
     const stuck = Array.from({ length: 40 }, (_, i) => client.read(slow, i * MIB, 65_536));
     await fuse.whenHeld(1);
-    // All of these are answered while every one of the forty waits.
+    // All of these are answered while the forty reads wait.
     expect((await client.getattr(slow)).attributes.size).toBe(64 * MIB);
     expect((await client.lookup(root, '__all__')).object).toBeDefined();
     const { data } = await client.read(other, 3 * MIB, 65_536);
@@ -95,7 +95,7 @@ describe('slow and hung files', () => {
     expect(
       (await client.readdirplus(await client.walk(root, releasePath(5)))).entries.length,
     ).toBeGreaterThan(2);
-    // One of the forty has shown that the file hangs: the others take no thread.
+    // Only the first of the forty reads holds a thread.
     expect(await fuse.held()).toBe(1);
     await fuse.heal();
     for (const [i, read] of stuck.entries()) {
@@ -105,7 +105,7 @@ describe('slow and hung files', () => {
 });
 
 describe('a hundred and forty large reads of a file that hangs', () => {
-  it('leave memory for the read of another on the same connection', async () => {
+  it('leave memory for a read of another file on the same connection', async () => {
     const fuse = await startFuse();
     const { client, root } = await startGateway(fuse);
     const hung = await client.walk(root, releasePath(0, 'video.mkv'));
@@ -122,7 +122,7 @@ describe('a hundred and forty large reads of a file that hangs', () => {
 });
 
 describe('a source that goes away', () => {
-  it('keeps readers waiting, answers what is known, and denies nothing', async () => {
+  it('keeps readers waiting, answers from the cache, and never says that a file is missing', async () => {
     const fuse = await startFuse();
     const { client, root, gateway } = await startGateway(fuse);
     const file = await client.walk(root, releasePath(1, 'video.mkv'));
@@ -142,7 +142,7 @@ describe('a source that goes away', () => {
 });
 
 describe('bad input', () => {
-  it('ends that connection, or that call, and bothers nobody else', async () => {
+  it('ends that connection or that call, and disturbs no other client', async () => {
     const fuse = await startFuse();
     const { client, root, gateway } = await startGateway(fuse);
     for (const bytes of [

@@ -1,4 +1,4 @@
-/** The Linux kernel's NFS client on the FUSE tree that reports no links, new inode numbers and the clock. */
+/** The Linux kernel's NFS client on a FUSE tree with link count 0, changing inode numbers and "now" as mtime. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contentDigest, contentSeed, FuseTree, MIB, releaseName, releasePath } from './kit/fuse.ts';
 import { Gateway } from './kit/gateway.ts';
@@ -48,7 +48,7 @@ describe.each(await titledKernels())('Linux %s, over NFSv3', (_, kernel) => {
     await fuse.dispose();
   });
 
-  it('lists 2,000 releases with everything in them', async () => {
+  it('lists 2,000 releases and their files', async () => {
     const lines = (await client.output(`ls -lR ${mount}/__all__`, 120_000)).split('\n');
     const files = lines.filter((line) => line.startsWith('-'));
     expect(lines.filter((line) => line.startsWith('d'))).toHaveLength(RELEASES);
@@ -57,7 +57,7 @@ describe.each(await titledKernels())('Linux %s, over NFSv3', (_, kernel) => {
     expect(await client.output(`find ${mount}/__all__ -type f | wc -l`, 120_000)).toBe(`${2 * RELEASES}\n`);
   }, 250_000);
 
-  it('sees links, one device, and an inode number for each path that stays', async () => {
+  it('sees link counts, one device, and a stable inode number for each path', async () => {
     const places = [mount, `${mount}/__all__`, mount + releasePath(3), mount + releasePath(3, 'video.mkv')];
     const stat = async () => (await client.output(`stat -c '%h %d %i %s %Y %Z' ${places.join(' ')}`)).trim();
     const first = await stat();
@@ -75,7 +75,7 @@ describe.each(await titledKernels())('Linux %s, over NFSv3', (_, kernel) => {
     expect(sum.split(' ')[0]).toBe(contentDigest(contentSeed(path), VIDEO));
   });
 
-  it('follows a symlink, and knows how much the filesystem holds', async () => {
+  it('follows a symlink, and reports the size of the file system', async () => {
     expect(await client.output(`readlink ${mount}/latest`)).toBe('__all__\n');
     expect(await client.output(`ls ${mount}/latest/ | wc -l`)).toBe(`${RELEASES}\n`);
     expect(await client.output(`df -k ${mount}`)).toMatch(/10\.99\.0\.1:\/dfs\s+\d+/);
@@ -101,7 +101,7 @@ describe.each(await titledKernels())('Linux %s, over NFSv3', (_, kernel) => {
     }
   });
 
-  it('sees a release within 10 s of its being added behind everybody’s back, and misses one removed', async () => {
+  it('sees an added release within 10 s without a notification, and no longer sees a removed one', async () => {
     await client.output(`ls ${mount}/__all__ > /dev/null`);
     await fuse.add({ type: 'file', path: '/__all__/New.Release/new.mkv', size: 1000 });
     await fuse.remove(releasePath(5));
@@ -113,7 +113,7 @@ describe.each(await titledKernels())('Linux %s, over NFSv3', (_, kernel) => {
     expect(await client.output(`stat -c %s ${mount}/__all__/New.Release/new.mkv`)).toBe('1000\n');
   });
 
-  it('goes on with an open file when the gateway is killed and started anew', async () => {
+  it('continues to read an open file after the gateway was killed and restarted', async () => {
     const path = releasePath(9, 'video.mkv');
     const job = client.spawn(
       `exec 3< ${mount}${path}; dd bs=1M count=4 <&3 2>/dev/null > /tmp/part; mark open; await_flag go; cat <&3 >> /tmp/part; sha256sum < /tmp/part; ls ${mount}/__all__ | wc -l`,
@@ -129,7 +129,7 @@ describe.each(await titledKernels())('Linux %s, over NFSv3', (_, kernel) => {
     expect(count).toBe(String(RELEASES));
   });
 
-  it('reads on after the FUSE daemon was killed and mounted again with other inode numbers', async () => {
+  it('continues to read after the FUSE daemon was killed and mounted again with new inode numbers', async () => {
     const path = releasePath(11, 'video.mkv');
     const job = client.spawn(
       `exec 3< ${mount}${path}; dd bs=1M count=4 <&3 2>/dev/null > /tmp/part; mark open; await_flag again; cat <&3 >> /tmp/part; sha256sum < /tmp/part`,
@@ -142,7 +142,7 @@ describe.each(await titledKernels())('Linux %s, over NFSv3', (_, kernel) => {
     expect([code, stdout.split(' ')[0]]).toEqual([0, contentDigest(contentSeed(path), VIDEO)]);
   });
 
-  it('found nothing that the gateway calls a bug', () => {
+  it('leaves no error in the gateway’s log', () => {
     expect(gateway.errors()).toEqual([]);
   });
 });

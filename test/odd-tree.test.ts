@@ -1,4 +1,4 @@
-/** A FUSE tree whose answers are odd, one folder for each kind: what the gateway makes of them, by both protocols. */
+/** A FUSE tree with odd answers, one folder for each kind: how the gateway serves them over both protocols. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NfsStatus } from '../protocols/nfs-rpc/src/status.ts';
 import { NfsFailure } from './kit/nfs.ts';
@@ -8,7 +8,7 @@ import { LATE_SIZE, oddBytes, OddTree } from './zoo/odd-tree.ts';
 import { serve, sourceState, undo, type Served } from './zoo/visit.ts';
 
 const UINT32_MAX = 0xffff_ffff;
-/** The tree's patience with entries that do not answer is a second or so; none of these even hangs. */
+/** The gateway waits about a second for entries that do not answer; none of these hangs. */
 const PROMPT_MS = 10_000;
 
 const cleanUp: (() => unknown)[] = [];
@@ -43,7 +43,7 @@ it('has a root that can be listed', async () => {
     expect(await namesOf(consumer, '/')).toEqual(folders.map((name) => `${name} directory`));
 });
 
-describe('a listing that says nothing of kinds, or something wrong', () => {
+describe('a listing with unknown or wrong file types', () => {
   both('no kinds', async (consumer) => {
     expect(await namesOf(consumer, '/untyped')).toEqual([
       'a.mkv file',
@@ -63,7 +63,7 @@ describe('a listing that says nothing of kinds, or something wrong', () => {
       'link symlink',
     ]);
     await expectFile(consumer, '/mistyped/file.mkv', 70_000);
-    // Once more, each after the other has been looked at.
+    // List once more, after the entries have been looked up.
     expect(await namesOf(consumer, '/mistyped')).toEqual([
       'file.mkv file',
       'folder directory',
@@ -103,7 +103,7 @@ describe('names', () => {
     }
   });
 
-  it('that are no UTF-8 are four files by NFS, byte for byte', async () => {
+  it('that are not UTF-8 are four files over NFS, byte for byte', async () => {
     const sizes: Record<string, number> = {
       'bad-\xff.mkv': 1000,
       'bad-\xfe.mkv': 2000,
@@ -119,7 +119,7 @@ describe('names', () => {
     }
   });
 
-  it('that are no UTF-8 are four files by SMB, each with a name of its own', async () => {
+  it('that are not UTF-8 are four files over SMB, each with a different name', async () => {
     const entries = await smb.list('/names');
     expect(entries.map(({ size }) => size).sort()).toEqual([1000, 2000, 3000, 4000]);
     expect(new Set(entries.map(({ name }) => name)).size).toBe(4);
@@ -127,14 +127,14 @@ describe('names', () => {
   });
 });
 
-describe('values that a protocol cannot say', () => {
+describe('values that a protocol cannot represent', () => {
   both('times: every file is listed', async (consumer) => {
     expect(await consumer.list('/times')).toHaveLength(13);
     await expectFile(consumer, '/times/smallest', 1);
     await expectFile(consumer, '/times/year-1', 1);
   });
 
-  it('times before 1970 and after 2106 are the nearest that NFS has', async () => {
+  it('times before 1970 and after 2106 become the nearest time that NFS can represent', async () => {
     const said = async (name: string) => {
       const { seconds, nanoseconds } = (await nfs.attributes(`/times/${name}`)).mtime;
       expect(nanoseconds).toBeLessThan(1_000_000_000);
@@ -142,7 +142,7 @@ describe('values that a protocol cannot say', () => {
     };
     for (const name of ['smallest', 'year-1', 'year-1500', 'year-1601', 'year-1901', 'year-1969', 'zero'])
       expect([name, await said(name)]).toEqual([name, 0]);
-    // What lies in the future is believed once it stays put. (The largest time of all reaches Node as the smallest.)
+    // A time in the future is trusted once it stays the same. (Node reports the largest time of all as the smallest.)
     const soon = { timeout: 20_000, interval: 500 };
     for (const name of ['year-2107', 'year-2500', 'year-9999'])
       await expect.poll(async () => [name, await said(name)], soon).toEqual([name, UINT32_MAX]);
@@ -183,11 +183,11 @@ describe('values that a protocol cannot say', () => {
 });
 
 describe('one bad entry among good ones', () => {
-  both('a folder is listed whole, soon, and its good files are read', async (consumer) => {
+  both('a folder is listed completely and promptly, and its good files are read', async (consumer) => {
     const startMs = performance.now();
     const listed = (await consumer.list('/lookups')).map(({ name }) => name.replace('.mkv', ''));
     expect(performance.now() - startMs).toBeLessThan(PROMPT_MS);
-    // The one that the source itself says is not there may be missing, no other.
+    // Only the entry for which the source itself says ENOENT may be missing.
     const names = listed.filter((name) => name !== 'ENOENT');
     const bad = [
       'EACCES',
@@ -206,7 +206,7 @@ describe('one bad entry among good ones', () => {
     expect(await sourceState(served)).toBe('live');
   });
 
-  it('an entry that cannot be looked at is an I/O error of its own, never stale or not there', async () => {
+  it('an entry whose lookup fails gives an I/O error, never stale or not found', async () => {
     for (const name of [
       'EIO',
       'ESTALE',
@@ -249,13 +249,13 @@ describe('one bad entry among good ones', () => {
 });
 
 describe('reads', () => {
-  both('whose answers are short are whole', (consumer) => expectFile(consumer, '/reads/short.mkv', 300_000));
+  both('with short answers are complete', (consumer) => expectFile(consumer, '/reads/short.mkv', 300_000));
 
   both('of seven bytes, where lengths have to be aligned', (consumer) =>
     expectFile(consumer, '/reads/tiny.mkv', 7),
   );
 
-  // The one that is refused at open is the last: what is learnt from it must not decide about the others.
+  // `open` comes last: what the gateway learns from it must not affect the other files.
   for (const when of ['unaligned', 'read', 'open']) {
     both(`O_DIRECT refused (${when}): tail first, whole, and once more`, async (consumer) => {
       const path = `/reads/refuse-${when}.mkv`;
@@ -266,12 +266,12 @@ describe('reads', () => {
     });
   }
 
-  it('of other files are direct all the same', async () => {
+  it('of other files still use O_DIRECT', async () => {
     await expectFile(nfs, '/reads/good.mkv', 300_001);
     expect(await tree.directOpens('/reads/good.mkv')).toBeGreaterThan(0);
   });
 
-  it('end where the attributes beside them say, also of a file that has more than it says', async () => {
+  it('end at the size in their attributes, even if the file has more bytes', async () => {
     const { data, eof, attributes } = await nfs.client.read(
       await nfs.handle('/reads/late.mkv'),
       0,
@@ -284,7 +284,7 @@ describe('reads', () => {
 
 describe('a source that cannot tell its size', () => {
   for (const mode of ['zero', 'huge', 'ENOSYS', 'EIO', 'EACCES'] as const) {
-    it(`statfs ${mode}: live, listed, and with a size that is no full disk`, async () => {
+    it(`statfs ${mode}: live, listed, and not reported as a full disk`, async () => {
       await tree.tell(`statfs ${mode}`);
       const steps: (() => unknown)[] = [() => tree.tell('statfs ok')];
       try {
@@ -304,6 +304,6 @@ describe('a source that cannot tell its size', () => {
   }
 });
 
-it('has nothing in the log that the gateway takes for a bug of its own', () => {
+it('leaves no error in the gateway’s log', () => {
   expect(served.gateway.errors()).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** tshark's second opinion: nothing malformed and nothing out of specification in whole sessions of real clients. */
+/** tshark checks whole sessions of real clients: it must find nothing malformed and nothing outside the specification. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -14,14 +14,14 @@ import { KernelClient } from './kit/uml.ts';
 
 const run = promisify(execFile);
 const RELEASES = 120;
-/** The registered ports: on others tshark takes the length of an SMB message for NetBIOS's, which has 17 bits. */
+/** The registered ports. On others tshark reads the length of an SMB message as NetBIOS's, which has 17 bits. */
 const SMB_PORT = 445;
 const NFS_PORT = 2049;
 /** PI_ERROR of Wireshark's expert information. */
 const SEVERITY_ERROR = 0x800000;
-/** Segments that a busy capture reorders say nothing about the frames that the gateway makes. */
+/** TCP analysis is ignored: a busy capture reorders segments, which says nothing about the gateway's frames. */
 const problems = `_ws.malformed || (_ws.expert.severity >= ${SEVERITY_ERROR} && !tcp.analysis.flags)`;
-/** tshark knows RFC 4178 only; every SMB server sends NegTokenInit2, with negHints there ([MS-SPNG] 2.2.1). */
+/** tshark decodes RFC 4178 only; every SMB server sends NegTokenInit2, which has negHints there ([MS-SPNG] 2.2.1). */
 const negHints =
   /Negotiate Protocol Response\tBER Error: OctetString expected but class:UNIVERSAL\(0\) Constructed tag:16 was unexpected$/;
 
@@ -30,7 +30,7 @@ let client: KernelClient;
 let gateway: Gateway;
 let folder: string;
 
-/** Records what the gateway's ports carry on one interface of the client's network. */
+/** Records the traffic of the gateway's ports on one interface of the client's network. */
 class Capture {
   readonly #file: string;
   readonly #process: ChildProcess;
@@ -57,7 +57,7 @@ class Capture {
     ];
     const recorder = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     const capture = new Capture(file, recorder);
-    // What it writes to once it listens.
+    // dumpcap prints the file's name once it captures.
     for await (const line of createInterface({ input: recorder.stderr })) {
       if (line.startsWith('File:')) return capture;
     }
@@ -65,7 +65,7 @@ class Capture {
   }
 
   async stop(): Promise<void> {
-    // The kernel hands packets over in blocks.
+    // The kernel delivers packets in blocks: wait for the last one.
     await new Promise((resolve) => setTimeout(resolve, 400));
     const gone = once(this.#process, 'exit');
     this.#process.kill('SIGINT');
@@ -87,7 +87,7 @@ class Capture {
   }
 
   async #tshark(...args: string[]): Promise<string> {
-    // libnfs comes from a privileged port, which may be another protocol's.
+    // libnfs uses a privileged source port, which tshark may assign to another protocol.
     const ports = ['-d', 'tcp.port==512-1023,rpc'];
     const { stdout } = await run('tshark', ['-n', '-r', this.#file, ...ports, ...args], {
       maxBuffer: 64 * MIB,
@@ -96,7 +96,7 @@ class Capture {
   }
 }
 
-/** Runs `session` under a capture and lets tshark judge; resolves with the capture for more questions. */
+/** Runs `session` under a capture and fails if tshark finds problems. Returns the capture for further checks. */
 async function judged(device: 'lo' | 'uml0', name: string, session: () => Promise<void>): Promise<Capture> {
   const capture = await Capture.start(device, name);
   try {

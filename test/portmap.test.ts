@@ -1,4 +1,4 @@
-/** A kernel client that is told neither ports nor transports finds them by portmap. */
+/** A kernel client without ports or transports in its options finds them by portmap. */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,7 +36,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** `addr` is what mount.nfs adds; the rest is found by the kernel. */
+/** mount.nfs would add `addr`; the kernel finds the rest by itself. */
 const mount = (options: string) =>
   `mkdir -p /m && mount -t nfs ${HOST_ADDRESS}:/dfs /m -o vers=3,nolock,addr=${HOST_ADDRESS}${options}`;
 
@@ -47,7 +47,7 @@ it.each(['', ',mountproto=udp', ',port=12049', ',port=12049,mountport=12049,moun
   },
 );
 
-/** Sends a call in hexadecimal by UDP, and prints the answer. */
+/** Sends a call, given in hexadecimal, over UDP and prints the answer. */
 const ask = `
   const [port, call] = process.argv.slice(1);
   const socket = require('dgram').createSocket('udp4');
@@ -67,7 +67,7 @@ it.each([
   expect(answer.body).toMatchObject({ accepted: { acceptStatus: expected } });
 });
 
-it('fails at once where NFS itself is wanted by UDP', async () => {
+it('fails at once if NFS itself is requested over UDP', async () => {
   const { code } = await client.run(mount(',proto=udp'), 15_000);
   expect(code).not.toBe(0);
 });

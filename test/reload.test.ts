@@ -1,4 +1,4 @@
-/** SIGHUP: the configuration is read again, and connections that may still be are not touched. */
+/** SIGHUP: the gateway reads its configuration again and keeps the connections that it still allows. */
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -29,7 +29,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Each export with what it says besides its path, a folder of the same name unless it has another. */
+/** Writes the configuration. Each export's default path is the folder of the same name; the values override its settings. */
 function configure(exports: Readonly<Record<string, object>>, settings: object = {}): void {
   const entries = Object.entries(exports).map(([name, more]) => [
     name,
@@ -58,7 +58,7 @@ const status = (promise: Promise<unknown>) =>
     (error: unknown) => (error instanceof NfsFailure ? error.status : error),
   );
 
-/** An smbclient that stays connected and takes one command after the other; of itself it would fill a pipe's buffer first. */
+/** An smbclient that stays connected and runs one command at a time. stdbuf makes it flush its output after each line. */
 function openSmbClient(port: number, share: string): (command: string) => Promise<string> {
   const args = ['--configfile=/dev/null', '--debug-stdout', '--no-pass', `--port=${port}`];
   const child = spawn('stdbuf', ['-oL', 'smbclient', ...args, `//127.0.0.1/${share}`], {
@@ -76,7 +76,7 @@ function openSmbClient(port: number, share: string): (command: string) => Promis
 }
 
 describe('SIGHUP', () => {
-  it('adds, removes and re-rules exports under connections that stay', async () => {
+  it('adds and removes exports and changes their rules, and keeps connections', async () => {
     configure({ one: {}, two: {} });
     const gateway = await serve();
     const nfs = await NfsClient.connect(gateway.port('nfs'));
@@ -114,7 +114,7 @@ describe('SIGHUP', () => {
     expect(gateway.errors()).toEqual([]);
   });
 
-  it('puts users in the place of guests, and changes their passwords', async () => {
+  it('replaces guests by users, and changes their passwords', async () => {
     const secret = join(folder, 'password');
     writeFileSync(secret, 'first\n');
     configure({ one: {} });
@@ -135,7 +135,7 @@ describe('SIGHUP', () => {
     expect((await smbclient({ ...target, user: 'media%second' })).stdout).toContain('one.txt');
   });
 
-  it('keeps what it has when the new configuration is refused', async () => {
+  it('keeps the old configuration when the new one is refused', async () => {
     configure({ one: {} });
     const gateway = await serve();
     const nfs = await NfsClient.connect(gateway.port('nfs'));
@@ -147,7 +147,7 @@ describe('SIGHUP', () => {
     expect(await status(nfs.getattr(one))).toBe(NfsStatus.OK);
   });
 
-  it('names what cannot change in a running gateway, and changes the rest', async () => {
+  it('logs the settings that cannot change in a running gateway, and changes the rest', async () => {
     configure({ one: {} }, { identity: 'a' });
     const gateway = await serve();
     configure(
@@ -164,7 +164,7 @@ describe('SIGHUP', () => {
     await gateway.whenLogged(({ msg, protocol }) => msg === 'connected' && protocol === 'nfs');
   });
 
-  it('finishes what was asked of an export that goes, and then lets go of its tree', async () => {
+  it('finishes the requests of a removed export, and then closes its tree', async () => {
     const fuse = await FuseTree.start({ releases: 3 });
     cleanUp.push(() => fuse.dispose());
     const tree = { path: fuse.mountpoint, expectFuse: true };
@@ -186,7 +186,7 @@ describe('SIGHUP', () => {
     await gateway.whenLogged((line) => line['msg'] === 'export closed');
     const metrics = await (await fetch(`http://127.0.0.1:${gateway.port('admin')}/metrics`)).text();
     expect(metrics).not.toContain('export="tree"');
-    // Not lazily: a descriptor that is left would make this fail.
+    // Not a lazy unmount: it fails if the gateway has left a descriptor open.
     await expect
       .poll(() =>
         fuse.unmount().then(

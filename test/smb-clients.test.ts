@@ -27,7 +27,7 @@ const impacket = fileURLToPath(new URL('kit/impacket-client.py', import.meta.url
 
 let fuse: FuseTree;
 let gateway: Gateway;
-/** One without users, and one without guests. */
+/** A gateway without users, and one without guests. */
 let open: Gateway;
 let strict: Gateway;
 let folder: string;
@@ -37,7 +37,7 @@ const onWire = (path: string) => path.slice(1).replaceAll('/', '\\');
 const client = (options: Partial<SmbClientOptions>) =>
   smbclient({ port: gateway.port('smb'), share: 'dfs', command: 'ls', ...options });
 const asUser = (options: Partial<SmbClientOptions>) => client({ share: 'shelf', user: media, ...options });
-/** The latest `mounted` of a share: what was agreed with its client. */
+/** The latest `mounted` log line of a share, with the negotiated settings. */
 const mounted = (share: string) =>
   gateway.log.findLast((line) => line['msg'] === 'mounted' && line['export'] === share);
 
@@ -139,7 +139,7 @@ describe.each(dialects)('smbclient with %s', (dialect) => {
     expect(mounted('shelf')).toMatchObject({ signed: true, encrypted: false });
   });
 
-  it('says what it knows about a file', async () => {
+  it('shows the information about a file', async () => {
     const command = `allinfo ${onWire(releasePath(1, 'video.mkv'))}; allinfo __all__; volume; du`;
     const { code, text } = await client({ options, command });
     expect(code, text).toBe(0);
@@ -171,17 +171,17 @@ describe('protection', () => {
   });
 });
 
-describe('a share that wants encryption and follows links', () => {
+describe('a share that requires encryption and follows links', () => {
   const sealed = (options: string[], command: string) =>
     client({ port: strict.port('smb'), share: 'sealed', user: media, options, command });
 
-  it('turns away who cannot encrypt, and lets smbclient do so by itself', async () => {
+  it('refuses clients that cannot encrypt, and smbclient encrypts without being told to', async () => {
     expect((await sealed(['--max-protocol=SMB2_10'], 'ls')).text).toContain('NT_STATUS_ACCESS_DENIED');
     const { code, text } = await sealed([], 'ls');
     expect(code, text).toBe(0);
   });
 
-  it('shows behind a link what it leads to', async () => {
+  it('shows the target of a link', async () => {
     const { code, text } = await sealed([], 'cd latest; ls');
     expect(code, text).toBe(0);
     expect(text.match(/Some\.Release\.\d+\S* +D /g)).toHaveLength(RELEASES);
@@ -231,13 +231,13 @@ describe('smbclient', () => {
     rmSync(target, { recursive: true });
   });
 
-  it('finds a file by a name in other letters, and one with characters that SMB reserves', async () => {
+  it('finds a file by a name in another case, and one with characters that SMB reserves', async () => {
     await fetches('/version.txt', 7, { command: `get VERSION.TXT ${inFolder('fetched')}` });
     const listing = await client({ command: 'cd odd; ls' });
     expect(listing.text).toMatch(/Ünï .*\.mkv +N +5000/);
   });
 
-  it('hears that a symlink is one', async () => {
+  it('reports a symlink as such', async () => {
     const { text } = await client({ command: 'allinfo latest' });
     expect(text).toContain('symlink: subst=[__all__], print=[__all__], flags=1');
   });
@@ -251,7 +251,7 @@ describe('smbclient', () => {
   });
 });
 
-describe('who is let in', () => {
+describe('who may log on', () => {
   it('is a user by a password from the environment, or by its hash', async () => {
     expect((await client({ share: 'shelf', user: 'Renée%pässword' })).code).toBe(0);
     expect((await client({ share: 'shelf', user: 'hashed%password' })).code).toBe(0);
@@ -310,7 +310,7 @@ describe('who is let in', () => {
     }
   });
 
-  it('is no guest that asks for what only users can have', async () => {
+  it('is no guest that asks for signing or encryption, which need a user', async () => {
     for (const protection of ['sign', 'encrypt']) {
       const options = [`--client-protection=${protection}`];
       const { code, text } = await client({ options });
@@ -369,6 +369,6 @@ describe('other clients', () => {
   });
 });
 
-it('found nothing that the gateway calls a bug', () => {
+it('leaves no error in the gateways’ logs', () => {
   expect([...gateway.errors(), ...open.errors(), ...strict.errors()]).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** The Linux kernel's cifs client on the FUSE tree that reports no links, new inode numbers and the clock. */
+/** The Linux kernel's cifs client on a FUSE tree with link count 0, changing inode numbers and "now" as mtime. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,25 +15,25 @@ const USERS_PORT = 1446;
 const NFS_PORT = 12_049;
 const mount = '/mnt/c';
 const nfsMount = '/mnt/n';
-/** Names that SMB cannot carry as they are. */
+/** Names with characters that SMB cannot transmit unchanged. */
 const odd = ['a "b": c?*.mkv', '<d> | e', 'dot.', 'space ', 'Ünï ✓ 😀.mkv'].map((name) => ({
   type: 'file' as const,
   path: `/__bad__/${name}`,
   size: 5000,
 }));
-/** The names alone: busybox's ls asks for the attributes of each. */
+/** Lists names only; busybox's ls would ask for the attributes of each entry. */
 const names = `find ${mount}/__all__ -mindepth 1 -maxdepth 1`;
-// Debian's own kernels have UTF-8 by default; this one has ISO 8859-1.
+// iocharset: Debian's regular kernels use UTF-8 by default; user-mode-linux uses ISO 8859-1.
 const recommended = 'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,iocharset=utf8';
-/** The mounter that this project takes over brings this line: not a letter of it may have to change. */
+/** The options of an existing installation's mounter: they must work unchanged. */
 const inherited = 'guest,uid=0,gid=0,file_mode=0755,dir_mode=0755,vers=3.0';
-/** What mount.cifs, which the guest system lacks, hands to the kernel for `guest`. */
+/** The guest system has no mount.cifs: these are the options that it passes to the kernel for `guest`. */
 const asMountCifs = (options: string) => options.replace(/^guest,/, 'guest,user=,pass=,');
 
 let fuse: FuseTree;
 let client: KernelClient;
 let gateway: Gateway;
-/** One whose share `shelf` is for users only; `dfs` is for guests. */
+/** A gateway whose share `shelf` is for users only and whose share `dfs` is for guests. */
 let forUsers: Gateway;
 let folder: string;
 
@@ -46,7 +46,7 @@ const mountCifs = (mountpoint: string, options: string, share = 'dfs', port = SM
   client.mountCifs({ port, share, mountpoint, options });
 const digest = (path: string) => contentDigest(contentSeed(path), VIDEO);
 
-/** Opens a video, reads 4 MiB, marks `open`, waits for `flag`, reads the rest and prints the sum of it all. */
+/** Opens a video, reads 4 MiB, marks `open`, waits for `flag`, reads the rest and prints the digest of the whole. */
 const reader = (path: string, flag: string): GuestJob =>
   client.spawn(
     `exec 3< ${mount}${path}; dd bs=1M count=4 <&3 2>/dev/null > /tmp/${flag}.part; mark open; await_flag ${flag}
@@ -86,14 +86,14 @@ admin: { listen: "127.0.0.1:0" }
 
   afterAll(async () => {
     await client.dispose();
-    // The client's end has killed both: one after the other, the second could be gone before its end is known.
+    // Disposing of the client has killed both. Wait for both at once: else the second may end before it is waited for.
     await Promise.all([gateway.kill(), forUsers.kill()]);
     await fuse.dispose();
     rmSync(folder, { recursive: true });
   });
 
   describe('the Linux kernel client, over SMB', () => {
-    it('lists 2,000 releases with everything in them', async () => {
+    it('lists 2,000 releases and their files', async () => {
       const lines = (await client.output(`ls -lR ${mount}/__all__`, 120_000)).split('\n');
       const files = lines.filter((line) => line.startsWith('-'));
       expect(lines.filter((line) => line.startsWith('d'))).toHaveLength(RELEASES);
@@ -101,7 +101,7 @@ admin: { listen: "127.0.0.1:0" }
       expect(files.filter((line) => line.includes(` ${VIDEO} `))).toHaveLength(RELEASES);
     }, 150_000);
 
-    it('sees the inode numbers that NFS sees, links, and one device, and they stay', async () => {
+    it('sees the same inode numbers as NFS, link counts and one device, all stable', async () => {
       const places = [
         '',
         '/__all__',
@@ -133,7 +133,7 @@ admin: { listen: "127.0.0.1:0" }
       expect((await client.output(`sha256sum < ${mount}${path}`)).split(' ')[0]).toBe(digest(path));
     });
 
-    it('finds a name in other letters, as SMB servers do', async () => {
+    it('finds a name in another case, as SMB servers do', async () => {
       expect(await client.output(`cmp ${mount}/VERSION.TXT ${mount}/version.txt && echo same`)).toBe(
         'same\n',
       );
@@ -141,7 +141,7 @@ admin: { listen: "127.0.0.1:0" }
       expect(await client.output(`stat -c %s ${mount}${release}/Video.mkv`)).toBe(`${VIDEO}\n`);
     });
 
-    it('opens what it lists, whatever the name', async () => {
+    it('opens every listed file, whatever its name', async () => {
       const each = (where: string) => `cd ${where}/__bad__; for f in *; do echo "$f"; sha256sum < "$f"; done`;
       const text = await client.output(each(mount));
       expect(text).toBe(await client.output(each(nfsMount)));
@@ -152,7 +152,7 @@ admin: { listen: "127.0.0.1:0" }
       }
     });
 
-    it('reads a symlink, and knows how much the filesystem holds', async () => {
+    it('reads a symlink, and reports the size of the file system', async () => {
       expect(await client.output(`readlink ${mount}/latest`)).toBe('__all__\n');
       expect(await client.output(`cd ${mount}/latest && ls ${releaseName(2)}`)).toContain('video.mkv');
       expect(await client.output(`df -k ${mount}`)).toMatch(/10\.99\.0\.1\/dfs\s+[1-9]\d+/);
@@ -177,7 +177,7 @@ admin: { listen: "127.0.0.1:0" }
       }
     });
 
-    it('sees a release within 10 s of its being added behind everybody’s back, and misses one removed', async () => {
+    it('sees an added release within 10 s without a notification, and no longer sees a removed one', async () => {
       await client.output(`${names} > /dev/null`);
       const since = Date.now();
       await fuse.add({ type: 'file', path: '/__all__/New.Release/new.mkv', size: 1000 });
@@ -188,7 +188,7 @@ admin: { listen: "127.0.0.1:0" }
       expect(await client.output(`stat -c %s ${mount}/__all__/New.Release/new.mkv`)).toBe('1000\n');
     });
 
-    it('reads by both protocols at once', async () => {
+    it('reads over both protocols at once', async () => {
       const path = releasePath(13, 'video.mkv');
       const sums = await client.output(
         `sha256sum < ${mount}${path} > /tmp/1 & sha256sum < ${nfsMount}${path} > /tmp/2 & wait; cat /tmp/1 /tmp/2`,
@@ -200,7 +200,7 @@ admin: { listen: "127.0.0.1:0" }
     });
   });
 
-  it('gives the kernel nothing to complain of', async () => {
+  it('leaves no complaint in the kernel’s log', async () => {
     expect(await client.output("dmesg | grep -E 'CIFS: VFS|NFS: server|fileid' || true")).toBe('');
   });
 
@@ -248,9 +248,9 @@ admin: { listen: "127.0.0.1:0" }
       await works(`${options},nosharesock`, 'dfs', SMB_PORT);
     });
 
-    it('with modes, and letters that count, for posix', async () => {
+    it('with mode bits and case-sensitive names, for posix', async () => {
       await works('guest,username=guest,vers=3.1.1,posix,nosharesock', 'dfs', SMB_PORT, async () => {
-        // Of a file that it opens this kernel asks the mode no more.
+        // This kernel does not ask for the mode of a file again once it has opened it.
         const paths = '/mnt/m /mnt/m/latest /mnt/m/version.txt';
         expect(await client.output(`stat -c '%F %a' ${paths}`)).toBe(
           'directory 755\nsymbolic link 777\nregular file 644\n',
@@ -260,7 +260,7 @@ admin: { listen: "127.0.0.1:0" }
       });
     });
 
-    it('as a guest of a gateway that knows users as well', async () => {
+    it('as a guest of a gateway that also has users', async () => {
       await works(asMountCifs(inherited), 'dfs', USERS_PORT);
     });
 
@@ -287,14 +287,14 @@ admin: { listen: "127.0.0.1:0" }
       },
     );
 
-    it('not what is not there', async () => {
+    it('not a share that does not exist', async () => {
       const mounting = mountCifs('/mnt/refused', 'guest,username=guest,vers=3.1.1', 'nothing');
       await expect(mounting).rejects.toThrow(/No such file or directory/);
     });
   });
 
   describe('outages', () => {
-    it('goes on with an open file when the gateway is killed and started anew', async () => {
+    it('continues to read an open file after the gateway was killed and restarted', async () => {
       const path = releasePath(9, 'video.mkv');
       const job = reader(path, 'restarted');
       await job.marked('open');
@@ -305,7 +305,7 @@ admin: { listen: "127.0.0.1:0" }
       expect(await client.output(`${names} | wc -l`)).toBe(`${RELEASES}\n`);
     });
 
-    it('goes on when the gateway is killed in the middle of a read', async () => {
+    it('continues after the gateway was killed in the middle of a read', async () => {
       const path = releasePath(21, 'video.mkv');
       const sum = `sha256sum < ${mount}${path}`;
       await fuse.setLatency({ read: 10 });
@@ -318,7 +318,7 @@ admin: { listen: "127.0.0.1:0" }
       await readsAll(job, path);
     });
 
-    it('reads on after the FUSE daemon was killed and mounted again with other inode numbers', async () => {
+    it('continues to read after the FUSE daemon was killed and mounted again with new inode numbers', async () => {
       const path = releasePath(11, 'video.mkv');
       const job = reader(path, 'again');
       await job.marked('open');
@@ -329,7 +329,7 @@ admin: { listen: "127.0.0.1:0" }
     });
   });
 
-  it('found nothing that the gateway calls a bug', () => {
+  it('leaves no error in the gateways’ logs', () => {
     expect([...gateway.errors(), ...forUsers.errors()]).toEqual([]);
   });
 });

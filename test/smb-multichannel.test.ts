@@ -17,7 +17,7 @@ let client: KernelClient;
 let gateway: Gateway;
 let folder: string;
 
-/** `ss` in the network of the gateway; only connections to it. */
+/** Runs `ss` in the gateway's network namespace. */
 const ss = (...args: string[]): string =>
   execFileSync('nsenter', [`--net=/run/netns/${client.netns}`, 'ss', '-Htn', ...args], { encoding: 'utf8' });
 /** The client's port of each connection. */
@@ -69,13 +69,13 @@ describe('a mount with max_channels=4', () => {
     );
   });
 
-  it('survives the loss of one without an error', async () => {
+  it('survives the loss of one connection without an error', async () => {
     await fuse.setLatency({ read: 5 });
     const path = releasePath(4, 'video.mkv');
     const job = client.spawn(`mark started; sha256sum < ${mount}${path}`);
     await job.marked('started');
     await new Promise((resolve) => setTimeout(resolve, 400));
-    // Not the first: cifs before 6.8 does not go on without that.
+    // Not the first connection: cifs before 6.8 cannot continue without it.
     const [, victim] = channels().sort();
     ss('-K', 'sport', '=', `:${PORT}`, 'dport', '=', `:${victim!}`);
     const { code, stdout, stderr } = await job.result;
@@ -87,7 +87,7 @@ describe('a mount with max_channels=4', () => {
     expect(await client.output(`ls ${mount}/__all__ | wc -l`)).toBe('20\n');
   });
 
-  it('goes on after the gateway was started anew', async () => {
+  it('continues after a restart of the gateway', async () => {
     await gateway.kill();
     gateway = await serve();
     const path = releasePath(5, 'video.mkv');
@@ -96,7 +96,7 @@ describe('a mount with max_channels=4', () => {
     );
   });
 
-  it('reads on with a persistent handle after the gateway was killed and started anew', async () => {
+  it('continues to read with a persistent handle after the gateway was killed and restarted', async () => {
     const options = 'user=media,pass=password,hard,vers=3.1.1,persistenthandles,nosharesock,echo_interval=10';
     await client.mountCifs({ port: PORT, share: 'kept', mountpoint: '/mnt/p', options });
     const path = releasePath(6, 'video.mkv');
@@ -115,7 +115,7 @@ describe('a mount with max_channels=4', () => {
     ]);
   });
 
-  it('found nothing that the gateway calls a bug', () => {
+  it('leaves no error in the gateway’s log', () => {
     expect(gateway.errors()).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-/** Odd names and symbolic links of a plain folder, as smbclient and smbget see them. */
+/** smbclient and smbget on odd names and symbolic links of a plain folder. */
 import {
   mkdirSync,
   mkdtempSync,
@@ -36,7 +36,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'holdfast-smb-names-'));
   for (const path of ['names', 'links/src', 'links/lib']) mkdirSync(join(folder, path), { recursive: true });
   for (const name of odd) writeFileSync(join(folder, 'names', name), name);
-  // Two names that are not UTF-8, and differ in that only.
+  // Two names that differ only in a byte that is not UTF-8.
   for (const byte of [0xe9, 0xe8])
     writeFileSync(
       Buffer.concat([Buffer.from(join(folder, 'names/bytes ')), Buffer.from([byte])]),
@@ -97,7 +97,7 @@ describe('names', () => {
     }
   });
 
-  it('are found by letters of another case and other accents', async () => {
+  it('are found in another case and in another Unicode normal form', async () => {
     for (const name of ['PLAIN.MKV', 'CAFÉ.MKV', 'café.mkv', 'cafe\u0301.MKV']) {
       const { code, text } = await client('names', `get "${name}" found`);
       expect(code, text).toBe(0);
@@ -106,7 +106,7 @@ describe('names', () => {
     expect(text).toContain('NT_STATUS_OBJECT_NAME_NOT_FOUND');
   });
 
-  it('are told to who knows an id only, as macOS asks for aliases', async () => {
+  it('are reported for a file id, as macOS asks for aliases', async () => {
     const smb = await RawClient.connect(gateway.port('smb'));
     try {
       await smb.enter('names');
@@ -127,7 +127,7 @@ describe('links that are followed', () => {
     expect(readFileSync(join(folder, 'got'))).toHaveLength(5000);
   });
 
-  it('show what they lead to, and are not shown when it is nothing of ours', async () => {
+  it('appear as their target, and do not appear if the target is outside the share', async () => {
     const { text } = await client('links', 'cd lib; ls');
     expect(text).toMatch(/absolute\.mkv +N +5000 /);
     expect(text).toMatch(/relative\.mkv +N +5000 /);

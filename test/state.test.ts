@@ -1,4 +1,4 @@
-/** The state directory: a gateway that starts before its mount answers for what the last one had seen. */
+/** The state directory: a gateway that starts before its mount answers from the metadata that the last one saved. */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ state: ${join(folder, 'state')}
 }
 
 describe('the state directory', () => {
-  it('lets a gateway answer before its mount is there, and learn better once it is', async () => {
+  it('lets a gateway answer before its mount is there, and refresh once it is', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'holdfast-state-'));
     const fuse = await FuseTree.start({ releases: 20 });
     cleanUp.push(
@@ -63,7 +63,7 @@ describe('the state directory', () => {
     expect(second.gateway.errors()).toEqual([]);
   });
 
-  it('that holds something else is told of and does no harm', async () => {
+  it('with foreign content is reported and does no harm', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'holdfast-state-'));
     const fuse = await FuseTree.start({ releases: 2 });
     cleanUp.push(

@@ -1,4 +1,4 @@
-/** `holdfast run`: a child that crashes, hangs, ends and leaves orphans, beside a gateway that serves. */
+/** `holdfast run`: the child crashes, hangs, ends or leaves orphans while the gateway serves. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -31,7 +31,7 @@ const args = (options: string[], ...command: string[]) => [
   ...command,
 ];
 
-/** A child that says `up`, then `got SIG…` at each of the signals; one with an exit code ends it. */
+/** A child that logs `up`, then `got SIG…` for each signal. It exits at a signal that has an exit code. */
 function child(signals: Readonly<Record<string, number | null>>): string[] {
   const script = `
     const { writeSync } = require('node:fs');
@@ -57,7 +57,7 @@ async function start(options: string[], ...command: string[]): Promise<Gateway> 
 const logged = (one: Gateway, msg: string) => one.whenLogged((line) => line['msg'] === msg);
 const place = (one: Gateway, msg: string) => one.log.findIndex((line) => line['msg'] === msg);
 
-/** A zombie is not: it only waits for the init of this machine. */
+/** Whether the process runs. A zombie does not: it only waits for the machine's init. */
 function isAlive(pid: number): boolean {
   try {
     return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -76,7 +76,7 @@ afterEach(() => {
   for (const process of processes) process.kill('SIGKILL');
 });
 
-/** A command that ends by itself. `onLine` sees each line of its log. */
+/** Runs a command that ends by itself. `onLine` is called for each line of its log. */
 async function runToEnd(
   command: readonly string[],
   env: NodeJS.ProcessEnv = {},
@@ -124,7 +124,7 @@ describe('a child that ends', () => {
     expect((await holdfast(['--restart', policy], 'sh', '-c', script)).code).toBe(expected);
   });
 
-  it('was never there: 127, as in a shell', async () => {
+  it('does not exist: exit code 127, as in a shell', async () => {
     const { code, log } = await holdfast([], '/not/there');
     expect(code).toBe(127);
     expect(log.find(({ msg }) => msg === 'child cannot be started')?.['reason']).toContain('ENOENT');
@@ -132,7 +132,7 @@ describe('a child that ends', () => {
 });
 
 describe('SIGTERM', () => {
-  it('lets the gateway finish what the child has to answer, then ends the child', async () => {
+  it('lets the gateway finish requests that need the child, then ends the child', async () => {
     const video = releasePath(1, 'video.mkv');
     await using fuse = await FuseTree.start({ releases: 2, files: [{ name: 'video.mkv', size: MIB }] });
     gateway = await Gateway.start({
@@ -161,7 +161,7 @@ describe('SIGTERM', () => {
     nfs.close();
   });
 
-  it('that the child ignores kills it and what it started after the grace', async () => {
+  it('kills a child that ignores it, and the child’s processes, after the stop timeout', async () => {
     const script = `trap '' TERM; sleep 600 & echo "{\\"msg\\":\\"up\\",\\"sleeper\\":$!}"; wait`;
     const one = await start(['--stop-timeout', '0.2'], 'sh', '-c', script);
     const sleeper = Number((await logged(one, 'up'))['sleeper']);
@@ -215,7 +215,7 @@ describe('output', () => {
   });
 });
 
-/** 7: every orphan has been waited for. 8: zombies stay. */
+/** Exit code 7: every orphan was reaped. 8: zombies are left. */
 const orphans = `
 pids=$(for i in 1 2 3; do sh -c 'sleep 0.2 >/dev/null & echo $!'; done)
 tries=0
@@ -235,7 +235,7 @@ describe('as PID 1', () => {
     mainPath,
     ...args(options, ...command),
   ];
-  /** Of the namespace that `unshare` has made: unshare itself keeps signals to itself. */
+  /** Signals PID 1 of the new namespace; `unshare` itself does not forward signals. */
   const signalFirst = ({ pid }: ChildProcess, signal: NodeJS.Signals) => {
     const children = readFileSync(`/proc/${pid!}/task/${pid!}/children`, 'utf8');
     process.kill(Number(children.trim()), signal);

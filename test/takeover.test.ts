@@ -1,4 +1,4 @@
-/** A gateway that gives its place to a new process, fails to, or ends while the tree hangs. */
+/** A gateway hands over to a new process, fails to do so, or ends while the tree hangs. */
 import { connect } from 'node:net';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ async function startFuse(): Promise<FuseTree> {
   return fuse;
 }
 
-/** Ends also successors, which are nobody's children. */
+/** Ends the gateway and its successors, which are not children of this process. */
 function endAll(gateway: Gateway): () => Promise<void> {
   return async () => {
     const successors = gateway.log.flatMap(({ successor }) =>
@@ -57,14 +57,14 @@ async function start(...args: string[]): Promise<Gateway> {
 const local = ['--nfs', '127.0.0.1:0', '--smb', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
 const says = (msg: string) => (line: LogLine) => line['msg'] === msg;
 
-/** Signals the process that serves and resolves with the id of the one that does then. */
+/** Signals the serving process and resolves with the process id of its successor. */
 async function takeOver(gateway: Gateway, pid = gateway.pid): Promise<number> {
   process.kill(pid, 'SIGUSR2');
   const line = await gateway.whenLogged((one) => one['msg'] === served && one['pid'] === pid);
   return line['successor'] as number;
 }
 
-/** Connects again and again until it is told to stop; gives the failures and how often it went well. */
+/** Connects repeatedly until the returned function is called, which gives the failures and the number of visits. */
 function connectInALoop(visit: () => Promise<void>): () => Promise<{ visits: number; failures: string[] }> {
   const stop = new AbortController();
   const failures: string[] = [];
@@ -87,7 +87,7 @@ function connectInALoop(visit: () => Promise<void>): () => Promise<{ visits: num
   };
 }
 
-/** A connection that is accepted, and ended without a reset. */
+/** Opens a connection and closes it; fails if it is refused or reset. */
 async function visitTcp(port: number): Promise<void> {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
@@ -97,7 +97,7 @@ async function visitTcp(port: number): Promise<void> {
 }
 
 describe('SIGUSR2', () => {
-  it('refuses and resets nobody, and lets the old process finish what is slow', async () => {
+  it('refuses and resets no connection, and lets the old process finish slow requests', async () => {
     const fuse = await startFuse();
     const pidFile = join(folder, 'pid');
     const gateway = await start(fuse.mountpoint, '--name', 'dfs', ...local, '--pid-file', pidFile);
@@ -185,7 +185,7 @@ describe('SIGUSR2', () => {
     client.close();
   });
 
-  it('takes what listens elsewhere from the new configuration', async () => {
+  it('listens at the addresses of the new configuration', async () => {
     const fuse = await startFuse();
     const file = join(folder, 'holdfast.yaml');
     const config = (smb: string) => {
@@ -224,7 +224,7 @@ describe('SIGUSR2', () => {
     const readers = ['nfs', 'smb'].map((protocol, release) =>
       client.output(`sha256sum < /mnt/${protocol}${video(release)}`, 100_000),
     );
-    // The process that was started is nsenter's own: it becomes the gateway.
+    // The started process is nsenter, which becomes the gateway by exec.
     let pid = gateway.pid;
     for (let generation = 0; generation < 3; generation++) {
       await sleep(700);
@@ -237,8 +237,8 @@ describe('SIGUSR2', () => {
   });
 });
 
-describe('an end while the tree hangs', () => {
-  it('comes in bounded time, by SIGKILL, and leaves the sockets to others', async () => {
+describe('a stop while the tree hangs', () => {
+  it('takes bounded time, ends by SIGKILL, and frees the sockets', async () => {
     const fuse = await startFuse();
     const options = [fuse.mountpoint, '--name', 'dfs', '--drain-timeout', '1'];
     const gateway = await start(...options, ...local);
@@ -251,7 +251,7 @@ describe('an end while the tree hangs', () => {
     gateway.signal('SIGTERM');
     const line = await gateway.whenLogged(says('calls to the source hang: ending by SIGKILL'));
     expect(line['exitCode']).toBe(137);
-    // The kernel keeps the thread that hangs, and so an entry in the table of processes, until the tree answers.
+    // The hung thread keeps the process's entry in the process table until the tree answers.
     await expect.poll(() => readFileSync(`/proc/${gateway.pid}/stat`, 'utf8')).toMatch(/\) Z /);
     expect(performance.now() - since).toBeLessThan(5_000);
     expect(await reading).toBeInstanceOf(Error);

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-/** Quick ones of many groups; `npm run test:torture` runs the whole list. */
+/** Quick tests from many groups; `npm run test:torture` runs the whole list. */
 const SLICE = [
   'smb2.acls.INHERITANCE.INHERITANCE',
   'smb2.compound.related4.related4',
@@ -55,7 +55,7 @@ let results: Map<string, Result>;
 
 beforeAll(async () => {
   const runner = fileURLToPath(new URL('torture/run.mjs', import.meta.url));
-  // A test that fails ends the runner with 1, after its results; without results it says what is missing.
+  // If a test fails, the runner prints the results and exits with 1. Without results, stderr says what is missing.
   const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((resolve) => {
     const args = [runner, '--json', '--timeout', '30', ...SLICE];
     execFile(process.execPath, args, (_error, out, err) => resolve({ stdout: out, stderr: err }));

@@ -1,4 +1,4 @@
-/** The source and the tree over a real FUSE mount that dies, goes, comes back renumbered, and lies. */
+/** Source and tree over a real FUSE mount that dies, disappears, returns with new inode numbers, or gives wrong answers. */
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once, EventEmitter } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -70,7 +70,7 @@ const code = (promise: unknown) =>
     (error: unknown) => (error instanceof TreeError ? error.code : error),
   );
 
-/** As a daemon does it: not lazily, and again while somebody is just looking. */
+/** Unmounts as a daemon does: not lazily, and with retries while the mount is briefly busy. */
 async function unmounted(fuse: FuseTree): Promise<void> {
   for (let tries = 5; ; tries--) {
     try {
@@ -97,7 +97,7 @@ describe('a FUSE tree', () => {
     expect((await tree.attributes(all)).mtime).toEqual(first.mtime);
   });
 
-  it('whose daemon dies is down, and goes on when it is mounted again with other inode numbers', async () => {
+  it('whose daemon dies is down, and works again after a remount with new inode numbers', async () => {
     const setup = await Setup.start({ inodes: 'mount' });
     const file = await setup.firstFile();
     const before = await setup.bytes(file);
@@ -108,7 +108,7 @@ describe('a FUSE tree', () => {
     await setup.fuse.kill();
     expect(await code(setup.bytes(file, 1 << 20))).toBe('down');
     expect(setup.source.state).toBe('down');
-    // What was seen is still known; what was not is not denied.
+    // Known entries are answered from the cache; unknown ones fail with `down`, not with ENOENT.
     expect((await setup.tree.list(file.parent!)).nodes).toContain(file);
     expect(await setup.tree.attributes(file)).toEqual(attributes);
     expect(await code(setup.at('/never-seen'))).toBe('down');
@@ -145,7 +145,7 @@ describe('a FUSE tree', () => {
     expect((await setup.tree.list(all)).length).toBe(listing.length);
   });
 
-  it('that is detached lazily lets go of its files at once', async () => {
+  it('that is detached lazily has its files closed at once', async () => {
     const setup = await Setup.start();
     const file = await setup.firstFile();
     const before = await setup.bytes(file);
@@ -156,7 +156,7 @@ describe('a FUSE tree', () => {
     expect(await setup.bytes(file)).toEqual(before);
   });
 
-  it('that is not there yet is waited for', async () => {
+  it('that is not mounted yet is down until it is', async () => {
     const setup = await Setup.start({ mounted: false });
     expect(setup.source.state).toBe('down');
     expect(await setup.tree.attributes(setup.tree.root)).toMatchObject({ kind: 'directory' });
@@ -166,7 +166,7 @@ describe('a FUSE tree', () => {
     expect((await setup.firstFile()).kind).toBe('file');
   });
 
-  it('gives one file’s ENOTCONN to that file’s readers alone', async () => {
+  it('returns one file’s ENOTCONN to the readers of that file only', async () => {
     const setup = await Setup.start();
     const file = await setup.firstFile();
     const epoch = setup.source.epoch;
@@ -196,7 +196,7 @@ describe('a FUSE tree', () => {
     expect((await setup.tree.list(good.parent!)).length).toBe(2);
     expect(new Set(await Promise.all(outcomes))).toEqual(new Set(['timeout']));
     expect(events).toMatchObject([{ path: bad.path, aspect: 'content', released: false, strikes: 1 }]);
-    // In its cool-down it is not asked again.
+    // The file is not read again during its cool-down.
     expect(await code(setup.bytes(bad))).toBe('timeout');
     expect(await setup.fuse.held()).toBeLessThanOrEqual(4);
     expect(setup.source.state).toBe('live');
@@ -217,7 +217,7 @@ describe('a FUSE tree', () => {
     await setup.fuse.heal();
   });
 
-  it('that hangs altogether is stuck, keeps answering what it knows, and goes on when it wakes', async () => {
+  it('that hangs completely is stuck, answers from the cache, and works again once it responds', async () => {
     const setup = await Setup.start();
     const file = await setup.firstFile();
     const all = await setup.at('/__all__');

@@ -1,4 +1,4 @@
-/** Who may do what: mode bits by both protocols, handles that were made elsewhere, addresses, and passwords. */
+/** Access control: mode bits over both protocols, forged handles, addresses, and passwords. */
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
@@ -60,7 +60,7 @@ const status = (promise: Promise<unknown>) =>
     (error: unknown) => (error instanceof NfsFailure ? error.status : error),
   );
 
-/** What smbclient says; its exit code does not matter. */
+/** The output of smbclient, whatever its exit code. */
 async function smb(gateway: Gateway, command: string, user: readonly string[] = ['-N']): Promise<string> {
   const args = ['//127.0.0.1/dfs', '-p', String(gateway.port('smb')), ...user, '-c', command];
   return await run('smbclient', args).then(
@@ -94,7 +94,7 @@ describe('mode bits and owners', () => {
     expect(await get(gateway, 'listed\\inside')).toBe('');
   });
 
-  it('hold for whom guests act as', async () => {
+  it('hold for the ids that guests act as', async () => {
     const gateway = await serve('uid: 0, gid: 0');
     expect(await get(gateway, 'key')).toBe('secret');
     expect(await get(gateway, 'closed\\inside')).toBe('secret');
@@ -123,7 +123,7 @@ describe('mode bits and owners', () => {
   });
 });
 
-/** The handle of a path, computed from nothing but the seed. */
+/** Computes the handle of a path from the seed alone. */
 function forge(seed: string, ...names: string[]): Buffer {
   const identity = new Identity(seed, 'dfs');
   let path = '';
@@ -141,7 +141,7 @@ function forge(seed: string, ...names: string[]): Buffer {
   return encodeHandle(identity, node);
 }
 
-describe('handles that were made elsewhere', () => {
+describe('forged handles', () => {
   it.each([
     ['the default', 'holdfast', ''],
     ['an identity that is known', 'my-cluster', 'identity: my-cluster\n'],
@@ -151,14 +151,14 @@ describe('handles that were made elsewhere', () => {
     const stranger = await nfs(gateway);
     expect(await status(stranger.getattr(handle))).toBe(NfsStatus.ACCES);
     expect(await status(stranger.read(handle, 0, 10))).toBe(NfsStatus.ACCES);
-    // Not once its owner has been there either.
+    // Still refused after the owner has read the file.
     const owner = await nfs(gateway, 0);
     expect((await owner.read(handle, 0, 10)).data.toString()).toBe('secret');
     expect(await status(stranger.read(handle, 0, 10))).toBe(NfsStatus.ACCES);
     expect((await stranger.read(forge(seed, 'open'), 0, 10)).data.toString()).toBe('for all');
   });
 
-  it('are none where a secret is kept in the state folder, whose own outlive a restart', async () => {
+  it('are refused with a secret in the state folder, and real handles survive a restart', async () => {
     const rest = `state: ${join(folder, 'state')}\n`;
     const first = await serve('', rest);
     const client = await nfs(first);
@@ -169,7 +169,7 @@ describe('handles that were made elsewhere', () => {
     expect((await again.read(open, 0, 10)).data.toString()).toBe('for all');
   });
 
-  it('are none where a secret is configured, which two gateways may share', async () => {
+  it('are refused with a configured secret, which two gateways may share', async () => {
     writeFileSync(join(folder, 'secret'), 'sixteen letters or more');
     const first = await nfs(await serve('', 'secretFile: secret\n'));
     expect(await status(first.getattr(forge('holdfast', 'open')))).toBe(NfsStatus.BADHANDLE);
@@ -180,14 +180,14 @@ describe('handles that were made elsewhere', () => {
 });
 
 describe('addresses that no export allows', () => {
-  it.each(['nfs', 'smb'] as const)('take no place of those that one does: %s', async (protocol) => {
+  it.each(['nfs', 'smb'] as const)('do not count towards the connection limit: %s', async (protocol) => {
     const gateway = await serve('clients: [127.0.0.1]');
     const port = gateway.port(protocol);
     const sockets: Socket[] = [];
     cleanUp.push(() => {
       for (const socket of sockets) socket.destroy();
     });
-    // More than there are places in all, from more addresses than one may fill; no more at once than may wait for accept.
+    // More connections than the limits in total and for each address allow; each batch fits into the accept queue.
     for (let batch = 0; batch < 12; batch++) {
       const ended = Array.from({ length: 128 }, () => {
         const socket = connect({ port, host: '127.0.0.1', localAddress: `127.0.0.${2 + batch}` });
@@ -207,7 +207,7 @@ describe('addresses that no export allows', () => {
 });
 
 describe('the admin port', () => {
-  it('answers by no name that is not its own', async () => {
+  it('refuses requests for a host name that is not its own', async () => {
     const port = (await serve()).port('admin');
     const status = (host: string) =>
       new Promise((resolve, reject) => {

@@ -14,7 +14,7 @@ let client: KernelClient;
 let folder: string;
 
 describe.each(await titledKernels())('Linux %s', (_, kernel) => {
-  /** smbd surely works: it stands in for the gateway here. It ends with the client's network. */
+  /** smbd serves instead of the gateway here, as a server known to work. It ends with the client's namespace. */
   beforeAll(async () => {
     client = await KernelClient.start({ kernel });
     folder = mkdtempSync(join(tmpdir(), 'holdfast-smbd-'));
@@ -84,7 +84,7 @@ describe.each(await titledKernels())('Linux %s', (_, kernel) => {
       await expect(client.output('ls /nowhere')).rejects.toThrow(/No such file/);
     });
 
-    it('runs commands beside each other, waits for flags and tells marks', async () => {
+    it('runs commands in parallel, waits for flags and reports marks', async () => {
       const job = client.spawn('mark waiting; await_flag go; echo went');
       await job.marked('waiting');
       expect(await client.output('echo meanwhile')).toBe('meanwhile\n');
@@ -127,7 +127,7 @@ describe.each(await titledKernels())('Linux %s', (_, kernel) => {
       await other.dispose();
     });
 
-    it('fails what waits when the guest ends', async () => {
+    it('fails running commands when the guest ends', async () => {
       const other = await KernelClient.start({ kernel, memoryMib: 128 });
       const job = other.spawn('poweroff -f');
       await expect(job.result).rejects.toThrow(/guest kernel has ended/);

@@ -1,4 +1,4 @@
-/** Hundreds of requests of both protocols that wait for a source that is away: what does not need it goes on meanwhile. */
+/** Hundreds of requests of both protocols wait for an absent source: requests that do not need it are still answered. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const [CREATE, READ, CANCEL, ECHO] = [5, 8, 12, 13];
 const empty = emptyBody.toBuffer({});
 const each = 250;
 const cancelled = 50;
-/** READs of one file by NFS that go to the tree at once; the others wait before it, without memory. */
+/** NFS READs of one file that go to the tree at the same time; the rest wait without a buffer. */
 const atOnce = 4;
 const film = releasePath(1, 'video.mkv');
 
@@ -63,7 +63,7 @@ function readMessage(smb: RawClient, fileId: { persistent: bigint; volatile: big
   return smb.message(READ, body);
 }
 
-/** The answer to that message, past what else comes. */
+/** The final answer to that message; skips other replies. */
 async function answerTo(smb: RawClient, messageId: number) {
   for (;;) {
     const reply = await smb.next();
@@ -78,7 +78,7 @@ async function waiting(gateway: Gateway): Promise<number> {
 }
 
 describe('requests that wait for a source that is away', () => {
-  it('delay nothing that does not need it, and are freed by CANCEL and by the loss of the connection', async () => {
+  it('do not delay requests that need no source, and end at CANCEL and at the loss of the connection', async () => {
     const { fuse, gateway, nfs, smb } = await start();
     const root = await nfs.mount('/dfs');
     const all = await nfs.walk(root, '/__all__');
@@ -123,7 +123,7 @@ describe('requests that wait for a source that is away', () => {
     expect(gateway.errors()).toEqual([]);
   });
 
-  it('fail after a while where that is what the configuration wants, and hold again once it is back', async () => {
+  it('fail after `failAfter` if it is configured, and wait again once the source is back', async () => {
     const { fuse, gateway, nfs, smb } = await start(', failAfter: 1');
     const root = await nfs.mount('/dfs');
     const file = await nfs.walk(root, film);
@@ -134,7 +134,7 @@ describe('requests that wait for a source that is away', () => {
     smb.sendMessage(readMessage(smb, fileId, 0));
     await expect(nfs.read(file, 0, 4096)).rejects.toMatchObject({ status: NfsStatus.IO });
     expect((await answerTo(smb, messageId)).status).toBe(Status.UNEXPECTED_IO_ERROR);
-    // Later ones fail at once; what is known is still answered.
+    // Later ones fail at once; known attributes are still answered.
     await expect(nfs.read(file, 0, 4096)).rejects.toMatchObject({ status: NfsStatus.IO });
     expect((await nfs.getattr(file)).attributes.type).toBe(1);
     await fuse.mount();

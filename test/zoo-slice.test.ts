@@ -1,4 +1,4 @@
-/** Some of the zoo, in every test run: O_DIRECT handed on to a disk, Go's FUSE library, and rclone over a network. */
+/** The part of the zoo in every test run: O_DIRECT passed on to a disk, Go's FUSE library, and rclone over a network. */
 import { animals } from './zoo/animals.ts';
 import { describeZoo } from './zoo/suite.ts';
 

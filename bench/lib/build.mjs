@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const bench = fileURLToPath(new URL('..', import.meta.url));
 const cache = join(bench, '..', 'node_modules', '.cache', 'holdfast-bench');
 
-/** What is built, from what, with which library. */
+/** The programs to build: source, library and kind. */
 const programs = {
   limit: { source: 'limit.c', library: undefined, shared: false },
   tree: { source: 'fuse/tree.c', library: 'fuse3', shared: false },
@@ -18,7 +18,7 @@ const programs = {
   'nlink.so': { source: 'shim/nlink.c', library: undefined, shared: true },
 };
 
-/** Debian's package for each command or pkg-config name, and who needs it. */
+/** The Debian package of each command or pkg-config name, and the part that needs it. */
 const needs = [
   { command: 'gcc', package: 'gcc libc6-dev', by: 'all' },
   { command: 'pkg-config', package: 'pkg-config', by: 'all' },

@@ -1,6 +1,6 @@
 /**
- * What must be undone however the run ends: processes, mounts, the namespace, folders. Undoing is synchronous, so that
- * it also works from an exit or a signal handler.
+ * Clean-up of processes, mounts, the namespace and folders, however the run ends. It is synchronous, so that it also works
+ * in an exit or signal handler.
  */
 
 /** @type {{ undo: () => void }[]} */

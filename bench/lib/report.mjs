@@ -27,7 +27,7 @@ export function median(values) {
 }
 
 /**
- * What a row is judged by: more is better. MB/s, operations or listings in a second.
+ * The figure of a row (more is better): MB/s, or operations or listings per second.
  * @param {Result} result
  * @param {Sample} sample
  */
@@ -104,7 +104,7 @@ export function markdown(results) {
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-/** The machine, for the reader of a table: the figures mean little without it. */
+/** Describes the machine, without which the figures mean little. */
 export function machine() {
   const load = loadavg()[0] ?? 0;
   const processors = cpus();

@@ -4,11 +4,11 @@
  * @typedef {object} Work
  * @property {'seq' | 'random' | 'list'} mode
  * @property {string} what
- * @property {'slow'} [tree] the one that answers each read after 10 ms
+ * @property {'slow'} [tree] the tree that answers each read after 10 ms
  * @property {number} [size] bytes in each read
  * @property {number} [flight] requests in flight
  * @property {'plain' | 'signed' | 'encrypted'} [protection] SMB
- * @property {boolean} [cold] each sample has a server that was just started, and lists once
+ * @property {boolean} [cold] each sample starts a new server and lists once
  *
  * @typedef {Work & { name: string, protocol: 'nfs' | 'smb' }} Row
  */

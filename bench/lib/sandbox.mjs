@@ -16,8 +16,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { defer } from './cleanup.mjs';
 
 /**
- * A network namespace of the run's own: fixed ports, rpcbind on 111 and nothing of it visible outside. Every process
- * dies with the driver (PDEATHSIG), even when that one is killed.
+ * A network namespace for the run, for fixed ports and rpcbind on 111, which are not visible outside. Every process dies
+ * with the driver (PDEATHSIG), even if the driver is killed.
  * @typedef {object} Sandbox
  * @property {string} folder scratch space, removed at the end
  * @property {string} namespace
@@ -38,11 +38,11 @@ function quietly(command, ...args) {
   try {
     execFileSync(command, args, { stdio: 'ignore' });
   } catch {
-    // It was not there: nothing to undo.
+    // It did not exist: nothing to undo.
   }
 }
 
-/** Takes away what a killed run left: its processes are gone already, its mounts, folder and namespace may not be. */
+/** Removes the mounts, folder and namespace of killed runs. Their processes have already ended. */
 function sweep() {
   const alive = (/** @type {string} */ pid) => existsSync(`/proc/${pid}`);
   const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
@@ -67,7 +67,7 @@ function sweep() {
 export function createSandbox() {
   sweep();
   const folder = mkdtempSync(join(tmpdir(), `${NAME}${process.pid}-`));
-  // smbd enters it as another user.
+  // smbd enters the folder as another user.
   chmodSync(folder, 0o711);
   defer(() => rmSync(folder, { recursive: true, force: true }));
   const namespace = `${NAME}${process.pid}`;

@@ -33,8 +33,8 @@ let started = 0;
 const known = (pid) => pid ?? 0;
 
 /**
- * NFS-Ganesha 4, NFSv3 alone. It must reach a portmapper, and both insist on paths under /run and /var: they get a
- * mount namespace with empty folders there.
+ * NFS-Ganesha 4 with NFSv3 only. It needs a portmapper, and both use fixed paths under /run and /var, so they run in a mount
+ * namespace with empty folders there.
  * @param {Sandbox} sandbox
  * @param {Source} source
  * @returns {Promise<Server>}
@@ -77,7 +77,7 @@ exec ganesha.nfsd -F -L STDERR -p "$1/ganesha.pid" -f "$1/ganesha.conf"`;
 }
 
 /**
- * smbd with the link count shim, every folder its own.
+ * smbd with the link count shim and separate folders for all its files.
  * @param {Sandbox} sandbox
  * @param {Source} source
  * @returns {Promise<Server>}
@@ -138,8 +138,8 @@ ${folders.map((key) => `  ${key} = ${makeFolder(sandbox, join(name, key.replace(
 }
 
 /**
- * The port that Holdfast's log announces for a protocol. All of them are announced together, so that a protocol which
- * is missing beside another one is not served.
+ * The port that Holdfast's log announces for a protocol. All ports are announced together: if another protocol's is there
+ * and this one's is not, this protocol is not served.
  * @param {string} log JSON lines
  * @param {import('./build.mjs').Protocol} protocol
  * @returns {number | undefined}

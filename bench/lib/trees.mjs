@@ -20,8 +20,8 @@ const files = 64;
 const fileName = (index) => `/files/file-${String(index % files).padStart(3, '0')}.bin`;
 
 /**
- * The fast tree is read through the page cache (each sample warms it first); the slow one gives each sample a file that
- * nobody has read yet.
+ * Mounts a tree. The fast one is read from the page cache, which each sample warms first. In the slow one each sample reads
+ * a file that has not been read before.
  * @param {import('./sandbox.mjs').Sandbox} sandbox
  * @param {'fast' | 'slow'} kind
  * @param {string[]} extra further options of the tree
@@ -49,7 +49,7 @@ export async function mountTree(sandbox, kind, extra) {
 }
 
 /**
- * The same first file and folders on the disk: what the servers cost without FUSE below them.
+ * Copies the first file and the folders to the disk, to measure the servers without FUSE below them.
  * @param {import('./sandbox.mjs').Sandbox} sandbox
  * @param {Tree} from
  * @returns {Tree}

@@ -1,16 +1,16 @@
-/** A certificate authority for one run, and a certificate of it for the API's host. */
+/** Makes a certificate authority for one run, and a certificate for the API's host. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Certificates {
-  /** For SSL_CERT_FILE. */
+  /** Path of the authority's certificate, for SSL_CERT_FILE. */
   readonly authority: string;
   readonly key: Buffer;
   readonly certificate: Buffer;
 }
 
-/** Writes them into `folder`, which goes with the run. */
+/** Makes the files in `folder`, which is removed after the run. */
 export function makeCertificates(folder: string, host: string): Certificates {
   const file = (name: string) => join(folder, name);
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' });

@@ -1,4 +1,4 @@
-/** Decypharr's installation in a sandbox: its configuration, how it is started, and the ways in which it ends. */
+/** Decypharr in a sandbox: its configuration, and how it is started and ended. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const PAGE = `http://127.0.0.1:${String(PORT)}`;
 const POLL_MS = 50;
 const EXEC = `exec ${WITH_PARENT.join(' ')}`;
 
-/** What `GET /api/config` answers, as far as it is used. */
+/** The used part of the answer of `GET /api/config`. */
 interface PageConfig {
   mount: { dfs: { chunk_size?: string } };
 }
@@ -65,12 +65,12 @@ export class Daemon {
     };
   }
 
-  /** What starts Decypharr; for rclone it mounts nothing. */
+  /** The command that starts Decypharr. With the rclone backend it mounts nothing. */
   get decypharr(): string[] {
     return this.#emptied(`${EXEC} "${decypharr()}" --config "${this.#config}"`, this.backend !== 'rclone');
   }
 
-  /** What starts the program that mounts the tree. Its cache is emptied first: after a KILL what it says is not true. */
+  /** The command that starts the mounting program. It empties the cache first, which may be corrupt after a SIGKILL. */
   get command(): string[] {
     if (this.backend !== 'rclone') return this.decypharr;
     const options = [
@@ -84,13 +84,13 @@ export class Daemon {
 
   #emptied(start: string, isMounter: boolean): string[] {
     const first = isMounter ? [`rm -rf "${this.#cache}"/*`, `echo $$ > "${this.#pidFile}"`] : [];
-    // Only the hanwen backend takes away the mount that a killed one left; the others cannot mount over it.
+    // Only the hanwen backend removes the dead mount of a killed daemon; the others cannot mount over it.
     if (isMounter && this.backend !== 'hanwen') first.push(`umount -l "${this.mountpoint}" 2>/dev/null`);
     return ['sh', '-c', [...first, start].join('; ')];
   }
 
   get environment(): Record<string, string> {
-    // Decypharr takes variables that begin with its name for settings; those of this suite are none.
+    // Decypharr reads variables that begin with its name as settings: clear those of this suite.
     const own = Object.keys(process.env).filter((name) => name.startsWith('DECYPHARR'));
     return {
       ...Object.fromEntries(own.map((name) => [name, ''])),
@@ -99,7 +99,7 @@ export class Daemon {
     };
   }
 
-  /** Of the program that mounts the tree. */
+  /** Process id of the program that mounts the tree. */
   get pid(): number {
     return Number(readFileSync(this.#pidFile, 'utf8'));
   }
@@ -108,7 +108,7 @@ export class Daemon {
     process.kill(this.pid, name);
   }
 
-  /** What its own page does when a setting changed: it restarts inside its process. */
+  /** Changes a setting as Decypharr's page does: it then restarts inside its process. */
   async restartFromPage(): Promise<void> {
     const config = JSON.parse(await this.#ask('GET', '/api/config')) as PageConfig;
     config.mount.dfs.chunk_size = config.mount.dfs.chunk_size === '8MB' ? '9MB' : '8MB';
@@ -128,7 +128,7 @@ export class Daemon {
     return stdout;
   }
 
-  /** A path of the tree, for this process. It hangs as the tree does. */
+  /** A path of the tree as seen from this process. Access to it may hang with the tree. */
   inside(path: string): string {
     return this.#sandbox.inside(`${this.mountpoint}${path}`);
   }
@@ -142,7 +142,7 @@ export class Daemon {
     await until('the tree is mounted', timeoutMs, POLL_MS, () => this.isMounted);
   }
 
-  /** Resolves when the tree has that many releases: after the first start they come one after the other. */
+  /** Resolves when the tree has that many releases. After the first start they appear gradually. */
   async whenListing(releases: number, timeoutMs = 60_000): Promise<void> {
     await this.whenMounted(timeoutMs);
     let last = 0;

@@ -1,11 +1,11 @@
-/** The releases that the stand-in provider has, and their bytes. */
+/** The releases of the simulated provider, and their bytes. */
 import { createHash } from 'node:crypto';
 import { contentSeed } from '../../src/demo/content.ts';
 
 export interface RemoteFile {
   readonly name: string;
   readonly size: number;
-  /** Where the account has it. Decypharr keeps the first 39 characters of it as the file's key. */
+  /** The file's link in the account. Decypharr uses its first 39 characters as the file's key. */
   readonly link: string;
 }
 
@@ -18,11 +18,11 @@ export interface Release {
   readonly files: readonly RemoteFile[];
 }
 
-/** Where all releases are in Decypharr's tree. */
+/** The folder of all releases in Decypharr's tree. */
 export const ALL = '/__all__';
 const LINK_START = 'https://real-debrid.com/d/';
 
-/** A release of these files; the same names make the same ids, links and bytes. */
+/** Makes a release of these files. Ids, links and bytes depend on the names only. */
 export function makeRelease(
   name: string,
   files: readonly { readonly name: string; readonly size: number }[],
@@ -61,5 +61,5 @@ export function season(index: number, episodes: number, size: number): Release {
 export const pathOf = (release: Release, file: RemoteFile = release.files[0]!) =>
   `${ALL}/${release.name}/${file.name}`;
 
-/** What decides the bytes of the file at a path of the tree. */
+/** The seed of the bytes of the file at a path of the tree. */
 export const seedOf = (path: string) => contentSeed(path);

@@ -1,4 +1,4 @@
-/** Everything that one scenario needs: the provider, Decypharr in a sandbox, and what serves or mounts its tree. */
+/** The setup of one scenario: the provider, Decypharr in a sandbox, and the gateway or mount of its tree. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -13,16 +13,16 @@ import { API_HOST, Sandbox } from './sandbox.ts';
 import type { Backend } from './settings.ts';
 
 export const ports = { nfs: 2049, smb: 445, admin: 9445 } as const;
-/** The gateway drains for 20 s at most and leaves Decypharr 8 s. */
+/** Ms. The gateway drains for up to 20 s and then gives Decypharr 8 s to stop. */
 const STOP_MS = 40_000;
 const KEPT_LINES = 4000;
 
 export interface PlaceOptions {
   readonly releases: readonly Release[];
   readonly backend?: Backend;
-  /** With a Linux kernel as client. */
+  /** Start a Linux kernel client. */
   readonly kernel?: boolean;
-  /** Bytes a second of each connection to the provider. */
+  /** Bytes per second of each connection to the provider. */
   readonly rate?: number;
   readonly firstByteMs?: number;
 }
@@ -57,7 +57,7 @@ export class Place {
   readonly provider: Provider;
   readonly daemon: Daemon;
   readonly client: KernelClient | undefined;
-  /** Decypharr, where rclone is the one that mounts. */
+  /** Decypharr, if rclone mounts the tree. */
   #beside: Program | undefined;
   #alone: Program | undefined;
   #gateway: Gateway | undefined;
@@ -69,7 +69,7 @@ export class Place {
     this.client = parts.client;
   }
 
-  /** The provider is up; Decypharr is not. */
+  /** Starts the provider, but not Decypharr. */
   static async start(options: PlaceOptions): Promise<Place> {
     const client = options.kernel === true ? await KernelClient.start({ memoryMib: 768 }) : undefined;
     let sandbox: Sandbox | undefined;
@@ -107,7 +107,7 @@ export class Place {
     await this.whenListed();
   }
 
-  /** The same, and resolves when the gateway listens. */
+  /** As {@link serve}, but resolves as soon as the gateway listens. */
   async restartServing(): Promise<void> {
     const { mountpoint, command, environment } = this.daemon;
     const listen = Object.entries(ports).flatMap(([what, port]) => [`--${what}`, `0.0.0.0:${String(port)}`]);
@@ -118,7 +118,7 @@ export class Place {
     });
   }
 
-  /** Decypharr without a gateway, for who reads its mount. */
+  /** Starts Decypharr without a gateway, for readers of its mount. */
   async mountOnly(): Promise<void> {
     this.#alone = this.#program(this.daemon.command);
     await this.whenListed();
@@ -133,7 +133,7 @@ export class Place {
     }
   }
 
-  /** Ends what serves or mounts the tree in good order; Decypharr's database stays. */
+  /** Stops the gateway and the daemon cleanly. Decypharr's database stays. */
   async stop(): Promise<void> {
     await this.#gateway?.stop(STOP_MS);
     this.#gateway = undefined;

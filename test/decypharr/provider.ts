@@ -1,4 +1,4 @@
-/** A stand-in for the debrid service: its API over HTTPS, its downloads over HTTP, and all that can be wrong with them. */
+/** Simulates the debrid service: its API over HTTPS, its downloads over HTTP, and their faults. */
 import { EventEmitter, once } from 'node:events';
 import {
   createServer,
@@ -18,16 +18,16 @@ const API = '/rest/1.0';
 const UNKNOWN = { error: 'unknown_ressource', error_code: 7 };
 const SMALLEST_PIECE = 16 * 1024;
 const LARGEST_PIECE = 256 * 1024;
-/** How much of a second one piece of a download is. */
+/** Each piece of a download holds the bytes of this many seconds. */
 const PIECE_SECONDS = 0.005;
 
-/** What the provider was asked for and gave. Bytes are what was handed to the network: the user's traffic. */
+/** Counters of the provider. `bytes` were written to the network. */
 export interface Counts {
   readonly downloads: number;
   readonly bytes: number;
-  /** Links that were asked for. */
+  /** Requests for a download link. */
   readonly links: number;
-  /** Checks whether a link is good (HEAD). */
+  /** HEAD requests, which check whether a link works. */
   readonly checks: number;
 }
 
@@ -38,11 +38,11 @@ interface Known {
 }
 
 export class Provider {
-  /** Bytes a second of each connection. */
+  /** Bytes per second of each connection. */
   rate = 30e6;
-  /** Before the first byte of a download. */
+  /** Ms before the first byte of a download. */
   firstByteMs = 20;
-  /** Links that the hoster has lost. */
+  /** Dead links: the hoster has lost the file. */
   readonly dead = new Set<string>();
   #releases: readonly Release[] = [];
   readonly #links = new Map<string, Known>();
@@ -60,7 +60,7 @@ export class Provider {
     });
   }
 
-  /** Serves connections that arrive at these two. */
+  /** Serves the connections that these two listeners accept. */
   serve(api: Server, downloads: Server): void {
     api.on('connection', (socket) => this.#api.emit('connection', socket));
     downloads.on('connection', (socket) => this.#downloads.emit('connection', socket));
@@ -83,7 +83,7 @@ export class Provider {
     }
   }
 
-  /** Downloads send nothing more, and new ones are not answered, until {@link resume}. */
+  /** Until {@link resume}, downloads send nothing and new ones get no answer. */
   stall(): void {
     this.#stalled = true;
   }
@@ -93,7 +93,7 @@ export class Provider {
     this.#events.emit('resume');
   }
 
-  /** What was asked and given since this call: call the result. */
+  /** Returns a function that gives the counts since this call. */
   count(): () => Counts {
     const before = { ...this.#counts };
     return () => ({
@@ -132,7 +132,7 @@ export class Provider {
       const form = new URLSearchParams(await text(request));
       reply(this.dead.has(form.get('link') ?? '') ? 503 : 200, {});
     } else if (request.method === 'DELETE') reply(204);
-    // What is dead cannot be added once more. On anything but this Decypharr asks ten times, for 70 s.
+    // A dead file cannot be added again. After any other answer Decypharr retries ten times, for 70 s.
     else reply(404, UNKNOWN);
   }
 
@@ -209,7 +209,7 @@ export class Provider {
       at += piece.length;
       due += (piece.length / this.rate) * 1000;
       if (due > performance.now() + 1) await delay(due - performance.now());
-      // A pause of the reader is not made up for.
+      // Do not send faster after a pause of the reader.
       else if (due < performance.now() - 100) due = performance.now();
       await this.#whileStalled();
     }
@@ -221,7 +221,7 @@ export class Provider {
   }
 }
 
-/** Resolves when the connection takes more, or is gone. */
+/** Resolves when the connection accepts more data or is closed. */
 async function drained(response: ServerResponse): Promise<void> {
   if (response.destroyed) return;
   const done = new AbortController();

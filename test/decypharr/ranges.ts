@@ -1,4 +1,4 @@
-/** Readers that seek and pause as they are told: over libnfs, over libsmbclient, and beside the daemon. */
+/** Readers that seek and pause on command: over libnfs, over libsmbclient, and local ones on the daemon's mount. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
@@ -9,7 +9,7 @@ import { seedOf } from './library.ts';
 import { ports, type Place } from './place.ts';
 import { LOOPBACK } from './sandbox.ts';
 
-/** How a reader gets at the tree. */
+/** How a reader accesses the tree. */
 export type Way = 'local' | 'smb' | 'nfs';
 export const ways: readonly Way[] = ['local', 'smb', 'nfs'];
 
@@ -21,7 +21,7 @@ const flags: Readonly<Record<Way, readonly string[]>> = {
   nfs: ['-DOVER_NFS', ...library('nfs')],
 };
 
-/** A call that the client refused. */
+/** The client reported an error. */
 export class ReaderError extends Error {
   override readonly name = 'ReaderError';
 }
@@ -53,13 +53,13 @@ export class RangeReader {
     });
   }
 
-  /** A path of the tree. Fails with the client's message. */
+  /** Opens a path of the tree. Rejects with the client's message. */
   async open(path: string): Promise<void> {
     this.#path = path;
     await this.#ask(`open ${path}`);
   }
 
-  /** Milliseconds that it took. Fails unless exactly these bytes of the file come. */
+  /** Reads and returns the milliseconds that it took. Rejects unless exactly the file's bytes arrive. */
   async read(offset: number, length: number): Promise<number> {
     const [bytes, microseconds] = await this.#ask(`read ${String(offset)} ${String(length)}`);
     await this.#until(() => this.#received.length >= bytes!);

@@ -9,7 +9,7 @@ export interface Row {
 
 const rows: Row[] = [];
 
-/** Adds a row; the file has it at once, for whoever watches a long run. */
+/** Adds a row and prints it at once, so that a long run can be watched. */
 export function addRow(scenario: string, setting: string, saw: string): void {
   rows.push({ scenario, setting, saw });
   process.stdout.write(`${scenario} | ${setting} | ${saw}\n`);

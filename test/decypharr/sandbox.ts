@@ -1,6 +1,6 @@
 /**
- * A network and a mount namespace for one daemon: 127.0.0.1:443 is free there, /etc/hosts is the test's own, and FUSE mounts are
- * seen in there only. Nothing outside of it is changed.
+ * A network and mount namespace for one daemon. Inside, 127.0.0.1:443 is free, /etc/hosts is the test's own, and FUSE mounts
+ * are visible inside only. Nothing outside is changed.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -16,7 +16,7 @@ const NAME_PREFIX = 'holdfast-dcy-';
 const START_MS = 10_000;
 export const API_HOST = 'api.real-debrid.com';
 
-/** Has the process that it becomes killed when its parent dies, however that is: so mounts go with the test. */
+/** A command prefix: the process is killed when its parent dies, so that mounts end with the test. */
 export const WITH_PARENT = ['setpriv', '--pdeathsig', 'KILL'];
 
 const live = new Set<Sandbox>();
@@ -29,7 +29,7 @@ export interface SandboxOptions {
 export class Sandbox {
   /** The name below /run/netns. */
   readonly netns: string;
-  /** For everything that the run writes; seen inside and outside. */
+  /** Folder for all files of the run; visible inside and outside. */
   readonly folder: string;
   readonly #ownNetns: boolean;
   #holder: ChildProcess | undefined;
@@ -57,7 +57,7 @@ export class Sandbox {
     return sandbox;
   }
 
-  /** A process whose mount namespace the others enter; it ends with this one. */
+  /** Starts the process that holds the mount namespace, which others enter. It ends with this process. */
   async #hold(): Promise<void> {
     const hosts = join(this.folder, 'hosts');
     writeFileSync(hosts, `127.0.0.1 localhost ${API_HOST}\n`);
@@ -74,18 +74,18 @@ export class Sandbox {
     await Promise.race([once(holder.stdout, 'data', { signal: AbortSignal.timeout(START_MS) }), ended]);
   }
 
-  /** The command that starts a process in here: put it before the process's own. */
+  /** A prefix for a command that makes it run in the sandbox. */
   get enter(): string[] {
     const mounts = `--mount=/proc/${String(this.#holder!.pid)}/ns/mnt`;
     return ['nsenter', `--net=/run/netns/${this.netns}`, mounts, ...WITH_PARENT];
   }
 
-  /** A path of the inside, for this process. */
+  /** A path inside the sandbox, as seen from this process. */
   inside(path: string): string {
     return `/proc/${String(this.#holder!.pid)}/root${path}`;
   }
 
-  /** The type of what is mounted at `path` inside, or undefined. */
+  /** The file system type that is mounted at `path` inside, or undefined. */
   mountedAt(path: string, mountinfo: string): string | undefined {
     const line = mountinfo.split('\n').findLast((one) => one.split(' ')[4] === path);
     return line?.split(' - ')[1]?.split(' ')[0];
@@ -102,18 +102,18 @@ export class Sandbox {
     return path;
   }
 
-  /** Runs a command in here to its end, which comes by force after `timeoutMs` (default 60 s). */
+  /** Runs a command in the sandbox. It is killed after `timeoutMs` (default 60 s). */
   run(file: string, args: readonly string[], timeoutMs?: number): Promise<Outcome> {
     const [nsenter, ...enter] = this.enter;
     return outcome(nsenter!, [...enter, file, ...args], timeoutMs === undefined ? {} : { timeoutMs });
   }
 
-  /** A socket that listens in here and is served by this process. */
+  /** Returns a server that listens in the sandbox and is served by this process. */
   async listen(port: number, host = '127.0.0.1'): Promise<Server> {
     const script = `
       const server = require('node:net').createServer();
       server.listen(${String(port)}, '${host}', () => process.send('', server));
-      // Else it would accept connections as well.
+      // The child must end: else it would accept connections as well.
       process.on('disconnect', () => process.exit());`;
     const [nsenter, ...enter] = this.enter;
     const child = spawn(nsenter!, [...enter, process.execPath, '-e', script], {
@@ -129,16 +129,16 @@ export class Sandbox {
     return server;
   }
 
-  /** Ends everything in here and removes it. Safe to call again. */
+  /** Ends all processes of the sandbox and removes it. Safe to call again. */
   async dispose(): Promise<void> {
     const holder = this.#holder;
     this.disposeNow();
     if (holder && holder.exitCode === null && holder.signalCode === null) await once(holder, 'exit');
-    // Mounts go with the last process; before that the folder may be busy.
+    // Mounts disappear with the last process; until then the folder may be busy.
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 
-  /** The synchronous {@link dispose}, for the process's last moment. */
+  /** A synchronous {@link dispose}, for the process's exit hook. */
   disposeNow(): void {
     if (!live.delete(this)) return;
     if (this.#ownNetns) removeNamespace(this.netns);
@@ -151,7 +151,7 @@ export class Sandbox {
   }
 }
 
-/** Where servers of a sandbox are reached, from inside (and, in a kernel client's network, by the guest). */
+/** Addresses of servers in a sandbox: from inside and, in a kernel client's network, from the guest. */
 export const LOOPBACK = '127.0.0.1';
 export { HOST_ADDRESS };
 
@@ -162,7 +162,7 @@ function removeNamespace(name: string): void {
     try {
       if (pid > 0) process.kill(pid, 'SIGKILL');
     } catch {
-      // Gone by itself.
+      // It has already ended.
     }
   }
   execFileSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
@@ -170,7 +170,7 @@ function removeNamespace(name: string): void {
 
 let swept = false;
 
-/** Removes what runs that died have left. */
+/** Removes leftovers of runs that died. */
 function sweepOnce(): void {
   if (swept) return;
   swept = true;

@@ -1,7 +1,7 @@
-/** What the suite takes from the environment. */
+/** Settings of the suite from environment variables. */
 import { existsSync } from 'node:fs';
 
-/** How the daemon's tree comes to be: Decypharr's own FUSE backends, or rclone over its WebDAV. */
+/** How the tree is mounted: by one of Decypharr's FUSE backends, or by rclone over its WebDAV. */
 export type Backend = 'hanwen' | 'cgo' | 'rclone';
 const backends: readonly Backend[] = ['hanwen', 'cgo', 'rclone'];
 
@@ -42,7 +42,7 @@ export function whatIsMissing(): string | undefined {
 export const decypharr = (): string => program('DECYPHARR')!;
 export const rclone = (): string | undefined => program('RCLONE');
 
-/** Those that DECYPHARR_BACKENDS names; default: all that there are programs for. */
+/** The backends in DECYPHARR_BACKENDS; default: all whose programs are available. */
 export function wantedBackends(): Backend[] {
   const wanted = (process.env['DECYPHARR_BACKENDS'] ?? backends.join()).split(',');
   return backends.filter(
@@ -50,11 +50,11 @@ export function wantedBackends(): Backend[] {
   );
 }
 
-/** Sizes of the scenarios: each is set by the variable of that name, so that a run can be short. */
+/** Sizes of the scenarios. Each can be set by its variable, for a shorter run. */
 export const sizes = {
-  /** Endings of each kind. */
+  /** Rounds for each way to end the daemon. */
   rounds: number('DECYPHARR_ROUNDS', 3),
-  /** Streams of each of the four clients at once. */
+  /** Parallel streams of each of the four clients. */
   streams: number('DECYPHARR_STREAMS', 2),
   /** Bytes of a stream. */
   streamBytes: number('DECYPHARR_STREAM_MB', 200) * 1_000_000,
@@ -64,6 +64,6 @@ export const sizes = {
   releases: number('DECYPHARR_RELEASES', 10_000),
   /** Bursts of the stream that pauses. */
   bursts: number('DECYPHARR_BURSTS', 8),
-  /** Seconds that the provider stalls. */
+  /** Seconds for which the provider stalls. */
   stall: number('DECYPHARR_STALL', 75),
 };

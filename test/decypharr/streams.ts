@@ -1,4 +1,4 @@
-/** Whole files read from beginning to end by real clients, each byte compared. */
+/** Streams: real clients read whole files from beginning to end, and every byte is compared. */
 import { spawn } from 'node:child_process';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,25 +10,25 @@ import { seedOf } from './library.ts';
 import { ports, type Place } from './place.ts';
 import { LOOPBACK } from './sandbox.ts';
 
-/** Who reads: a Linux kernel's NFS and cifs, libnfs, Samba's client, or a process beside the daemon. */
+/** The reader: a Linux kernel's NFS or cifs client, libnfs, Samba's client, or a local process on the daemon's mount. */
 export type Client = 'kernel NFS' | 'kernel cifs' | 'libnfs' | 'smbclient' | 'local';
 export const networkClients = ['kernel NFS', 'kernel cifs', 'libnfs', 'smbclient'] as const;
 
-/** What one stream came to. */
+/** The result of one stream. */
 export interface Streamed {
   readonly client: Client;
   readonly path: string;
   readonly bytes: number;
   /** The offset of the first wrong byte (kernel and local: page), or -1. */
   readonly wrongAt: number;
-  /** Empty, or what went wrong besides. */
+  /** Another error, or empty. */
   readonly error: string;
   /** The longest time without a byte. */
   readonly longestMs: number;
 }
 
 export interface Stream {
-  /** Resolves when that many bytes have come; also when the stream has ended before. */
+  /** Resolves when `mark` bytes have been read, or at the stream's end if that is earlier. */
   readonly underWay: Promise<void>;
   readonly done: Promise<Streamed>;
 }
@@ -37,17 +37,17 @@ interface StreamOptions {
   readonly client: Client;
   readonly path: string;
   readonly size: number;
-  /** When {@link Stream.underWay} resolves. */
+  /** Bytes after which {@link Stream.underWay} resolves. */
   readonly mark: number;
 }
 
-/** For a stream that is cut off for a while, on a machine that has other things to do. */
+/** Time limit of a stream, including an interruption and a busy machine. */
 const LONGEST_MS = 240_000;
 
-/** Where the guest has the tree. */
+/** The mountpoints in the guest. */
 export const MOUNTS = { 'kernel NFS': '/mnt/nfs', 'kernel cifs': '/mnt/smb' } as const;
 
-/** As `holdfast mount-options` recommends. */
+/** Mounts the tree in the guest, with the options that `holdfast mount-options` recommends. */
 export async function mountInGuest(client: KernelClient): Promise<void> {
   copyFileSync(consumerProgram(), join(client.folder, 'consumer'));
   await client.mountNfs({
@@ -73,7 +73,7 @@ export function startStream(place: Place, options: StreamOptions): Stream {
     case 'smbclient': {
       const flags = ['--configfile=/dev/null', '--no-pass', `--port=${String(ports.smb)}`, '--timeout=600'];
       const get = `get "${options.path.slice(1).replaceAll('/', '\\')}" /dev/fd/3`;
-      // What it says goes to its standard output too: the file has a pipe of its own.
+      // smbclient also prints messages to its standard output, so the file gets a separate pipe.
       const apart = ['bash', '-o', 'pipefail', '-c', '"$@" 3>&1 >&2 | cat', 'bash'];
       return piped(place, options, [...apart, 'smbclient', ...flags, `//${LOOPBACK}/dfs`, '-c', get]);
     }
@@ -95,14 +95,14 @@ function inGuest(client: KernelClient, mountpoint: string, options: StreamOption
   );
 }
 
-/** What the consumer program of the fault suite reports. */
+/** Converts the report of the fault suite's consumer program. */
 function consumed({ client, path }: StreamOptions, report: string): Streamed {
   const { bytes, wrongAt, errors, longestMs } = JSON.parse(report) as Seen;
   const error = errors.map(({ call, error: name, at }) => `${call} ${name} at ${String(at)}`).join(', ');
   return { client, path, bytes, wrongAt, error, longestMs };
 }
 
-/** The file as a local reader has it, by the consumer program. */
+/** Reads the file locally with the consumer program. */
 function locally(place: Place, options: StreamOptions): Stream {
   const file = `${place.daemon.mountpoint}${options.path}`;
   const args = ['read', file, `seed=${seedOf(options.path)}`, `size=${String(options.size)}`];
@@ -155,7 +155,7 @@ function piped(place: Place, options: StreamOptions, command: readonly string[])
   return bounded(options, { underWay, done }, () => child.kill('SIGKILL'));
 }
 
-/** A stream that has no end is a result too. */
+/** Ends a stream that takes longer than `LONGEST_MS`; that is a result too. */
 function bounded({ client, path }: StreamOptions, stream: Stream, kill: () => void): Stream {
   const enough = new AbortController();
   const late = delay(LONGEST_MS, undefined, { signal: enough.signal }).then(() => {
@@ -172,7 +172,7 @@ function bounded({ client, path }: StreamOptions, stream: Stream, kill: () => vo
 
 export const isWhole = ({ wrongAt, error }: Streamed) => wrongAt < 0 && error === '';
 
-/** What is wrong with a stream, in a few words. */
+/** A short description of a stream's result. */
 export function verdict(one: Streamed): string {
   if (isWhole(one)) return 'whole';
   const parts = [one.wrongAt < 0 ? '' : `wrong at ${String(one.wrongAt)}`, one.error].filter(Boolean);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Asks `isTrue` every `everyMs`: for what tells nobody when it comes about. */
+/** Polls `isTrue` every `everyMs`, for conditions without an event. */
 export async function until(
   what: string,
   timeoutMs: number,

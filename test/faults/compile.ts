@@ -1,4 +1,4 @@
-/** C programs of the suite, compiled once for each version of their source. */
+/** Compiles the C programs of the suite, once for each version of their source. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const cacheFolder = fileURLToPath(new URL('../../node_modules/.cache/holdfast-faults/', import.meta.url));
 
-/** The path of what gcc makes of `source` with these flags. */
+/** Compiles `source` with gcc and these flags, unless cached. Returns the program's path. */
 export function compiled(source: string, flags: readonly string[]): string {
   const recipe = createHash('sha256').update(flags.join('\0')).update(readFileSync(source)).digest('hex');
   const target = `${cacheFolder}${basename(source, '.c')}-${recipe.slice(0, 12)}`;

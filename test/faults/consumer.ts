@@ -1,4 +1,4 @@
-/** Builds the guest's consumer program and reads what it reports. */
+/** Builds the guest's consumer program and parses its report. */
 import { fileURLToPath } from 'node:url';
 import type { GuestJob } from '../kit/uml.ts';
 import { compiled } from './compile.ts';
@@ -12,34 +12,34 @@ export function consumerProgram(): string {
 export interface FailedCall {
   readonly call: string;
   readonly path: string;
-  /** The errno's name; ENODATA for a file or folder that ended too early or too late. */
+  /** Name of the errno; ENODATA if a file or folder ended too early or too late. */
   readonly error: string;
-  /** The offset in the file, or how many entries had come. */
+  /** The offset in the file, or the number of entries read so far. */
   readonly at: number;
-  /** Since the consumer began. */
+  /** Time since the consumer's start. */
   readonly afterMs: number;
 }
 
 /** What one consumer saw. */
 export interface Seen {
   readonly bytes: number;
-  /** Pages (4 KiB) that were those of the `other` seed. */
+  /** Pages (4 KiB) that matched the `other` seed. */
   readonly otherPages: number;
-  /** The offset of the first page that was neither seed's, or -1. */
+  /** The offset of the first page that matched neither seed, or -1. */
   readonly wrongAt: number;
   /** Passes over the file or folder, failed ones included. */
   readonly loops: number;
-  /** The fewest and the most entries in a listing that came to its end, or -1. */
+  /** The fewest and the most entries in a complete listing, or -1. */
   readonly entriesMin: number;
   readonly entriesMax: number;
   /** Names that came twice in one listing. */
   readonly doubled: number;
-  /** A reader's longest open or read, a lister's longest listing with a look at two entries. */
+  /** A reader's longest open or read; a lister's longest listing including the stat of two entries. */
   readonly longestMs: number;
   readonly longestAtMs: number;
-  /** What of it took longest. */
+  /** The name of that call. */
   readonly longestCall: string;
-  /** Until the first byte, or -1. */
+  /** Time until the first byte, or -1. */
   readonly firstMs: number;
   readonly tookMs: number;
   readonly errorCount: number;
@@ -50,15 +50,15 @@ export interface Seen {
 }
 
 export interface ReadOptions {
-  /** What decides the bytes (content.ts). Default: the path. */
+  /** The seed of the bytes (content.ts). Default: the path. */
   readonly seed?: string;
-  /** The bytes may be those of this seed instead, page by page. */
+  /** A second seed: each page may match either. */
   readonly other?: string;
-  /** The whole file's; that is checked. */
+  /** Size of the whole file, which is checked. */
   readonly size?: number;
   /** Bytes for each read. Default 256 KiB. */
   readonly chunk?: number;
-  /** Bytes a second. Default: as fast as it goes. */
+  /** Bytes per second. Default: unlimited. */
   readonly rate?: number;
   readonly from?: number;
   readonly limit?: number;
@@ -73,16 +73,16 @@ export interface ListOptions {
 }
 
 export interface LoopOptions {
-  /** Marks this when `at` bytes or, in `names`, entries have come; `list` when it has been through once. */
+  /** Calls `mark` with this name after `at` bytes (`names`: entries); `list` calls it after the first pass. */
   readonly mark?: string;
   readonly at?: number;
-  /** Goes on behind the mark only once this flag is there. */
+  /** Waits for this flag after the mark. */
   readonly wait?: string;
-  /** Again and again until this flag is there. */
+  /** Repeats until this flag is set. */
   readonly loop?: string;
   /** Milliseconds between passes. */
   readonly pause?: number;
-  /** Milliseconds until another try after a failed pass. Default: none. */
+  /** Milliseconds until a failed pass is retried. Default: no retry. */
   readonly retry?: number;
 }
 
@@ -102,7 +102,7 @@ export class Consumer {
       record(seen);
       return seen;
     });
-    // Whoever wants it later may look at it; after a failure elsewhere nobody does.
+    // No unhandled rejection: after a failure elsewhere nothing awaits this.
     this.seen.catch(() => undefined);
   }
 
@@ -110,7 +110,7 @@ export class Consumer {
     await within(this.#job.marked(name), timeoutMs, `mark ${name} of ${this.#what}`);
   }
 
-  /** What it saw; fails if it takes longer. */
+  /** Waits for the consumer's end and returns its report. Fails after `timeoutMs`. */
   async done(timeoutMs = 60_000): Promise<Seen> {
     return await within(this.seen, timeoutMs, `the end of ${this.#what}`);
   }

@@ -1,4 +1,4 @@
-/** `npm run test:soak`: SOAK_SECONDS (default half an hour) of the faults that SOAK_SEED decides. */
+/** `npm run test:soak`: random faults for SOAK_SECONDS (default half an hour); SOAK_SEED decides which. */
 import { it } from 'vitest';
 import { servedProtocols } from './protocols.ts';
 import { soak } from './soak.ts';

@@ -1,4 +1,4 @@
-/** Every fault as long as it lasts in life. A slice of it runs with the other tests (test/faults-slice.test.ts). */
+/** Every fault with its realistic duration. A short part runs with the other tests (test/faults-slice.test.ts). */
 import { kernels } from '../kit/kernels.ts';
 import { wantedKernels } from './kernels.ts';
 import { servedProtocols } from './protocols.ts';

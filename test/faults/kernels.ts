@@ -1,7 +1,7 @@
 /** Which kernels the clients of the suite run. */
 import { asWish, kernels, type Kernel } from '../kit/kernels.ts';
 
-/** FAULTS_KERNELS names them by age or name, e.g. `oldest,newest`; all of these must boot then. */
+/** FAULTS_KERNELS selects kernels by age or name, e.g. `oldest,newest`. Each of them must boot. */
 export async function wantedKernels(otherwise: () => Promise<Kernel[]>): Promise<Kernel[]> {
   const wanted = process.env['FAULTS_KERNELS'] ?? '';
   if (wanted === '') return await otherwise();

@@ -1,4 +1,4 @@
-/** One gateway, one FUSE daemon and one kernel client, each in a process of its own, and what the client's consumers saw. */
+/** A lab: one gateway, one FUSE daemon and one kernel client in separate processes, and the reports of the consumers. */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,31 +18,31 @@ import type { Place, Protocol, Server, ServerKind } from './server.ts';
 import { within } from './time.ts';
 
 export const ports = { nfs: 12_049, smb: 14_450, admin: 19_445 } as const;
-/** What the fixture's releases hold here. */
+/** The files of each release in this suite. */
 export const video = { name: 'video.mkv', size: 32 * MIB } as const;
 export const subtitles = { name: 'video.en.srt', size: 48_321 } as const;
-/** A film's, several times over. */
+/** Bytes per second: several times the bit rate of a film. */
 export const rate = 8 * MIB;
 
-/** What `holdfast mount-options` recommends. */
+/** The options that `holdfast mount-options` recommends. */
 const recommended: Readonly<Record<Protocol, string>> = {
   nfs: 'hard,acdirmin=1,acdirmax=5,nconnect=4',
   smb: 'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5',
 };
 
 export interface LabOptions {
-  /** Protocols to mount by besides the first. */
+  /** Further protocols to mount with. */
   readonly also?: readonly Protocol[];
   readonly tree?: FuseTreeOptions;
   /** Mount options instead of the recommended ones, by protocol. */
   readonly mountOptions?: Partial<Record<Protocol, string>>;
 }
 
-/** Who plays. */
+/** The server and the client's kernel. */
 export interface Cast {
   /** Default: Holdfast. */
   readonly server?: ServerKind | undefined;
-  /** The client's. Default: the kit's. */
+  /** The client's kernel. Default: the kit's default. */
   readonly kernel?: Kernel | undefined;
 }
 
@@ -61,7 +61,7 @@ const holdfast: ServerKind = {
   }),
 };
 
-/** What a lab consists of. */
+/** The parts of a lab. */
 interface Parts {
   readonly protocols: readonly Protocol[];
   readonly place: Place;
@@ -71,21 +71,21 @@ interface Parts {
 
 const mountpointOf = (protocol: Protocol) => `/mnt/${protocol}`;
 
-/** Which mount a consumer uses, where there are several. */
+/** The mount that a consumer uses, if there are several. */
 export interface Through {
   readonly through?: Protocol;
 }
 
 export class Lab {
-  /** The one that is meant where none is named. */
+  /** The default protocol of consumers. */
   readonly protocol: Protocol;
   readonly #protocols: readonly Protocol[];
   readonly #place: Place;
   readonly fuse: FuseTree;
   readonly client: KernelClient;
-  /** In order of their ends. */
+  /** Reports of the consumers, in the order in which they ended. */
   readonly seen: Seen[] = [];
-  /** What consumers wait for before they go on or end. */
+  /** Flags that consumers wait for before they continue or end. */
   readonly #flags = new Set<string>();
   readonly #running = new Set<Consumer>();
   #gateway: Server | undefined;
@@ -98,7 +98,7 @@ export class Lab {
     this.client = parts.client;
   }
 
-  /** Everything up, and mounted in the guest at {@link mountpoint}. */
+  /** Starts everything and mounts the tree in the guest at {@link mountpoint}. */
   static async start(protocol: Protocol, options: LabOptions = {}, cast: Cast = {}): Promise<Lab> {
     const { server = holdfast, kernel } = cast;
     const place = server.prepare();
@@ -129,13 +129,13 @@ export class Lab {
     return this.#gateway;
   }
 
-  /** The same, when it is Holdfast. */
+  /** The server, if it is Holdfast. */
   get holdfast(): Gateway | undefined {
     const { gateway } = this;
     return gateway instanceof Gateway ? gateway : undefined;
   }
 
-  /** Starts a gateway: the first one, or the next with the same configuration. */
+  /** Starts the server, or starts it again with the same configuration. */
   async serve(): Promise<void> {
     this.#gateway = await this.#place.start({
       mountpoint: this.fuse.mountpoint,
@@ -144,15 +144,15 @@ export class Lab {
     });
   }
 
-  /** Has the gateway start its successor and give it the sockets; resolves when the old process has ended. */
+  /** Makes the gateway start a successor and pass it the sockets. Resolves when the old process has ended. */
   async takeOver(): Promise<void> {
     if (!this.holdfast) throw new Error('only Holdfast knows successors');
     await this.holdfast.takeOver();
   }
 
   /**
-   * Does what ends the client's connections, and waits until cifs is connected again: the rest of a listing that is asked
-   * for before that Linux 6.1 answers itself, with ENOENT. NFS asks whoever is there.
+   * Calls `end`, which ends the client's connections, and waits until cifs is connected again: before that, Linux 6.1 answers
+   * requests for the rest of a listing itself, with ENOENT. NFS needs no wait.
    */
   async untilReconnected(end: () => Promise<void>): Promise<void> {
     await end();
@@ -168,7 +168,7 @@ export class Lab {
     else await client.mountCifs({ port: ports.smb, share: 'dfs', mountpoint, options });
   }
 
-  /** Decypharr's way: `umount`, and detached lazily while somebody holds a file; then it ends. */
+  /** Unmounts as Decypharr does: `umount`, or a lazy detach if a file is open. Then the daemon ends. */
   async unmountFuse(): Promise<void> {
     const daemon = this.fuse.pid!;
     await this.fuse.unmount().catch(async () => {
@@ -182,17 +182,17 @@ export class Lab {
     return this.#consume('read', path, { seed: contentSeed(path), ...options });
   }
 
-  /** Reads the video of a release, at the pace of a player that is in a hurry. */
+  /** Reads the video of a release at several times a player's rate. */
   play(release: number, options: ReadOptions & LoopOptions & Through = {}): Consumer {
     return this.read(releasePath(release, video.name), { size: video.size, rate, ...options });
   }
 
-  /** Lists a folder of the tree, and looks at two of its entries. */
+  /** Lists a folder of the tree and stats two of its entries. */
   list(path: string, options: ListOptions & LoopOptions & Through = {}): Consumer {
     return this.#consume('list', path, options);
   }
 
-  /** Lists a folder of the tree once and tells the names. */
+  /** Lists a folder of the tree once and reports the names. */
   names(path: string, options: ListOptions & LoopOptions & Through = {}): Consumer {
     return this.#consume('names', path, options);
   }
@@ -214,12 +214,12 @@ export class Lab {
     return consumer;
   }
 
-  /** How many consumers have not come to their end. */
+  /** The number of consumers that still run. */
   get running(): number {
     return this.#running.size;
   }
 
-  /** Has every consumer come to its end, if it can within `ms`: what they saw explains a failure. */
+  /** After a failure: heals all faults and waits up to `ms` for the consumers' reports, which explain it. */
   async wrapUp(ms: number): Promise<void> {
     await this.fuse.heal().catch(() => undefined);
     for (const flag of this.#flags) this.client.flag(flag);
@@ -227,7 +227,7 @@ export class Lab {
     await within(ends, ms, 'every end').catch(() => undefined);
   }
 
-  /** How many READs the client has sent on this mount. */
+  /** The number of READs that the client has sent on this mount. */
   async readsSent(): Promise<number> {
     const script =
       this.protocol === 'nfs'
@@ -243,7 +243,7 @@ export class Lab {
   /** Resets every connection between the gateway and the client, as an impatient firewall does. */
   resetConnections(): Promise<void> {
     const [command, ...enter] = this.client.enter;
-    // It names those that it has ended, and none on a kernel that cannot end them.
+    // `ss -K` prints the connections that it has ended. A kernel without support for it ends and prints none.
     const ended = execFileSync(command, [...enter, 'ss', '-HtnK', 'dst', GUEST_ADDRESS], {
       encoding: 'utf8',
     });
@@ -251,7 +251,7 @@ export class Lab {
     return Promise.resolve();
   }
 
-  /** Loses packets between the gateway and the client: all, those that reset a connection, or none any more. */
+  /** Drops packets from the gateway to the client: all, only TCP resets, or none (ends the loss). */
   lose(packets: 'all' | 'resets' | 'none'): void {
     const rules = {
       all: ['add rule inet faults out oifname uml0 drop'],
@@ -276,7 +276,7 @@ export class Lab {
   }
 
   async dispose(): Promise<void> {
-    // Whoever is stuck in a request to the FUSE daemon ends with it only.
+    // A process that is stuck in a FUSE request ends only when the daemon ends.
     try {
       await Promise.all([this.#gateway?.kill(), this.fuse.dispose()]);
     } finally {

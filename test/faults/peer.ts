@@ -1,4 +1,4 @@
-/** A server that is no Holdfast: a group of processes, known by its ports. */
+/** A server other than Holdfast: a process group, recognised by its ports. */
 import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -9,22 +9,22 @@ import { last } from './time.ts';
 
 const START_MS = 30_000;
 const STOP_MS = 20_000;
-/** A process that waits for a FUSE daemon ends some time after the daemon has. */
+/** Ms to wait after SIGKILL: a process that waits for a FUSE daemon ends only after the daemon. */
 const KILL_MS = 30_000;
 const POLL_MS = 50;
 
-/** Whether `port` is listened at in a network namespace. */
+/** Whether something listens at `port` in a network namespace. */
 function listening(netns: string, port: number): boolean {
   return execFileSync('ss', ['-N', netns, '-Hltn', `sport = :${port}`]).length > 0;
 }
 
-/** Whether the process belongs to the group and is more than a zombie that nobody has collected. */
+/** Whether the process belongs to the group and is not just a zombie. */
 function isMember(pid: string, group: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     const [state, , of] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     if (Number(of) !== group) return false;
-    // Its first thread may have ended while another is stuck.
+    // The main thread may have ended (Z) while another thread is stuck.
     return state !== 'Z' || readdirSync(`/proc/${pid}/task`).length > 1;
   } catch {
     return false;
@@ -39,7 +39,7 @@ export class Peer implements Server {
   readonly #output: string[] = [];
 
   private constructor([program, ...args]: readonly string[]) {
-    // A group of its own: smbd forks a child for each connection.
+    // A new process group, as smbd forks a child for each connection.
     this.#child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     this.pid = this.#child.pid!;
     running.add(this);
@@ -47,7 +47,7 @@ export class Peer implements Server {
       createInterface({ input: stream }).on('line', (line) => this.#output.push(line));
   }
 
-  /** Starts it in a network namespace. Resolves when all these ports are listened at there. */
+  /** Starts the server in a network namespace. Resolves when it listens at all these ports. */
   static async start(command: readonly string[], netns: string, listens: readonly number[]): Promise<Peer> {
     const peer = new Peer(['nsenter', `--net=/run/netns/${netns}`, ...command]);
     try {
@@ -73,7 +73,7 @@ export class Peer implements Server {
       throw error;
     }
     running.delete(this);
-    // smbd ends by the signal that it sends to its whole group.
+    // smbd sends SIGTERM to its whole group and is itself ended by it: a normal end.
     return this.#child.signalCode === 'SIGTERM' ? 0 : this.#child.exitCode;
   }
 
@@ -84,7 +84,7 @@ export class Peer implements Server {
     running.delete(this);
   }
 
-  /** The synchronous last resort of the process's exit hook. */
+  /** A synchronous kill, for the process's exit hook. */
   killNow(): void {
     this.#signal('SIGKILL');
   }
@@ -111,7 +111,7 @@ export class Peer implements Server {
     try {
       process.kill(-this.pid, name);
     } catch {
-      // Nobody is left.
+      // No process of the group is left.
     }
   }
 

@@ -1,4 +1,4 @@
-/** The same faults before the servers that one would otherwise use: a table to compare with, not a test of them. */
+/** The same faults with other servers. The result is a table for comparison, not a test of those servers. */
 import { kernels } from '../kit/kernels.ts';
 import { wantedKernels } from './kernels.ts';
 import { peers } from './peers.ts';

@@ -1,4 +1,4 @@
-/** The servers that one would otherwise use: smbd and NFS-Ganesha. */
+/** The servers to compare with: smbd and NFS-Ganesha. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,22 +12,22 @@ import { Peer } from './peer.ts';
 import type { Place, Protocol, ServerKind, Start } from './server.ts';
 
 interface Program {
-  /** Writes the configuration, and tells how the server is started with it. `state`: where it keeps what it keeps. */
+  /** Writes the configuration and returns the server's command. `state`: the folder for the server's files. */
   readonly command: (state: string, options: Start) => readonly string[];
   readonly listens: readonly number[];
-  /** Where it serves NFS's MOUNT protocol. */
+  /** The port of NFS's MOUNT protocol. */
   readonly mountPort?: number;
   readonly tree?: FuseTreeOptions;
 }
 
 /**
- * A folder with the tree and what the server keeps. Mounts in it reach the mount namespaces of others even where the
- * machine's own do not: without that a server in such a namespace would not see the tree that is mounted anew. Its
- * name lets the next run's FUSE tree take away what a killed run left.
+ * Makes a folder for the tree and the server's files. It is a shared mount, so that a server in another mount namespace sees a
+ * tree that is mounted later, even if the machine's own mounts do not propagate. The folder's name lets the next run's FUSE
+ * tree remove what a killed run has left.
  */
 function makePlace({ command, listens, mountPort, tree = {} }: Program): Place {
   const folder = mkdtempSync(join(tmpdir(), `${FOLDER_PREFIX}${String(process.pid)}-`));
-  // smbd enters it as nobody.
+  // smbd enters the folder as user nobody.
   chmodSync(folder, 0o711);
   const shared = join(folder, 'shared');
   const mountpoint = join(shared, 'dfs');
@@ -52,7 +52,7 @@ function makePlace({ command, listens, mountPort, tree = {} }: Program): Place {
   };
 }
 
-/** As in the old set-up: one share, read-only, for guests, and the shim, without which no links are "deleted". */
+/** One read-only share for guests, with the link count shim: smbd treats files with link count 0 as deleted. */
 export function smbdCommand(state: string, mountpoint: string, port: number = ports.smb): string[] {
   const shim = fileURLToPath(new URL('../../bench/shim/nlink.c', import.meta.url));
   const kinds = [
@@ -96,9 +96,9 @@ ${folders.join('\n')}
 const ganeshaMountPort = 12_048;
 
 /**
- * It must reach a portmapper, and both insist on paths under /run and /var. The mount namespace with folders of its own
- * there receives what is mounted and unmounted outside. Ganesha looks at every mount that it finds at its start: those
- * of other labs go, as they may hang.
+ * Ganesha needs a portmapper, and both use fixed paths under /run and /var. They run in a mount namespace with separate
+ * folders there; it receives mounts and unmounts from outside. Ganesha inspects every mount at its start: FUSE mounts of
+ * other labs are detached in the namespace, as they may hang.
  */
 const ganeshaScript = `set -e
 awk -v own="$2" '$3 == "fuse" && $2 != own { print $2 }' /proc/mounts | xargs -r umount -l
@@ -129,7 +129,7 @@ LOG { Default_Log_Level = WARN; }
   return [...apart, 'sh', '-c', ganeshaScript, 'ganesha', state, mountpoint];
 }
 
-/** `NAME 4.17`, by what the program says of itself. */
+/** `NAME 4.17`, from the program's version output. */
 function versioned(name: string, [program, ...args]: readonly [string, string]): string {
   const said = execFileSync(program, args, { encoding: 'utf8' });
   return `${name} ${/\d+\.\d+/.exec(said)?.[0] ?? said.trim()}`;
@@ -140,7 +140,7 @@ export function peers(): Readonly<Record<Protocol, ServerKind>> {
   return {
     nfs: {
       name: versioned('Ganesha', ['ganesha.nfsd', '-v']),
-      // The kernel's NFS client takes a link count of zero for stale, and the shim does not reach all of Ganesha.
+      // The kernel's NFS client treats a link count of zero as stale, and the shim does not cover all of Ganesha's calls.
       prepare: () =>
         makePlace({
           command: ganeshaCommand,

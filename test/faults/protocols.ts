@@ -13,7 +13,7 @@ export function wantedProtocols(): Protocol[] {
   return all.filter((protocol) => wanted.includes(protocol));
 }
 
-/** Of the wanted ones those that a gateway of its own says it serves. */
+/** Those of the wanted protocols that a gateway started for this check serves. */
 export async function servedProtocols(): Promise<Protocol[]> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-protocols-'));
   const listen = ['--nfs', '127.0.0.1:0', '--smb', '127.0.0.1:0', '--admin', '127.0.0.1:0'];

@@ -4,16 +4,16 @@ import { writeFileSync } from 'node:fs';
 export interface Row {
   readonly fault: string;
   readonly protocol: string;
-  /** The client's, as `uname -r` says it. */
+  /** The client's kernel, as `uname -r` prints it. */
   readonly kernel: string;
   readonly saw: string;
-  /** The longest that one call of a consumer took; Infinity: one has not come back. */
+  /** The longest call of a consumer; Infinity: one has not returned. */
   readonly longestMs: number | undefined;
 }
 
 const rows: Row[] = [];
 
-/** Adds a row; the file has it at once, for whoever watches a long run. */
+/** Adds a row and writes the file at once, so that a long run can be watched. */
 export function addRow(row: Row): void {
   rows.push(row);
   const file = process.env['FAULTS_REPORT'];

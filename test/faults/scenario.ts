@@ -1,4 +1,4 @@
-/** What a fault scenario is, how it is run, and how its row of the table comes about. */
+/** Fault scenarios: their definition, how they run, and their rows in the table. */
 import { afterAll, it } from 'vitest';
 import { MIB } from '../kit/fuse.ts';
 import { failsReadsInFlight, type Kernel } from '../kit/kernels.ts';
@@ -8,13 +8,13 @@ import { addRow, printTable } from './report.ts';
 import type { Protocol, ServerKind } from './server.ts';
 import { within } from './time.ts';
 
-/** `full` takes as long as the fault does in life, `slice` as long as somebody waits for `npm test`. */
+/** `full`: the fault has its realistic duration. `slice`: short enough for `npm test`. */
 export type Extent = 'full' | 'slice';
 
 export interface Stage {
   readonly lab: Lab;
   readonly protocol: Protocol;
-  /** The client's. */
+  /** The client's kernel. */
   readonly kernel: Kernel;
   readonly extent: Extent;
   /** One value for the full suite, one for the slice. */
@@ -27,23 +27,23 @@ export interface Scenario {
   readonly fault: string;
   /** Default: both. */
   readonly protocols?: readonly Protocol[];
-  /** Runs in the slice as well: on all its kernels, or on the oldest of them. */
+  /** Also runs in the slice: on all its kernels, or on the oldest only. */
   readonly slice?: 'every kernel' | 'oldest kernel';
   readonly lab?: LabOptions;
   /** Why only Holdfast can play it. */
   readonly onlyHoldfast?: string;
-  /** Fails when a consumer saw what it should not have. */
+  /** Rejects if a consumer saw something wrong. */
   run(stage: Stage): Promise<void>;
 }
 
-/** Of a scenario, which may wait for what never comes. */
+/** Time limit of a scenario in ms, as it may wait for an event that never comes. */
 const limits: Readonly<Record<Extent, number>> = { full: 14 * 60_000, slice: 100_000 };
-/** What a consumer has once its scenario has failed. */
+/** Ms that consumers have to end once their scenario has failed. */
 const wrapUpMs = 15_000;
-/** For what comes before and after a scenario. */
+/** Ms for the setup and clean-up of a scenario. */
 const around = 60_000;
 
-/** Fails unless nothing that these consumers saw was wrong, missing, double or an error. */
+/** Fails if one of these consumers saw wrong bytes, missing or duplicate names, or an error. */
 export function unharmed(...all: readonly Seen[]): void {
   for (const seen of all) {
     const trouble = [
@@ -57,7 +57,7 @@ export function unharmed(...all: readonly Seen[]): void {
   }
 }
 
-/** The same, except for one error of each consumer that cifs itself makes of a lost connection. The table tells of it. */
+/** As {@link unharmed}, but each consumer may have one of these errors, which cifs makes of a lost connection. Notes it. */
 function unharmedBut(errors: readonly string[], { protocol, note }: Stage, all: readonly Seen[]): void {
   const forgiven: string[] = [];
   const others = all.map((seen) => {
@@ -72,18 +72,18 @@ function unharmedBut(errors: readonly string[], { protocol, note }: Stage, all: 
   unharmed(...others);
 }
 
-/** What some kernels make of reads whose connection ends. */
+/** Errors that some kernels return for reads in flight when the connection ends. */
 const ofReadsInFlight = ({ kernel }: Stage) => (failsReadsInFlight(kernel) ? ['EAGAIN'] : []);
 
-/** {@link unharmed} after a loss of the connection that no server can soften. */
+/** {@link unharmed} after a loss of the connection, with the client errors that no server can prevent. */
 export function unharmedByLoss(stage: Stage, ...all: readonly Seen[]): void {
   unharmedBut(ofReadsInFlight(stage), stage, all);
 }
 
 /**
- * {@link unharmed} after a SIGKILL. The kernel may close a dying process's connections before the socket it listens at: a client
- * that connects at once is then reset in the middle of NEGOTIATE, and cifs fails the call that waited for it with EHOSTDOWN, even
- * with `hard`. A server that is killed cannot help that; NFS asks again.
+ * {@link unharmed} after a SIGKILL. The kernel may close a dying process's connections before its listening socket: a client
+ * that reconnects at once is then reset during NEGOTIATE, and cifs fails the waiting call with EHOSTDOWN, even with `hard`. A
+ * killed server cannot prevent that. NFS retries.
  */
 export function unharmedByKill(stage: Stage, ...all: readonly Seen[]): void {
   unharmedBut(['EHOSTDOWN', ...ofReadsInFlight(stage)], stage, all);
@@ -99,7 +99,7 @@ export function prompt(ms: number, ...all: readonly Seen[]): void {
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
-/** The kinds of errors, as far as the consumers have kept them. */
+/** The kinds of errors in the consumers' reports. */
 function kindsOfErrors(seen: readonly Seen[]): string {
   const kinds = seen.flatMap(({ errors }) =>
     errors.map(({ call, error, at }) => {
@@ -118,7 +118,7 @@ function summary(lab: Lab | undefined, notes: readonly string[], failure: unknow
   const parts: string[] = [];
   if (failure !== undefined) {
     const [first] = (failure as Error).message.split(/\n|; /);
-    // Markdown takes the underscores of a bare path for emphasis.
+    // Markdown would read underscores in a bare path as emphasis.
     parts.push(`FAILED: ${first!.replace(/\/mnt\/[^\s:]+/, '`$&`')}`);
   }
   if (readers.length > 0) {
@@ -138,13 +138,13 @@ function longestPause(lab: Lab | undefined): number | undefined {
   return longest < 0 ? undefined : longest;
 }
 
-/** Whoever holds on to a mount that was detached is well served by its daemon, and never sees the next. */
+/** Whether the new daemon got no reads: a server that keeps the detached mount open never uses the new mount. */
 async function isUnread(lab: Lab): Promise<boolean> {
   const counts = await lab.fuse.counts().catch(() => undefined);
   return counts !== undefined && counts.read + counts.list === 0;
 }
 
-/** Fails when Holdfast did; a peer only if it could not be put to the fault. */
+/** Runs a scenario. Rejects if Holdfast fails it; for a peer, only if the scenario could not run. */
 async function play(
   scenario: Scenario,
   protocol: Protocol,
@@ -189,14 +189,14 @@ async function play(
 
 export interface Suite {
   readonly protocols: readonly Protocol[];
-  /** The clients', oldest first. */
+  /** The clients' kernels, oldest first. */
   readonly kernels: readonly Kernel[];
   readonly extent: Extent;
-  /** They serve instead of Holdfast, and what they do not stand is a row of the table only. */
+  /** Servers to run instead of Holdfast. Their failures appear in the table only. */
   readonly peers?: Readonly<Record<Protocol, ServerKind>>;
 }
 
-/** One test of each scenario for each kernel, with all protocols beside each other, and the table at the end. */
+/** Defines one test for each scenario and kernel, which runs all protocols in parallel. Prints the table at the end. */
 export function playAll(scenarios: readonly Scenario[], suite: Suite): void {
   const { extent, peers } = suite;
   for (const kernel of suite.kernels) {

@@ -1,4 +1,4 @@
-/** Who serves the tree in a lab: Holdfast, or a peer that is put to the same faults. */
+/** The server of the tree in a lab: Holdfast, or another server under the same faults. */
 import type { FuseTreeOptions } from '../kit/fuse.ts';
 import type { LogLine } from '../kit/gateway.ts';
 
@@ -7,13 +7,13 @@ export type Protocol = 'nfs' | 'smb';
 /** A running server, with all its processes. */
 export interface Server {
   readonly pid: number;
-  /** SIGTERM; SIGKILL if it has not ended after `timeoutMs`, which is then an error. Resolves with the exit code. */
+  /** Sends SIGTERM. If it has not ended after `timeoutMs`, kills it and rejects. Resolves with the exit code. */
   stop(timeoutMs?: number): Promise<number | null>;
-  /** SIGKILL, to all of it at once: a crash. */
+  /** SIGKILL to all its processes: a crash. */
   kill(): Promise<void>;
   /** Its log, for a failure's message. */
   dump(): string;
-  /** What it logged that nobody may log, whatever the fault. */
+  /** Log lines that must not appear, whatever the fault. */
   errors(): readonly LogLine[];
 }
 
@@ -25,14 +25,14 @@ export interface Start {
   readonly netns: string;
 }
 
-/** One lab's server between its starts: its configuration, and what it keeps. */
+/** What one lab's server keeps across restarts: its configuration and files. */
 export interface Place {
-  /** What the tree must be like, and where, to be served at all. */
+  /** Options that the tree needs for this server. */
   readonly tree?: FuseTreeOptions;
-  /** By which name NFS clients mount the tree, and where they ask. Default: /dfs, at the NFS port. */
+  /** The export's path and the MOUNT port for NFS clients. Default: /dfs and the NFS port. */
   readonly nfs?: { readonly export: string; readonly mountPort: number };
   start(options: Start): Promise<Server>;
-  /** Removes what it keeps. The server and the tree are gone by then. */
+  /** Removes its files. Called after the server and the tree have ended. */
   dispose(): void;
 }
 

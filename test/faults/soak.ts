@@ -1,4 +1,4 @@
-/** Random faults under consumers of both protocols, for as long as wanted; then nothing may be left over. */
+/** Random faults under consumers of both protocols for a given time. Afterwards the gateway must be idle and hold no leaks. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { MIB, releasePath } from '../kit/fuse.ts';
 import { Lab, rate, video } from './lab.ts';
@@ -8,13 +8,13 @@ import { last } from './time.ts';
 
 export interface SoakOptions {
   readonly seconds: number;
-  /** Decides which faults come, in which order and for how long. */
+  /** Decides the kind, order and duration of the faults. */
   readonly seed: number;
   readonly protocols: readonly Protocol[];
   readonly log: (line: string) => void;
 }
 
-/** What the gateway's process holds. */
+/** Resources that the gateway's process holds. */
 interface Holdings {
   readonly rssMib: number;
   readonly descriptors: number;
@@ -22,13 +22,13 @@ interface Holdings {
 }
 
 const loop = 'enough';
-/** Idle descriptors are kept for 60 s, and threads of libuv's pool for ever. */
+/** Ms until the resources are compared: idle descriptors are kept for 60 s, threads of libuv's pool for ever. */
 const settleMs = 120_000;
 const slackRss = 96;
 const slackDescriptors = 16;
 const slackThreads = 4;
 
-/** Mulberry32: numbers in [0, 1) that the seed alone decides. */
+/** Mulberry32: a deterministic sequence of numbers in [0, 1) for each seed. */
 function randomNumbers(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -137,7 +137,7 @@ function gatewayFaults(lab: Lab): readonly Fault[] {
   ];
 }
 
-/** Consumers that go on until the flag is there; `check` fails as soon as one of them has seen something wrong. */
+/** Starts consumers that run until the flag is set. `check` fails once one of them has seen something wrong. */
 function consume(lab: Lab, protocols: readonly Protocol[], random: () => number) {
   const expected = lab.fuse.spec.releases;
   const failures: unknown[] = [];
@@ -173,7 +173,7 @@ function consume(lab: Lab, protocols: readonly Protocol[], random: () => number)
   };
 }
 
-/** What waits or runs inside the gateway, as its metrics tell; nothing does once everybody has left. */
+/** Metrics lines of requests that wait or run in the gateway. Empty once all consumers have ended. */
 async function busyLanes(lab: Lab): Promise<string[]> {
   const lines = (await lab.metrics()).split('\n');
   return lines.filter(
@@ -204,7 +204,7 @@ async function settled(lab: Lab, before: Holdings, log: (line: string) => void):
   }
 }
 
-/** Fails at the first wrong byte, error, or thing left over. The gateway is restarted in the first third only. */
+/** Fails at the first wrong byte, error or leak. The gateway is restarted in the first third only. */
 export async function soak({ seconds, seed, protocols, log }: SoakOptions): Promise<void> {
   const random = randomNumbers(seed);
   const [first, ...also] = protocols;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** How long a fault lasts is part of the fault. */
+/** Waits for the duration of a fault, which is part of the fault. */
 export async function last(ms: number): Promise<void> {
   await delay(ms);
 }

@@ -10,7 +10,7 @@ import { pathToFileURL } from 'node:url';
 const startTimeout = 600_000;
 const stopTimeout = 40_000;
 
-/** The network is the machine's that this one lives on: nothing listens but on loopback, on free ports. */
+/** The fresh machine shares the host's network, so listen on loopback and free ports only. */
 const addresses = ['--nfs', '127.0.0.1:0', '--smb', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
 
 class Failure extends Error {}
@@ -29,7 +29,7 @@ function fuseMounts() {
     .map(([, point]) => point);
 }
 
-/** Runs `npm start`, collects what it writes, and gives it once the demo says how it ends. */
+/** Runs `npm start` and collects its output. Returns once the demo prints how to end it. */
 async function startDemo() {
   const child = spawn('npm', ['start', '--', ...addresses], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
@@ -98,7 +98,7 @@ async function start() {
   check(fuseMounts().length === 0, 'nothing is left mounted');
 }
 
-/** What an earlier `npm ci` left, on a machine without libfuse 2: everything but the optional package. */
+/** Removes the optional package, as `npm ci` on a machine without libfuse 2 leaves it out, and repairs the installation. */
 async function repair() {
   rmSync('node_modules/fuse-native', { recursive: true });
   const child = spawn('node', ['deploy/bootstrap.mjs', 'install'], { stdio: 'inherit' });

@@ -16,10 +16,10 @@ import { fileURLToPath } from 'node:url';
 const inherit = { stdio: ['ignore', 'inherit', 'inherit'] };
 const output = (command, ...args) => execFileSync(command, args, { encoding: 'utf8' });
 
-/** What a program has to be told about the way out: proxies and certificates, whatever their variables are called. */
+/** Names of environment variables for network access: proxies and certificates. */
 const aboutNetwork = /proxy|cert|ssl|ca_bundle|cainfo/i;
 
-/** A login's environment, and what `env` says about the network. */
+/** The environment of a login shell, plus the network variables of `env`. */
 export function machineEnvironment(env) {
   const network = Object.entries(env).filter(([name]) => aboutNetwork.test(name));
   return {
@@ -56,7 +56,7 @@ export function makeMachine(root, repository, revision) {
   copyFileSync(inside, join(root, 'root/inside.mjs'));
 }
 
-/** So that both registries can be reached. No other setting goes in. */
+/** Copies the settings that are needed to reach apt's and npm's registries, and no others. */
 function settingsOfThisMachine(root, sources) {
   const list = sources.map(({ uri, suite, component }) => `deb ${uri} ${suite} ${component}\n`);
   writeFileSync(join(root, 'etc/apt/sources.list'), list.join(''));
@@ -86,7 +86,7 @@ function addNode(root) {
     symlinkSync(`../lib/node_modules/npm/bin/${name}-cli.js`, join(bin, name));
 }
 
-/** What is committed: neither node_modules nor dist come along. */
+/** Adds a clone of the committed files, without node_modules and dist. */
 function addClone(root, repository, revision) {
   const clone = join(root, 'root/holdfast');
   const commit = output('git', '-C', repository, 'rev-parse', '--verify', `${revision}^{commit}`).trim();

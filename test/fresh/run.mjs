@@ -1,9 +1,9 @@
 /**
- * `npm run test:fresh`: the two commands of the README on a machine that has git, Node and npm, and nothing else.
+ * `npm run test:fresh`: runs the two commands of the README on a machine that has only git, Node and npm.
  *
- * The machine is a minimal Debian made by debootstrap, entered by pivot_root in mount and process namespaces of its
- * own. What it needs to reach the registries (apt's and npm's settings, proxies, certificates, resolv.conf) is this
- * machine's, and so is its network. It holds a fresh clone of what is committed here.
+ * The machine is a minimal Debian made by debootstrap, entered by pivot_root in new mount and process namespaces. It uses this
+ * machine's network and registry settings (apt, npm, proxies, certificates, resolv.conf) and holds a fresh clone of the
+ * committed files.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -22,7 +22,7 @@ const USAGE = `Usage: npm run test:fresh -- [start|test] [options] [-- ARGUMENTâ
   --keep          leave the machine's folder behind
 `;
 
-/** Runs as root outside and becomes PID 1 inside. It stays a shell, which reaps orphans as an init does. */
+/** Runs as root outside and becomes PID 1 inside. The shell stays and reaps orphans, as an init does. */
 const ENTER = `
 set -e
 root=$1; shift

@@ -1,4 +1,4 @@
-// Prints, as JSON, the identity of every object below a mountpoint: run as a process of its own, from dist/.
+// Prints, as JSON, the identity of every object below a mountpoint. Runs as a separate process, with modules from dist/.
 import { Source } from '../../dist/app/source/source.js';
 import { Identity } from '../../dist/app/tree/identity.js';
 import { Tree } from '../../dist/app/tree/tree.js';

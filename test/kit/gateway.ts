@@ -20,32 +20,32 @@ export interface Listener {
 }
 
 export interface GatewayOptions {
-  /** What follows `node dist/main.js`: `['serve', path, …]`. */
+  /** Arguments of `node dist/main.js`: `['serve', path, …]`. */
   readonly args: readonly string[];
-  /** Waits until each of these says that it listens. Default: nfs and smb. */
+  /** Protocols to wait for until they listen. Default: nfs and smb. */
   readonly protocols?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** A name below /run/netns to start in; the mount namespace stays the same, so FUSE mounts made later are seen. */
   readonly netns?: string;
-  /** What starts it in namespaces of its own instead; it must become the gateway (exec), as nsenter does. */
+  /** A command that starts it in other namespaces instead. It must exec the gateway, as nsenter does. */
   readonly enter?: readonly string[];
   /** Default 20 s. */
   readonly startTimeoutMs?: number;
 }
 
 const running = new Set<Gateway>();
-/** Where gateways without `state` leave things for the next one of the same test file. */
+/** Where gateways without `state` keep data for the next gateway of the same test file. */
 const runtimeFolder = mkdtempSync(join(tmpdir(), 'holdfast-runtime-'));
 
-/** A gateway in a process of its own, started from dist/. */
+/** A gateway in a separate process, started from dist/. */
 export class Gateway {
   /** Every JSON line of its log so far. */
   readonly log: LogLine[] = [];
-  /** What it wrote besides: stderr and lines that are no JSON. */
+  /** Its other output: stderr, and lines that are not JSON. */
   readonly text: string[] = [];
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly #events = new EventEmitter();
-  /** Of the process that serves, once it is a successor of the first. */
+  /** Process id of the successor that serves; undefined while the first process does. */
   #successor: number | undefined;
   #closed = false;
 
@@ -58,7 +58,7 @@ export class Gateway {
       env: { ...process.env, XDG_RUNTIME_DIR: runtimeFolder, ...options.env },
     });
     running.add(this);
-    // Unlike 'exit' it comes after the last line of the log.
+    // Unlike 'exit', 'close' comes after the last line of the log.
     this.#child.on('close', () => {
       this.#closed = true;
       running.delete(this);
@@ -87,7 +87,7 @@ export class Gateway {
     return gateway;
   }
 
-  /** Of the process that serves. */
+  /** Id of the serving process. */
   get pid(): number {
     return this.#successor ?? this.#child.pid!;
   }
@@ -96,7 +96,7 @@ export class Gateway {
     return this.#child.exitCode;
   }
 
-  /** The latest listener of `protocol`: the real port also where the configuration says 0. */
+  /** The latest listener of `protocol`, with the real port even if port 0 is configured. */
   listener(protocol: string): Listener {
     const line = this.log.findLast((entry) => entry['msg'] === 'listening' && entry['protocol'] === protocol);
     if (!line) throw new Error(`nothing listens for ${protocol}\n${this.dump()}`);
@@ -107,7 +107,7 @@ export class Gateway {
     return this.listener(protocol).port;
   }
 
-  /** The first line, past or future, that `matches`. Fails when the gateway ends or `timeoutMs` are over. */
+  /** The first log line, past or future, that `matches`. Fails if the gateway ends or after `timeoutMs`. */
   async whenLogged(matches: (line: LogLine) => boolean, timeoutMs = START_MS): Promise<LogLine> {
     const signal = AbortSignal.timeout(timeoutMs);
     for (let seen = 0; ;) {
@@ -121,7 +121,7 @@ export class Gateway {
     }
   }
 
-  /** Has it start its successor and give it the sockets; resolves when the process that served has ended. */
+  /** Makes the gateway start a successor and pass it the sockets. Resolves when the old process has ended. */
   async takeOver(): Promise<void> {
     const serving = this.pid;
     process.kill(serving, 'SIGUSR2');
@@ -131,8 +131,8 @@ export class Gateway {
   }
 
   /**
-   * SIGTERM; SIGKILL if it has not ended after `timeoutMs`, which is then an error. Resolves with the exit code; null also
-   * for a successor's.
+   * Sends SIGTERM. If the process has not ended after `timeoutMs`, kills it and rejects. Resolves with the exit code; null if
+   * a signal ended it or if it is a successor.
    */
   async stop(timeoutMs = STOP_MS): Promise<number | null> {
     if (!this.#ended) {
@@ -156,7 +156,7 @@ export class Gateway {
     await gone;
   }
 
-  /** A successor is nobody's child here, but holds the output open as long as it lives. */
+  /** Waits for the end. A successor is not a child of this process, but it holds the output pipe open while it lives. */
   #gone(signal?: AbortSignal): Promise<unknown> {
     const event = this.#successor === undefined ? 'exit' : 'close';
     return once(this.#child, event, signal && { signal });
@@ -180,7 +180,7 @@ export class Gateway {
     return this.log.filter((line) => Number(line['level']) >= 50);
   }
 
-  /** The synchronous last resort of the process's exit hook. */
+  /** A synchronous kill, for the process's exit hook. */
   killNow(): void {
     if (!this.#ended) process.kill(this.pid, 'SIGKILL');
   }

@@ -1,4 +1,4 @@
-/** Starts a kernel as a process, and finds out whether it boots on this machine. */
+/** Starts a kernel as a process, and probes whether it boots on this machine. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -23,20 +23,20 @@ export interface Verdict {
   readonly boots: boolean;
   /** Why it does not. */
   readonly why?: string;
-  /** Another attempt would end in the same way. */
+  /** Another attempt would give the same result. */
   readonly lasting: boolean;
 }
 
 /** A guest is ready after two to three seconds on an idle machine. */
 const PROBE_MS = 60_000;
 const OFF_MS = 5_000;
-/** The exit code when no root could be made: this says nothing about the kernel. */
+/** The exit code if the root could not be made, which is not the kernel's fault. */
 const NOT_ENTERED = 99;
 
 /**
  * Makes ROOT the root of a new mount namespace, with the few devices that a kernel needs and the temporary folder, and starts
  * the kernel there. The namespace must not keep the old root: its copies of FUSE mounts would outlive the mounts themselves.
- * busybox, because it needs no library on either side.
+ * Uses busybox, which needs no libraries inside or outside the root.
  */
 const ENTER_ROOT = `set -e
 trap '[ $? = 0 ] || exit ${NOT_ENTERED}' EXIT
@@ -57,7 +57,7 @@ $b pivot_root . old
 exec /bin/busybox chroot . /bin/busybox sh -c 'cd / && /bin/busybox umount -l /old && exec "$@"' sh "$@"
 `;
 
-/** Starts it. Its console is on stdout; the lines that /init understands go through descriptor 3. */
+/** Starts the kernel. Its console is on stdout; /init talks to the host through descriptor 3. */
 export function boot(kernel: Kernel, { memoryMib, folder, netns }: BootOptions): ChildProcess {
   const image = initramfs(kernel);
   const { root } = kernel;
@@ -80,7 +80,7 @@ export function boot(kernel: Kernel, { memoryMib, folder, netns }: BootOptions):
     'root=/dev/ram0',
     'rdinit=/init',
     `hostfolder=${seen.folder}`,
-    // Otherwise it leaves a folder in the home folder.
+    // Without this, it leaves a folder in the home folder.
     `uml_dir=${seen.folder}/`,
     'con=null',
     'con0=null,fd:1',
@@ -98,12 +98,12 @@ export function boot(kernel: Kernel, { memoryMib, folder, netns }: BootOptions):
   });
 }
 
-/** What a kernel says when it cannot go on. Some then hang instead of ending. */
+/** Console lines of a kernel that cannot continue. Some kernels then hang instead of ending. */
 const FATAL = /ptrace .*failed|kernel panic|not syncing/i;
-/** A kernel that ends after that does so at once. */
+/** A kernel that ends after a fatal line does so within this time. */
 const FATAL_MS = 1_000;
 
-/** What of a console tells most about why a kernel did not boot. */
+/** The console line that best explains why a kernel did not boot. */
 function reason(console: readonly string[]): string {
   const telling =
     console.find((line) => FATAL.test(line)) ??
@@ -111,10 +111,10 @@ function reason(console: readonly string[]): string {
   return (telling ?? console.at(-1) ?? 'it said nothing').trim();
 }
 
-/** How a trial ends: the guest is ready, the kernel ends with an exit code, it gives up but does not end, or it says nothing more. */
+/** How a probe ends: the guest is ready, the kernel ends with an exit code, it fails but does not end, or time is over. */
 type Outcome = 'ready' | 'gave up' | 'late' | { readonly code: number | null };
 
-/** The first of the possible outcomes; `said` gets the lines of the console. */
+/** Resolves with the first outcome. Appends the console's lines to `said`. */
 async function outcomeOf(child: ChildProcess, said: string[], timeoutMs: number): Promise<Outcome> {
   const enough = new AbortController();
   const after = async (ms: number, outcome: Outcome) => await delay(ms, outcome, { signal: enough.signal });
@@ -157,7 +157,7 @@ async function judge(child: ChildProcess, timeoutMs: number): Promise<Verdict> {
   return { boots: false, why, lasting: outcome === 'gave up' || (outcome.code !== NOT_ENTERED && !noRoot) };
 }
 
-/** Boots it once without network, and ends it. */
+/** Boots the kernel once without network, and ends it. */
 export async function probe(kernel: Kernel, timeoutMs = PROBE_MS): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-probe-'));
   let child: ChildProcess | undefined;
@@ -177,6 +177,6 @@ function killGroup(leader: number): void {
   try {
     process.kill(-leader, 'SIGKILL');
   } catch {
-    // It has ended meanwhile.
+    // It has already ended.
   }
 }

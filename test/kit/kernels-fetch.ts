@@ -7,7 +7,7 @@ import { cacheFolder, type Kernel } from './uml-image.ts';
 
 /** The kernel, and the libraries that it is linked with. */
 const packages = ['user-mode-linux', 'libc6', 'libgcc-s1'] as const;
-/** Changes when what is kept below it is laid out in another way. */
+/** The number changes with the layout of the folder. */
 const keptFolder = join(cacheFolder, 'fetched-1');
 
 function kernelIn(suite: string, root: string): Kernel {

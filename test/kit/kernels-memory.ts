@@ -1,14 +1,14 @@
-/** What was found out about kernels: which of them boot on which machine, and what a run need not try or say twice. */
+/** Remembers which kernels boot on which machine, and failures and messages that a run need not repeat. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 
 interface RunNotes {
-  /** Which run they are of. */
+  /** The run that wrote these notes. */
   readonly run: string;
   readonly said: readonly string[];
-  /** Why something cannot be had during this run, by its key. */
+  /** Reasons of failures during this run, by key. */
   readonly failures: Readonly<Record<string, string>>;
 }
 
@@ -25,7 +25,7 @@ function read(path: string): unknown {
   }
 }
 
-/** A hash of what decides whether a kernel boots here: the processor and the machine's own kernel. */
+/** A hash of the processor and the machine's own kernel, which decide whether a kernel boots here. */
 export function machine(cpuinfo = readFileSync('/proc/cpuinfo', 'utf8')): string {
   const [first = ''] = cpuinfo.split('\n\n');
   const lines = first.split('\n').filter((line) => /^(model name|flags|stepping|microcode)\s*:/.test(line));
@@ -35,14 +35,14 @@ export function machine(cpuinfo = readFileSync('/proc/cpuinfo', 'utf8')): string
     .slice(0, 12);
 }
 
-/** Two files in `folder`. When processes write at once the last one wins; what is lost is only found out again. */
+/** Two files in `folder`. If processes write at the same time, the last one wins; a lost result is only probed again. */
 export class KernelMemory {
   readonly #verdictsFile: string;
   readonly #notesFile: string;
   readonly #run: string;
   readonly #folder: string;
 
-  /** `run`: what all processes of one run have in common. */
+  /** @param run an id that all processes of one run share. */
   constructor(folder: string, run: string, machineId = machine()) {
     this.#folder = folder;
     this.#run = run;
@@ -50,7 +50,7 @@ export class KernelMemory {
     this.#notesFile = join(folder, 'run.json');
   }
 
-  /** What an earlier run found out for good. */
+  /** The lasting verdict of an earlier run. */
   verdict(key: string): LastingVerdict | undefined {
     const verdict = this.#verdicts()[key];
     if (verdict?.why === undefined) return verdict;
@@ -72,7 +72,7 @@ export class KernelMemory {
     this.#write(this.#notesFile, { ...notes, failures: { ...notes.failures, [key]: why } });
   }
 
-  /** Whether this run has not said this line yet. */
+  /** Whether this run has not printed this line yet. Records it. */
   isNews(line: string): boolean {
     const notes = this.#notes();
     if (notes.said.includes(line)) return false;

@@ -1,4 +1,4 @@
-/** Where this system's apt finds Debian, read from apt's own lists: no mirror is named in this project. */
+/** Reads Debian mirrors from apt's own lists, so that this project names no mirror. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -8,7 +8,7 @@ export type ListFormat = 'deb822' | 'one-line';
 /** A copy of the Debian archive. */
 export interface Mirror {
   readonly uri: string;
-  /** What the system needs to trust it, as deb822 fields; `signed-by` may hold a whole key. */
+  /** The options that make apt trust the mirror, as deb822 fields; `signed-by` may hold a whole key. */
   readonly options: Readonly<Record<string, string>>;
 }
 
@@ -22,7 +22,7 @@ interface Source extends Mirror {
 const APT = '/etc/apt';
 /** Names of the main archive's suites besides the system's own codename. Security and updates have a suffix. */
 const ROLLING_SUITES = ['oldoldstable', 'oldstable', 'stable', 'testing', 'unstable', 'sid'];
-/** The options that decide whether apt accepts what a mirror says. */
+/** The options that decide whether apt trusts a mirror. */
 const TRUST_OPTIONS = [
   'signed-by',
   'trusted',
@@ -73,7 +73,7 @@ function fromLine(line: string): Source[] {
   const [, type, options, uri, suite, components] = entry;
   const fields = words(options).flatMap((option): [string, string][] => {
     const [, name, value] = /^([^=]+)=(.*)$/.exec(option) ?? [];
-    // One line separates values by commas, deb822 by spaces.
+    // The one-line format separates values by commas, deb822 by spaces.
     return name === undefined ? [] : [[name.toLowerCase(), value!.replaceAll(',', ' ')]];
   });
   return [

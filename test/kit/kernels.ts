@@ -1,7 +1,7 @@
 /**
- * The one door through which everything gets a kernel to run. Kernels are known by their age: the system's own
- * user-mode-linux first, then those of newer Debian suites, which are fetched when they are needed. A kernel is handed out
- * only after it has booted on this machine: 6.1 and 6.12 do not boot on processors with AMX, and newer ones do.
+ * Chooses the kernels for all tests. They are ordered by age: the system's own user-mode-linux, then those of newer Debian
+ * suites, which are fetched when needed. A kernel is returned only after it has booted on this machine: 6.1 and 6.12 do not
+ * boot on processors with AMX; newer ones do.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -27,7 +27,7 @@ export interface KernelSource {
   readonly name: string;
   /** The kernel, if it is on this machine. */
   readonly find: () => Kernel | undefined;
-  /** Puts it there. */
+  /** Fetches it to this machine. */
   readonly fetch: () => Promise<Kernel>;
 }
 
@@ -47,7 +47,7 @@ const fromSystem: KernelSource = {
 };
 
 function fromSuite(suite: string): KernelSource {
-  // The system's own suite is on this machine already.
+  // The kernel of the system's own suite is already on this machine.
   if (suite === systemCodename()) return { ...fromSystem, name: suite };
   return { name: suite, find: () => fetchedKernel(suite), fetch: () => fetchKernel(suite) };
 }
@@ -57,10 +57,10 @@ interface Parts {
   readonly sources: readonly KernelSource[];
   readonly memory: KernelMemory;
   readonly probe?: (kernel: Kernel) => Promise<Verdict>;
-  /** What stands for a kernel in the memory. */
+  /** The kernel's key in the memory. */
   readonly key?: (kernel: Kernel) => string;
   readonly say?: (line: string) => void;
-  /** HOLDFAST_KERNEL: the wish that takes the place of every other. */
+  /** HOLDFAST_KERNEL: overrides every other wish. */
   readonly forced?: string | undefined;
 }
 
@@ -68,8 +68,8 @@ interface Parts {
 export const kernelTitle = ({ name, release }: Kernel) => `${release} (${name})`;
 
 /**
- * From 6.10 until it was mended early in 2026, cifs fails reads that are in flight when their connection ends, with EAGAIN and
- * even on a hard mount. A server that is killed cannot help that.
+ * From 6.10 until a fix early in 2026, cifs fails reads in flight with EAGAIN when their connection ends, even on a hard mount.
+ * A killed server cannot prevent that.
  */
 export function failsReadsInFlight({ release }: Kernel): boolean {
   const [major, minor] = versionOf(release);
@@ -87,7 +87,7 @@ function versionOf(release: string): [major: number, minor: number] {
   return [major, minor];
 }
 
-/** Fails unless `text` is a wish. `variable`: where it comes from. */
+/** Parses a wish. Throws for any other text; `variable` is its origin, for the message. */
 export function asWish(text: string, variable: string): KernelWish {
   const wish = WISHES.find((known) => known === text);
   if (wish === undefined) throw new Error(`${variable}=${text}: expected one of ${WISHES.join(', ')}`);
@@ -113,8 +113,8 @@ export class Kernels {
   }
 
   /**
-   * A kernel that boots here. Without a wish: the oldest of those on this machine, and one that has to be fetched only if none of
-   * them boots. Fails with the reasons of all that were tried.
+   * Returns a kernel that boots here. Without a wish: the oldest bootable one on this machine; fetches one only if none boots.
+   * Fails with the reasons of all that were tried.
    */
   async get(wish?: KernelWish): Promise<Kernel> {
     const effective = this.#forced === undefined ? wish : asWish(this.#forced, 'HOLDFAST_KERNEL');
@@ -131,7 +131,7 @@ export class Kernels {
     throw new Error(`no kernel for the client:${passedOver.map((why) => `\n  - ${why}`).join('')}`);
   }
 
-  /** The kernels that these wishes come to, each once, in the order of the wishes. */
+  /** The kernels that these wishes resolve to, each once, in the order of the wishes. */
   async all(wishes: readonly KernelWish[]): Promise<Kernel[]> {
     const kernels = new Map<string, Kernel>();
     for (const wish of wishes) {
@@ -141,12 +141,12 @@ export class Kernels {
     return [...kernels.values()];
   }
 
-  /** Those that `npm test` runs on. */
+  /** The kernels that `npm test` runs on. */
   async oldestAndNewest(): Promise<Kernel[]> {
     return await this.all(['oldest', 'newest']);
   }
 
-  /** Every kernel that can be had and boots, oldest first, each once; says why the others are left out. */
+  /** Every available kernel that boots, oldest first, each once. Prints why others are left out. */
   async every(): Promise<Kernel[]> {
     const left: KernelWish[] = [];
     for (const name of KERNEL_NAMES) {
@@ -157,7 +157,7 @@ export class Kernels {
         this.#news((error as Error).message);
       }
     }
-    // Without any: the reasons of all.
+    // If there is none, this fails with all reasons.
     return await this.all(left.length > 0 ? left : ['oldest']);
   }
 
@@ -223,7 +223,7 @@ export class Kernels {
 /** The kernels of this machine. */
 export const kernels = new Kernels({
   sources: [fromSystem, ...SUITES.map(fromSuite)],
-  // vitest.config.ts names the run, so that its processes know of each other.
+  // vitest.config.ts sets HOLDFAST_RUN, so that all processes of a run share their notes.
   memory: new KernelMemory(cacheFolder, process.env['HOLDFAST_RUN'] ?? String(process.pid)),
   forced: process.env['HOLDFAST_KERNEL'] === '' ? undefined : process.env['HOLDFAST_KERNEL'],
 });

@@ -8,14 +8,14 @@ const OUTPUT_LIMIT = 16 * 1024 * 1024;
 export const PYTHON = '/usr/bin/python3';
 
 export interface Outcome {
-  /** Exit code; -1 when it was killed because its time was over. */
+  /** Exit code; -1 if it was killed at its timeout. */
   readonly code: number;
   readonly stdout: string;
-  /** stdout and stderr, in that order: Samba's tools say what fails now on one, now on the other. */
+  /** stdout, then stderr: Samba's tools report errors on either. */
   readonly text: string;
 }
 
-/** Runs to the end; never rejects because of what the program answers. */
+/** Runs a program to its end. Does not reject if the program fails. */
 export function outcome(
   file: string,
   args: readonly string[],
@@ -34,7 +34,7 @@ export interface SmbTarget {
   readonly port: number;
   /** Default 127.0.0.1. */
   readonly host?: string;
-  /** What starts the client, say in another network namespace: `client.enter`. */
+  /** A command that starts the client, for example in another network namespace: `client.enter`. */
   readonly enter?: readonly string[];
   /** `name%password`; default: none, which is a guest. */
   readonly user?: string;

@@ -19,29 +19,29 @@ import { fileURLToPath } from 'node:url';
 export interface Kernel {
   /** `system`, or the Debian suite that it comes from. */
   readonly name: string;
-  /** What `uname -r` says in the guest. */
+  /** The release, as `uname -r` prints it in the guest. */
   readonly release: string;
   /** The folder that holds its modules in a folder named after the release. */
   readonly modules: string;
-  /** The folder that becomes its root because it needs newer libraries than the system's. */
+  /** The root folder for a kernel that needs newer libraries than the system has. */
   readonly root?: string;
 }
 
 export const BUSYBOX = '/usr/bin/busybox';
-/** A kernel may have these built in, or no longer have them. */
+/** Optional modules: some kernels have them built in or no longer have them. */
 const HELPERS = 'cmac ccm gcm ghash-generic seqiv ctr ecb sha512_generic hmac md4 des_generic nls_utf8';
 /** No module is larger. */
 const MODULE_BYTES = 64 * 1024 * 1024;
-/** No kernel client without these. */
+/** Modules that the kernel client needs. */
 const REQUIRED = 'cifs nfs nfsv3 nfsv4';
-/** What is made once for all runs: initial file systems, fetched kernels, and which of them boot. */
+/** Cache for all runs: initial file systems, fetched kernels, and which of them boot. */
 export const cacheFolder = fileURLToPath(new URL('../../node_modules/.cache/holdfast-uml/', import.meta.url));
 
 /**
- * The guest's first process. Lines on tty1 tell it what to do and tell the host what happened (uml.ts):
- * `run ID`, `kill ID SIGNAL`, `flag NAME`, `off`; `ready`, `done ID CODE`, `mark ID NAME`. What may be long goes
- * through files in /host, which hostfs writes back when they are closed. A fork costs some 10 ms in here, hence
- * the shell's own means. `mark` and `await_flag` are commands for the guest's scripts.
+ * The guest's first process. The host (uml.ts) sends commands as lines on tty1: `run ID`, `kill ID SIGNAL`, `flag NAME`,
+ * `off`. The guest reports `ready`, `done ID CODE`, `mark ID NAME`. Scripts and outputs go through files in /host, which
+ * hostfs writes back when they are closed. A fork takes some 10 ms in the guest, so this uses shell built-ins. `mark` and
+ * `await_flag` are commands for the guest's scripts.
  */
 const INIT = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -88,7 +88,7 @@ const AWAIT_FLAG = `#!/bin/sh
 until [ -e "/tmp/flags/$1" ]; do sleep 0.01; done
 `;
 
-/** The modules and all they need, in the order in which insmod takes them. */
+/** The modules and their dependencies, in the order for insmod. */
 function moduleClosure(base: string, version: string): string[] {
   const needs = (name: string) =>
     execFileSync('modprobe', ['-d', base, '-S', version, '--show-depends', name], {
@@ -103,12 +103,12 @@ function moduleClosure(base: string, version: string): string[] {
     }
   };
   const listings = [...HELPERS.split(' ').map(needsIfThere), ...REQUIRED.split(' ').map(needs)];
-  // A module that is built in has a line that begins with `builtin`.
+  // Built-in modules have lines that begin with `builtin`: skip them.
   const lines = listings.flatMap((listing) => listing.split('\n'));
   return [...new Set(lines.flatMap((line) => /^insmod (\S+)/.exec(line)?.[1] ?? []))];
 }
 
-/** Puts a module where the guest's insmod finds it, which cannot unpack; returns its path in the guest. */
+/** Copies a module into the image, unpacked, as the guest's insmod cannot unpack. Returns its path in the guest. */
 function addModule(file: string, root: string): string {
   const path = `/modules/${basename(file, '.xz')}`;
   if (file.endsWith('.xz')) {
@@ -149,7 +149,7 @@ function build({ modules, release }: Kernel, target: string): void {
   }
 }
 
-/** The path of a kernel's initramfs, in its root if it has one; built once for each version of its contents. */
+/** The path of a kernel's initramfs (in its root if it has one). Built once for each version of its contents. */
 export function initramfs(kernel: Kernel): string {
   if (!existsSync(BUSYBOX)) throw new Error(`${BUSYBOX} is missing: "npm test" installs what the tests need`);
   const recipe = createHash('sha256')

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { boot } from './kernels-boot.ts';
 import { keepsClosedFiles, kernels, type Kernel, type KernelWish } from './kernels.ts';
 
-/** The host's side of the guest's network, in the client's own namespace: where the servers listen. */
+/** The host side of the guest's network, in the client's namespace. Servers listen here. */
 export const HOST_ADDRESS = '10.99.0.1';
 export const GUEST_ADDRESS = '10.99.0.2';
 const NAME_PREFIX = 'holdfast-';
@@ -20,7 +20,7 @@ const OFF_MS = 2000;
 const PING_SECONDS = 5;
 
 export interface GuestResult {
-  /** The shell's exit code; above 128: killed by signal code - 128. */
+  /** The shell's exit code; above 128: killed by the signal `code - 128`. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -29,7 +29,7 @@ export interface GuestResult {
 /** A command that runs in the guest. */
 export interface GuestJob {
   readonly result: Promise<GuestResult>;
-  /** Resolves when the script has called `mark NAME`; fails if it ends without. */
+  /** Resolves when the script has called `mark NAME`; rejects if it ends without. */
   marked(name: string): Promise<void>;
   /** Signals the script and all its children. A process stuck in the kernel may ignore even KILL. */
   kill(signal?: 'TERM' | 'KILL' | 'INT'): void;
@@ -38,7 +38,7 @@ export interface GuestJob {
 export interface KernelClientOptions {
   /** The guest's memory (its page cache as well) in MiB. Default 512. */
   readonly memoryMib?: number;
-  /** Which kernel, by its age or name, or one that was chosen before. Default: the oldest on this machine that boots. */
+  /** The kernel, by age or name, or one chosen before. Default: the oldest on this machine that boots. */
   readonly kernel?: KernelWish | Kernel;
 }
 
@@ -63,12 +63,12 @@ export interface CifsMount {
 const live = new Set<KernelClient>();
 let prepared = false;
 
-// A kernel that has to be fetched may take minutes: here they are nobody's time, in a test they would be the test's.
+// To fetch a kernel may take minutes. Do it at import, so that the time does not count towards a test's timeout.
 await kernels.get().catch(() => undefined);
 
 /**
- * A real Linux kernel as client: user-mode-linux in a network namespace of its own, whose host side is
- * {@link HOST_ADDRESS}. Servers that it shall reach are started in {@link netns}.
+ * A real Linux kernel as client: user-mode-linux in a separate network namespace, whose host side is {@link HOST_ADDRESS}.
+ * Servers for it must be started in {@link netns}.
  */
 export class KernelClient {
   /** The name below /run/netns. */
@@ -132,7 +132,7 @@ export class KernelClient {
     return stdout;
   }
 
-  /** Starts a shell script beside the others; it may call `mark NAME` and `await_flag NAME`. */
+  /** Starts a shell script in parallel to others. It may call `mark NAME` and `await_flag NAME`. */
   spawn(script: string): GuestJob {
     const id = String(++this.#lastJob);
     const file = (suffix: string) => join(this.folder, `${id}.${suffix}`);
@@ -147,7 +147,7 @@ export class KernelClient {
       for (const suffix of ['sh', 'out', 'err']) rmSync(file(suffix));
       return { code: Number(line.split(' ')[2]), stdout, stderr };
     });
-    // The caller may look at the result later, or not at all once the client is disposed.
+    // No unhandled rejection: the caller may await the result later, or never once the client is disposed.
     result.catch(() => undefined);
     const marks = new Map<string, Promise<void>>();
     const seen = new Set<string>();
@@ -170,7 +170,7 @@ export class KernelClient {
     };
   }
 
-  /** Lets scripts that wait in `await_flag NAME` go on. */
+  /** Continues scripts that wait in `await_flag NAME`. */
   flag(name: string): void {
     this.#tell(`flag ${name}`);
   }
@@ -180,7 +180,7 @@ export class KernelClient {
     await this.output(`until nc ${HOST_ADDRESS} ${port} -e true 2>/tmp/nc; do sleep 0.05; done`, timeoutMs);
   }
 
-  /** Mounts an NFSv3 export that a server in {@link netns} offers. Fails with the guest's message. */
+  /** Mounts an NFSv3 export of a server in {@link netns}. Fails with the guest's message. */
   async mountNfs(mount: NfsMount, timeoutMs = RUN_MS): Promise<void> {
     const mountPort = mount.mountPort ?? mount.port;
     const options = [
@@ -192,7 +192,7 @@ export class KernelClient {
     await this.#mount('nfs', source, mount.mountpoint, options.join(','), timeoutMs);
   }
 
-  /** Mounts a share that a server in {@link netns} offers. Fails with the guest's message. */
+  /** Mounts a share of a server in {@link netns}. Fails with the guest's message. */
   async mountCifs(mount: CifsMount, timeoutMs = RUN_MS): Promise<void> {
     const options = mount.options ?? 'guest,username=guest,vers=3.1.1';
     const source = `//${HOST_ADDRESS}/${mount.share}`;
@@ -218,7 +218,7 @@ export class KernelClient {
     await this.output(`until ${isIdle} && ${isQuiet}; do usleep 5000; done; umount ${mountpoint}`);
   }
 
-  /** The command that starts a process in the client's network: put it before the process's own. */
+  /** A prefix for a command that makes it run in the client's network namespace. */
   get enter(): [string, string] {
     return ['nsenter', `--net=/run/netns/${this.netns}`];
   }
@@ -229,11 +229,11 @@ export class KernelClient {
   }
 
   /**
-   * Whether packets reach the guest and come back. User-mode-linux may lose its network under load, and never finds it
-   * again (its driver spins in epoll_ctl = ENOENT); then no server can reach it, and no test result says anything.
+   * Whether packets reach the guest and come back. User-mode-linux may lose its network under load and never recovers (its
+   * driver loops on epoll_ctl = ENOENT). Then no server can reach it, and test results are meaningless.
    */
   async hasNetwork(): Promise<boolean> {
-    // Nothing listens at the discard port: a guest that is reachable refuses, and that is the answer looked for.
+    // Nothing listens at the discard port, so a reachable guest refuses the connection.
     const knock = ['timeout', String(PING_SECONDS), 'bash', '-c', `: </dev/tcp/${GUEST_ADDRESS}/9`];
     const [nsenter, namespace] = this.enter;
     return await promisify(execFile)(nsenter, [namespace, ...knock]).then(
@@ -242,7 +242,7 @@ export class KernelClient {
     );
   }
 
-  /** For the message of something that did not come in time. */
+  /** For the message of a timeout: whether the guest has lost its network, and its kernel log. */
   async whyLate(): Promise<string> {
     const lost = (await this.hasNetwork())
       ? ''
@@ -250,11 +250,11 @@ export class KernelClient {
     return lost + this.console();
   }
 
-  /** Ends the guest and whatever else runs in its network, and removes both. Safe to call again. */
+  /** Ends the guest and all processes in its namespace, and removes its folder and namespace. Safe to call again. */
   async dispose(): Promise<void> {
     const kernel = this.#kernel;
     if (live.has(this) && kernel && kernel.exitCode === null && kernel.signalCode === null) {
-      // A kernel that is killed leaves its processes behind as zombies; one that halts collects them.
+      // A killed kernel leaves its processes as zombies; one that halts reaps them.
       const off = once(kernel, 'exit', { signal: AbortSignal.timeout(OFF_MS) });
       this.#tell('off');
       await off.catch(() => undefined);
@@ -262,7 +262,7 @@ export class KernelClient {
     this.disposeNow();
   }
 
-  /** The synchronous {@link dispose}, for the process's last moment. */
+  /** A synchronous {@link dispose}, for the process's exit hook. */
   disposeNow(): void {
     if (!live.delete(this)) return;
     removeNamespace(this.netns);
@@ -342,13 +342,13 @@ function removeNamespace(name: string): void {
     try {
       if (pid > 0) process.kill(pid, 'SIGKILL');
     } catch {
-      // Gone by itself.
+      // It has already ended.
     }
   }
   execFileSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
 }
 
-/** Removes the namespaces of processes that died without doing so; the guest's folder name ends the namespace's. */
+/** Removes the namespaces of processes that died without cleaning up. The namespace's name ends with the folder's name. */
 function sweepLeftovers(): void {
   if (!existsSync('/run/netns')) return;
   for (const name of readdirSync('/run/netns')) {

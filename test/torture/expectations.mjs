@@ -1,4 +1,4 @@
-/** The committed list: one line for each test, `STATUS NAME`, and ` # REASON` behind all that do not pass. */
+/** The committed list: one line `STATUS NAME` for each test, followed by ` # REASON` if it does not pass. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { groupOf } from './suite.mjs';
 
@@ -26,7 +26,7 @@ export function readExpected(list) {
   return expected;
 }
 
-/** Takes over results. A reason somebody wrote stays while the status does; else it is smbtorture's first words. */
+/** Updates the list with results. An existing reason stays if the status is the same; else it is smbtorture's message. */
 export function updateExpected(list, expected, results) {
   for (const { name, status, reason } of results) {
     const before = expected.get(name);

@@ -93,7 +93,7 @@ async function runAll(names, jobs, settings, expected) {
   return results;
 }
 
-/** Many tests measure time: what failed beside others gets a second chance by itself. */
+/** Many tests measure time: those that failed while others ran are repeated alone. */
 async function withSecondChance(results, settings, expected) {
   const again = compare(expected, results).regressions.map(({ name }) => name);
   if (again.length === 0) return results;

@@ -1,6 +1,5 @@
 /**
- * One smbtorture test at a time: a server of its own, a process of its own under a time limit, its subunit output
- * read.
+ * Runs single smbtorture tests: each gets a new server and a separate process with a time limit. Parses its subunit output.
  */
 import { Buffer } from 'node:buffer';
 import { execFileSync, spawn } from 'node:child_process';
@@ -47,19 +46,19 @@ export function command(root, folder, program, ...args) {
 /** `smb2.lock.valid-request.valid-request` belongs to `lock`. */
 export const groupOf = (name) => name.split('.')[1];
 
-/** Servers that are set up in another way than all others, by the beginning of the test's name. */
+/** Special server settings for some tests, by the beginning of the test's name. */
 const ENVIRONMENTS = {
   'smb2.session-require-signing.': { SMB_SIGNING: 'required' },
   'smb2.create_no_streams.': { SMB_STREAMS: 'off' },
   'smb2.ioctl.compress_notsup_': { SMB_COMPRESSION: 'off' },
   'smb2.replay.replay5.': { SMB_PERSISTENT: 'on' },
   'smb2.durable-v2-open.persistent-open-': { SMB_PERSISTENT: 'on' },
-  // These take it for a leak when a wrong name is good enough for a guest.
+  // These tests expect that an unknown user name is refused and not mapped to guest.
   'smb2.secleak.': { SMB_GUESTS: 'off' },
   'smb2.notify.invalid-reauth.': { SMB_GUESTS: 'off' },
 };
 
-/** Seconds for tests that wait a lot by themselves. */
+/** Time limits in seconds for tests that wait for a long time themselves. */
 const LONG = { 'smb2.notify.mask.mask': 240 };
 
 const environmentOf = (name) =>
@@ -67,7 +66,7 @@ const environmentOf = (name) =>
 
 const running = new Set();
 
-/** Ends every child that is still there. */
+/** Kills every child that still runs. */
 export function stopAll() {
   for (const child of running) killGroup(child);
 }
@@ -97,7 +96,7 @@ function collect(stream) {
   return () => Buffer.concat(chunks).toString('utf8');
 }
 
-/** Starts the in-memory backend's server; its port, and what it complained about so far. */
+/** Starts the in-memory backend's server. Returns its port and its error output so far. */
 async function startServer({ script }, environment) {
   const child = start(process.execPath, [script, '0'], {
     env: { ...process.env, ...environment },
@@ -111,7 +110,7 @@ async function startServer({ script }, environment) {
   return { port: Number(port), complaints, stop: () => killGroup(child) };
 }
 
-/** What subunit said: the result words are `success`, `failure`, `error` and `skip`, a reason follows in brackets. */
+/** Parses subunit output. The result words are `success`, `failure`, `error` and `skip`; a reason follows in brackets. */
 export function parseSubunit(output) {
   let status;
   for (const [, word] of output.matchAll(/^(success|failure|error|skip): /gm)) {
@@ -203,7 +202,7 @@ function torture(name, port, settings) {
     ...[`//127.0.0.1/rw`, '-p', String(port), '-U', 'user%pass', '--configfile=/dev/null'],
     ...['--option=torture:user2name=second', '--option=torture:user2password=pass2'],
     ...['--option=torture:user2domain=WORKGROUP', '--option=torture:share2=rw2'],
-    // What the tests of single controls work on.
+    // The file that tests of single controls use.
     ...['--option=torture:filename=testfile', '--option=torture:offset=0'],
     ...settings.options.map((option) => `--option=${option}`),
     name,

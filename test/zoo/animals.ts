@@ -1,4 +1,4 @@
-/** The FUSE filesystems of the zoo: how each is started over the files of content.ts. */
+/** The zoo's FUSE file systems ("animals"), and how each is started over the files of content.ts. */
 import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,9 +14,9 @@ const run = promisify(execFile);
 
 export interface Animal {
   readonly name: string;
-  /** What it cannot show, so that nobody asks for it. */
+  /** Kinds of entries that this file system does not support; the checks skip them. */
   readonly lacks?: { readonly symlinks?: true; readonly empty?: true; readonly names?: readonly NameKind[] };
-  /** Prepares the files and what serves them; mounts nothing yet. */
+  /** Prepares the files and the daemon. Does not mount yet. */
   prepare(site: Site): Promise<Living> | Living;
 }
 
@@ -25,12 +25,12 @@ export interface Living {
   start(): Promise<void>;
   /** SIGKILL: the mount stays and answers ENOTCONN. */
   kill(): Promise<void>;
-  /** Other bytes under the same name, in whatever way that happens with this filesystem; resolves to what they are. */
+  /** Replaces a file's content, in the way that is usual for this file system. Returns the new content. */
   replace(file: FileSpec, bytes: Buffer): Promise<Buffer> | Buffer;
   dispose?(): Promise<void> | void;
 }
 
-/** A daemon in the foreground that is told on its command line what to serve. */
+/** A FUSE daemon that runs in the foreground and is configured by its command line. */
 class Daemon implements Living {
   readonly #site: Site;
   readonly #command: string;
@@ -55,7 +55,7 @@ class Daemon implements Living {
   }
 }
 
-/** A folder of the site with the files, and how one of them is replaced: a new file is moved there. */
+/** A folder of the site with the files. `replace` moves a new file over the old one. */
 function backing(site: Site, lacks: Animal['lacks'] = {}): { folder: string; replace: Living['replace'] } {
   const folder = site.make('backing');
   populate(folder, { symlinks: !lacks.symlinks, names: shown(lacks) });
@@ -74,7 +74,7 @@ const replaceIn =
     return bytes;
   };
 
-/** Over a folder, the mountpoint last. */
+/** A daemon over a folder; the mountpoint is its last argument. */
 function over(
   name: string,
   command: string,
@@ -94,7 +94,7 @@ const fuseOverlayfs: Animal = {
     const { folder } = backing(site);
     const layers = `lowerdir=${folder},upperdir=${site.make('upper')},workdir=${site.make('work')}`;
     const args = ['-f', '-o', `allow_other,${layers}`, site.mountpoint];
-    // It keeps what it knows of a layer: changes come through the mount.
+    // fuse-overlayfs caches its layers, so change files through the mount.
     return new Daemon(site, 'fuse-overlayfs', args, replaceIn(site.mountpoint));
   },
 };
@@ -102,14 +102,14 @@ const fuseOverlayfs: Animal = {
 const RCLONE = ['--config', '/dev/null', '--allow-other', '--dir-cache-time', '1s', '--attr-timeout', '1s'];
 
 const sshfs: Animal = over('sshfs', 'sshfs', (site, folder) => {
-  // What ssh would start on the other machine, without ssh.
+  // Starts the SFTP server that ssh would start on the remote machine, without ssh.
   const wrapper = site.path('sftp');
   writeFileSync(wrapper, '#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n');
   chmodSync(wrapper, 0o755);
   return ['-f', '-o', `allow_other,ssh_command=${wrapper},dcache_timeout=1`, `nowhere:${folder}`];
 });
 
-/** An image that is made anew and mounted again when a file in it is to change. */
+/** A file system image. To replace a file in it, the image is rebuilt and mounted again. */
 function image(
   name: string,
   command: string,
@@ -158,13 +158,13 @@ const gocryptfs: Animal = {
 
 const httpdirfs: Animal = {
   name: 'httpdirfs',
-  // A file of 0 bytes is none to it.
+  // httpdirfs does not show files of 0 bytes.
   lacks: { symlinks: true, empty: true, names: ['backslash'] },
   prepare: async (site) => {
     const { folder, replace } = backing(site, httpdirfs.lacks);
     const server = await HttpFolder.serve(folder);
     const args = ['--config', '/dev/null', '-f', '-o', 'allow_other', server.url, site.mountpoint];
-    // It reads a listing once: only a new mount sees another file.
+    // httpdirfs reads each listing once, so a changed file needs a new mount.
     const daemon: Daemon = new Daemon(site, 'httpdirfs', args, async (file, bytes) => {
       await replace(file, bytes);
       await daemon.kill();
@@ -175,7 +175,7 @@ const httpdirfs: Animal = {
   },
 };
 
-/** `rclone serve webdav` over a folder; the URL. */
+/** Starts `rclone serve webdav` over a folder. Returns its URL. */
 async function serveWebdav(site: Site, folder: string): Promise<string> {
   const args = [
     'serve',
@@ -208,7 +208,7 @@ const rcloneWebdav: Animal = {
   },
 };
 
-/** SIGKILL to a process that is no child of this one; resolves when it has ended. */
+/** Kills a process that is not a child of this one. Resolves when it has ended. */
 async function killStranger(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL');
   const state = () => {
@@ -219,7 +219,7 @@ async function killStranger(pid: number): Promise<void> {
       return 'gone';
     }
   };
-  // A zombie has ended too, whoever collects it.
+  // A zombie has ended too, even if it has not been reaped.
   while (!['gone', 'Z', 'X'].includes(state())) await delay(20);
 }
 
@@ -227,7 +227,7 @@ const DAVFS_RUN = '/var/run/mount.davfs';
 
 const davfs2: Animal = {
   name: 'davfs2',
-  // It keeps a copy of each file, under a name that has to be longer.
+  // davfs2 caches each file under a longer name, so the longest names do not fit.
   lacks: { symlinks: true, names: ['backslash', 'long'] },
   prepare: async (site) => {
     const { folder, replace } = backing(site, davfs2.lacks);
@@ -237,7 +237,7 @@ const davfs2: Animal = {
     chmodSync(cache, 0o777);
     const settings = {
       ask_auth: 0,
-      // KiB; with its own 16 it refuses the listings of newer kernels, which ask for 32.
+      // KiB. With the default of 16 it refuses listings by newer kernels, which ask for 32.
       buf_size: 256,
       cache_dir: cache,
       dir_refresh: 1,
@@ -253,7 +253,7 @@ const davfs2: Animal = {
     const pidFile = join(DAVFS_RUN, `${site.mountpoint.slice(1).replaceAll('/', '-')}.pid`);
     return {
       start: async () => {
-        // Its own umount wants its daemon alive.
+        // `-i`: umount.davfs would need the running daemon.
         if (isMounted(site.mountpoint)) await run('umount', ['-i', '-l', site.mountpoint]);
         rmSync(pidFile, { force: true });
         mkdirSync(DAVFS_RUN, { recursive: true });
@@ -261,7 +261,7 @@ const davfs2: Animal = {
           stdio: ['ignore', 'ignore', 'pipe'],
         });
       },
-      // It has no foreground: its process is nobody's child here.
+      // davfs2 always forks into the background, so its process is not a child of this one.
       kill: () => killStranger(Number(readFileSync(pidFile, 'utf8'))),
       replace,
       dispose: () => rmSync(pidFile, { force: true }),
@@ -269,7 +269,7 @@ const davfs2: Animal = {
   },
 };
 
-/** The imitation of Decypharr that all other tests use. */
+/** The demo's imitation of Decypharr, which the other tests use. */
 const demoTree: Animal = {
   name: 'the demo’s tree',
   prepare: async (site) => {
@@ -286,7 +286,7 @@ const demoTree: Animal = {
     return {
       start: () => tree.mount(),
       kill: () => tree.kill(),
-      // Its bytes are computed: the version tells them apart.
+      // The bytes are computed from path and version. The size serves as the version.
       replace: async ({ path }, { length: size }) => {
         await tree.replace(path, { size, version: size });
         return makeContent(contentSeed(path, size), 0, size);
@@ -313,7 +313,7 @@ export const animals: readonly Animal[] = [
   fuseOverlayfs,
   gocryptfs,
   image('archivemount', 'archivemount', 'readonly,allow_other', (folder, path) => {
-    // In pax headers names are UTF-8, which archivemount cannot convert and then drops.
+    // GNU format: pax headers have names in UTF-8, which archivemount cannot convert and drops.
     execFileSync('tar', ['--format=gnu', '-C', folder, '-cf', path, '.']);
   }),
   httpdirfs,

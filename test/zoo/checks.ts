@@ -1,4 +1,4 @@
-/** What is promised of every FUSE filesystem, as questions whose answer is a local read. */
+/** Checks for every FUSE file system: the gateway's answers must equal those of a local read. */
 import { createHash } from 'node:crypto';
 import { lstat, readdir, readFile, readlink, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,13 +19,13 @@ export interface Visit {
 
 export interface Check {
   readonly name: string;
-  /** Asked for each protocol by itself; `undefined` where the filesystem cannot show it. */
+  /** Runs the check over one protocol. Rejects if it fails. */
   run(visit: Visit, consumer: Consumer): Promise<void>;
   applies?(animal: Animal): boolean;
 }
 
 const PEBIBYTE = 2 ** 50;
-/** How soon a changed file has to be seen: a daemon's own caches (1 s) and the gateway's look at it. */
+/** Ms until a changed file must be visible: the daemon's caches (1 s) and the gateway's refresh. */
 const SEEN_MS = 15_000;
 
 const fileOf = (path: string): FileSpec => files.find((file) => file.path === path)!;
@@ -47,7 +47,7 @@ async function localEntries(visit: Visit, path: string, consumer: Consumer): Pro
   return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** Sizes of folders and symlinks are every protocol's own affair. */
+/** Ignores the sizes of folders and symlinks, which differ between protocols. */
 const comparable = (entries: readonly Entry[]) =>
   entries.map(({ name, type, size }) => ({ name, type, size: type === 'file' ? size : 0 }));
 
@@ -92,7 +92,7 @@ export const checks: readonly Check[] = [
     run: async (visit, consumer) => {
       for (const { path } of shownFiles(visit).filter(({ size }) => size < 10_000))
         await expectSame(visit, consumer, path);
-      // Again: what was learnt of the file meanwhile must not spoil it.
+      // Read again: the gateway now knows the file from other requests.
       await expectSame(visit, consumer, '/small.srt');
     },
   },
@@ -123,7 +123,7 @@ export const checks: readonly Check[] = [
     applies: ({ lacks }) => !lacks?.symlinks,
     run: async (visit, consumer) => {
       for (const [path, target] of symlinks) {
-        // sshfs refuses those that lead upwards.
+        // sshfs refuses links that lead upwards.
         const read = await readlink(local(visit, path)).catch(() => 'refused');
         expect(['refused', target]).toContain(read);
         expect(await consumer.readlink(path).catch(() => 'refused')).toBe(read);
@@ -143,7 +143,7 @@ export const checks: readonly Check[] = [
       for (const kind of shown) {
         const { path } = named(kind);
         const bytes = await readFile(local(visit, path));
-        // smbclient takes a backslash for a separator; libnfs's tools take a path apart as a URL.
+        // smbclient reads a backslash as a separator; libnfs's tools parse a path as a URL.
         if (consumer.protocol === 'nfs') expect(digest(await consumer.tail(path, 0))).toBe(digest(bytes));
         else if (kind !== 'backslash') expect(digest(await consumer.whole(path))).toBe(digest(bytes));
       }
@@ -168,7 +168,7 @@ export const checks: readonly Check[] = [
       const seen = gateway.log.filter(({ msg }) => msg === 'source is down').length;
       await living.kill();
       const whole = consumer.whole(path);
-      // Handled below, also when something before it fails.
+      // Avoid an unhandled rejection if something fails before it is awaited below.
       whole.catch(() => undefined);
       await gateway.whenLogged(() => gateway.log.filter(({ msg }) => msg === 'source is down').length > seen);
       const listed = await consumer.list('/folder');
@@ -182,7 +182,7 @@ export const checks: readonly Check[] = [
     name: 'replaced',
     run: async (visit, consumer) => {
       const file = fileOf('/replaced.mkv');
-      // Known to the client, and to the gateway's caches.
+      // Read it first, so that the client and the gateway have cached it.
       await expectSame(visit, consumer, file.path);
       const wanted = Buffer.alloc(consumer.protocol === 'nfs' ? 350_001 : 280_002, consumer.protocol);
       const bytes = await visit.living.replace(file, wanted);

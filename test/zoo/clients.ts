@@ -1,4 +1,4 @@
-/** What a consumer can do with an export, by each protocol in the same words: what the zoo compares with a local read. */
+/** Clients of an export with the same interface for both protocols. The zoo compares their results with a local read. */
 import { execFile } from 'node:child_process';
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -11,7 +11,7 @@ import { temporaryFolder } from './daemon.ts';
 
 const run = promisify(execFile);
 
-/** Every single request of a client; above the gateway's patience with one entry, below its patience with a file. */
+/** Time limit of one request: longer than the gateway's deadline for one entry, shorter than that for a file. */
 export const CLIENT_TIMEOUT_MS = 20_000;
 const READ_BYTES = 1024 * 1024;
 
@@ -28,12 +28,12 @@ export interface Consumer {
   /** The modification time in whole seconds. */
   mtime(path: string): Promise<number>;
   whole(path: string): Promise<Buffer>;
-  /** From `offset` to the end. */
+  /** Reads from `offset` to the end. */
   tail(path: string, offset: number): Promise<Buffer>;
-  /** Where the client can read a part. */
+  /** Reads a range; undefined if the client cannot. */
   range?(path: string, offset: number, length: number): Promise<Buffer>;
   readlink(path: string): Promise<string>;
-  /** Bytes. */
+  /** Size and free space of the file system in bytes. */
   space(): Promise<{ total: number; available: number }>;
 }
 
@@ -42,7 +42,7 @@ const toText = (bytes: string) => Buffer.from(bytes, 'latin1').toString('utf8');
 const byName = (a: Entry, b: Entry) => (a.name < b.name ? -1 : 1);
 const nfsTypes: Readonly<Record<number, Entry['type']>> = { 1: 'file', 2: 'directory', 5: 'symlink' };
 
-/** The protocol package's codecs for what has to be exact, libnfs for whole files. */
+/** An NFS client: the protocol package's codecs for single requests, libnfs for whole files. */
 export class NfsConsumer implements Consumer {
   readonly protocol = 'nfs';
   readonly client: NfsClient;
@@ -68,14 +68,14 @@ export class NfsConsumer implements Consumer {
     return this.client.walk(this.root, toBytes(path));
   }
 
-  /** Of every name in order, twice if it is listed twice. Names that are no UTF-8 have U+FFFD in them. */
+  /** All entries sorted by name, including duplicates. Names that are not UTF-8 contain U+FFFD. */
   async list(path: string): Promise<Entry[]> {
     return (await this.rawEntries(path))
       .map(({ name, ...rest }) => ({ name: toText(name), ...rest }))
       .sort(byName);
   }
 
-  /** The same with names as bytes (one character each), cookies and handles, in the server's order. */
+  /** All entries in the server's order, with names as bytes (one character each), cookies and handles. */
   async rawEntries(path: string) {
     const directory = await this.handle(path);
     const all = [];
@@ -110,7 +110,7 @@ export class NfsConsumer implements Consumer {
     return this.range(path, offset, Infinity);
   }
 
-  /** READs of up to 1 MiB until `length` bytes or the end are there. */
+  /** Sends READs of up to 1 MiB until `length` bytes or the end of the file. */
   async range(path: string, offset: number, length: number): Promise<Buffer> {
     const handle = await this.handle(path);
     const parts: Buffer[] = [];
@@ -140,7 +140,7 @@ export class NfsConsumer implements Consumer {
   }
 }
 
-/** smbclient. */
+/** An SMB client: smbclient. */
 export class SmbConsumer implements Consumer {
   readonly protocol = 'smb';
   readonly #port: number;
@@ -183,7 +183,7 @@ export class SmbConsumer implements Consumer {
     return readFileSync(target);
   }
 
-  /** smbclient has no read at an offset, but goes on where a copy ends. */
+  /** smbclient cannot read at an offset, but it can resume a partial copy. */
   async tail(path: string, offset: number): Promise<Buffer> {
     const target = join(this.#folder, 'tail');
     writeFileSync(target, '');
@@ -207,7 +207,7 @@ export class SmbConsumer implements Consumer {
     return { total: blocks * size, available: available * size };
   }
 
-  /** Fails with what smbclient said. */
+  /** Rejects with smbclient's output if it fails. */
   async command(command: string): Promise<Outcome> {
     const options = ['--timeout', String(CLIENT_TIMEOUT_MS / 1000)];
     const outcome = await smbclient({ port: this.#port, share: 'dfs', command, options });

@@ -1,4 +1,4 @@
-/** The files that every filesystem of the zoo shows, if it can. */
+/** The files that every file system of the zoo shows, as far as it supports them. */
 import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fillContent } from '../../src/demo/content.ts';
@@ -10,7 +10,7 @@ export interface FileSpec {
   readonly size: number;
 }
 
-/** No size is a multiple of a block: daemons that hand O_DIRECT on need that for offsets and lengths. */
+/** No size is a multiple of a block: that is hard for daemons that pass O_DIRECT on, which needs aligned reads. */
 export const files: readonly FileSpec[] = [
   { path: '/small.srt', size: 7 },
   { path: '/odd.mkv', size: 1_000_000 },
@@ -36,7 +36,7 @@ export const symlinks: readonly (readonly [path: string, target: string])[] = [
   ['/folder-link', 'folder'],
 ];
 
-/** The bytes of a file; `version` tells them from those before it was replaced. */
+/** The bytes of a file. They differ for each `version`. */
 export function bytesOf({ path, size }: FileSpec, version = 0): Buffer {
   const bytes = Buffer.alloc(size);
   fillContent(`${path}#${String(version)}`, 0, bytes);
@@ -47,7 +47,7 @@ export function named(kind: NameKind): FileSpec {
   return { path: `/names/${names[kind]}`, size: NAMED_SIZE };
 }
 
-/** Writes everything below `folder`. */
+/** Writes all files below `folder`. */
 export function populate(folder: string, options: { symlinks: boolean; names: readonly NameKind[] }): void {
   for (const path of ['folder/deeper', 'names']) mkdirSync(join(folder, path), { recursive: true });
   for (const file of [...files, ...options.names.map(named)]) {

@@ -1,4 +1,4 @@
-/** One FUSE filesystem of the zoo: its process, its mount, and both taken away again whatever happens. */
+/** One FUSE file system of the zoo: its process and its mount. Both are always removed at the end. */
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -13,14 +13,14 @@ const POLL_MS = 20;
 const FOLDER_PREFIX = 'holdfast-zoo-';
 let swept = false;
 
-/** A new folder in the temp folder; whose process died without removing it, the next one that asks removes it. */
+/** Makes a folder in the temp folder. The first call removes folders of processes that died without cleaning up. */
 export function temporaryFolder(name: string): string {
   if (!swept) sweepLeftovers(FOLDER_PREFIX);
   swept = true;
   return mkdtempSync(join(tmpdir(), `${FOLDER_PREFIX}${String(process.pid)}-${name}-`));
 }
 
-/** A temporary folder with a place for a mount. Disposed of even when the test process just exits. */
+/** A temporary folder with a mountpoint. Removed even if the test process exits without a dispose. */
 export class Site {
   readonly folder: string;
   readonly mountpoint: string;
@@ -29,7 +29,7 @@ export class Site {
 
   constructor(name: string) {
     this.folder = temporaryFolder(name);
-    // davfs2 becomes a user of its own.
+    // davfs2 changes to the user davfs2, who must be able to enter.
     chmodSync(this.folder, 0o755);
     this.mountpoint = this.make('dfs');
     process.on('exit', this.#onExit);
@@ -46,9 +46,9 @@ export class Site {
     return path;
   }
 
-  /** Starts a program that serves as long as it and this process run; what it says is kept for the error message. */
+  /** Starts a program that is killed when this process ends. Its output is kept for error messages. */
   spawn(command: string, args: readonly string[], options: SpawnOptions = {}): Program {
-    // libarchive drops names that the locale cannot say.
+    // libarchive drops names that the locale cannot represent.
     const env = { ...process.env, LC_ALL: 'C.UTF-8' };
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', command, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -91,7 +91,7 @@ export class Site {
     for (const child of this.#processes) child.kill('SIGKILL');
   }
 
-  /** The innermost first. */
+  /** Detaches all mounts of the site, innermost first. */
   #detachAll(): void {
     const own = mountpoints().filter((path) => path.startsWith(`${this.folder}/`));
     for (const path of own.reverse()) detachNow(path);
@@ -132,7 +132,7 @@ async function whenMounted(path: string, program: Program): Promise<void> {
   }
 }
 
-/** As whoever runs such a daemon does before it is started again: the dead mount goes. */
+/** Detaches a dead mount, as an operator does before a restart of the daemon. */
 export async function detach(path: string): Promise<void> {
   if (isMounted(path)) await unmountPath(path, true);
 }

@@ -1,4 +1,4 @@
-/** An HTTP server on loopback that lists a folder as web servers do, and honours Range: what httpdirfs mounts. */
+/** An HTTP server on loopback for httpdirfs: it lists a folder as web servers do and supports Range. */
 import { once } from 'node:events';
 import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';

@@ -1,4 +1,4 @@
-/** The tree of odd-tree.c: started, told what to do, and what its files hold. */
+/** Starts and controls the FUSE tree of odd-tree.c, and computes the content of its files. */
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { detach, type Program, type Site } from './daemon.ts';
 const FLAGS = ['-I/usr/include/fuse3', '-Wl,--no-as-needed', '-lfuse3', '-lpthread'];
 const MOUNT_OPTIONS = 'allow_other,default_permissions,fsname=odd,subtype=odd';
 
-/** Bytes that a file whose answers are late has in truth. */
+/** The real size in bytes of the file `late.mkv`. */
 export const LATE_SIZE = 300_000;
 
 /** The bytes of every file of the tree; `offset + length` below 2^31. */
@@ -46,13 +46,13 @@ export class OddTree {
     return new OddTree(program, mountpoint);
   }
 
-  /** Resolves once the tree has obeyed. */
+  /** Sends a command. Resolves once the tree has executed it. */
   async tell(command: OddCommand): Promise<void> {
     const answer = await this.#ask(command);
     if (answer !== 'done') throw new Error(`${command}: ${answer}`);
   }
 
-  /** How often a file was opened with O_DIRECT, or would have been. */
+  /** The number of opens of a file with O_DIRECT, including refused ones. */
   async directOpens(path: string): Promise<number> {
     return Number(await this.#ask(`direct ${path}`));
   }

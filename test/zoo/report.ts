@@ -1,9 +1,9 @@
-/** The zoo's table: a filesystem in each row, a question in each column, what went wrong below. */
+/** The zoo's table: one row for each file system, one column for each check, and the failures below. */
 import { writeFileSync } from 'node:fs';
 
 const results = new Map<string, Map<string, string>>();
 
-/** @param fault undefined: it went well. */
+/** Records a result. @param fault the failure; undefined: the check passed. */
 export function note(animal: string, check: string, fault: string | undefined): void {
   const row = results.get(animal) ?? new Map<string, string>();
   results.set(animal, row.set(check, fault ?? 'ok'));

@@ -1,4 +1,4 @@
-/** Makes tests of filesystems and questions: each filesystem is mounted once, before one gateway, for both protocols. */
+/** Defines the tests: each file system is mounted once and served by one gateway, and each check runs over both protocols. */
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import type { Animal } from './animals.ts';
 import { checks, type Visit } from './checks.ts';
@@ -8,7 +8,7 @@ import { serve, undo } from './visit.ts';
 
 const STEP_MS = 90_000;
 
-/** Mounts the filesystem, starts the gateway before it and connects both clients. */
+/** Mounts the file system, starts a gateway on it and connects both clients. */
 async function arrive(animal: Animal, cleanUp: (() => unknown)[]): Promise<Visit> {
   const site = new Site(animal.name.replaceAll(/\W+/g, '-'));
   cleanUp.push(() => site.dispose());

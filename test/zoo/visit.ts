@@ -1,4 +1,4 @@
-/** One gateway before one folder, with a client of each protocol: what the tests of odd trees have in common. */
+/** One gateway on one folder, with a client of each protocol. Shared by the tests of odd trees. */
 import { Gateway } from '../kit/gateway.ts';
 import { NfsConsumer, SmbConsumer, type Consumer } from './clients.ts';
 
@@ -11,7 +11,7 @@ export interface Served {
   readonly consumers: readonly Consumer[];
 }
 
-/** Serves `path` as `dfs`; everything is undone by the steps that it adds to `cleanUp`, the last one first. */
+/** Serves `path` as export `dfs`. Adds the clean-up steps to `cleanUp`, to be run in reverse order. */
 export async function serve(path: string, cleanUp: (() => unknown)[], ...options: string[]): Promise<Served> {
   const args = ['serve', path, '--name', 'dfs', ...LISTEN, ...options];
   const gateway = await Gateway.start({ args, protocols: ['nfs', 'smb', 'admin'] });
@@ -23,7 +23,7 @@ export async function serve(path: string, cleanUp: (() => unknown)[], ...options
   return { gateway, nfs, smb, consumers: [nfs, smb] };
 }
 
-/** The state of the only export, as the health check tells it. */
+/** The state of the only export, from the health check. */
 export async function sourceState({ gateway }: Served): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${String(gateway.port('admin'))}/readyz?verbose`);
   const { exports } = (await response.json()) as { exports: { state: string }[] };

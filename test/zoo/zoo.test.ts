@@ -1,4 +1,4 @@
-/** Real FUSE filesystems before the gateway: `npm run test:zoo`. ZOO=name,… picks some. */
+/** The gateway on real FUSE file systems: `npm run test:zoo`. ZOO=name,… selects some. */
 import { animals } from './animals.ts';
 import { describeZoo } from './suite.ts';
 

@@ -1,4 +1,4 @@
-/** The container stops and starts: TERM to `holdfast run`, and another one with the same configuration. */
+/** The container stops and starts: SIGTERM to `holdfast run`, then a new one with the same configuration. */
 import { expect, it } from 'vitest';
 import { film, pathOf } from '../library.ts';
 import { Place } from '../place.ts';
@@ -6,7 +6,7 @@ import { addRow } from '../report.ts';
 import { sizes } from '../settings.ts';
 import { isWhole, mountInGuest, startStream, verdict, type Streamed } from '../streams.ts';
 
-/** Samba's client does not connect anew. */
+/** Without Samba's client, which does not reconnect. */
 const clients = ['kernel NFS', 'kernel cifs', 'libnfs'] as const;
 const MOMENT = 0.4;
 

@@ -1,4 +1,4 @@
-/** What reading costs at the provider: scans, seeks, and streams that pause. A local reader is the measure. */
+/** The provider traffic of scans, seeks and streams that pause, compared with that of a local reader. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { Seen } from '../../faults/consumer.ts';
@@ -16,13 +16,13 @@ const KERNEL_FILMS = 8;
 
 interface Cost extends Counts {
   readonly seconds: number;
-  /** Milliseconds of each read that is measured. */
+  /** Milliseconds of each measured read. */
   readonly reads: readonly number[];
 }
 
 type Work = (reader: RangeReader) => Promise<number[]>;
 
-/** The same work by one reader, from a daemon whose cache is empty. Counted until all files are closed and a bit beyond. */
+/** The cost of this work for one reader on a daemon with an empty cache. Counts until the provider sends nothing more. */
 async function costOf(way: Way, options: PlaceOptions, work: Work): Promise<Cost> {
   await using place = await Place.start(options);
   await (way === 'local' ? place.mountOnly() : place.serve());
@@ -33,7 +33,7 @@ async function costOf(way: Way, options: PlaceOptions, work: Work): Promise<Cost
     const reads = await work(reader);
     const seconds = (performance.now() - begun) / 1000;
     await reader.end();
-    // What still flows because the gateway holds a file open is the user's traffic too.
+    // Traffic that continues because the gateway still holds a file open counts too.
     await quiet(counted);
     return { ...counted(), seconds, reads };
   } catch (error) {
@@ -71,7 +71,7 @@ async function compare(scenario: string, options: PlaceOptions, work: Work): Pro
   return costs as Record<Way, Cost>;
 }
 
-/** As a media server looks at a new film. */
+/** Reads each file as a media server scans a new film. */
 async function scan(): Promise<void> {
   const releases = Array.from({ length: sizes.films }, (_, i) => film(i, FILM));
   const options = { releases, rate: 12e6, firstByteMs: 20 };
@@ -95,7 +95,7 @@ async function scan(): Promise<void> {
   expect.soft(nfs.bytes / sizes.films / 1e6, 'NFS: MB for each film').toBeLessThanOrEqual(10);
 }
 
-/** The same by a Linux kernel, which reads ahead and closes late. It is told, not judged: how far it reads is its own. */
+/** The same with a Linux kernel, which reads ahead and closes late. Reported only, not checked: its read-ahead decides. */
 async function kernelScan(): Promise<void> {
   const films = Array.from({ length: Math.min(sizes.films, KERNEL_FILMS) }, (_, i) => film(i, FILM));
   for (const [client, mountpoint] of Object.entries(MOUNTS)) {
@@ -125,7 +125,7 @@ async function kernelScan(): Promise<void> {
   }
 }
 
-/** Somebody looks for a scene. */
+/** Seeks like a viewer who looks for a scene. */
 async function scrub(): Promise<void> {
   const releases = Array.from({ length: 3 }, (_, i) => film(i, FILM));
   const options = { releases, rate: 20e6, firstByteMs: 60 };
@@ -150,7 +150,7 @@ async function scrub(): Promise<void> {
 const BURST = 20 * MIB;
 const PAUSE_MS = 8000;
 
-/** A player fills its buffer, and waits. */
+/** Reads in bursts, like a player that fills its buffer and then pauses. */
 async function bursts(): Promise<void> {
   const releases = [film(0, FILM)];
   const options = { releases, rate: 20e6, firstByteMs: 20 };

@@ -1,4 +1,4 @@
-/** The daemon ends, in each of its ways, under streams of all clients. */
+/** The daemon ends in each possible way while all clients stream. */
 import { expect, it } from 'vitest';
 import { film, pathOf } from '../library.ts';
 import { Place } from '../place.ts';
@@ -9,7 +9,7 @@ import { isWhole, mountInGuest, networkClients, startStream, verdict, type Strea
 const endings = ['TERM', 'KILL', 'page'] as const;
 type Ending = (typeof endings)[number];
 const RATE = 30e6;
-/** Where in the file the daemon ends, round by round. */
+/** The position in the file, as a fraction, at which the daemon ends in each round. */
 const moments = [0.2, 0.45, 0.7];
 const CLIENTS = (process.env['DECYPHARR_CLIENTS'] ?? networkClients.join()).split(',');
 
@@ -18,7 +18,7 @@ async function end({ daemon }: Place, ending: Ending): Promise<void> {
   else daemon.signal(ending === 'TERM' ? 'SIGTERM' : 'SIGKILL');
 }
 
-/** One ending under all streams; every round has films of its own, so that nothing of them is on disk. */
+/** Ends the daemon once while all streams run. Each round uses new films, so that none of their bytes are on the disk. */
 async function round(place: Place, ending: Ending, index: number): Promise<Streamed[]> {
   const size = sizes.streamBytes;
   const clients = networkClients.filter((client) => CLIENTS.includes(client));
@@ -34,7 +34,7 @@ async function round(place: Place, ending: Ending, index: number): Promise<Strea
   return await Promise.all(results.map((one) => confirmed(place, one, size)));
 }
 
-/** A wrong stream is compared with a local reader's: what both have is the daemon's own doing. */
+/** Compares a wrong stream with a local reader's: if both are wrong, the daemon is the cause. */
 async function confirmed(place: Place, one: Streamed, size: number): Promise<Streamed> {
   if (isWhole(one)) return one;
   await place.whenListed();
@@ -43,7 +43,7 @@ async function confirmed(place: Place, one: Streamed, size: number): Promise<Str
   return { ...one, error: [one.error, own].filter(Boolean).join('; ') };
 }
 
-/** A round whose kernel client lost its network says nothing. */
+/** The kernel client has lost its network, so the round has no result. */
 class NetworkLost extends Error {}
 
 async function rounds(backend: Backend, ending: Ending): Promise<Streamed[]> {

@@ -10,7 +10,7 @@ import { sizes } from '../settings.ts';
 import { mountInGuest, MOUNTS } from '../streams.ts';
 import { until } from '../until.ts';
 
-/** Decypharr asks for each release once, at its first start: some 80 a second. */
+/** Ms. At its first start Decypharr requests each release once, about 80 per second. */
 const FIRST_START_MS = 600_000;
 const FILE = 1_400_000_000;
 
@@ -77,7 +77,7 @@ async function bigLibrary(): Promise<void> {
       async () => JSON.parse(await place.client!.output(list, 120_000)) as Seen,
     );
     const flag = `enough-${mountpoint.slice(5)}`;
-    // Whoever lists while Decypharr restarts must not get a part of it.
+    // Listings during a restart of Decypharr must not be partial.
     const job = place.client!.spawn(`${list} loop='${flag}' pause=100 mark=once drop=1`);
     await job.marked('once');
     const epoch = mountsSeen(place);
@@ -100,7 +100,7 @@ async function bigLibrary(): Promise<void> {
   }
 }
 
-/** A release is added at the provider, and taken away again. */
+/** A release is added at the provider, and removed again. */
 async function changes(): Promise<void> {
   const before = Array.from({ length: 20 }, (_, i) => film(i, FILE));
   const added = film(99, FILE);
@@ -114,7 +114,7 @@ async function changes(): Promise<void> {
   ] as const) {
     place.provider.releases = releases;
     const expected = releases.map(({ name }) => name).toSorted();
-    // Decypharr asks the provider every 15 s.
+    // Decypharr polls the provider every 15 s.
     await until('Decypharr knows', 60_000, 100, async () => {
       const seen = await readdir(place.daemon.inside(ALL));
       return seen.length === expected.length;

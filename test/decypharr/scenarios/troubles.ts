@@ -1,4 +1,4 @@
-/** What is wrong at the provider: links that are dead, and a service that stalls. */
+/** Faults of the provider: dead links, and a stalled service. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { film, pathOf, type Release } from '../library.ts';
@@ -22,7 +22,7 @@ interface Pass {
   readonly failed: readonly string[];
 }
 
-/** The first bytes of each file, by several readers at once. Files that nobody came to until `limitMs` are left out. */
+/** Several readers read the first bytes of each file. Files that no reader has reached after `limitMs` are left out. */
 async function pass(
   readers: readonly RangeReader[],
   releases: readonly Release[],
@@ -53,7 +53,7 @@ async function pass(
 const tell = ({ seconds, read, failed }: Pass) =>
   `${String(read)} read, ${String(failed.length)} failed, ${seconds.toFixed(1)} s`;
 
-/** Scans of the same tree. Who opens a dead file anew waits 70 s at Decypharr: a local reader scans once. */
+/** Scans the tree repeatedly; locally only once, as Decypharr takes 70 s for each new open of a dead file. */
 async function scanned(way: Way, dead: readonly Release[], releases: readonly Release[]): Promise<Pass[]> {
   await using place = await Place.start({ releases, rate: 30e6, firstByteMs: 20 });
   for (const release of dead) for (const { link } of release.files) place.provider.dead.add(link);
@@ -87,7 +87,7 @@ async function deadLinks(): Promise<void> {
     const parts = [`without: ${tell(well!)}`, `with: ${tell(first!)}`, again ? `again: ${tell(again)}` : ''];
     addRow(`${String(dead.length)} dead links of ${String(count)}`, way, parts.filter(Boolean).join('; '));
     expect.soft(first!.failed.length, `${way}: dead files that gave an error`).toBe(dead.length);
-    // What Decypharr itself takes to find out is nobody's fault here.
+    // The time that Decypharr itself needs to detect dead links is included on both sides.
     expect.soft(first!.seconds, `${way}: the first scan`).toBeLessThanOrEqual(1.5 * local.seconds + 1);
     if (!again) continue;
     expect.soft(again.failed.length + again.read, `${way}: files of the second scan`).toBe(count);
@@ -95,7 +95,7 @@ async function deadLinks(): Promise<void> {
   }
 }
 
-/** Decypharr refuses a file for two minutes after its link was found dead; then whoever asks reads it. */
+/** Decypharr refuses a file for two minutes after its link was found dead. After that a repaired file can be read. */
 async function wellAgain(): Promise<void> {
   const release = film(0, FILM);
   const { link } = release.files[0]!;
@@ -122,7 +122,7 @@ async function wellAgain(): Promise<void> {
   }
 }
 
-/** Nothing comes from the provider for a while; two streams wait, and what is on Decypharr's disk is read. */
+/** The provider stalls. Streams wait for it, and a file on Decypharr's disk can be read. */
 async function stall(): Promise<void> {
   const size = sizes.streamBytes;
   const releases = [film(0, size), film(1, size), film(2, FILM), film(3, size)];
@@ -134,7 +134,7 @@ async function stall(): Promise<void> {
     await reader.open(cached);
     for (let at = 0; at < 32 * MIB; at += MIB) await reader.read(at, MIB);
   }
-  // The local reader is the measure: it waits, and goes on.
+  // For comparison: the local reader waits and continues.
   const streamed = releases.filter((_, i) => i !== 2);
   const streams: Stream[] = (['libnfs', 'smbclient', 'local'] as const).map((client, i) =>
     startStream(place, { client, path: pathOf(streamed[i]!), size, mark: size / 3 }),

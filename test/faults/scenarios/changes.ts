@@ -1,4 +1,4 @@
-/** The tree changes behind everybody's back, or only says that it does. */
+/** The tree changes without a notification, or only claims to. */
 import { contentDigest, contentSeed, MIB, releaseName, releasePath } from '../../kit/fuse.ts';
 import { video, type Lab } from '../lab.ts';
 import type { Protocol } from '../server.ts';
@@ -7,12 +7,12 @@ import { last } from '../time.ts';
 
 const path = releasePath(3, video.name);
 
-/** Some servers look at a folder every two minutes. */
+/** Ms. Some servers refresh a folder only every two minutes. */
 const patience = 180_000;
 
 const inSeconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 
-/** How long it takes until the guest sees `what`, as `condition` says; in ms. */
+/** Returns the ms until the shell command `condition` succeeds in the guest. `what` is for the error message. */
 async function seenAfter(lab: Lab, what: string, condition: string): Promise<number> {
   const begun = performance.now();
   const script = `until { ${condition}; }; do sleep 0.1; done`;
@@ -43,18 +43,18 @@ async function replacedWhileOpen({ lab, note }: Stage): Promise<void> {
   if (tookMs > 30_000) throw new Error('the new file was seen later than after 30 s');
 }
 
-/** Asks for attributes anew all the time. */
+/** Mount options with short attribute caching. */
 const restless: Readonly<Record<Protocol, string>> = {
   nfs: 'hard,actimeo=1',
   smb: 'guest,username=guest,hard,vers=3.1.1,actimeo=1',
 };
 
-/** The file says "now" at every look, in the end because it was written. */
+/** The file's mtime is "now" at every look. At the end the file really has changed. */
 async function clock({ lab, note }: Stage): Promise<void> {
   const digest = async () => (await lab.client.output(`sha256sum < ${lab.mountpoint}${path}`)).split(' ')[0]!;
   const before = contentDigest(contentSeed(path), video.size);
   if ((await digest()) !== before) throw new Error('wrong bytes');
-  // cifs throws away what it holds of a file at the last close; whoever has it open keeps it.
+  // cifs drops a file's cached pages at the last close, so keep the file open.
   const holder = lab.client.spawn(`exec 3< ${lab.mountpoint}${path}; mark held; await_flag released`);
   await holder.marked('held');
   if ((await digest()) !== before) throw new Error('wrong bytes');
@@ -77,7 +77,7 @@ async function clock({ lab, note }: Stage): Promise<void> {
   if (again > 0) throw new Error(`${again} READs for what the client already had`);
 }
 
-/** By which the folder must be seen as it is: acdirmax and the gateway's own look, or a notification. */
+/** Ms until a change in the folder must be visible: acdirmax and the gateway's refresh (NFS), or a notification (SMB). */
 const seenWithin: Readonly<Record<Protocol, number>> = { nfs: 7_000, smb: 2_500 };
 
 async function comesAndGoes({ lab, protocol, note }: Stage): Promise<void> {
@@ -96,10 +96,10 @@ async function comesAndGoes({ lab, protocol, note }: Stage): Promise<void> {
   if (Math.max(came, went) > seenWithin[protocol]) throw new Error(`later than ${seenWithin[protocol]} ms`);
 }
 
-/** What a reader is told of a file that does not exist any more: a stale handle, or a file that is closed. */
+/** Errors for a reader of a removed file: a stale handle, or a closed file. */
 const goneFor: Readonly<Record<Protocol, readonly string[]>> = { nfs: ['ESTALE'], smb: ['EBADF', 'ENOENT'] };
 
-/** The source was away, and comes back with a file replaced, a release gone and another one there. */
+/** The source is absent, and returns with one file replaced, one release removed and another one added. */
 async function backWithChanges({ lab, protocol, note }: Stage): Promise<void> {
   const wait = 'back';
   const halfway = { mark: 'middle', at: 8 * MIB, rate: 8 * MIB };

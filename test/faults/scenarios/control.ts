@@ -1,4 +1,4 @@
-/** No fault: what is seen then is what the faults are to be compared with. */
+/** No fault: the baseline for comparison. */
 import { prompt, unharmed, type Scenario, type Stage } from '../scenario.ts';
 import { last } from '../time.ts';
 
@@ -12,7 +12,7 @@ async function nothing({ lab, pick }: Stage): Promise<void> {
     lab.list('/__all__', { expected, loop, pause: 100 }),
     lab.list('/__all__', { expected, loop, pause: 200, drop: 1 }),
   ];
-  // Attributes are kept for a minute by some servers.
+  // Some servers cache attributes for a minute.
   await last(pick(90_000, 5_000));
   lab.client.flag(loop);
   const seen = await Promise.all(all.map((one) => one.done()));

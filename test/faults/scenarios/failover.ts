@@ -5,7 +5,7 @@ import { rate } from '../lab.ts';
 import { prompt, unharmed, unharmedByLoss, type Scenario, type Stage } from '../scenario.ts';
 
 const loop = 'enough';
-/** Until a reader goes on after an error, in ms. */
+/** Ms until a reader retries after an error. */
 const retry = 500;
 
 async function takeOver(stage: Stage, lost: 'resets' | 'none', withinMs: number): Promise<void> {
@@ -14,7 +14,7 @@ async function takeOver(stage: Stage, lost: 'resets' | 'none', withinMs: number)
   const lister = lab.list('/__all__', { expected, loop, pause: 100, drop: 1 });
   const readers = [1, 2, 3].map((release) => lab.play(release, { mark: 'middle', at: rate / 2, retry }));
   await Promise.all(readers.map((reader) => reader.marked('middle')));
-  // A node that is lost says no farewell.
+  // A lost node sends no TCP resets.
   lab.lose('all');
   await lab.gateway.kill();
   await lab.serve();
@@ -27,7 +27,7 @@ async function takeOver(stage: Stage, lost: 'resets' | 'none', withinMs: number)
   prompt(withinMs, ...seen);
 }
 
-/** Upgrades: each process gives its sockets to the next while clients read, list, come and go. */
+/** Upgrades: each process passes its sockets to the next while clients read, list, connect and disconnect. */
 async function successors(stage: Stage): Promise<void> {
   const { lab } = stage;
   const expected = lab.fuse.spec.releases;

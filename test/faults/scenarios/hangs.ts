@@ -1,4 +1,4 @@
-/** What is asked of the FUSE daemon is not answered: for one file, one name, one folder, or the whole mount. */
+/** The FUSE daemon does not answer requests for one file, one name, one folder, or the whole mount. */
 import { contentSeed, MIB, releasePath, type FuseOperation } from '../../kit/fuse.ts';
 import { GUEST_ADDRESS } from '../../kit/uml.ts';
 import type { Consumer } from '../consumer.ts';
@@ -6,13 +6,13 @@ import { video, type Lab } from '../lab.ts';
 import { prompt, unharmed, type Scenario, type Stage } from '../scenario.ts';
 import { last } from '../time.ts';
 
-/** What the others may feel, in ms. */
+/** The longest delay allowed for unaffected clients, in ms. */
 const unfelt = 2_000;
-/** What they may feel of a connection that ends: some are tried anew after 3 s, and answers are held for 2 s at most. */
+/** The same if their connection ends: some clients reconnect after 3 s, and answers are held for up to 2 s. */
 const reconnecting = 10_000;
 const loop = 'enough';
 
-/** Players and listers that have nothing to do with what hangs. */
+/** Starts players and listers that do not use the hung path. */
 async function bystanders(lab: Lab) {
   const expected = lab.fuse.spec.releases;
   const others = [
@@ -27,7 +27,7 @@ async function bystanders(lab: Lab) {
   };
 }
 
-/** The log says what hangs and who waits for it. */
+/** Checks that the log names the hung path and the waiting client. */
 async function toldOf(lab: Lab, path: string): Promise<void> {
   const told = await lab.holdfast?.whenLogged(({ msg }) => msg === 'missed its deadline: in quarantine');
   if (!told || (told['path'] === path && (told['clients'] as string[]).includes(GUEST_ADDRESS))) return;
@@ -43,7 +43,7 @@ async function oneFile(stage: Stage): Promise<void> {
   await lab.fuse.whenHeld();
   await last(stage.pick(100_000, 8_000));
   await lab.fuse.heal(path);
-  // Past the deadline the file is left alone for a while; then one read tries.
+  // After the deadline the file is in quarantine for its cool-down; then one read tries again.
   const seen = await victim.done(180_000);
   const others = await end();
   unharmed(...others);
@@ -62,7 +62,7 @@ async function oneFile(stage: Stage): Promise<void> {
   note(`the others' longest pause ${Math.round(Math.max(...others.map(({ longestMs }) => longestMs)))} ms`);
 }
 
-/** Over SMB the gateway waits for what hangs while it stops, but whoever wants something else does not wait with it. */
+/** While it stops, the gateway waits for hung SMB requests and still serves all others. */
 async function drainedMeanwhile({ lab }: Stage): Promise<void> {
   const path = releasePath(5, video.name);
   const end = await bystanders(lab);
@@ -80,7 +80,7 @@ async function drainedMeanwhile({ lab }: Stage): Promise<void> {
   prompt(reconnecting, ...seen.slice(1));
 }
 
-/** An operation that does not come back before its deadline is near; whoever wants something else feels nothing. */
+/** One operation hangs nearly until its deadline. Other requests must not be delayed. */
 async function oneOperation(
   stage: Stage,
   path: string,
@@ -132,7 +132,7 @@ async function wholeMount(stage: Stage): Promise<void> {
   prompt(5_000, ...listers);
 }
 
-/** Sixty readers on two files of one release; then another release is looked at. */
+/** Sixty readers on two hung files of one release; then another release is read and listed. */
 async function sixtyReaders(stage: Stage): Promise<void> {
   const { lab, note } = stage;
   const files = ['one.mkv', 'two.mkv'].map((name) => releasePath(7, name));
@@ -142,9 +142,9 @@ async function sixtyReaders(stage: Stage): Promise<void> {
   const stuck = files.flatMap((path) =>
     Array.from({ length: 30 }, (_, i) => lab.read(path, { from: i * MIB, limit: MIB })),
   );
-  // Each file takes one thread of the gateway.
+  // Each hung file holds one thread of the gateway.
   await lab.fuse.whenHeld(2);
-  // Most of them have come as far as they can.
+  // Give the other readers time to send their requests.
   await last(stage.pick(10_000, 4_000));
   const reader = await lab.read(releasePath(8, video.name), { limit: 2 * MIB }).done(30_000);
   const lister = await lab.list(releasePath(8), { expected: 2 }).done(30_000);
@@ -160,7 +160,7 @@ async function sixtyReaders(stage: Stage): Promise<void> {
   }
 }
 
-/** The last bytes of a file come late, those before it at once. */
+/** The first byte of a file comes late, the rest at once. */
 async function firstByteLate({ lab, note }: Stage): Promise<void> {
   const path = releasePath(9, video.name);
   await lab.fuse.hang(path, 'read');
@@ -194,7 +194,7 @@ async function softOutage(stage: Stage): Promise<void> {
   prompt(ms + 10_000, ...seen);
 }
 
-/** Each read takes longer than the client's patience with one request: what came late has to answer the next one. */
+/** Each read takes longer than the client's request timeout: a late result must answer the repeated request. */
 const slowFile =
   (ms: number) =>
   async ({ lab, note }: Stage): Promise<void> => {
@@ -209,7 +209,7 @@ const slowFile =
 
 export const hangs: readonly Scenario[] = [
   { fault: 'reads of one file hang', slice: 'oldest kernel', run: oneFile },
-  // NFS is not waited for: its clients ask the next gateway.
+  // SMB only: the gateway does not wait for hung NFS calls, as clients repeat them at the next gateway.
   { fault: 'gateway drained while reads of one file hang', protocols: ['smb'], run: drainedMeanwhile },
   { fault: 'the lookup of one file hangs', run: oneLookup },
   { fault: 'the open of one file hangs', run: oneOpen },

@@ -1,4 +1,4 @@
-/** Who serves the tree goes away and comes again: the gateway, the FUSE daemon, or both. */
+/** Restarts of the gateway, of the FUSE daemon, or of both. */
 import { execFileSync } from 'node:child_process';
 import { releaseName } from '../../kit/fuse.ts';
 import type { Seen } from '../consumer.ts';
@@ -6,12 +6,12 @@ import { rate, type Lab } from '../lab.ts';
 import { prompt, unharmed, unharmedByKill, type Scenario, type Stage } from '../scenario.ts';
 import { last } from '../time.ts';
 
-/** The client asks again 5 s after "come again", and its connection may take 3 s to be tried anew. */
+/** Ms. A client retries 5 s after JUKEBOX or RETRY, and may take 3 s to reconnect. */
 const slack = 10_000;
-/** Until a consumer goes on after an error, in ms; whether there may be one is looked at in the end. */
+/** Ms until a consumer retries after an error. Whether errors are allowed is checked at the end. */
 const retry = 500;
 
-/** Three readers in the middle of their files, with the file's next bytes asked for. */
+/** Starts three readers and waits until they are in the middle of their files. */
 async function readersUnderWay(lab: Lab) {
   const readers = [1, 2, 3].map((release) => lab.play(release, { mark: 'middle', at: rate / 2, retry }));
   await Promise.all(readers.map((reader) => reader.marked('middle')));
@@ -47,7 +47,7 @@ async function killFuse({ lab }: Stage): Promise<void> {
   prompt(slack, ...seen);
 }
 
-/** Readers, listers and newcomers live through `outage`, which ends with the source back. */
+/** Runs readers, listers and new clients during `outage`, after which the source is back. */
 async function liveThrough(
   { lab }: Stage,
   outageMs: number,
@@ -79,7 +79,7 @@ async function unmounted(stage: Stage): Promise<void> {
   const ms = stage.pick(60_000, 8_000);
   await liveThrough(stage, ms, async () => {
     await lab.unmountFuse();
-    // Nobody has looked at this release before: it can only wait.
+    // This release is in no cache, so its reader must wait.
     const stranger = lab.play(20, { rate: 4 * rate });
     await last(ms);
     await lab.fuse.mount();
@@ -89,7 +89,7 @@ async function unmounted(stage: Stage): Promise<void> {
   });
 }
 
-/** The daemon goes on serving what is open at the detached mount, while another serves the path. */
+/** The old daemon serves open files of the detached mount while a new one serves the path. */
 async function unmountedLazily({ lab }: Stage): Promise<void> {
   const readers = await readersUnderWay(lab);
   await lab.fuse.unmount({ lazy: true });
@@ -107,7 +107,7 @@ async function somethingElse(stage: Stage): Promise<void> {
     await lab.unmountFuse();
     execFileSync('mount', ['-t', 'tmpfs', 'something-else', mountpoint]);
     await last(ms);
-    // A server may hold it open.
+    // Lazily, as a server may hold the mount open.
     execFileSync('umount', ['-l', mountpoint]);
     await lab.fuse.mount();
   });
@@ -136,7 +136,7 @@ async function mountLate(stage: Stage): Promise<void> {
   await liveThrough(stage, ms, outage, (...seen) => unharmedByKill(stage, ...seen));
 }
 
-/** A listing that stands in the middle of its folder while `restart` happens. */
+/** A listing is in the middle of its folder while `restart` runs. */
 async function midListing(
   { lab, protocol }: Stage,
   restart: () => Promise<void>,
@@ -160,7 +160,7 @@ async function midListing(
   }
 }
 
-/** Listings one after the other, each of many pages, while gateways come and go. */
+/** Repeated listings of many pages while the gateway is drained and restarted. */
 async function listersUnderDrains({ lab, pick }: Stage): Promise<void> {
   const loop = 'enough';
   const expected = lab.fuse.spec.releases;
