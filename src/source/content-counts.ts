@@ -1,9 +1,9 @@
-/** Bytes and descriptors, for the metrics. */
+/** Counts bytes and descriptors for the metrics. */
 export class ContentCounts {
   opens = 0;
   closes = 0;
-  /** Bytes asked of the source. */
+  /** Bytes requested from the source. */
   bytesAsked = 0;
-  /** Bytes handed to clients. */
+  /** Bytes returned to clients. */
   bytesServed = 0;
 }

@@ -1,17 +1,17 @@
 /**
- * How the daemon of a mount has been seen to answer reads, as long as it is mounted.
+ * Remembers how the daemon of a mount answers reads. Cleared at a remount.
  *
- * FUSE content should be read with O_DIRECT: for a buffered reader the kernel fills what a short answer left out with zeros,
- * and hung buffered reads fill FUSE's background queue, which stalls the whole mount. But some daemons hand the flag on to a
- * filesystem that refuses it, at open, or at a read whose length is not aligned (EINVAL). Such files are read through the
- * page cache. And some answer in pieces: less than was asked for, in the middle of a file, always.
+ * FUSE content should be read with O_DIRECT. For a buffered read the kernel replaces the missing bytes of a short answer by
+ * zeros, and hung buffered reads fill FUSE's background queue, which stalls the whole mount. But some daemons pass O_DIRECT
+ * on to a file system that refuses it with EINVAL, at open or at an unaligned read. Such files are read through the page
+ * cache. Other daemons always answer in pieces: with fewer bytes than asked for, even in the middle of a file.
  *
- * What several files of a daemon have shown, and none has shown otherwise, is believed of all its files.
+ * A habit that several files have shown is assumed for all files of the mount; O_DIRECT only if no file has accepted it.
  */
 import { LRUCache } from 'lru-cache';
 import { SourceLimits } from './limits.ts';
 
-/** Files that must have shown a habit before it is believed of others. */
+/** Number of files that must show a habit before it is assumed for all. */
 const enough = 3;
 
 export class DaemonHabits {
@@ -20,7 +20,7 @@ export class DaemonHabits {
   readonly #inPieces = new LRUCache<string, true>({ max: SourceLimits.opinions });
   #takesDirect = false;
 
-  /** @param isFuse whether the source is a FUSE filesystem now: elsewhere the page cache is right. */
+  /** @param isFuse whether the source is a FUSE file system now. Others are read through the page cache. */
   constructor(isFuse: () => boolean) {
     this.#isFuse = isFuse;
   }
@@ -31,12 +31,12 @@ export class DaemonHabits {
     return this.#takesDirect || this.#refusesDirect.size < enough;
   }
 
-  /** Whether short answers of a file are followed by the rest. */
+  /** Whether the rest of a short answer is to be requested with further reads. */
   answersInPieces(path: string): boolean {
     return this.#inPieces.has(path) || this.#inPieces.size >= enough;
   }
 
-  /** A direct read has brought bytes. */
+  /** A read with O_DIRECT has returned bytes. */
   tookDirect(): void {
     this.#takesDirect = true;
   }
@@ -45,12 +45,12 @@ export class DaemonHabits {
     this.#refusesDirect.set(path, true);
   }
 
-  /** It was confirmed that a short answer was no sign of trouble. */
+  /** A short answer was confirmed as harmless: the daemon answers in pieces. */
   answeredInPieces(path: string): void {
     this.#inPieces.set(path, true);
   }
 
-  /** Another mount may be another daemon. */
+  /** Called at a remount: the daemon may be a different one. */
   clear(): void {
     this.#refusesDirect.clear();
     this.#inPieces.clear();

@@ -1,4 +1,4 @@
-/** One opened file of the source, shared by everybody who reads from it. */
+/** A file descriptor of the source. All readers of the file share it. */
 import { close } from 'node:fs';
 import type { ContentCounts } from './content-counts.ts';
 import type { Lane } from './lanes.ts';
@@ -9,19 +9,19 @@ export class Descriptor {
   /** Whether it was opened with O_DIRECT. */
   readonly direct: boolean;
   readonly openedAt = performance.now();
-  /** Whether a read of it has brought bytes. */
+  /** Whether a read has returned bytes. */
   hasAnswered = false;
-  /** Where it gave bytes that are certainly the file's. */
+  /** Offset of bytes that certainly were the file's content (not a hole); undefined before the first. */
   witness: number | undefined;
   readonly #lane: Lane;
   readonly #base: string;
   readonly #counts: ContentCounts;
-  /** Reads in the kernel now; the number may only be closed, and so reused, when none is left. */
+  /** Reads in the kernel now. The descriptor is closed only at zero, as its number may then be reused. */
   #reads = 0;
   #doomed = false;
   #closed = false;
 
-  /** @param base of the mount, for the close lane. */
+  /** @param base place of the mount, the key in the close lane. */
   constructor(
     number: number,
     epoch: number,
@@ -39,23 +39,23 @@ export class Descriptor {
     counts.opens += 1;
   }
 
-  /** No read may begin on it any more. */
+  /** No further read may begin on it. */
   get isDoomed(): boolean {
     return this.#doomed;
   }
 
-  /** A read begins. */
+  /** Counts a read that begins. */
   acquire(): void {
     this.#reads += 1;
   }
 
-  /** The kernel has let go of a read. */
+  /** The kernel has finished a read. */
   release(): void {
     this.#reads -= 1;
     this.#closeIfDone();
   }
 
-  /** Closes it as soon as no read is left. */
+  /** Closes it as soon as no read is running. */
   doom(): void {
     this.#doomed = true;
     this.#closeIfDone();
@@ -69,7 +69,7 @@ export class Descriptor {
   }
 }
 
-/** close() sends FLUSH and may block; nobody waits for it, and nothing is lost: the file was only read from. */
+/** Closes in the background, as close() sends FLUSH and may block. Errors are ignored: the file was only read. */
 export function closeSoon(lane: Lane, base: string, number: number): void {
   lane
     .run<undefined>(base, (done) => close(number, (error) => done(error ?? null, undefined)))

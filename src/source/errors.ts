@@ -1,13 +1,12 @@
 /**
- * What can go wrong below the protocols. Each protocol adapter maps every code to its own status in one table.
- * Imports nothing.
+ * Errors below the protocols. Each protocol adapter maps every code to its own status in one table. Imports nothing.
  *
- * - `down`: the source is not there (or cannot be trusted) now; never a statement about the file.
- * - `again`: as `down`, for a read whose buffer may still be written to; it must be made again with another.
- * - `cancelled`: nobody waits for the answer any more.
- * - `timeout`: this one call missed its deadline while the source answers others.
- * - `busy`: a bound of ours was reached; try again.
- * - `stale`: a healthy source says that an object named by a handle is gone.
+ * - `down`: the source is absent or cannot be trusted now. Says nothing about the file.
+ * - `again`: as `down`, but the kernel may still write to the read's buffer: retry with another buffer.
+ * - `cancelled`: the client no longer waits for the answer.
+ * - `timeout`: this call missed its deadline while the source answers others.
+ * - `busy`: a limit of this process was reached: retry later.
+ * - `stale`: a healthy source says that the object of a handle no longer exists.
  */
 export type TreeErrorCode =
   | 'noent'
@@ -39,7 +38,7 @@ export type TreeErrorCode =
 export class TreeError extends Error {
   override readonly name = 'TreeError';
   readonly code: TreeErrorCode;
-  /** Of a source that is away: where its mount is, below the root. Undefined where that is not known. */
+  /** For `down`: the place of the absent mount, below the root; undefined if unknown. */
   base: string | undefined;
   constructor(code: TreeErrorCode, message?: string, options?: ErrorOptions) {
     super(message ?? code, options);
@@ -67,11 +66,11 @@ const byErrno: Readonly<Record<string, TreeErrorCode>> = {
   ENOSYS: 'notsupp',
   EOPNOTSUPP: 'notsupp',
   ENOTSUP: 'notsupp',
-  // Shortages of our own. What a daemon says in this way (EAGAIN, EBUSY, EINTR) is an error of the call.
+  // Shortages of this process. EAGAIN, EBUSY and EINTR come from the daemon and are I/O errors.
   EMFILE: 'busy',
   ENFILE: 'busy',
   ENOMEM: 'busy',
-  // The FUSE connection is gone or going: the daemon died, was unmounted or aborted.
+  // The FUSE connection is lost: the daemon died, was unmounted or aborted.
   ENOTCONN: 'down',
   ENODEV: 'down',
   ECONNABORTED: 'down',
@@ -80,15 +79,15 @@ const byErrno: Readonly<Record<string, TreeErrorCode>> = {
   EHOSTDOWN: 'down',
 };
 
-/** Numbers of Linux for which libuv has no name ("Unknown system error -122"). ESTALE (116) and others are I/O errors. */
+/** Linux errnos without a name in libuv ("Unknown system error -122"). Others, such as ESTALE (116), are I/O errors. */
 const byNumber: Readonly<Record<number, string>> = {
   122: 'EDQUOT',
 };
 
-/** Whether the answer was that there is no such object. */
+/** Whether the code says that the object does not exist. */
 export const isAbsence = (code: TreeErrorCode): boolean => code === 'noent' || code === 'notdir';
 
-/** The tree error of a failed fs call; an errno that is not listed is an I/O error. */
+/** Converts the error of an fs call. An errno that is not listed becomes an I/O error. */
 export function fromErrno(error: unknown): TreeError {
   if (error instanceof TreeError) return error;
   const { code: name = '', errno = 0 } = error as { code?: string; errno?: number };

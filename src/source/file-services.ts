@@ -1,4 +1,4 @@
-/** What an open file needs of its surroundings; files.ts provides it. */
+/** The services that a SourceFile uses; files.ts implements them. */
 import type { ContentCounts } from './content-counts.ts';
 import type { DaemonHabits } from './daemon-habits.ts';
 import type { Descriptor } from './descriptor.ts';
@@ -10,7 +10,7 @@ import type { Retries } from './retries.ts';
 import type { SourceWatch } from './watch.ts';
 import type { ConfirmedZeros } from './zeros.ts';
 
-/** Tells whether somebody still waits for a read that had to wait itself. */
+/** Whether a client still waits for a queued read. */
 export type Wanted = () => boolean;
 
 export interface FileServices {
@@ -23,24 +23,24 @@ export interface FileServices {
   readonly counts: ContentCounts;
   readonly isFuse: () => boolean;
   readonly zeros: ConfirmedZeros;
-  /** Milliseconds that a daemon may need to leave: see SourceLimits.verdict. */
+  /** Milliseconds that a daemon may need to shut down: see SourceLimits.verdict. */
   readonly verdictMs: number;
-  /** Opens a path under the present epoch. */
+  /** Opens a path in the current epoch. */
   open(path: string, wanted: Wanted | undefined): Promise<Descriptor>;
-  /** Bytes of one pread of this file. */
+  /** The most bytes that one pread of this file asks for. */
   partSize(path: string): number;
-  /** The size by a fresh lookup. */
+  /** The size from a fresh lookup. */
   sizeNow(path: string): Promise<number>;
-  /** Whether a fresh look finds anything at the path. */
+  /** Whether a fresh lookup finds the path. */
   isThere(path: string): Promise<boolean>;
   inquire(path: string): Inquiry;
   /**
-   * Whether nothing speaks for a source that leaves: no other call is held for that, and no other file is unwell.
-   * @param isWitnessed the file itself has shown that the source is well; others need not be asked.
+   * Whether nothing indicates that the daemon is shutting down: no call is held for that reason, and other files answer.
+   * @param isWitnessed this file's descriptor has shown that the source is well, so other files need not be asked.
    */
   isAboveSuspicion(path: string, isWitnessed: boolean): Promise<boolean>;
-  /** A whole answer came. */
+  /** Notes a complete answer. */
   answered(path: string, position: number, length: number): void;
-  /** After a missed deadline: whether the source, and the mount that was asked, answers others. */
+  /** After a missed deadline: whether the source still answers and is the mount of `epoch`. */
   stillWell(epoch: number): Promise<boolean>;
 }

@@ -1,4 +1,4 @@
-/** The content of one path, whatever descriptor stands behind it now. */
+/** The content of one path. Descriptors are opened, closed and replaced as needed. */
 import { TreeError, fromErrno, isAbsence, type TreeErrorCode } from './errors.ts';
 import type { FileServices, Wanted } from './file-services.ts';
 import type { Inquiry } from './inquiry.ts';
@@ -9,27 +9,27 @@ import { ReadPattern } from './read-pattern.ts';
 import { ReadPermits } from './read-permits.ts';
 import { mayHoldHole } from './zeros.ts';
 
-/** A read that runs; others who ask for the same bytes get them from it. */
+/** A running read. Further reads of the same range join it and get its result. */
 interface Running {
   readonly length: number;
   readonly joined: ((outcome: Buffer | Error) => void)[];
 }
 
-/** What one try brought: a number of bytes, or an error. */
+/** The result of one attempt: a number of bytes, or an error. */
 interface Outcome {
   readonly length?: number;
-  /** Whether it was asked for piece by piece. */
+  /** Whether the rest of short answers was requested with further reads. */
   readonly inPieces?: boolean;
-  /** Zeros that may be a hole, each time that it was asked for. */
+  /** Every attempt returned zeros that may be a hole. */
   readonly isDoubtful?: boolean;
   readonly error?: TreeError;
   readonly tookMs: number;
 }
 
-/** Errors that say nothing of the file that would have to be confirmed. */
+/** Errors that are returned at once, without a confirmation by further attempts. */
 const passing: ReadonlySet<TreeErrorCode> = new Set(['busy', 'cancelled', 'timeout', 'again', 'isdir']);
 
-/** Errors that are handed on as they are; others are I/O errors of the file. */
+/** Confirmed errors that keep their code; others become I/O errors of the file. */
 const definite: ReadonlySet<TreeErrorCode> = new Set([
   'acces',
   'perm',
@@ -46,7 +46,7 @@ export class SourceFile {
   readonly #services: FileServices;
   readonly #running = new Map<number, Running>();
   readonly #opened: OpenedFile;
-  /** Users who keep it open: then reads are not the only sign of use. */
+  /** Number of clients that have the file open. */
   #holders = 0;
   #reads = 0;
 
@@ -56,7 +56,7 @@ export class SourceFile {
     this.path = path;
   }
 
-  /** Whether nothing runs and nothing is held. */
+  /** Whether no read runs and no client has the file open. */
   get isIdle(): boolean {
     return this.#reads === 0 && this.#holders === 0;
   }
@@ -70,7 +70,10 @@ export class SourceFile {
     return this.#reads === 0;
   }
 
-  /** A client has it open. The last one to let go closes the descriptor at once, unless somebody else has just read. */
+  /**
+   * Counts a client that has the file open, until the returned function is called. The last release closes the descriptor at
+   * once, unless a client without an open (NFS) has just read.
+   */
   hold(): () => void {
     this.#holders += 1;
     let held = true;
@@ -82,25 +85,25 @@ export class SourceFile {
     };
   }
 
-  /** Lets go of the descriptor; reads in flight end on it, later ones open anew. */
+  /** Drops the descriptor: running reads finish on it, later ones open a new one. */
   drop(): void {
     this.#opened.drop();
   }
 
-  /** Descriptors of an older mount are closed as soon as that is known. */
+  /** Drops a descriptor of an earlier mount. */
   dropOlderThan(epoch: number): void {
     this.#opened.dropOlderThan(epoch);
   }
 
-  /** Closes the descriptor when nobody has read for a while, whoever holds the file. */
+  /** Closes the descriptor if the file has not been read for a while, even if clients have it open. */
   closeIfUnused(now: number, idleMs: number | undefined): void {
     if (this.#opened.descriptor && this.#reads === 0 && this.pattern.isOver(now, idleMs)) this.#opened.drop();
   }
 
   /**
-   * Puts `target.length` bytes at `position` into `target`. Resolves with fewer only when a fresh look says that the file ends
-   * there. Errors: `down` while the source is away, `again` when it went while the target may still be written to,
-   * otherwise what was confirmed of this file; after any but `down` never use the target again.
+   * Reads `target.length` bytes at `position` into `target`. Resolves with fewer only if a fresh lookup says that the file ends
+   * there. Errors: `down` while the source is absent; `again` if it went away and the kernel may still write to the target;
+   * otherwise the confirmed error of this file. After any error but `down`, never use the target again.
    */
   read(target: Buffer, position: number, wanted?: Wanted): Promise<number> {
     const same = this.#running.get(position);
@@ -145,7 +148,7 @@ export class SourceFile {
       this.#services.late.keep(this.path, position, running.length, Buffer.from(bytes));
   }
 
-  /** A direct read is one FUSE request after the other: asked for in parts, they run beside each other. */
+  /** The kernel sends the FUSE requests of one O_DIRECT read in sequence, so split a large read into parallel parts. */
   #parts(
     target: Buffer,
     position: number,
@@ -154,7 +157,7 @@ export class SourceFile {
   ): Promise<number> {
     const size = this.#services.partSize(this.path);
     if (target.length <= size) return this.#part({ target, position, permits, wanted });
-    // What a slow read brought home was kept as it was asked for.
+    // The result of a slow read is kept for the whole range, not for its parts.
     const late = this.#cameLate(target, position);
     if (late !== undefined) return Promise.resolve(late);
     const parts: Promise<number>[] = [];
@@ -189,7 +192,7 @@ export class SourceFile {
 
   #whole({ target, position, permits }: Part, length: number): number {
     permits.answered(position);
-    // What ends in zeros bears no witness.
+    // Bytes that may hold a hole do not prove that the source is well.
     const piece = Math.min(length, SourceLimits.opinionBytes);
     if (mayHoldHole(target.subarray(0, piece), position)) return length;
     this.#services.answered(this.path, position, piece);
@@ -197,7 +200,7 @@ export class SourceFile {
     return length;
   }
 
-  /** One piece of bad news: asks again until it is an answer, a verdict or an outage. */
+  /** Handles an error or a short or doubtful answer: reads again until there is an answer, a verdict or an outage. */
   async #hold(part: Part, first: Outcome): Promise<number> {
     let inquiry: Inquiry | undefined;
     try {
@@ -221,7 +224,7 @@ export class SourceFile {
         }
         if (!outcome.error && (await this.#endsAt(part, outcome))) return outcome.length!;
         if (!outcome.length || outcome.inPieces) throw await this.#confirmed(part, outcome);
-        // The rest of a short answer is asked for from now on, as this is the daemon's way.
+        // From now on the rest of a short answer is requested with further reads: this daemon answers in pieces.
         this.#services.habits.answeredInPieces(this.path);
       }
     } finally {
@@ -230,17 +233,17 @@ export class SourceFile {
   }
 
   /**
-   * Whether the descriptor may be that of a daemon that leaves, and is of no use any more. One that has never given anything is
-   * kept: a daemon may count failures by open file, and take a minute for the first of each (Decypharr does).
+   * Whether to replace the descriptor, as its daemon may be shutting down. One that has never returned bytes is kept: a daemon
+   * may take a minute for the first failure of each open file (Decypharr does).
    */
   #isSpent({ error }: Outcome): boolean {
     return !error || error.code === 'down' || (this.#opened.descriptor?.hasAnswered ?? false);
   }
 
   /**
-   * Asks again for bytes that may be a hole: from a descriptor that shows that the daemon is not leaving, as it was opened before
-   * that could have begun; else from fresh ones, over longer than a daemon takes to leave that nobody holds open. Resolves with
-   * what came last; it is doubtful if zeros came each time and others are not well either.
+   * Checks bytes that may be a hole. If an old descriptor still answers, the daemon is not shutting down, and the zeros are
+   * real. Else reads again from fresh descriptors, for longer than a daemon without open files takes to shut down. Resolves
+   * with the last outcome; it is doubtful if zeros came every time and other files do not answer either.
    */
   async #pastHoles(part: Part, first: Outcome): Promise<Outcome> {
     let outcome = first;
@@ -264,7 +267,7 @@ export class SourceFile {
     return outcome;
   }
 
-  /** Whether a fresh look says that the file ends where the answer did. */
+  /** Whether the file ends where the answer ended, by a fresh lookup. */
   async #endsAt({ position }: Part, { length }: Outcome): Promise<boolean> {
     return (await this.#services.sizeNow(this.path)) <= position + length!;
   }
@@ -281,14 +284,14 @@ export class SourceFile {
   async #confirmed(part: Part, { length, error }: Outcome): Promise<TreeError> {
     const failure =
       error ?? new TreeError('io', `the source answers ${length ?? 0} bytes before the end of the file`);
-    // A name that is still there has not gone, whatever its content says: then the error is the content's.
+    // If the name still exists, ENOENT from a read is an I/O error of the content.
     const isGone = isAbsence(failure.code) && !(await this.#services.isThere(this.path));
     const code = isGone || definite.has(failure.code) ? failure.code : 'io';
     if (code === 'io') part.permits.failed(part.position, code);
     return code === failure.code ? failure : new TreeError(code, failure.message, { cause: failure });
   }
 
-  /** For a second opinion: one read, whose outcome is taken as it is. */
+  /** A single read without confirmation, for a second opinion. */
   async askOnce(target: Buffer, position: number): Promise<number> {
     const permits = new ReadPermits(this.#services.quarantine, this.path, position, target.length);
     this.#reads += 1;
@@ -301,7 +304,7 @@ export class SourceFile {
   }
 }
 
-/** All of them: after a failure none may still write into the target. */
+/** Waits for all parts, so that no part still runs after a failure. */
 async function joinParts(parts: readonly Promise<number>[], size: number, whole: number): Promise<number> {
   const outcomes = await Promise.allSettled(parts);
   let length = 0;
@@ -313,7 +316,7 @@ async function joinParts(parts: readonly Promise<number>[], size: number, whole:
   return length;
 }
 
-/** If one part still owns its buffer, that is what the caller has to hear. */
+/** The error to report: `timeout` and `again` come first, as the kernel may still write to the buffer. */
 function worst(outcomes: readonly PromiseSettledResult<number>[]): unknown {
   const reasons = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
   const has = (code: TreeErrorCode) => reasons.find((one) => one instanceof TreeError && one.code === code);

@@ -1,4 +1,4 @@
-/** The files of one mount that are read now, and their descriptors: one for each, opened by path when it is read. */
+/** The files of one mount that are in use. Each has at most one descriptor, opened by path at the first read. */
 import { constants, fstat, open, readlink, type Stats } from 'node:fs';
 import type { ContentCounts } from './content-counts.ts';
 import type { DaemonHabits } from './daemon-habits.ts';
@@ -17,7 +17,7 @@ import { Retries } from './retries.ts';
 import type { SourceWatch } from './watch.ts';
 import { ConfirmedZeros, mayHoldHole } from './zeros.ts';
 
-/** O_NONBLOCK so that a FIFO cannot hold the thread, O_NOFOLLOW so that a symlink put there cannot lead away. */
+/** O_NONBLOCK: a FIFO must not block the thread. O_NOFOLLOW: a symlink must not lead out of the mount. */
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 const openKey = (path: string) => `${path}\0open`;
@@ -25,7 +25,7 @@ const openKey = (path: string) => `${path}\0open`;
 export interface FilePoolOptions {
   /** Canonical path of the export, a byte string without a slash at its end. */
   readonly root: string;
-  /** Where the mount is, below the root. */
+  /** Place of the mount, below the root. */
   readonly base: string;
   readonly watch: SourceWatch;
   readonly lanes: Lanes;
@@ -33,17 +33,17 @@ export interface FilePoolOptions {
   readonly habits: DaemonHabits;
   readonly counts: ContentCounts;
   readonly isFuse: () => boolean;
-  /** st_dev that a file of the mount has; undefined where any will do. */
+  /** The st_dev that a file of the mount must have; undefined if any is allowed. */
   readonly device: (path: string) => number | undefined;
-  /** Throws `down` when an opened file is not of the mount. */
+  /** Throws `down` if an opened file does not belong to the mount. */
   readonly checkMount: (descriptor: number, path: string) => Promise<void>;
-  /** Largest FUSE read in bytes; undefined where the mount does not say. */
+  /** Largest FUSE read in bytes; undefined if the mount options do not tell. */
   readonly maxRead: () => number | undefined;
-  /** A fresh look at a path. */
+  /** A fresh lookup of a path. */
   readonly lookAt: (path: string) => Promise<RawAttributes>;
   /** Begins an inquiry about the content of a path. */
   readonly inquire: (about: Omit<InquiryOptions, 'confirm'>) => Inquiry;
-  /** Milliseconds without reads after which a file is closed, in place of both defaults. */
+  /** Milliseconds without reads after which a file is closed; undefined: idleProbe and idleStream apply. */
   readonly idleCloseMs: number | undefined;
   readonly verdictMs: number;
   readonly suspicion: Suspicion;
@@ -77,14 +77,14 @@ export class FilePool implements FileServices {
     this.verdictMs = options.verdictMs;
   }
 
-  /** Descriptors that are open now. */
+  /** The number of open descriptors. */
   get descriptors(): number {
     let open = 0;
     for (const file of this.#files.values()) if (file.isOpen) open += 1;
     return open;
   }
 
-  /** The file of a path; nothing is opened before the first read. */
+  /** The file of a path. It is opened at the first read. */
   file(path: string): SourceFile {
     let file = this.#files.get(path);
     if (file) this.#files.delete(path);
@@ -101,7 +101,7 @@ export class FilePool implements FileServices {
     for (const file of this.#files.values()) file.dropOlderThan(epoch);
   }
 
-  /** Lets go of what is kept of a path: it is gone or has other content. */
+  /** Drops cached data and the descriptor of a path that is gone or has new content. */
   forget(path: string): void {
     this.late.forget(path);
     this.#opinions.forget(path);
@@ -115,7 +115,7 @@ export class FilePool implements FileServices {
     this.#files.clear();
   }
 
-  /** Closes what nobody has read for a while, and forgets files that nobody uses. */
+  /** Closes files that have not been read for a while, and forgets unused ones. */
   #sweep(): void {
     const now = performance.now();
     for (const [path, file] of this.#files) {
@@ -165,7 +165,7 @@ export class FilePool implements FileServices {
     return this.#options.inquire({
       convicted: this.quarantine.knows('content', path),
       opinion: () => this.#opinions.about(path),
-      // A daemon that leaves is done the sooner the less it is held open: Decypharr needs 0.1 s instead of 1.5 s.
+      // A daemon shuts down sooner with fewer open files: Decypharr needs 0.1 s instead of 1.5 s.
       onSuspicion: () => this.#closeUnread(),
     });
   }
@@ -194,7 +194,7 @@ export class FilePool implements FileServices {
     try {
       const flags = direct ? openFlags | constants.O_DIRECT : openFlags;
       number = await this.#openWith(flags, path, full, wanted).catch(async (error: unknown) => {
-        // mergerfs hands O_NOFOLLOW on, to a symlink that it shows as a file. What was reached is checked below.
+        // mergerfs may show a symlink as a file but pass O_NOFOLLOW on, which fails. #check verifies what was opened.
         if (fromErrno(error).code !== 'loop' || (await this.#options.lookAt(path)).kind !== 'file')
           throw error;
         return await this.#openWith(flags & ~constants.O_NOFOLLOW, path, full, wanted);
@@ -219,7 +219,7 @@ export class FilePool implements FileServices {
   }
 
   #openWith(flags: number, path: string, full: string, wanted: Wanted | undefined): Promise<number> {
-    // Of a key of its own: a file that can be opened has not shown that it can be read.
+    // Open and read have separate lane keys: a quick open does not show that reads are quick.
     return this.lane.run<number>(openKey(path), (done) => open(Buffer.from(full, 'latin1'), flags, done), {
       onLate: (late) => {
         closeSoon(this.#options.lanes.close, this.#options.base, late);
@@ -229,7 +229,7 @@ export class FilePool implements FileServices {
     });
   }
 
-  /** An open that hangs while the source answers is the file's own trouble; nothing was given a buffer yet. */
+  /** An open that hangs while the source answers counts against this file. No buffer is in use yet, so `down` is safe. */
   async #openMissed(path: string, epoch: number, failure: TreeError): Promise<TreeError> {
     if (!(await this.stillWell(epoch))) return new TreeError('down', failure.message, { cause: failure });
     this.quarantine.permit('content', path).failed('timeout');
@@ -237,7 +237,7 @@ export class FilePool implements FileServices {
     return failure;
   }
 
-  /** What was opened must be a regular file of the mount, reached without a symlink on the way. */
+  /** Checks that the descriptor is a regular file of the mount, reached without a symlink. */
   async #check(number: number, path: string, full: string): Promise<void> {
     const { metadata } = this.#options.lanes;
     const directory = path.slice(0, path.lastIndexOf('/'));
@@ -255,7 +255,7 @@ export class FilePool implements FileServices {
       throw new TreeError('acces', 'a symlink led to another place');
   }
 
-  /** A second opinion: whether a file that was read lately still gives the first bytes of what it gave. */
+  /** For a second opinion: whether a recently read file still returns the bytes at `place`, without a hole. */
   async #isWell(path: string, place: number, length: number): Promise<boolean> {
     const target = Buffer.allocUnsafe(Math.min(length, SourceLimits.opinionBytes));
     const file = this.file(path);

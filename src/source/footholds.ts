@@ -1,21 +1,20 @@
 /**
- * Opened directories of a source. A path may lead to another object from one moment to the next: the mount goes and the bare
- * folder shows, a folder is replaced by a symlink. So what must be believed, an absence or a listing, is asked relative
- * to a directory that was opened (O_PATH, which asks the daemon for nothing) and then checked: its device is the mount's, and
- * no symlink led to it. What was asked of a foothold was asked of that very object.
+ * Opened directories ("footholds") of a source. A path may suddenly lead to another object: the mount disappears and the
+ * folder below it shows, or a folder is replaced by a symlink. So lookups and listings use a directory that was opened with
+ * O_PATH (which sends no request to the daemon) and then checked: it has the mount's device, and no symlink led to it.
  *
- * A foothold serves everybody who works in that directory, and is closed very soon after: an open one keeps the mount busy.
+ * All calls in a directory share its foothold. It is closed very soon after the last one, as it keeps the mount busy.
  */
 import { close, constants, fstat, open, readlink, type Stats } from 'node:fs';
 import { TreeError, fromErrno } from './errors.ts';
 import type { Lane } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 
-/** open(2) of Linux; Node has no name for it. */
+/** open(2) of Linux; Node has no constant for it. */
 const O_PATH = 0o10000000;
 export const footholdFlags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
-/** Errors that speak of a directory that could not be entered, and not of what was to be done in it. */
+/** Errors of opening the directory itself, as opposed to errors of the call in it. */
 const ofDirectory = new WeakSet<TreeError>();
 
 export const isOfDirectory = (error: TreeError): boolean => ofDirectory.has(error);
@@ -25,7 +24,7 @@ interface Foothold {
   readonly openedAt: number;
   usedAt: number;
   users: number;
-  /** No longer given to anybody; closed when its last user is done. */
+  /** Not used for new calls; closed after its last user. */
   retired: boolean;
 }
 
@@ -33,11 +32,11 @@ export interface FootholdOptions {
   /** Canonical path of the export, a byte string without a slash at its end. */
   readonly root: string;
   readonly lane: Lane;
-  /** st_dev that a directory of the mount has; undefined where any will do. Asked at each opening. */
+  /** The st_dev that a directory of the mount must have; undefined if any is allowed. Called at each open. */
   readonly device: () => number | undefined;
-  /** Throws `down` when an opened directory is not of the mount. */
+  /** Throws `down` if an opened directory does not belong to the mount. */
   readonly checkMount: (descriptor: number, directory: string) => Promise<void>;
-  /** Resolves when the mount is still what it was; throws `down` otherwise. */
+  /** Resolves if the mount is unchanged; throws `down` otherwise. */
   readonly confirm: () => Promise<void>;
 }
 
@@ -52,12 +51,12 @@ export class Footholds {
   }
 
   /**
-   * Does `work` with a path that stands for the opened directory, such as /proc/self/fd/20. Throws `down` when the path leads
-   * to something that is not of this mount, `notdir` when there is no directory at it, or when a symlink leads there.
+   * Calls `work` with a path of the opened directory, such as /proc/self/fd/20. Throws `down` if the directory is not of this
+   * mount, `notdir` if it is not a directory or a symlink leads to it.
    */
   async use<T>(directory: string, work: (place: string) => Promise<T>): Promise<T> {
     let foothold = this.#at(directory);
-    // Until the promise resolved here it may have been retired, and so closed, again.
+    // It may have been retired and closed before the promise resolved here.
     while (foothold instanceof Promise) {
       const opened = await foothold;
       foothold = opened.retired ? this.#at(directory) : opened;
@@ -72,7 +71,7 @@ export class Footholds {
     }
   }
 
-  /** Lets go of all: the mount has changed, or the source is closed. */
+  /** Retires all footholds: the mount has changed, or the source is closed. */
   clear(): void {
     for (const directory of [...this.#held.keys()]) this.#retire(directory);
   }
@@ -138,7 +137,7 @@ export class Footholds {
     }
     await checkMount(descriptor, directory);
     if (reached === full || reached === `${full} (deleted)`) return;
-    // A mount that was detached meanwhile shows other paths; in one that stands, a symlink led away.
+    // The path differs if the mount was detached meanwhile. If it is unchanged, a symlink led to another place.
     await confirm();
     throw new TreeError('notdir', 'a symlink led to another place');
   }
@@ -160,7 +159,7 @@ export class Footholds {
     this.#closeIfUnused(foothold);
   }
 
-  /** An O_PATH descriptor was never opened by the daemon: closing it asks nobody, and is done at once. */
+  /** close() of an O_PATH descriptor sends no request to the daemon, so it cannot block. */
   #closeIfUnused({ descriptor, users }: Foothold): void {
     if (users === 0) close(descriptor, () => undefined);
   }

@@ -1,15 +1,16 @@
 /**
- * Bad news is believed only from a source that is still well afterwards. An inquiry holds the bad news of one object: it
- * says "ask again" until either an answer comes, or the source has shown itself well after the news and the object has
- * repeated it: then that is the verdict. When the source goes meanwhile it was an outage, and the inquiry throws `down`.
+ * Decides whether an error or a short answer ("news") is really the object's. A daemon that is shutting down returns errors
+ * and short answers for healthy files. An inquiry holds the news of one object and asks for retries until an answer comes, or
+ * until the source has proved healthy after the news and the object has repeated it: then the news is the verdict. If the
+ * source goes away meanwhile, it was an outage, and the inquiry throws `down`.
  *
- * How long it takes depends on the news. A daemon that leaves can go on to answer names, and content that it has at hand, for
- * two seconds and more, while all else fails:
- * - Too few bytes are what such a daemon gives, and next to nobody else. They are held for the whole grace time.
- * - An error, given again from a fresh descriptor while another object is well, is a dead link; a scan meets many. It is
- *   believed soon, unless anything else is being held at that moment that speaks for a source that leaves.
- * - An error while nobody else is well, or nobody else can be asked, is held for twice the grace time.
- * - Of an object that was convicted before, it is only made sure that the source is there.
+ * How long the news is held depends on its kind. A daemon that shuts down can answer lookups and cached content for two
+ * seconds and more while everything else fails:
+ * - Short answers rarely have another cause. They are held for the whole grace time.
+ * - An error that is repeated from a fresh descriptor while another object answers is a dead link. A scan meets many of them,
+ *   so it is accepted soon, unless another held call indicates that the daemon is shutting down.
+ * - An error while no other object answers, or none can be asked, is held for twice the grace time.
+ * - If the object already has a verdict, it is enough that the source is there.
  */
 import type { TreeErrorCode } from './errors.ts';
 import { SourceLimits } from './limits.ts';
@@ -17,18 +18,18 @@ import { pause } from './pause.ts';
 import type { Opinion } from './opinions.ts';
 
 export interface InquiryOptions {
-  /** Whether another piece of the same object has had its verdict. */
+  /** Whether another part of the same object already has a verdict. */
   readonly convicted: boolean;
-  /** Resolves when the source is there, is the one of `epoch`, and has answered since this call; throws `down` otherwise. */
+  /** Resolves if the source is live, unchanged, and has answered since this call; throws `down` otherwise. */
   readonly confirm: () => Promise<void>;
   readonly opinion: () => Promise<Opinion>;
-  /** Called once, when the news may be those of a source that leaves. */
+  /** Called once, when the daemon may be shutting down. */
   readonly onSuspicion: () => void;
 }
 
-/** What happened to bad news, for the metrics. */
+/** Counts held calls and how they ended, for the metrics. */
 export class InquiryCounts {
-  /** Calls that are held for a verdict now. */
+  /** Calls that are held now. */
   held = 0;
   heldTotal = 0;
   /** Ended by an answer. */
@@ -38,10 +39,10 @@ export class InquiryCounts {
   readonly verdicts = new Map<News, number>();
 }
 
-/** `short`: fewer bytes than there must be. */
+/** An error code, or `short`: fewer bytes, entries or a smaller size than expected. */
 export type News = TreeErrorCode | 'short';
 
-/** Calls to one source whose news may be those of a source that leaves: while there are any, nothing of it is believed soon. */
+/** Counts held calls that indicate a shutdown of the daemon. While there are any, no error is accepted early. */
 export class Suspicion {
   calls = 0;
 }
@@ -56,7 +57,7 @@ export class Inquiry {
   #isSuspicious = false;
   #sawUnwell = false;
   #lastNews = '';
-  /** Whether another object was well after that. */
+  /** Whether another object answered after `#lastNews`. */
   #wasWell = false;
   #ended = false;
 
@@ -70,10 +71,9 @@ export class Inquiry {
   }
 
   /**
-   * The object has brought bad news (again). Resolves with `again` when it is to be asked once more, after a pause; with
-   * `verdict` when the news is to be believed. Throws `down` when the source has gone.
-   * @param news what kind of news it is: an error's code, or `short`.
-   * @param tookMs how long it took to come: what took very long is not asked again, as that would take as long.
+   * The object has returned this news (again). Resolves after a pause with `again` if it is to be retried; with `verdict` if
+   * the news is accepted. Throws `down` if the source has gone away.
+   * @param tookMs how long the call took. A very slow failure is not retried, as that would take as long again.
    */
   async weigh(news: News, tookMs = 0): Promise<'again' | 'verdict'> {
     try {
@@ -84,7 +84,7 @@ export class Inquiry {
       throw error;
     }
     if (this.#options.convicted) return this.#verdict(news);
-    // Asked after the news: only then does it tell whether the source is well.
+    // Ask after the news has come: an earlier opinion would not show that the source is still well.
     const opinion = await this.#options.opinion();
     if (opinion === 'unwell') this.#sawUnwell = true;
     if (news === 'short' || opinion !== 'well') this.#suspect();
@@ -99,7 +99,7 @@ export class Inquiry {
     return 'again';
   }
 
-  /** Whether others that were asked were not well: then it is the source that is in trouble. */
+  /** Whether other objects did not answer either: then the source is in trouble. */
   get sawUnwell(): boolean {
     return this.#sawUnwell;
   }
@@ -110,14 +110,14 @@ export class Inquiry {
     return 'verdict';
   }
 
-  /** It has answered after all. */
+  /** The object has answered after all. */
   answered(): void {
     if (this.#ended) return;
     this.#end();
     this.#counts.recovered += 1;
   }
 
-  /** Nobody waits for it any more, or it hangs now. */
+  /** Ends the inquiry without a result: the caller has given up, or the call hangs now. */
   withdraw(): void {
     if (!this.#ended) this.#end();
   }
@@ -131,7 +131,7 @@ export class Inquiry {
     return held >= (isWell ? this.#graceMs : 2 * this.#graceMs);
   }
 
-  /** From the first suspicious news on, to the end. */
+  /** Counts this call as suspicious until the inquiry ends. */
   #suspect(): void {
     if (this.#isSuspicious) return;
     this.#isSuspicious = true;

@@ -1,16 +1,16 @@
 /**
- * I/O lanes: how many calls of each kind may be in libuv's pool at once. A call that hangs in the kernel keeps its
- * thread, and so its place, until the kernel lets go; its caller is freed at the deadline. Data can thus never take
- * the threads of metadata or of the probe.
+ * I/O lanes limit how many calls of each kind may be in libuv's thread pool. A call that hangs in the kernel keeps its thread,
+ * and so its place, until the kernel returns; its caller gets an error at the deadline. Reads can thus never take the threads
+ * of metadata calls or of the probe.
  *
- * A call that has run for a second counts as slow: it may hang. Slow calls do not count among those that may run at once, but
- * the threads that they hold are bounded, and the last threads are for keys that lately answered quickly. Keys are files for
- * data, directories for metadata. One that was never seen to answer gets one place, one that answers slowly a few. A file that
- * does not answer gets no further place; in a directory it is one entry that does not answer, and the others go on. So any
- * number of readers of what hangs leaves places for what is healthy.
+ * A call that has run for a second counts as slow: it may hang. Slow calls do not count towards the concurrency limit, but
+ * their threads are bounded, and the last threads are reserved for keys that recently answered quickly. A key is a file in the
+ * data lane and a directory in the metadata lane. A key without an answer so far gets one place, a slow one a few. A file with
+ * a slow call gets no further place; in a directory only that entry is affected, and others continue. So any number of readers
+ * of hung files leaves places for healthy ones.
  *
- * Several sources may share a lane. The calls of one take at most half of the places that the slow ones of the others leave,
- * so that a source that hangs never takes the last place of one that is well.
+ * Several mounts may share a lane. The calls of one take at most half of the places that the slow calls of the others leave,
+ * so that a mount that hangs never takes the last place of a healthy one.
  */
 import { TreeError } from './errors.ts';
 import { SourceLimits } from './limits.ts';
@@ -21,11 +21,11 @@ export type LaneName = 'metadata' | 'data' | 'probe' | 'close';
 export interface CallOptions<T> {
   /** Calls of this key that may run at once. Default: SourceLimits.callsPerKey. */
   readonly most?: number;
-  /** Gets what the call brings home after its deadline. */
+  /** Gets the result if the call succeeds after its deadline. */
   readonly onLate?: (value: T) => void;
-  /** Called when the kernel has let go of the call, be it after its deadline, or when it never began. */
+  /** Called when the kernel has finished the call, even after its deadline, or when the call was refused. */
   readonly onEnd?: () => void;
-  /** Asked before a call begins that had to wait: false when nobody wants the answer any more. */
+  /** Called before a queued call begins: false if the answer is no longer wanted. */
   readonly wanted?: (() => boolean) | undefined;
 }
 
@@ -35,12 +35,12 @@ interface Call {
   readonly options: CallOptions<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-  /** performance.now(); when it was asked for, then when it began. */
+  /** performance.now() when the call was queued; once it runs, when it began. */
   since: number;
   settled: boolean;
 }
 
-/** The calls of one source. */
+/** Counts the running calls of one mount. */
 class Owner {
   /** Calls in the pool, and those of them that are not slow. */
   inFlight = 0;
@@ -51,16 +51,16 @@ class Owner {
   }
 }
 
-/** What is known of one file or directory. */
+/** The calls of one file or directory, and how quickly it answers. */
 class Key {
   readonly name: string;
   readonly owner: Owner;
-  /** In order of their beginning. */
+  /** Oldest first. */
   readonly running = new Set<Call>();
   readonly waiting: Call[] = [];
   /** How long the last call took, in ms; undefined before the first answer. */
   lastMs: number | undefined;
-  /** performance.now() of that. */
+  /** performance.now() of the last answer. */
   answeredAt = 0;
 
   constructor(name: string, owner: Owner) {
@@ -68,17 +68,17 @@ class Key {
     this.owner = owner;
   }
 
-  /** Whether the last call came back quickly. */
+  /** Whether the last call returned quickly. */
   get isPrompt(): boolean {
     return this.lastMs !== undefined && this.lastMs < SourceLimits.slowCall;
   }
 
-  /** Whether that was just now. */
+  /** Whether a quick answer came recently. */
   isProven(now: number): boolean {
     return this.isPrompt && now - this.answeredAt < SourceLimits.provenFor;
   }
 
-  /** Calls of it that have been running for longer than its calls do. */
+  /** The number of running calls that take longer than usual for this key. */
   slow(now: number): number {
     const usual = Math.max(SourceLimits.slowCall, 2 * (this.lastMs ?? 0));
     let slow = 0;
@@ -96,24 +96,24 @@ export class Lane {
   limit: number;
   /** Calls now in the pool, hung ones included. */
   inFlight = 0;
-  /** Calls in the pool whose callers were already told `timeout`. */
+  /** Calls in the pool whose callers already got `timeout`. */
   hung = 0;
   /** Calls that wait for a place. */
   waiting = 0;
-  /** By the place of their mounts. */
+  /** By the place of the mount. */
   readonly #owners = new Map<string, Owner>();
   readonly #keys = new Map<string, Key>();
-  /** Keys with calls that wait, in the order in which they get their turn. */
+  /** Keys with waiting calls, in the order of their turns. */
   readonly #queue = new Set<Key>();
-  /** Calls in the pool whose callers wait, in order of their beginning, which is the order of their deadlines. */
+  /** Calls in the pool that are not slow yet, oldest first, which is the order of their deadlines. */
   readonly #quick = new Set<Call>();
-  /** Those of them that have become slow, in that order as well. */
+  /** Slow calls in the pool whose callers still wait, oldest first. */
   readonly #slow = new Set<Call>();
   #timer: NodeJS.Timeout | undefined;
   #recheck: NodeJS.Timeout | undefined;
   #activeKeys = 0;
 
-  /** The place of the mount in which a key lies. */
+  /** Returns the place of the mount in which a key lies. */
   baseOf: (key: string) => string = () => '';
 
   constructor(name: LaneName, limit: number, deadline: number) {
@@ -123,9 +123,9 @@ export class Lane {
   }
 
   /**
-   * Runs one callback-style fs call for `key`. Rejects with `timeout` at the deadline, counted from when the call began, with
-   * `busy` when too many wait or when it could not begin for as long as that, and with `cancelled` when nobody wants it any
-   * more. After a rejection the call may still be running: whatever buffer it was given stays its own.
+   * Runs one callback-style fs call for `key`. Rejects with `timeout` at the deadline, counted from the call's begin; with
+   * `busy` if too many calls wait or if it has waited for longer than the deadline; with `cancelled` if it is no longer wanted.
+   * After a rejection the call may still run: never use its buffer again.
    */
   run<T>(key: string, begin: (done: Callback<T>) => void, options: CallOptions<T> = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -155,20 +155,20 @@ export class Lane {
     });
   }
 
-  /** Calls that already run are let finish. */
+  /** Changes the limit. Running calls are not affected. */
   resize(limit: number): void {
     this.limit = limit;
     this.#beginNext();
   }
 
-  /** Refuses whatever has not begun of the keys that `concerns` names. */
+  /** Refuses the waiting calls of keys for which `concerns` is true. */
   dismiss(error: TreeError, concerns: (key: string) => boolean): void {
     for (const key of [...this.#queue]) {
       if (concerns(key.name)) this.#dismissKey(key, error);
     }
   }
 
-  /** Refuses whatever has not begun of the source whose mount is at `base`. */
+  /** Refuses the waiting calls of the mount at `base`. */
   dismissOf(base: string, error: TreeError): void {
     const owner = this.#owner(base);
     for (const key of [...this.#queue]) if (key.owner === owner) this.#dismissKey(key, error);
@@ -204,17 +204,17 @@ export class Lane {
     }
   }
 
-  /** The probe and close lanes have one key each: there a place is a place. */
+  /** Whether rules for keys apply. The probe and close lanes have one key for each mount and only the limit applies. */
   get #isShared(): boolean {
     return this.name === 'data' || this.name === 'metadata';
   }
 
-  /** Whether a slow call speaks of its own object only, and not of its key. */
+  /** Whether a slow call concerns one entry only, and not its whole key. */
   get #blamesCalls(): boolean {
     return this.name === 'metadata';
   }
 
-  /** Calls that are not slow and may run at once. */
+  /** The greatest number of running calls that are not slow. */
   get #concurrency(): number {
     return Math.min(this.limit, SourceLimits.concurrency);
   }
@@ -230,7 +230,7 @@ export class Lane {
     const slow = key.running.size === 0 ? 0 : key.slow(now);
     if (slow > 0 && (!this.#blamesCalls || this.hung + this.#slow.size >= this.limit / 2)) return false;
     const quick = key.running.size - slow;
-    // The first call of a file or directory that is known to be well comes before the second one of any other.
+    // The first call of a quick key may use the reserved places; further calls may not.
     if (this.#quick.size >= this.#concurrency) return false;
     if (!key.isPrompt) return quick < (key.lastMs === undefined ? 1 : SourceLimits.callsPerSlowKey);
     if (quick === 0) return true;
@@ -239,7 +239,7 @@ export class Lane {
     return quick < Math.min(call.options.most ?? SourceLimits.callsPerKey, share);
   }
 
-  /** Places for keys that have just answered quickly. */
+  /** Places reserved for keys that recently answered quickly. */
   get #reserve(): number {
     return this.#isShared ? this.limit >> 2 : 0;
   }
@@ -263,7 +263,7 @@ export class Lane {
     return true;
   }
 
-  /** That a call has become slow is no event; those that wait behind it have to look. */
+  /** No event tells that a running call has become slow, so check the waiting calls from time to time. */
   #recheckSoon(): void {
     this.#recheck ??= setTimeout(() => {
       this.#recheck = undefined;
@@ -301,7 +301,7 @@ export class Lane {
     try {
       call.begin(done);
     } catch (error) {
-      // Node refuses bad arguments at once; the caller hears of it like of any failure.
+      // Node throws for bad arguments: report it like any other failure.
       done(error instanceof Error ? error : new Error(String(error)), undefined);
     }
   }
@@ -311,7 +311,7 @@ export class Lane {
     if (!error) call.options.onLate?.(value);
   }
 
-  /** Those known to be well come first. */
+  /** Begins waiting calls; keys that recently answered quickly come first. */
   #beginNext(): void {
     const now = performance.now();
     if (this.#isShared) for (const key of this.#queue) if (key.isProven(now)) this.#beginOf(key, now);
@@ -325,7 +325,7 @@ export class Lane {
     if (!this.#mayBegin(key, key.waiting[0]!, now)) return;
     const call = key.waiting.shift()!;
     this.waiting -= 1;
-    // The others of this key get their turn after those of the other keys.
+    // Move the key to the end: other keys get their turn first.
     this.#queue.delete(key);
     if (key.waiting.length > 0) this.#queue.add(key);
     if (call.options.wanted?.() === false) this.#refuse(call, new TreeError('cancelled'));
@@ -343,7 +343,7 @@ export class Lane {
     if (!this.#noLongerQuick(call)) this.#slow.delete(call);
   }
 
-  /** Unreferenced: the call itself keeps the process alive. One timer serves all, as all have the same deadline. */
+  /** One timer serves all calls, as they have the same deadline. It is unreferenced: the call keeps the process alive. */
   #arm(): void {
     this.#timer ??= setTimeout(() => this.#expire(), this.deadline).unref();
   }
@@ -366,7 +366,7 @@ export class Lane {
     this.#timer = setTimeout(() => this.#expire(), Math.min(rest, this.deadline)).unref();
   }
 
-  /** What never began is not to blame: it may come again. Returns since when the next of the key has waited. */
+  /** A call that never began fails with `busy`, not `timeout`. Returns since when the key's next call has waited. */
   #expireWaiting(key: Key, before: number): number {
     while (key.waiting.length > 0 && key.waiting[0]!.since <= before) {
       const call = key.waiting.shift()!;
@@ -381,19 +381,19 @@ export class Lane {
 export type Lanes = Readonly<Record<LaneName, Lane>>;
 
 export interface LaneOptions {
-  /** How many exports share the pool out; one that hangs takes no thread of another. */
+  /** Number of exports that share the pool. Each has its own part, so that a hung one takes no thread of another. */
   readonly exports?: number;
   readonly poolThreads?: number;
-  /** Milliseconds, in place of those of SourceLimits. */
+  /** Milliseconds; override those of SourceLimits. */
   readonly deadlines?: Partial<Record<LaneName, number>>;
 }
 
-/** Exports that can be served at once: each has a floor of threads, and together they have no more than the pool. */
+/** The greatest number of exports: each needs at least `threadsPerExport` threads of the pool. */
 export const exportsMax = Math.floor(
   (SourceLimits.poolThreads - SourceLimits.spareThreads) / SourceLimits.threadsPerExport,
 );
 
-/** Places in the lanes of one of so many exports. Each of its mounts has a place for its own probe, as far as there are. */
+/** The lane limits of one export. Each of its mounts gets a place for its probe, up to a quarter of the export's share. */
 function laneLimits(exports: number, poolThreads: number, mounts = 1): Record<LaneName, number> {
   const share = Math.max(
     SourceLimits.threadsPerExport,
@@ -420,7 +420,7 @@ export function createLanes({
   };
 }
 
-/** Gives lanes the share of the pool that is theirs now that there are so many exports, and so many mounts in this one. */
+/** Adapts the lane limits to the number of exports and to the number of mounts in this export. */
 export function reshareLanes(lanes: Lanes, exports: number, mounts: number): void {
   const limits = laneLimits(exports, SourceLimits.poolThreads, mounts);
   for (const lane of Object.values(lanes)) lane.resize(limits[lane.name]);

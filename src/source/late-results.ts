@@ -1,6 +1,6 @@
 /**
- * What slow reads brought home, kept a while in bounded memory. A client that was told to come again asks for the same bytes
- * some seconds later; the first answer serves it, so that even a file that is slower than a client's patience is read.
+ * Keeps the results of slow reads for a while, in bounded memory. A client that got JUKEBOX or RETRY repeats the read some
+ * seconds later and then gets the kept result. So a file can be read even if it is slower than the client's timeout.
  */
 import { LRUCache } from 'lru-cache';
 import { SourceLimits } from './limits.ts';
@@ -15,7 +15,7 @@ export class LateResults {
     perf: { now: () => performance.now() },
   });
 
-  /** Keeps bytes that nobody else will change. */
+  /** Keeps `bytes`, which must not be changed afterwards. */
   keep(path: string, position: number, length: number, bytes: Buffer): void {
     this.#kept.set(keyOf(path, position, length), bytes);
   }
@@ -25,7 +25,7 @@ export class LateResults {
     return this.#kept.get(keyOf(path, position, length));
   }
 
-  /** Its content may have changed. */
+  /** Drops the results of a path whose content may have changed. */
   forget(path: string): void {
     for (const key of this.#kept.keys()) if (key.endsWith(` ${path}`)) this.#kept.delete(key);
   }

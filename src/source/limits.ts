@@ -1,97 +1,97 @@
-/** Bounds of everything below the tree. Times are milliseconds. */
+/** Limits of the source layer. Times are milliseconds. */
 export const SourceLimits = {
-  /** Threads of libuv's pool that the launcher asks for; the lanes share them (deploy/launcher.mjs). */
+  /** Size of libuv's thread pool, set by deploy/launcher.mjs. The lanes share these threads. */
   poolThreads: 512,
-  /** Threads never given to a lane: name resolution, and what Node does for itself. */
+  /** Threads outside the lanes: for name resolution and Node's own work. */
   spareThreads: 4,
-  /** Fewest threads of one export, and so the most exports: (poolThreads - spareThreads) / threadsPerExport. */
+  /** Minimum threads of one export. Limits the exports to (poolThreads - spareThreads) / threadsPerExport. */
   threadsPerExport: 16,
-  /** Calls of one lane that run at once and are not slow. The other threads of a lane are for what hangs. */
+  /** The most running calls of one lane that are not slow. The lane's other threads are for calls that hang. */
   concurrency: 96,
   /** Calls that may wait for a place in one lane. */
   queue: 8_192,
-  /** A call that waits behind others is given up this long after their deadline: they decide first. */
+  /** A queued call fails this long after the deadline of the calls before it, so that these fail first. */
   queueSlack: 10_000,
   metadataDeadline: 60_000,
-  /** Longer than Decypharr's own limit of 120 s for one read: whoever waits costs nobody else anything. */
+  /** Longer than Decypharr's own limit of 120 s for one read. A waiting read does not delay other files. */
   readDeadline: 150_000,
   probeDeadline: 5_000,
-  /** close() sends FLUSH and may block; nobody waits for it. */
+  /** close() sends FLUSH and may block; no request waits for it. */
   closeDeadline: 60_000,
-  /** Calls for one file, or in one directory, that may run at once when it answers quickly. */
+  /** The most parallel calls for one file, or in one directory, that answers quickly. */
   callsPerKey: 8,
-  /** The same when it answers, but slowly. */
+  /** The same for one that answers slowly. */
   callsPerSlowKey: 4,
-  /** The same where reads go through the page cache: hung ones fill FUSE's background queue, which holds 12. */
+  /** The same for reads through the page cache: hung ones fill FUSE's background queue, which holds 12. */
   bufferedPerFile: 2,
-  /** A call that runs for longer is slow: its file or directory gets no further thread until it answers. */
+  /** A call that runs for longer counts as slow: its file gets no further thread until it answers (see lanes.ts). */
   slowCall: 1_000,
-  /** For so long after a quick answer a file or directory may take one of the last threads. */
+  /** After a quick answer, a file or directory may use the reserved threads for this long. */
   provenFor: 10_000,
-  /** Files and directories whose standing is remembered in one lane. */
+  /** The most files or directories that one lane remembers. */
   standings: 16_384,
   /** Calls that may wait for one file or directory. */
   queuePerKey: 1_024,
-  /** A direct read is split into parts of this size at most, bytes: measured on Decypharr, four at once are fastest. */
+  /** O_DIRECT reads are split into parts of at most this many bytes: on Decypharr four parallel ones were fastest. */
   directPart: 256 * 1024,
   smallestPart: 64 * 1024,
-  /** Descriptors open at once in one export; the least recently used that nobody reads from is closed beyond it. */
+  /** Files kept for one mount. Beyond that the least recently used file without a running read is closed. */
   descriptors: 256,
-  /** A file that nobody has read for so long is closed: daemons fetch ahead for as long as it is open. */
+  /** A file is closed after this long without reads, as daemons read ahead while it is open. */
   idleProbe: 150,
-  /** The same for one that was read as a stream: a player pauses for 5 to 10 s between its bursts. */
+  /** The same for a file that is read as a stream: a player pauses for 5 to 10 s between its bursts. */
   idleStream: 10_500,
-  /** Bytes read in order after which a reader is a stream. */
+  /** Bytes read in order after which a file counts as a stream. */
   streamBytes: 8 * 1024 * 1024,
-  /** Reads this near to each other, in bytes, are in order: clients send them out of order. */
+  /** Reads within this many bytes of each other count as in order, as clients may reorder them. */
   streamWindow: 8 * 1024 * 1024,
   sweepInterval: 50,
-  /** An opened directory that nobody works with is closed after this; a daemon that unmounts must not find it busy. */
+  /** An unused foothold is closed after this long, so that it does not make an unmount fail as busy. */
   footholdIdle: 5,
-  /** And is opened anew after this, however much it is used. */
+  /** A foothold is replaced after this long, even if it is in use. */
   footholdAge: 250,
   footholds: 64,
-  /** How long news that may be those of a leaving source is held before it is believed. Decypharr needs up to 2 s to leave. */
+  /** How long a possible sign of a shutdown is held before it is accepted. Decypharr takes up to 2 s to shut down. */
   verdict: 5_000,
-  /** The least time over which an error must be repeated. */
+  /** The minimum time over which an error must be repeated. */
   quickVerdict: 20,
-  /** A call that failed after this long is believed when others are well: asked again it would take as long once more. */
+  /** A failure that took this long is not retried if other objects answer: a retry would take as long again. */
   slowFailure: 30_000,
-  /** Pauses before bytes that may be a hole are asked for again: a daemon that nobody holds open leaves within this time. */
+  /** Pauses before a possible hole is read again. A daemon without open files shuts down within their sum. */
   zeroPauses: [20, 60, 120],
-  /** Regions of files whose zeros were confirmed. */
+  /** The most remembered ranges of files whose zeros were confirmed. */
   zeroRegions: 4_096,
-  /** Pauses before a call is made again that brought bad news; the last one repeats. */
+  /** Pauses before a call with an error or short answer is retried; the last one repeats. */
   pauses: [20, 60, 150, 250, 500],
-  /** Files read lately, and names seen lately, that are asked for a second opinion. */
+  /** The most recently read files and seen names that are kept for second opinions. */
   opinions: 4_096,
   opinionAge: 600_000,
   opinionBytes: 4_096,
   opinionDeadline: 2_000,
-  /** What came late is kept for whoever asks again, bytes and time. */
+  /** Bytes and time for which late results are kept for repeated requests. */
   lateBytes: 64 * 1024 * 1024,
   lateAge: 30_000,
-  /** A read that took longer is kept: the request that it was for may have been answered with "come again". */
+  /** The result of a read that took longer is kept: its client may have got JUKEBOX or RETRY and will repeat it. */
   lateRead: 500,
-  /** Objects remembered for having failed, and how long they are left alone (it doubles each time). */
+  /** The most objects in quarantine, and their cool-down after a timeout, which doubles with each further one. */
   quarantined: 10_000,
   coolDown: 30_000,
   coolDownMax: 300_000,
-  /** The same for an object that answers, but with an error. */
+  /** The cool-down of an object that answers with an error. */
   errorCoolDown: 5_000,
   errorCoolDownMax: 120_000,
-  /** The one try after a cool-down keeps its reader waiting no longer than this; then it goes on by itself. */
+  /** The reader of the retry after a cool-down waits at most this long. The retry itself continues. */
   retryPatience: 1_000,
-  /** But only so many readers at once wait for that long, and the others for a glance: a scan must not crawl. */
+  /** Only this many readers wait for `retryPatience`, others for `retryGlance`: a scan of dead files must stay quick. */
   patientRetries: 2,
   retryGlance: 150,
-  /** Bytes of a file that share a verdict: what lies elsewhere in it may be well. */
+  /** A verdict covers a region of this many bytes; the rest of the file may be readable. */
   verdictRegion: 1024 * 1024,
   watchInterval: 500,
-  /** How often the source itself is asked while it is believed to be live. */
+  /** How often a live source is probed. */
   probeInterval: 2_000,
-  /** Mounts below the path of one export that are looked after. */
+  /** The most mounts below the path of one export that are watched. */
   mounts: 256,
-  /** Largest number of entries of one directory that is served. */
+  /** The most entries of a directory; a larger one fails with `fbig`. */
   directoryEntries: 2_000_000,
 } as const;

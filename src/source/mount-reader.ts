@@ -1,4 +1,4 @@
-/** Reads the mount table through one descriptor that is kept: procfs does not hang, and there must be a way when none is left. */
+/** Reads the mount table. It keeps its descriptor open, so that it works even if the process has no descriptors left. */
 import { openSync, read } from 'node:fs';
 import { TreeError } from './errors.ts';
 import { MountTable } from './mount-table.ts';
@@ -13,13 +13,13 @@ export class MountReader {
   #last = '';
   #table = new MountTable('');
 
-  /** @param readText replaced in tests: the text of /proc/self/mountinfo, one character for each byte. */
+  /** @param readText for tests: returns the text of /proc/self/mountinfo, one character for each byte. */
   constructor(readText?: () => Promise<string>) {
     this.#readText = readText ?? (() => this.#read());
   }
 
   /**
-   * The table as it was at some moment after this call. The same object as long as nothing changed. Throws `down` when it
+   * Reads the table after this call. Returns the same object as before if nothing has changed. Throws `down` if the table
    * cannot be read.
    */
   fresh(): Promise<MountTable> {
@@ -27,7 +27,7 @@ export class MountReader {
       this.#reading = this.#parse().finally(() => (this.#reading = undefined));
       return this.#reading;
     }
-    // A read that had already begun may have seen the table as it was before this call.
+    // A read that has already begun may miss changes made before this call: wait for the next one.
     this.#next ??= this.#reading
       .catch(() => undefined)
       .then(() => {
@@ -52,7 +52,7 @@ export class MountReader {
   }
 
   async #read(): Promise<string> {
-    // Opened once, before there can be any shortage of descriptors.
+    // Open it once, at start-up, when descriptors are available. Procfs cannot hang.
     this.#descriptor ??= openSync('/proc/self/mountinfo', 'r');
     let text = '';
     for (;;) {
@@ -73,5 +73,5 @@ function readAt(descriptor: number, position: number): Promise<string> {
   });
 }
 
-/** The one reader of this process. */
+/** The reader that the whole process shares. */
 export const mountReader = new MountReader();

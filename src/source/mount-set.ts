@@ -1,6 +1,6 @@
 /**
- * The mounts of one export: what lies at its root, and whatever is mounted below it. Each is a source of its own; here a path
- * finds the one that it lies in, and here is decided which mounts are expected, so that what lies under them is never served.
+ * The mounts of one export: the one at its root, and those below it. Each has its own state (mounted.ts). This class finds the
+ * mount of a path and decides which mounts are expected: the folders under an expected mount are never served.
  */
 import { SourceLimits } from './limits.ts';
 import type { MountTable } from './mount-table.ts';
@@ -8,7 +8,7 @@ import type { Mounted } from './mounted.ts';
 import type { PartChange, StateListener } from './raw.ts';
 import type { Expectation } from './watch.ts';
 
-/** What a mount of the set is made with. */
+/** The arguments for a new mount of the set. */
 export interface MountParts {
   readonly base: string;
   readonly expect: Expectation;
@@ -21,17 +21,17 @@ export interface MountSetOptions {
   /** Canonical path of the export, a byte string without a slash at its end. */
   readonly root: string;
   readonly expect: 'fuse' | 'plain';
-  /** Mounts that are expected from the start, and stay so: by configuration. */
+  /** Mounts in the configuration: always expected. */
   readonly listed: readonly string[];
   /** Mounts that an earlier run has seen. */
   readonly seen: readonly string[];
   readonly make: (parts: MountParts) => Mounted;
   readonly onChange: (change: PartChange) => void;
-  /** Called when other mounts are expected, or other ones were seen, than before. */
+  /** Called when the list of expected or of seen mounts has changed. */
   readonly onMounts: () => void;
 }
 
-/** `mounted`: it is there. `listed`: the configuration names it. `unknown`: it is not expected. */
+/** Why a mount was not forgotten: `mounted`: it is present. `listed`: the configuration has it. `unknown`: not expected. */
 export type ForgetOutcome = 'forgotten' | 'mounted' | 'listed' | 'unknown';
 
 export class MountSet {
@@ -39,13 +39,13 @@ export class MountSet {
   readonly #options: MountSetOptions;
   readonly #inner = new Map<string, Mounted>();
   #listed: ReadonlySet<string>;
-  /** Those that have answered, in this run or an earlier one. '' is a mount at the root of a folder that may be plain. */
+  /** Mounts that have answered, in this run or an earlier one. '': a mount at the root, which may be a plain folder. */
   readonly #seen: Set<string>;
-  /** Files on which a file is mounted, and the ids of those mounts. They belong to what is around them. */
+  /** Mounts of single files: path and mount id. They are served as part of the mount around them. */
   readonly #files = new Map<string, number>();
-  /** Entries that must be there, since a mount is expected at or below them: by directory. */
+  /** By directory: names of entries that must exist, as a mount is expected at or below them. */
   readonly #names = new Map<string, Set<string>>();
-  /** Remembered answers of `of`; a path's string keeps its hash. */
+  /** Cache for `of`. */
   readonly #byPath = new Map<string, Mounted>();
   readonly #timer: NodeJS.Timeout;
 
@@ -60,7 +60,7 @@ export class MountSet {
     this.#timer = setInterval(() => void this.#lookAtAll(), SourceLimits.watchInterval).unref();
   }
 
-  /** Looks at every mount once. */
+  /** Checks every mount once. */
   async start(): Promise<void> {
     await this.main.look();
     await this.#lookAtAll();
@@ -105,7 +105,7 @@ export class MountSet {
     return this.main;
   }
 
-  /** Names that a directory must have, since mounts are expected at or below them. */
+  /** Names that the directory must contain, as mounts are expected at or below them. */
   namesIn(directory: string): ReadonlySet<string> | undefined {
     return this.#names.get(directory);
   }
@@ -124,7 +124,7 @@ export class MountSet {
 
   // -- Which are expected --------------------------------------------------------------------------------------------------
 
-  /** Another list of the configuration: what it does not name, and what is not mounted now, is not expected any more. */
+  /** Applies a new list from the configuration. Mounts that are neither listed nor present are no longer expected. */
   expect(listed: readonly string[], keepsSeen: boolean): void {
     this.#listed = new Set(listed);
     for (const [base, mounted] of this.#inner) {
@@ -135,7 +135,7 @@ export class MountSet {
     this.#renew();
   }
 
-  /** A mount that has gone for good. */
+  /** Stops expecting a mount that will not come back. */
   forget(base: string): ForgetOutcome {
     const mounted = base === '' ? this.main : this.#inner.get(base);
     if (mounted?.watch.expectation !== 'mount') return 'unknown';
@@ -153,7 +153,7 @@ export class MountSet {
   #discover(table: MountTable): void {
     const { root } = this.#options;
     const { watch } = this.main;
-    // What is mounted at the very root is expected like any other.
+    // A mount exactly at the root of a plain folder is expected from now on.
     if (watch.expectation === 'plain' && root !== '' && table.at(root)?.mountpoint === root)
       watch.expect('mount');
     const present = new Map(
@@ -162,7 +162,7 @@ export class MountSet {
     for (const [base, id] of this.#files) if (present.get(base) !== id) this.#files.delete(base);
     let changed = false;
     for (const [base, mounted] of this.#inner) {
-      // One that came and went without an answer was never seen.
+      // A mount that disappeared before its first answer is not expected.
       if (present.has(base) || this.#listed.has(base) || this.#seen.has(base)) continue;
       this.#drop(base, mounted);
       changed = true;
@@ -198,7 +198,7 @@ export class MountSet {
     this.#options.onChange({ base, state, epoch, reason: 'no mount is expected there any more' });
   }
 
-  /** Others are expected now. */
+  /** Updates what depends on the set of expected mounts. */
   #renew(): void {
     this.#byPath.clear();
     this.#names.clear();
@@ -229,7 +229,7 @@ export class MountSet {
     return mounted;
   }
 
-  /** Each by itself: one that hangs keeps no other from being looked at. */
+  /** Checks all mounts in parallel. */
   async #lookAtAll(): Promise<void> {
     await Promise.all([...this.all()].map((mounted) => mounted.look()));
   }

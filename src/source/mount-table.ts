@@ -1,10 +1,10 @@
-/** /proc/self/mountinfo, proc(5): which mount a path leads to. Paths are byte strings. */
+/** Parses /proc/self/mountinfo, proc(5), and finds the mount of a path. Paths are byte strings. */
 
 export interface Mount {
   readonly id: number;
   /** Id of the mount that this one is mounted on. */
   readonly parent: number;
-  /** major:minor packed as st_dev of a 64-bit Linux. */
+  /** major:minor encoded as st_dev on 64-bit Linux. */
   readonly device: number;
   readonly mountpoint: string;
   /** Whether mounts made on it reach its peers and slaves: those in other mount namespaces (shared subtrees). */
@@ -16,7 +16,7 @@ export interface Mount {
   readonly options: string;
 }
 
-/** makedev(3) of glibc, for minors below 2^20 (all anonymous devices are). */
+/** As makedev(3) of glibc, for minors below 2^20 (true for all anonymous devices). */
 function makeDevice(major: number, minor: number): number {
   return ((major & 0xfff) << 8) + (minor & 0xff) + (minor & ~0xff) * 0x1000;
 }
@@ -54,8 +54,8 @@ export class MountTable {
   }
 
   /**
-   * The mount that a path without symlinks leads to. It is found as the kernel does: from the root, component by
-   * component, into whatever is mounted there. So a mount that hides another, or a parent of it, counts.
+   * The mount that a path without symlinks leads to. As in the kernel, the walk starts at the root and enters the topmost mount
+   * at each component. So a mount that covers another, or a parent of it, is taken into account.
    */
   at(path: string): Mount | undefined {
     let current = this.#top(undefined, '/');
@@ -71,7 +71,7 @@ export class MountTable {
     return this.#all.some((mount) => mount.device === device);
   }
 
-  /** Visible mounts whose mountpoint lies below `path`, outer ones first. */
+  /** Visible mounts with a mountpoint below `path`, outer ones first. */
   below(path: string): Mount[] {
     const prefix = path === '/' ? '/' : `${path}/`;
     return this.#all
@@ -80,7 +80,7 @@ export class MountTable {
       .sort((a, b) => a.mountpoint.length - b.mountpoint.length);
   }
 
-  /** What is mounted at `mountpoint` on top of `current`, however high the stack; `current` when nothing is. */
+  /** The topmost mount at `mountpoint` on top of `current`; `current` if there is none. */
   #top(current: Mount | undefined, mountpoint: string): Mount | undefined {
     for (;;) {
       const next = this.#all.findLast(
@@ -91,7 +91,7 @@ export class MountTable {
     }
   }
 
-  /** In a chroot the mount that holds the root is not listed: then `current` is undefined and its children have no parent here. */
+  /** In a chroot the root's mount may not be listed. Then `current` is undefined, and its child mounts have no listed parent. */
   #isOn(mount: Mount, current: Mount | undefined): boolean {
     return current ? mount.parent === current.id : !this.#ids.has(mount.parent) || mount.parent === mount.id;
   }
@@ -101,7 +101,7 @@ export function isFuse(type: string): boolean {
   return type === 'fuse' || type === 'fuseblk' || type.startsWith('fuse.');
 }
 
-/** Bytes of the largest read that the daemon takes; undefined when the mount does not say. */
+/** The largest read in bytes that the daemon accepts; undefined if the mount options do not tell. */
 export function maxRead(mount: Mount): number | undefined {
   const value = /(?:^|,)max_read=(\d+)/.exec(mount.options)?.[1];
   return value === undefined ? undefined : Number(value);

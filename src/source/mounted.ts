@@ -1,6 +1,6 @@
 /**
- * One mount, or one plain folder, as a source of its own: its state and epoch, its names and attributes, its files. Everything
- * that is asked of it is judged here and in file.ts, and nowhere else: an answer, a verdict, or it waits (`down`).
+ * One mount or plain folder, with its own state and epoch, names, attributes and files. Only this module and file.ts decide how
+ * a call ends: with an answer, with a confirmed error (verdict), or with `down`, which makes the request wait.
  */
 import {
   lstat,
@@ -32,7 +32,7 @@ import { SourceWatch, type Expectation } from './watch.ts';
 export interface MountedOptions {
   /** Canonical path of the export, a byte string without a slash at its end. */
   readonly root: string;
-  /** Where this mount is, below the root: '' or '/name'. All paths are given from the export's root. */
+  /** Place of this mount below the export's root: '' or '/name'. All other paths start at the export's root. */
   readonly base: string;
   readonly expect: Expectation;
   readonly mounts: MountReader;
@@ -44,28 +44,28 @@ export interface MountedOptions {
   readonly onState: StateListener;
   readonly onTrouble: (event: QuarantineEvent) => void;
   readonly onTable?: (table: MountTable) => void;
-  /** Whether a single file is mounted at this path, so that another filesystem is right there. */
+  /** Whether a single file is mounted at this path: then its device may differ. */
   readonly isFileMount: (path: string) => boolean;
 }
 
-/** What is known of an object that was there a moment ago. */
+/** What is known of an object that existed at the last look. */
 export interface Known {
-  /** Bytes; 0 when it was not looked at. */
+  /** Bytes; 0 if unknown. */
   readonly size: number;
 }
 
-/** What a look at a directory or an object needs to be judged. */
+/** A call to the source, with what is needed to judge its result. */
 interface Question<T> {
   readonly aspect: Aspect;
   readonly path: string;
-  /** Whether it is known to be there, so that an absence has to be confirmed. */
+  /** Whether the object existed at the last look: then ENOENT has to be confirmed. */
   readonly known: boolean;
   readonly ask: () => Promise<T>;
-  /** Whether an answer is so different from the last one that it has to be confirmed. */
+  /** Whether the answer differs so much from the last one that it has to be confirmed. */
   readonly doubtful?: (value: T) => boolean;
 }
 
-/** Errors that are answers: they do not depend on how the source is. */
+/** Errors that need no confirmation: they do not depend on the daemon's health. */
 const definite: ReadonlySet<TreeErrorCode> = new Set([
   'busy',
   'cancelled',
@@ -86,7 +86,7 @@ export class Mounted implements SourcePart {
   readonly #suspicion = new Suspicion();
   #probes = 0;
   #isFuse: boolean;
-  /** A directory of this mount did not tell types, and Node cannot list it with them. */
+  /** A directory of this mount has entries of unknown type, which Node's readdir with types cannot handle. */
   #withoutTypes = false;
   #knownEpoch = 0;
 
@@ -152,7 +152,7 @@ export class Mounted implements SourcePart {
     return this.quarantine.size;
   }
 
-  /** What it was last, while nothing is mounted. A mount that was never seen is taken for FUSE: nearly all are. */
+  /** While nothing is mounted: the type of the last mount. A mount that was never seen counts as FUSE, as nearly all are. */
   get isFuse(): boolean {
     const { mount } = this.watch;
     if (mount) this.#isFuse = isFuse(mount.type);
@@ -164,7 +164,7 @@ export class Mounted implements SourcePart {
     return this.#options.base;
   }
 
-  /** Looks at whether it is there, when that is due. */
+  /** Checks the mount's state if a check is due. */
   look(): Promise<void> {
     return this.watch.look();
   }
@@ -176,14 +176,14 @@ export class Mounted implements SourcePart {
 
   // -- What the tree asks ------------------------------------------------------------------------------------------------
 
-  /** @param before what is known of it; undefined when it was never there. */
+  /** @param before what is known of the object; undefined if it was never seen. */
   async lstat(path: string, before: Known | undefined): Promise<RawAttributes> {
     const raw = await this.#judged({
       aspect: 'attributes',
       path,
       known: before !== undefined,
       ask: () => this.#lookAt(path, true),
-      // After a short answer the kernel tells the size at which it ended, for as long as it caches attributes.
+      // After a short read the kernel may report the size at which it ended, until its attribute cache expires.
       doubtful: ({ kind, size }) =>
         kind === 'file' && before !== undefined && size < before.size && this.isFuse,
     });
@@ -191,7 +191,7 @@ export class Mounted implements SourcePart {
     return raw;
   }
 
-  /** @param before how many entries it had when it was listed last. */
+  /** @param before number of entries in the last listing. */
   async readdir(path: string, before: number): Promise<RawListing> {
     return await this.#judged({
       aspect: 'listing',
@@ -211,7 +211,7 @@ export class Mounted implements SourcePart {
     });
   }
 
-  /** A daemon that has no totals, or fails to tell them, is served all the same: then all of them are 0. */
+  /** The totals; all 0 if the daemon has none or fails to report them. */
   async space(): Promise<SpaceUsage> {
     const { base } = this.#options;
     this.watch.require();
@@ -227,14 +227,14 @@ export class Mounted implements SourcePart {
     }
   }
 
-  /** Resolves when the source is there and has been asked since this call; throws `down` otherwise. */
+  /** Resolves if the source is live and has answered since this call; throws `down` otherwise. */
   async confirm(): Promise<void> {
     await this.watch.confirm(this.watch.require());
   }
 
   // -- One call ----------------------------------------------------------------------------------------------------------
 
-  /** Runs a call on a path that stands for the object itself: its directory is opened and checked, its own name is not followed. */
+  /** Runs a call on an object relative to its opened and checked directory. `begin` must not follow a symlink at the end. */
   #at<T>(path: string, begin: (place: Buffer, done: Callback<T>) => void, onLate?: () => void): Promise<T> {
     const slash = path.lastIndexOf('/');
     const isBase = path === this.#options.base;
@@ -266,7 +266,7 @@ export class Mounted implements SourcePart {
     return this.#options.isFileMount(path) ? undefined : this.watch.requireDevice();
   }
 
-  /** Where the device does not tell: proc(5) gives the id of the mount in which a descriptor was opened. */
+  /** Checks the mount id in fdinfo, proc(5), where the device is not enough to identify the mount. */
   async #checkMount(descriptor: number, directory: string): Promise<void> {
     const expected = this.watch.requireMountId();
     if (expected === undefined) return;
@@ -282,7 +282,7 @@ export class Mounted implements SourcePart {
     const listing = await this.#footholds.use(path, (place) =>
       this.#read(path, Buffer.from(place, 'latin1')),
     );
-    // A daemon that died on the way may have let the listing end early.
+    // If the daemon died during the listing, it may have ended early.
     await this.watch.confirmMount(this.watch.require());
     if (listing.names.length > SourceLimits.directoryEntries) {
       throw new TreeError('fbig', `more than ${SourceLimits.directoryEntries} entries in one directory`);
@@ -301,7 +301,7 @@ export class Mounted implements SourcePart {
         });
         return { names: entries.map(({ name }) => name), kinds: entries.map(hintOf) };
       } catch (error) {
-        // An entry without a type (DT_UNKNOWN): Node would look at it by a path that it cannot build from a Buffer.
+        // For an entry of unknown type (DT_UNKNOWN) Node calls lstat with a path that it cannot build from a Buffer.
         if ((error as NodeJS.ErrnoException).code !== 'ERR_INVALID_ARG_TYPE') throw error;
         this.#withoutTypes = true;
       }
@@ -311,8 +311,8 @@ export class Mounted implements SourcePart {
   }
 
   /**
-   * The watch's question: a name that cannot be cached, as it was never asked for, in the very directory that is mounted. Any
-   * answer but one that speaks of the connection is a sign of life. It runs in its own lane, as one call.
+   * The watch's probe: looks up a new name, which no cache can answer, in the mount's root directory. Any result but a
+   * connection error shows that the daemon is alive. It runs as one call in its own lane.
    */
   async #probe(onLate: () => void): Promise<void> {
     const { root, base, lanes } = this.#options;
@@ -363,14 +363,14 @@ export class Mounted implements SourcePart {
     }
   }
 
-  /** Throws what needs no confirmation; returns for bad news. */
+  /** Throws errors that need no confirmation. Returns for those that have to be confirmed. */
   async #passOn(
     { path, known }: Pick<Question<unknown>, 'path' | 'known'>,
     error: TreeError,
     permit: Permit,
   ): Promise<void> {
     if (error.code === 'timeout') throw await this.#missed(path, error, permit);
-    // The mount's own directory cannot have trouble of its own: the daemon is going or has lost its backend.
+    // An error of the mount's root directory means that the daemon is shutting down or has lost its backend.
     if (path === this.#options.base && error.code !== 'acces' && error.code !== 'busy')
       throw new TreeError('down', error.message, { cause: error });
     if (error.code === 'down') this.#footholds.clear();
@@ -396,7 +396,7 @@ export class Mounted implements SourcePart {
     error: TreeError,
     permit: Permit,
   ): Promise<TreeError> {
-    // A directory that cannot be listed is still one, if its name says so.
+    // If the listing fails with ENOENT but the lookup still finds a directory, it is an I/O error.
     const isGone = isAbsence(error.code) && !(aspect === 'listing' && (await this.#isDirectory(path)));
     if (isGone) {
       this.#opinions.forget(path);
@@ -425,7 +425,7 @@ export class Mounted implements SourcePart {
     );
   }
 
-  /** A second opinion: whether a name that was seen lately is still there. */
+  /** For a second opinion: whether a recently seen name still exists. */
   async #isThere(path: string): Promise<boolean> {
     try {
       await this.#lookAt(path);
@@ -445,7 +445,7 @@ export class Mounted implements SourcePart {
     this.files.newEpoch(epoch);
   }
 
-  /** What has not begun would only wait behind what hangs: it waits for the source instead. */
+  /** Fails queued calls with `down`: they would only wait behind hung ones. Their requests wait for the source instead. */
   #dismissWaiting(): void {
     const { lanes, base } = this.#options;
     const error = new TreeError('down', 'the source went away before this was asked');

@@ -1,4 +1,4 @@
-/** The descriptor of one path, opened when it is needed, and single reads from it: each is a question whose answer is not judged here. */
+/** The descriptor of one path, opened on demand, and single reads from it. Results are judged in file.ts, not here. */
 import { read } from 'node:fs';
 import type { Descriptor } from './descriptor.ts';
 import { TreeError, fromErrno } from './errors.ts';
@@ -8,7 +8,7 @@ import { SourceLimits } from './limits.ts';
 import { ReadPermits } from './read-permits.ts';
 import { mayHoldHole } from './zeros.ts';
 
-/** Bytes of one pread, or the whole read where that is not split. */
+/** The range of one part of a read; the whole read if it is not split. */
 export interface Part {
   readonly target: Buffer;
   readonly position: number;
@@ -27,12 +27,12 @@ export class OpenedFile {
     this.path = path;
   }
 
-  /** The one that is open now. */
+  /** The open descriptor, if any. */
   get descriptor(): Descriptor | undefined {
     return this.#descriptor;
   }
 
-  /** Asks once: for the whole part, or piece by piece where that is the daemon's way. */
+  /** Reads the part once. If the daemon answers in pieces, continues until the part is complete. */
   async ask(part: Part): Promise<number> {
     const descriptor = this.#usable() ?? (await this.#open(part.wanted));
     let length = await this.#pread(descriptor, part, 0);
@@ -57,7 +57,7 @@ export class OpenedFile {
     const position = part.position + from;
     descriptor.acquire();
     const options: CallOptions<number> = {
-      // Whoever waited for it is gone, and with him the right to the buffer: the next one gets a copy.
+      // The caller has already got `timeout`. Keep a copy of the bytes for a repeated request.
       onLate: (length) => {
         part.permits.answered(position);
         const isWhole = length === target.length && !mayHoldHole(target, position);
@@ -88,23 +88,23 @@ export class OpenedFile {
     if (failure.code === 'inval' && descriptor.direct) return await this.#pastDirect(part, from);
     if (failure.code === 'down' && descriptor.hasAnswered) await watch.remounted(descriptor.epoch);
     if (failure.code !== 'timeout') throw failure;
-    // It is the file's own trouble if the source answers others.
+    // The timeout counts against the file only if the source answers other calls.
     if (!(await this.#services.stillWell(descriptor.epoch)))
       throw new TreeError('again', failure.message, { cause: failure });
     part.permits.timedOut();
-    // Those behind a read that hangs would hang as well.
+    // Reads queued behind a hung read would hang as well.
     lane.dismiss(failure, (key) => key === this.path);
     throw failure;
   }
 
-  /** The daemon refuses O_DIRECT for this read: the file is read through the page cache from now on. */
+  /** The daemon refuses O_DIRECT for this read: use the page cache for this file from now on. */
   async #pastDirect(part: Part, from: number): Promise<number> {
     this.#services.habits.refusedDirect(this.path);
     if (this.#descriptor?.direct) this.drop();
     return await this.#pread(this.#usable() ?? (await this.#open(part.wanted)), part, from);
   }
 
-  /** The descriptor for the present epoch, opened when there is none. */
+  /** Opens a descriptor for the current epoch. Parallel calls share it. */
   #open(wanted: Wanted | undefined): Promise<Descriptor> {
     this.#opening ??= this.#services
       .open(this.path, wanted)
@@ -117,18 +117,18 @@ export class OpenedFile {
     return this.#opening;
   }
 
-  /** Lets go of the descriptor; reads in flight end on it, later ones open anew. */
+  /** Drops the descriptor: running reads finish on it, later ones open a new one. */
   drop(): void {
     this.#descriptor?.doom();
     this.#descriptor = undefined;
   }
 
-  /** Descriptors of an older mount are closed as soon as that is known. */
+  /** Drops a descriptor of an earlier mount. */
   dropOlderThan(epoch: number): void {
     if (this.#descriptor && this.#descriptor.epoch !== epoch) this.drop();
   }
 
-  /** Whether the descriptor is old, and still gives what it gave before. */
+  /** Whether a descriptor that is older than any possible shutdown still returns bytes where it did before. */
   async isWitness(position: number): Promise<boolean> {
     const descriptor = this.#descriptor;
     if (!descriptor?.hasAnswered || descriptor.isDoomed) return false;

@@ -1,23 +1,23 @@
 /**
- * What was lately well: files that were read, names that were seen. When one object brings bad news another is asked, so that
- * trouble of the object can be told from a source that is on its way out.
+ * Recently healthy objects: files that were read, names that were seen. When one object fails, others are asked, to tell a
+ * broken object from a source that is shutting down.
  */
 import { LRUCache } from 'lru-cache';
 import { SourceLimits } from './limits.ts';
 
-/** `well`: another object still answers. `unwell`: none of those asked does. `none`: there is no other to ask. */
+/** `well`: another object answers. `unwell`: none of those asked does. `none`: no other object is known. */
 export type Opinion = 'well' | 'unwell' | 'none';
 
 interface Witness {
   /** performance.now() of its last good answer. */
   at: number;
   epoch: number;
-  /** Which bytes of a file to ask for again. */
+  /** The range of a file to read again. */
   place: number;
   length: number;
 }
 
-/** How many others are asked at most. */
+/** The most other objects that are asked. */
 const asked = 4;
 
 export class Opinions {
@@ -26,7 +26,7 @@ export class Opinions {
   #asking: Promise<Opinion> | undefined;
   #askingFor = '';
 
-  /** @param ask whether the object at `path` still answers well; it must settle in bounded time. */
+  /** @param ask whether the object at `path` still answers. Must settle in bounded time. */
   constructor(ask: (path: string, place: number, length: number) => Promise<boolean>) {
     this.#ask = ask;
   }
@@ -45,14 +45,14 @@ export class Opinions {
     known.length = length;
   }
 
-  /** It has turned out to be gone or broken. */
+  /** Removes an object that is gone or broken. */
   forget(path: string): void {
     this.#witnesses.delete(path);
   }
 
-  /** Asks others than `path` and what lies below it, now. */
+  /** Asks other objects now: not `path`, nor anything above or below it. */
   async about(path: string): Promise<Opinion> {
-    // One answer serves everybody who asks about the same object at the same time.
+    // Parallel calls about the same object share one answer.
     if (this.#asking && this.#askingFor === path) return await this.#asking;
     this.#askingFor = path;
     const asking = this.#askOthers(path).finally(() => {

@@ -1,10 +1,10 @@
-/** The question by which a source shows that it is alive. */
+/** The call that checks whether a source is alive. */
 import { close, fstat, lstat, open, type Stats } from 'node:fs';
 import { TreeError, fromErrno } from './errors.ts';
 import { footholdFlags } from './footholds.ts';
 import type { Callback } from './lanes.ts';
 
-/** Opens the directory, compares its device, and looks up a name in it: as one call, so that it takes one thread at a time. */
+/** Opens the directory, checks its device, and looks up a name in it. One lane call, which uses one thread at a time. */
 export function probeOnce(
   directory: string,
   name: string,
@@ -30,5 +30,5 @@ export function probeOnce(
 }
 
 const isDisconnected = (error: Error) => fromErrno(error).code === 'down';
-/** A mount without allow_other refuses everybody but its owner. */
+/** A mount without allow_other refuses all users but its owner. */
 const isRefused = (error: Error) => fromErrno(error).code === 'acces';

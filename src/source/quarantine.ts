@@ -1,12 +1,12 @@
 /**
- * Objects of a healthy source that do not answer, or whose error was confirmed. Whoever asks for one meanwhile is refused at
- * once; after a cool-down one call gets a permit to try, and decides for all.
+ * Objects of a healthy source that do not answer, or whose error was confirmed. Calls for them fail at once. After a cool-down
+ * one call gets a permit to try; its result decides whether the object leaves the quarantine.
  */
 import { LRUCache } from 'lru-cache';
 import { TreeError, type TreeErrorCode } from './errors.ts';
 import { SourceLimits } from './limits.ts';
 
-/** What did not answer: a piece of the content, attributes or a listing. */
+/** What failed: content, attributes or a listing. */
 export type Aspect = 'content' | 'attributes' | 'listing';
 
 interface Case {
@@ -14,19 +14,19 @@ interface Case {
   readonly path: string;
   readonly code: TreeErrorCode;
   readonly strikes: number;
-  /** performance.now() from which one call may try. */
+  /** End of the cool-down, performance.now(): after it one call may try. */
   until: number;
-  /** The permit of the call that tries now. */
+  /** The permit of the call that is trying now. */
   trying: Permit | undefined;
 }
 
 export interface QuarantineCase {
   readonly path: string;
   readonly aspect: Aspect;
-  /** `timeout`: no answer; any other: the error that was confirmed. */
+  /** `timeout`: no answer; else the confirmed error. */
   readonly code: TreeErrorCode;
   readonly strikes: number;
-  /** Milliseconds until one call may try again; 0 when it may now, or does. */
+  /** Milliseconds until one call may try again; 0 if one may now or is trying. */
   readonly retryIn: number;
 }
 
@@ -35,22 +35,22 @@ export interface QuarantineEvent {
   readonly aspect: Aspect;
   readonly code: TreeErrorCode;
   readonly released: boolean;
-  /** Times in a row that it failed. */
+  /** Consecutive failures. */
   readonly strikes: number;
   /** Milliseconds until one call may try again. */
   readonly coolDown: number;
 }
 
-/** What tells cases apart: one object may fail in several ways, a file in several places. */
+/** The key of a case. One object may have several: one for each aspect, and for each region of a file. */
 export const caseKey = (aspect: Aspect, path: string, place = ''): string => `${aspect} ${path}\0${place}`;
 
-/** Leave to ask the source for one object. It is settled exactly once; what comes later changes nothing, but for an answer. */
+/** Permission for one call about an object. The first result settles it; later ones are ignored, except an answer. */
 export class Permit {
   readonly #quarantine: Quarantine;
   readonly #key: string;
   readonly #aspect: Aspect;
   readonly #path: string;
-  /** The error of the case, when this is the one try after its cool-down. */
+  /** The error of the case, if this is the retry after its cool-down. */
   readonly retryOf: TreeError | undefined;
   #settled = false;
 
@@ -62,20 +62,20 @@ export class Permit {
     this.#path = path;
   }
 
-  /** It answered, be it late. */
+  /** The object answered, even if late. Ends its quarantine. */
   answered(): void {
     this.#settled = true;
     this.#quarantine.release(this.#key);
   }
 
-  /** It failed by itself, while the source was well: `timeout` when it did not answer at all. */
+  /** The object failed while the source was healthy. `timeout`: it did not answer at all. */
   failed(code: TreeErrorCode): void {
     if (this.#settled) return;
     this.#settled = true;
     this.#quarantine.convict(this.#key, this.#aspect, this.#path, code, this);
   }
 
-  /** Nothing was learnt of the object: the source is away, or the call never began. */
+  /** The call gave no information about the object: the source is absent, or the call never began. */
   withdraw(): void {
     if (this.#settled) return;
     this.#settled = true;
@@ -89,7 +89,7 @@ export class Quarantine {
     noDisposeOnSet: true,
     dispose: ({ aspect, path }) => this.#count(`${aspect} ${path}`, -1),
   });
-  /** How many cases each object has: a file may have several. */
+  /** Number of cases of each object: a file may have several. */
   readonly #objects = new Map<string, number>();
   readonly #onEvent: (event: QuarantineEvent) => void;
 
@@ -101,7 +101,7 @@ export class Quarantine {
     return this.#cases.size;
   }
 
-  /** Those that went in last, at most `most`. */
+  /** The latest cases, at most `most`. */
   latest(most: number): QuarantineCase[] {
     const now = performance.now();
     return [...this.#cases.values()].slice(0, most).map(({ path, aspect, code, strikes, until }) => ({
@@ -114,8 +114,8 @@ export class Quarantine {
   }
 
   /**
-   * Leave to ask for an object; throws the error of its case while it cools down, or while another call tries.
-   * @param place tells pieces of one content apart.
+   * Returns a permit for a call. Throws the error of the case during its cool-down, or while another call is trying.
+   * @param place region of a file's content; '' is the whole file.
    */
   admit(aspect: Aspect, path: string, place = ''): Permit {
     const key = caseKey(aspect, path, place);
@@ -128,12 +128,12 @@ export class Quarantine {
     return permit;
   }
 
-  /** For a call that has begun without being asked to. */
+  /** Returns a permit without a check, for a call that has already begun. */
   permit(aspect: Aspect, path: string, place = ''): Permit {
     return new Permit(this, caseKey(aspect, path, place), aspect, path);
   }
 
-  /** Whether an object, or any place in it, is in quarantine. */
+  /** Whether an object, or any region of it, is in quarantine. */
   knows(aspect: Aspect, path: string): boolean {
     return this.#cases.size > 0 && (this.#objects.get(`${aspect} ${path}`) ?? 0) > 0;
   }
@@ -147,7 +147,7 @@ export class Quarantine {
     this.#onEvent({ path, aspect, code, released: true, strikes, coolDown: 0 });
   }
 
-  /** Calls that had begun together count as one. */
+  /** Adds a failure. Parallel failures of an object count once: only the call with the permit adds to an existing case. */
   convict(key: string, aspect: Aspect, path: string, code: TreeErrorCode, permit: Permit): void {
     const found = this.#cases.peek(key);
     if (found && found.trying !== permit) return;
@@ -185,7 +185,7 @@ export class Quarantine {
     return cases;
   }
 
-  /** Another mount: nothing of the old one's trouble counts. */
+  /** Empties the quarantine at a remount. */
   clear(): void {
     this.#cases.clear();
   }

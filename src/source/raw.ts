@@ -1,18 +1,18 @@
 /**
- * What the source says, before anything of it is believed. Imports nothing.
+ * The source's answers in raw form; the tree normalises them. Imports nothing.
  *
  * Paths and names are byte strings: one character (U+0000..U+00FF) for each byte.
  */
 
 export type Kind = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'block' | 'character' | 'unknown';
 
-/** One point in time: whole seconds since 1970, which may be negative, and nanoseconds from 0 to 999,999,999. */
+/** A point in time: whole seconds since 1970 (may be negative) and nanoseconds from 0 to 999,999,999. */
 export interface Time {
   readonly seconds: number;
   readonly nanoseconds: number;
 }
 
-/** The tree normalises these; nothing else may show them to a client. */
+/** Attributes before the tree normalises them. Clients must never see these. */
 export interface RawAttributes {
   readonly kind: Kind;
   readonly mode: number;
@@ -21,17 +21,17 @@ export interface RawAttributes {
   readonly gid: number;
   /** Bytes, at most Number.MAX_SAFE_INTEGER. */
   readonly size: number;
-  /** Bytes on the medium. */
+  /** Allocated bytes. */
   readonly used: number;
   readonly rdev: number;
   readonly mtime: Time;
   readonly ctime: Time;
   readonly atime: Time;
-  /** Undefined where the filesystem keeps no birth time, as FUSE does not. */
+  /** Undefined if the file system has no birth time, as FUSE. */
   readonly birth: Time | undefined;
 }
 
-/** A directory as read, in no particular order. `kinds` are hints: only a look at the entry itself decides. */
+/** A directory's entries in no particular order. `kinds` are hints: only a lookup of the entry is reliable. */
 export interface RawListing {
   readonly names: readonly string[];
   readonly kinds: readonly Kind[];
@@ -48,28 +48,28 @@ export interface SpaceUsage {
 
 export type SourceState = 'live' | 'down' | 'stuck';
 
-/** Called at every change of state; `reason` is for people. */
+/** Called at every change of state; `reason` is a text for logs. */
 export type StateListener = (state: SourceState, epoch: number, reason: string) => void;
 
-/** One mount of a tree, or the plain folder at its root, as it is now. */
+/** The current state of one mount of a tree, or of the plain folder at its root. */
 export interface SourcePart {
-  /** Where it is, below the root: '' for what lies at the root itself, or '/name'. */
+  /** Its place below the root: '' for the root itself, or '/name'. */
   readonly base: string;
   readonly state: SourceState;
-  /** How often it was mounted, as far as it was seen. */
+  /** The number of mounts seen so far. */
   readonly epoch: number;
-  /** Why it is in that state, for people. */
+  /** The reason of the state, for logs. */
   readonly reason: string;
-  /** Whether a FUSE daemon is behind it, or was; true as well for a mount that was never seen. */
+  /** Whether it is or last was a FUSE mount; true for a mount that was never seen. */
   readonly isFuse: boolean;
   /** Objects in quarantine. */
   readonly quarantined: number;
 }
 
 export interface PartChange {
-  /** Where the part is or, when it is not expected any more, was. */
+  /** Place of the part, even if it is no longer expected. */
   readonly base: string;
-  /** Of what the path leads to now. */
+  /** State of the part that the path leads to now. */
   readonly state: SourceState;
   readonly epoch: number;
   readonly reason: string;

@@ -1,15 +1,15 @@
-/** How a file is being read: a stream pauses and goes on, a probe does not come back. */
+/** Tells streams, which pause and continue, from probes, which read a file only once. */
 import { SourceLimits } from './limits.ts';
 
 export class ReadPattern {
-  /** End of the furthest read of the present run. */
+  /** End of the furthest read of the current sequence. */
   #front = 0;
   #inOrder = 0;
-  /** performance.now() at the end of the last read, and of the last one by somebody who does not hold the file. */
+  /** performance.now() of the last read's begin or end, and of the last read while no client had the file open. */
   #lastAt = Number.NEGATIVE_INFINITY;
   #lastLooseAt = Number.NEGATIVE_INFINITY;
 
-  /** A read begins. */
+  /** Notes a read that begins. */
   note(position: number, length: number, now: number, held: boolean): void {
     if (Math.abs(position - this.#front) > SourceLimits.streamWindow) {
       this.#inOrder = 0;
@@ -29,12 +29,12 @@ export class ReadPattern {
     return this.#inOrder >= SourceLimits.streamBytes;
   }
 
-  /** Whether somebody without an open of his own (NFS has none) has just read. */
+  /** Whether a client without an open (NFS) has just read. */
   get isSharedNow(): boolean {
     return performance.now() - this.#lastLooseAt < SourceLimits.idleProbe;
   }
 
-  /** Whether nobody has read for long enough. @param idleMs in place of both limits. */
+  /** Whether the file has not been read for the idle time. @param idleMs overrides both idle times. */
   isOver(now: number, idleMs: number | undefined): boolean {
     const idle = idleMs ?? (this.isStream ? SourceLimits.idleStream : SourceLimits.idleProbe);
     return now - this.#lastAt >= idle;

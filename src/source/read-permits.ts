@@ -1,4 +1,4 @@
-/** Leave to read some bytes of a file: of the whole file, which may hang, and of each region, which may be broken by itself. */
+/** Permits for a read: one for the whole file, which may hang, and one for each region, which may be broken separately. */
 import type { TreeError, TreeErrorCode } from './errors.ts';
 import { SourceLimits } from './limits.ts';
 import type { Permit, Quarantine } from './quarantine.ts';
@@ -8,12 +8,12 @@ const regionOf = (position: number) => String(Math.floor(position / SourceLimits
 export class ReadPermits {
   readonly #quarantine: Quarantine;
   readonly #path: string;
-  /** The error that was confirmed last, when this is the one try after a cool-down. */
+  /** The error of the last verdict, if this is the retry after a cool-down. */
   readonly retryOf: TreeError | undefined = undefined;
-  /** Made only while anything is in quarantine; key '' is the whole file. */
+  /** Used only while the quarantine is not empty. Key '' is the whole file. */
   #permits: Map<string, Permit> | undefined;
 
-  /** Throws the error of the case when the file or a region of these bytes is in quarantine. */
+  /** Throws the error of the case if the file or a region of this range is in quarantine. */
   constructor(quarantine: Quarantine, path: string, position: number, length: number) {
     this.#quarantine = quarantine;
     this.#path = path;
@@ -36,7 +36,7 @@ export class ReadPermits {
     this.#permits!.set(region, this.#quarantine.admit('content', this.#path, region));
   }
 
-  /** Bytes at `position` came. */
+  /** Bytes at `position` were read. */
   answered(position: number): void {
     if (this.#quarantine.size === 0) return;
     this.#of('').answered();
@@ -54,7 +54,7 @@ export class ReadPermits {
     this.#of('').failed('timeout');
   }
 
-  /** What was not settled was not learnt. */
+  /** Withdraws the permits without a result. */
   withdraw(): void {
     for (const permit of this.#permits?.values() ?? []) permit.withdraw();
   }

@@ -1,7 +1,7 @@
 /**
- * How long the first who comes after a cool-down waits for a file that may still be broken. His try goes on by itself, and
- * decides for all; he hears the error that is known when he has waited long enough. While a library full of dead links is
- * scanned there are many such tries at once: only a few of their readers wait for long.
+ * Limits how long a reader waits for the retry of a file after its cool-down. When the time is over, the reader gets the known
+ * error; the retry continues and decides for later readers. A scan of a library with many dead links causes many retries at
+ * once, so only a few of their readers wait for long.
  */
 import { SourceLimits } from './limits.ts';
 import { pause } from './pause.ts';
@@ -9,7 +9,7 @@ import { pause } from './pause.ts';
 export class Retries {
   #patient = 0;
 
-  /** The outcome of the try `read`, or `known` when it does not come soon. */
+  /** Returns the result of the retry `read`; rejects with `known` if it takes too long. */
   async soon(read: Promise<number>, known: Error): Promise<number> {
     read.catch(() => undefined);
     const isPatient = this.#patient < SourceLimits.patientRetries;

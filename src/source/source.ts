@@ -1,6 +1,6 @@
 /**
- * The tree below one path: a FUSE mount, or a plain folder, and whatever is mounted below it. Each mount is a source of its
- * own (mounted.ts), mount-set.ts knows them all; here they are one tree. This is the only door to `node:fs` for data and metadata.
+ * The source of an export: a FUSE mount or plain folder, and all mounts below it. Each mount has its own state (mounted.ts);
+ * mount-set.ts manages them; this class joins them to one tree. All access to data and metadata goes through it.
  */
 import { realpath } from 'node:fs';
 import { ContentCounts } from './content-counts.ts';
@@ -23,16 +23,16 @@ export interface SourceOptions {
   /** Absolute path, UTF-8 text. */
   readonly path: string;
   readonly expectFuse: boolean;
-  /** Places of mounts below the path that are expected from the start, as '/name', byte strings. */
+  /** Places of mounts below the path that are always expected, as '/name', byte strings. */
   readonly expected?: readonly string[];
-  /** Those that an earlier run has seen; they are expected as well, until they are forgotten. */
+  /** Places of mounts that an earlier run has seen. They are expected until they are forgotten. */
   readonly seen?: readonly string[];
   /** How many exports share the thread pool. */
   readonly exports?: number;
   readonly lanes?: Lanes;
-  /** Milliseconds after which a read that has not come back is an error of its file. */
+  /** Milliseconds after which an unanswered read counts as an error of its file. */
   readonly readDeadline?: number | undefined;
-  /** Milliseconds for which bad news of what was well a moment ago is held before it is believed. */
+  /** Milliseconds for which an error of a recently healthy object is held before it is accepted. */
   readonly verdict?: number | undefined;
   /** Milliseconds without reads after which a file is closed. Default: short for probes, longer for streams. */
   readonly idleClose?: number | undefined;
@@ -40,7 +40,7 @@ export interface SourceOptions {
   readonly mounts?: MountReader;
 }
 
-/** Before it is known where the path leads. */
+/** The state before `start`. */
 const notStarted: SourcePart = {
   base: '',
   state: 'down',
@@ -55,7 +55,7 @@ export class Source {
   readonly expectFuse: boolean;
   /** Descriptors and bytes of all files. */
   readonly content = new ContentCounts();
-  /** What was held for a verdict, and how it ended. */
+  /** Calls held for a verdict, and their results. */
   readonly inquiries = new InquiryCounts();
   readonly #options: SourceOptions;
   readonly #listeners = new Set<(change: PartChange) => void>();
@@ -64,7 +64,7 @@ export class Source {
   #exports: number;
   #root = '';
   #mounts: MountSet | undefined;
-  /** As configured last. */
+  /** The configured mounts. */
   #expected: readonly string[];
 
   constructor(options: SourceOptions) {
@@ -78,7 +78,7 @@ export class Source {
       createLanes({ exports, ...(readDeadline !== undefined && { deadlines: { data: readDeadline } }) });
   }
 
-  /** Of what lies at the root. */
+  /** State of the mount or folder at the root. */
   get state(): SourceState {
     return this.part('').state;
   }
@@ -91,7 +91,7 @@ export class Source {
     return this.part('').reason;
   }
 
-  /** What lies at the root, and every mount below it. */
+  /** The mount or folder at the root, and every mount below it. */
   get parts(): SourcePart[] {
     return this.#mounts ? [...this.#mounts.all()] : [notStarted];
   }
@@ -101,7 +101,7 @@ export class Source {
     return this.#mounts?.of(path) ?? notStarted;
   }
 
-  /** Whether a mount is expected at the path or below it: then there is such a directory, whatever a listing says. */
+  /** Whether a mount is expected at or below the path: then the directory exists even if a listing lacks it. */
   holdsMount(path: string): boolean {
     return path === '' || this.#mounts?.holds(path) === true;
   }
@@ -112,13 +112,13 @@ export class Source {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Calls back when other mounts are expected, or were seen, until the returned function is called. */
+  /** Calls back when the expected or seen mounts change, until the returned function is called. */
   onMounts(listener: () => void): () => void {
     this.#mountListeners.add(listener);
     return () => this.#mountListeners.delete(listener);
   }
 
-  /** Calls back for every object that goes into quarantine, or comes out. */
+  /** Calls back for every object that enters or leaves quarantine. */
   onTrouble(listener: (event: QuarantineEvent) => void): () => void {
     this.#troubleListeners.add(listener);
     return () => this.#troubleListeners.delete(listener);
@@ -131,7 +131,7 @@ export class Source {
     return size;
   }
 
-  /** Those that went into quarantine last, at most `most`. */
+  /** The latest objects in quarantine, at most `most`. */
   quarantine(most: number): QuarantineCase[] {
     if (!this.#mounts) return [];
     return [...this.#mounts.all()].flatMap(({ quarantine }) => quarantine.latest(most)).slice(0, most);
@@ -142,15 +142,15 @@ export class Source {
     return (this.#mounts?.of(path).quarantine.retry(aspect, path) ?? 0) > 0;
   }
 
-  /** Descriptors of files that are open now. */
+  /** The number of open descriptors. */
   get descriptors(): number {
     return this.content.opens - this.content.closes;
   }
 
-  /** Finds the canonical place of the path, looks at its mounts once, and goes on watching them. Never rejects. */
+  /** Resolves the path's symlinks, checks its mounts once, and starts to watch them. Never rejects. */
   async start(): Promise<void> {
     const path = this.#options.path;
-    // Where a symlink leads is settled once: what is opened later is compared with it.
+    // Symlinks in the export's path are resolved only here: the paths of opened files are compared with the result.
     const canonical = await this.lanes.probe
       .run<string>('', (done) => realpath(path, 'latin1', done))
       .catch(() => Buffer.from(path, 'utf8').toString('latin1'));
@@ -177,7 +177,7 @@ export class Source {
     this.#mounts?.close();
   }
 
-  /** How many exports share the thread pool from now on. */
+  /** Sets the number of exports that share the thread pool. */
   share(exports: number): void {
     this.#exports = exports;
     reshareLanes(this.lanes, exports, this.#mounts?.size ?? 1);
@@ -191,15 +191,15 @@ export class Source {
   }
 
   /**
-   * Expects the mounts that the configuration names now.
-   * @param keepsSeen whether others stay expected because they were seen; else only those that are there now do.
+   * Applies the configured list of expected mounts.
+   * @param keepsSeen whether seen mounts stay expected; else, of the others, only those that are present now do.
    */
   expect(listed: readonly string[], keepsSeen: boolean): void {
     this.#expected = listed;
     this.#mounts?.expect(listed, keepsSeen);
   }
 
-  /** A mount has gone for good: its place is what lies there. @param base '' or '/name', a byte string. */
+  /** Stops expecting a mount: the folder at its place is served instead. @param base '' or '/name', a byte string. */
   forgetMount(base: string): ForgetOutcome {
     return this.#mounts?.forget(base) ?? 'unknown';
   }
@@ -212,12 +212,12 @@ export class Source {
 
   // -- What the tree asks --------------------------------------------------------------------------------------------------
 
-  /** @param before what is known of the object when it was there a moment ago: then its absence has to be confirmed. */
+  /** @param before what is known of an object that existed at the last look: then ENOENT has to be confirmed. */
   lstat(path: string, before?: Known): Promise<RawAttributes> {
     return this.#ask(path, (mounted) => mounted.lstat(path, before));
   }
 
-  /** @param before how many entries the directory had when it was listed last. */
+  /** @param before number of entries in the last listing. */
   async readdir(path: string, before = 0): Promise<RawListing> {
     const listing = await this.#ask(path, (mounted) => mounted.readdir(path, before));
     const expected = this.#mounts?.namesIn(path);
@@ -228,22 +228,22 @@ export class Source {
     return this.#ask(path, (mounted) => mounted.readlink(path));
   }
 
-  /** Totals of the filesystem in which a path lies. */
+  /** Totals of the file system of a path. */
   space(path = ''): Promise<SpaceUsage> {
     return this.#ask(path, (mounted) => mounted.space());
   }
 
-  /** The content of a path; nothing is opened before the first read. */
+  /** The content of a path. It is opened at the first read. */
   file(path: string): Pick<SourceFile, 'read' | 'hold'> {
     return this.#of(path).files.file(path);
   }
 
-  /** Lets go of the descriptor of a file that is gone or has changed its content. */
+  /** Drops cached data and the descriptor of a file that is gone or has new content. */
   forget(path: string): void {
     this.#mounts?.of(path).files.forget(path);
   }
 
-  /** Resolves when the source of a path is there and has been asked since this call; throws `down` otherwise. */
+  /** Resolves if the mount of a path is live and has answered since this call; throws `down` otherwise. */
   async confirm(path = ''): Promise<void> {
     await this.#ask(path, (mounted) => mounted.confirm());
   }
@@ -262,7 +262,7 @@ export class Source {
     }
   }
 
-  /** Says of an outage which mount is away. What a mount is expected in is not absent: the mount is away. */
+  /** Adds the absent mount to a `down` error. ENOENT for a directory above an expected mount becomes `down`. */
   #placed(error: TreeError, path: string, mounted: Mounted): TreeError {
     let placed = error;
     let base: string | undefined = mounted.base;
@@ -290,14 +290,14 @@ export class Source {
   }
 }
 
-/** A listing with the entries that must be there. */
+/** Adds the expected entries to a listing. */
 function withNames({ names, kinds }: RawListing, expected: ReadonlySet<string>): RawListing {
   const missing = [...expected].filter((name) => !names.includes(name));
   if (missing.length === 0) return { names, kinds };
   return { names: [...names, ...missing], kinds: [...kinds, ...missing.map(() => 'directory' as const)] };
 }
 
-/** What the tree needs of a source. */
+/** The part of a source that the tree uses. */
 export type TreeSource = Pick<
   Source,
   | 'part'

@@ -1,4 +1,4 @@
-/** What Node says of an object, as raw attributes. Every number is made to fit: no value of a source may make an encoder throw. */
+/** Converts Node's stats to raw attributes. Every number is brought into range, so that no value can make an encoder throw. */
 import type { BigIntStats, BigIntStatsFs, Dirent } from 'node:fs';
 import type { Kind, RawAttributes, SpaceUsage, Time } from './raw.ts';
 
@@ -15,11 +15,11 @@ const kindsByFormat: Readonly<Record<number, Kind>> = {
   0o140000: 'socket',
 };
 
-/** A count of bytes or objects; negative ones (a wrapped 64-bit number) and those past 2^53 are the largest there is. */
+/** A count of bytes or objects. Negative values (wrapped 64-bit numbers) and those above 2^53 become the maximum. */
 const count = (value: bigint): number =>
   value < 0n || value > safe ? Number.MAX_SAFE_INTEGER : Number(value);
 
-/** Never rounded up: a time must not lie after what the source said. */
+/** Never rounds up: a time must not be later than the source's. */
 function timeOf(nanoseconds: bigint): Time {
   let seconds = nanoseconds / billion;
   let rest = nanoseconds % billion;
@@ -48,7 +48,7 @@ export function rawAttributes(stats: BigIntStats): RawAttributes {
   };
 }
 
-/** Where there is no birth time, libuv and Node give 0 or the time of the last change. */
+/** Without a birth time, libuv and Node return 0 or the ctime. */
 function birthOf({ birthtimeNs, ctimeNs }: BigIntStats): Time | undefined {
   return birthtimeNs === 0n || birthtimeNs === ctimeNs ? undefined : timeOf(birthtimeNs);
 }
@@ -64,7 +64,7 @@ export function spaceUsage(stats: BigIntStatsFs): SpaceUsage {
   };
 }
 
-/** What the directory says of an entry: a hint. */
+/** The entry's type in the directory: a hint. */
 export function hintOf(entry: Dirent): Kind {
   if (entry.isDirectory()) return 'directory';
   if (entry.isFile()) return 'file';

@@ -1,8 +1,9 @@
 /**
- * Is the mount there? Judged from the mount table, which cannot hang, and from a bounded lookup, which may.
+ * Watches one mount: whether it is present, by the mount table, which cannot hang, and whether its daemon answers, by a probe
+ * with a deadline.
  *
- * Its state and epoch are one answer to one question, `require`: may the source be asked, and as which mount. `confirm` asks
- * whether it has stayed so.
+ * Before a call, `require` says whether the source may be asked, and returns the epoch, which identifies the mount. After it,
+ * `confirm` checks that the same mount is still live.
  */
 import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
 import { SourceLimits } from './limits.ts';
@@ -10,7 +11,7 @@ import type { MountReader } from './mount-reader.ts';
 import { allowsOthers, isFuse, type Mount, type MountTable } from './mount-table.ts';
 import type { SourceState } from './raw.ts';
 
-/** What must be at the path: a FUSE mount in which it lies, a mount at just this path, or nothing in particular. */
+/** What is expected at the path. `fuse`: it lies in a FUSE mount. `mount`: it is a mountpoint. `plain`: anything. */
 export type Expectation = 'fuse' | 'mount' | 'plain';
 
 export interface WatchOptions {
@@ -19,12 +20,12 @@ export interface WatchOptions {
   readonly expect: Expectation;
   readonly mounts: MountReader;
   /**
-   * Asks for a name that does not exist, in the directory at the path itself. Rejects with `timeout` when there is no answer in
-   * time; then `onLate` is called when it comes after all.
+   * Looks up a name that does not exist, in the directory at the path. Rejects with `timeout` at its deadline; `onLate` is
+   * called if the answer comes after that.
    */
   readonly probe: (onLate: () => void) => Promise<void>;
   readonly onChange: (state: SourceState, epoch: number, reason: string) => void;
-  /** Called with every mount table that is another than the last. */
+  /** Called with every mount table that differs from the last. */
   readonly onTable?: (table: MountTable) => void;
 }
 
@@ -41,7 +42,7 @@ export class SourceWatch {
   #probing: Promise<void> | undefined;
   #nextProbe: Promise<void> | undefined;
   #probedAt = 0;
-  /** Whether a probe of this mount has missed its deadline and has not come back. */
+  /** Whether a probe of this mount has missed its deadline and still runs. */
   #probeHangs = false;
 
   constructor(options: WatchOptions) {
@@ -53,7 +54,7 @@ export class SourceWatch {
     return this.#expect;
   }
 
-  /** From now on something else must be there. */
+  /** Changes the expectation. */
   expect(expectation: Expectation): void {
     this.#expect = expectation;
     this.#mount = undefined;
@@ -64,7 +65,7 @@ export class SourceWatch {
     return this.#state;
   }
 
-  /** Grows by one at each mount of the source; descriptors of an older epoch are worthless. */
+  /** Increases by one at each mount of the source. Descriptors of an older epoch are invalid. */
   get epoch(): number {
     return this.#epoch;
   }
@@ -73,19 +74,19 @@ export class SourceWatch {
     return this.#reason;
   }
 
-  /** What the last probe failed with; undefined when it was answered. */
+  /** The error of the last probe; undefined if it succeeded. */
   get failure(): TreeErrorCode | undefined {
     return this.#failure;
   }
 
-  /** The mount that is there now; undefined when there is none, or when nothing in particular is expected. */
+  /** The current mount; undefined if there is none or if `plain` is expected. */
   get mount(): Mount | undefined {
     return this.#mount;
   }
 
   /**
-   * st_dev of every object of a FUSE mount; undefined where any will do: where nothing in particular is expected, and on other
-   * filesystems, some of which have several (btrfs, overlayfs). Throws `down` while what is expected is not there.
+   * st_dev of every object of a FUSE mount. Undefined if any is allowed: if `plain` is expected, and on other file systems, some
+   * of which have several (btrfs, overlayfs). Throws `down` while the expected mount is absent.
    */
   requireDevice(): number | undefined {
     const mount = this.#requireMount();
@@ -93,8 +94,8 @@ export class SourceWatch {
   }
 
   /**
-   * Id of the mount in which every object must lie; undefined where its device tells. A bind mount can have the device of
-   * what it covers. Throws `down` as requireDevice does.
+   * Id of the mount to which every object must belong; undefined if the device is enough. A bind mount can have the same device
+   * as the folder that it covers. Throws `down` as requireDevice does.
    */
   requireMountId(): number | undefined {
     const mount = this.#requireMount();
@@ -107,14 +108,14 @@ export class SourceWatch {
     return this.#mount;
   }
 
-  /** The epoch to ask under; throws `down` unless the source is live. */
+  /** The current epoch; throws `down` unless the source is live. */
   require(): number {
     if (this.#state !== 'live') throw new TreeError('down', `the source is ${this.#state}: ${this.#reason}`);
     return this.#epoch;
   }
 
   /**
-   * Resolves when the source is live, is the one of `epoch`, and has answered since this call; throws `down` otherwise.
+   * Resolves if the source is live, is the mount of `epoch`, and has answered since this call; throws `down` otherwise.
    */
   async confirm(epoch: number): Promise<void> {
     await this.#readTable();
@@ -124,7 +125,7 @@ export class SourceWatch {
     }
   }
 
-  /** Resolves when the mount is still the one of `epoch`; throws `down` otherwise. Does not ask the source itself. */
+  /** Resolves if the mount is still that of `epoch`; throws `down` otherwise. Does not probe the source. */
   async confirmMount(epoch: number): Promise<void> {
     await this.#readTable();
     if (this.#epoch !== epoch || this.#state !== 'live')
@@ -132,8 +133,8 @@ export class SourceWatch {
   }
 
   /**
-   * What was open does not answer any more, as if its mount were gone, although the table shows the same: a quick remount can
-   * reuse every number. If the source answers, it is another one.
+   * A descriptor reports that its mount is gone, but the mount table is the same: a quick remount can reuse every id. If the
+   * source answers a probe, it is a new mount: starts a new epoch.
    */
   async remounted(epoch: number): Promise<void> {
     await this.#readTable();
@@ -143,7 +144,7 @@ export class SourceWatch {
     this.#options.onChange(this.#state, this.#epoch, 'mounted anew');
   }
 
-  /** One look now: the mount table, then the probe when it is due. Whoever asks meanwhile shares it. */
+  /** Checks the mount table, and probes if a probe is due. Parallel calls share one check. */
   look(): Promise<void> {
     this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
     return this.#looking;
@@ -155,7 +156,7 @@ export class SourceWatch {
     if (due) await this.#probe();
   }
 
-  /** Takes in the mount table as it is now; false when there is nothing to ask. */
+  /** Reads and evaluates the mount table. False if there is nothing to probe. */
   async #readTable(): Promise<boolean> {
     let table: MountTable;
     try {
@@ -192,7 +193,7 @@ export class SourceWatch {
     } else if (mount.id !== this.#mount?.id || mount.device !== this.#mount.device) {
       this.#mount = mount;
       this.#probeHangs = false;
-      // Mounted is not yet answering: the probe decides.
+      // A new mount counts as live only after its first answer to a probe.
       this.#set('down', 'a new mount has not answered yet');
       void this.#probe();
     }
@@ -203,7 +204,7 @@ export class SourceWatch {
     return this.#probing;
   }
 
-  /** A probe that begins after this call. */
+  /** Waits for a probe that begins after this call. */
   #freshProbe(): Promise<void> {
     if (!this.#probing) return this.#probe();
     this.#nextProbe ??= this.#probing.then(() => {
@@ -216,7 +217,7 @@ export class SourceWatch {
   async #ask(): Promise<void> {
     const asked = this.#mount;
     if (this.#expect !== 'plain' && !asked) return;
-    // One probe that hangs is enough: another would only take a second thread. Its end is looked at.
+    // While a probe hangs, start no other: it would take a second thread. `onLate` follows when it ends.
     if (this.#probeHangs) return;
     this.#probedAt = performance.now();
     let failure: TreeError | undefined;
@@ -229,7 +230,7 @@ export class SourceWatch {
     } catch (error) {
       failure = fromErrno(error);
     }
-    // A mount that changed meanwhile was not the one that answered; its own look follows.
+    // Ignore the answer of an earlier mount; the new one has its own probe.
     if (asked === this.#mount) this.#conclude(failure, asked);
   }
 
@@ -247,7 +248,7 @@ export class SourceWatch {
   #set(state: SourceState, reason: string): void {
     this.#reason = reason;
     if (state === this.#state) return;
-    // From down to anything else a mount has (re)appeared; stuck is the same mount being slow.
+    // Leaving `down` means that a mount has (re)appeared: a new epoch. `stuck` is the same mount.
     if (this.#state === 'down') this.#epoch += 1;
     this.#state = state;
     this.#options.onChange(state, this.#epoch, reason);
