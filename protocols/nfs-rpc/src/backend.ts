@@ -1,6 +1,6 @@
 /**
- * What the NFSv3 and MOUNT programs need from whoever owns the files. Implementations may answer at once or
- * with a promise; an answer at once costs the caller no turn of the event loop.
+ * What the NFSv3 and MOUNT programs need from a backend. A method may return a value or a promise; a value costs the
+ * caller no turn of the event loop.
  */
 import type { CallContext } from './rpc/context.ts';
 import type { MountStatus, NfsStatus } from './status.ts';
@@ -8,8 +8,8 @@ import type { MountStatus, NfsStatus } from './status.ts';
 export type Awaitable<T> = T | Promise<T>;
 
 /**
- * A file name as it travels: one character (U+0000..U+00FF) for each byte, so that names that are not UTF-8
- * survive. RFC 1813 §2.5 leaves the character set open.
+ * A file name in wire form: one character (U+0000..U+00FF) for each byte, so that names that are not UTF-8 are kept.
+ * RFC 1813 §2.5 does not fix the character set.
  */
 export type ByteString = string;
 
@@ -31,7 +31,7 @@ export interface NfsTime {
   readonly nanoseconds: number;
 }
 
-/** fattr3, RFC 1813 §2.6. 64-bit identities come as two unsigned 32-bit halves: nothing bigint on the hot path. */
+/** fattr3, RFC 1813 §2.6. 64-bit ids are two unsigned 32-bit halves, to avoid bigint on the hot path. */
 export interface FileAttributes {
   readonly type: FileType;
   /** Permission bits with set-uid, set-gid and sticky (0..0o7777). */
@@ -59,7 +59,7 @@ export interface Fileid {
   readonly low: number;
 }
 
-/** sattr3, RFC 1813 §2.6: what SETATTR and the creating procedures ask for; absent means "leave as it is". */
+/** sattr3, RFC 1813 §2.6: the attributes that SETATTR and the creating procedures set. An absent field is not changed. */
 export interface SetAttributes {
   readonly mode?: number;
   readonly uid?: number;
@@ -70,31 +70,31 @@ export interface SetAttributes {
 }
 
 export interface ReadResult {
-  /** Bytes put at the start of the target. */
+  /** Bytes written to the start of the target. */
   readonly length: number;
   readonly eof: boolean;
 }
 
 /**
- * One directory as an ordered, immutable snapshot without `.` and `..` (the protocol layer adds those with cookies
- * 1 and 2). A later call with a cookie from an older snapshot of the same directory goes on at `after(cookie)`.
+ * An ordered, immutable snapshot of a directory, without `.` and `..`: the protocol layer adds those with cookies 1 and
+ * 2. A cookie from an older snapshot of the same directory continues at `after(cookie)`.
  */
 export interface DirectoryListing<N> {
   readonly length: number;
-  /** Cookies ascend with the index, are unique, at least 3 and at most 2^53 - 1. */
+  /** Cookies ascend with the index and are unique. Range: 3 to 2^53 - 1. */
   cookieAt(index: number): number;
   nameAt(index: number): ByteString;
   fileidHighAt(index: number): number;
   fileidLowAt(index: number): number;
-  /** Index of the first entry whose cookie is greater than this one (`length` when there is none). */
+  /** Index of the first entry with a greater cookie; `length` when there is none. */
   after(cookie: number): number;
-  /** Makes nodes and attributes of the entries from..to (exclusive) ready. Never fails for single entries. */
+  /** Loads nodes and attributes of the entries `from` to `to` (exclusive). Does not fail because of a single entry. */
   load(from: number, to: number): Awaitable<void>;
-  /** After `load`: the entry's node, or undefined when the entry could not be looked at. */
+  /** After `load`: the node of the entry, or undefined when it could not be looked up. */
   nodeAt(index: number): N | undefined;
 }
 
-/** FSSTAT, RFC 1813 §3.3.18; bytes and file counts are at most 2^53 - 1, invarsec in seconds. */
+/** FSSTAT, RFC 1813 §3.3.18. Bytes and file counts are at most 2^53 - 1; invarsec is in seconds. */
 export interface FsStat {
   readonly totalBytes: number;
   readonly freeBytes: number;
@@ -105,7 +105,7 @@ export interface FsStat {
   readonly invariantSeconds: number;
 }
 
-/** FSINFO, RFC 1813 §3.3.19: what the backend decides; the sizes are the protocol layer's limits. */
+/** The part of FSINFO (RFC 1813 §3.3.19) that the backend decides. The protocol layer adds its size limits. */
 export interface FsInfo {
   readonly maxFileSize: number;
   readonly timeDelta: NfsTime;
@@ -157,38 +157,40 @@ export const Access = {
 } as const;
 
 /**
- * The files behind NFSv3. `N` is the backend's own node type; the protocol layer passes it back and never looks in.
- * Every method may throw (or reject with) `NfsError`; anything else thrown is a bug and becomes SERVERFAULT.
- * Names handed in are 1..255 bytes, without NUL and `/`, and never `.` or `..`. Buffers handed in (handles, data to
- * write, verifiers) are views of what was received: whoever keeps one beyond the call copies it.
+ * The files behind NFSv3. `N` is the backend's own node type: the protocol layer passes nodes back without reading
+ * them. A method may throw (or reject with) `NfsError`. Any other error is a bug and becomes SERVERFAULT. Name
+ * arguments have 1 to 255 bytes, without NUL and `/`, and are never `.` or `..`. Buffer arguments (handles, data to
+ * write, verifiers) are views of received data: copy them to keep them beyond the call.
  */
 export interface NfsBackend<N> {
   /**
-   * The node of a file handle, for this caller. Throws BADHANDLE (not one of ours), STALE (a healthy source says it is
-   * gone), ACCES (the caller may not use this export) or JUKEBOX (cannot say now).
+   * Returns the node of a file handle, for this caller. Throws BADHANDLE (no handle of this server), STALE (a healthy
+   * source reports that the object is gone), ACCES (the caller may not use this export) or JUKEBOX (not known at the
+   * moment).
    */
   resolve(handle: Buffer, call: CallContext): Awaitable<N>;
-  /** Canonical handle bytes: at most 64, a multiple of 4, the same object always the same bytes. */
+  /** The file handle of a node: at most 64 bytes, a multiple of 4, always the same for the same object. */
   handle(node: N): Buffer;
-  /** The fileid that attributes and listings show for this node. Never waits. */
+  /** The fileid of this node in attributes and listings. Never waits. */
   fileid(node: N): Fileid;
-  /** Attributes if they are at hand, for post_op_attr and directory entries. Never waits. */
+  /** The attributes if they are cached, for post_op_attr and directory entries. Never waits. */
   cachedAttributes(node: N): FileAttributes | undefined;
   getAttributes(node: N, call: CallContext): Awaitable<FileAttributes>;
-  /** Which of the wanted `Access` bits the caller has. */
+  /** Returns those of the wanted `Access` bits that the caller has. */
   access(node: N, wanted: number, call: CallContext): Awaitable<number>;
   lookup(directory: N, name: ByteString, call: CallContext): Awaitable<N>;
-  /** The directory above; the root of an export is its own parent. */
+  /** The parent directory. The root of an export is its own parent. */
   parent(node: N): N;
   readlink(node: N, call: CallContext): Awaitable<ByteString>;
   /**
-   * Reads up to `target.length` bytes at `offset` (0..2^53 - 1) into `target`; short only at the end of the file.
-   * After an answer `target` belongs to someone else; after a failure it may still be written to, and is not reused.
+   * Reads up to `target.length` bytes at `offset` (0..2^53 - 1) into `target`. Fewer bytes mean the end of the file.
+   * After success the backend must not touch `target` again. After a failure it may still write to it: the buffer is
+   * not reused.
    */
   read(node: N, offset: number, target: Buffer, call: CallContext): Awaitable<ReadResult>;
   /**
-   * A READ of the node waits until earlier ones of it have been answered; what this gives is called when it waits no longer.
-   * For those who show what is being waited for.
+   * Called when a READ of the node has to wait for earlier READs of the same file. The returned function is called when
+   * the wait ends. Used to show what clients wait for.
    */
   readWaits?(node: N, call: CallContext): () => void;
   list(directory: N, call: CallContext): Awaitable<DirectoryListing<N>>;
@@ -197,8 +199,8 @@ export interface NfsBackend<N> {
   pathConf(node: N, call: CallContext): Awaitable<PathConf>;
 
   /**
-   * The changing procedures. The protocol layer takes wcc_data from `cachedAttributes` before and after.
-   * A read-only backend gives `undefined`: the procedures then answer ROFS once the handles have been resolved.
+   * The procedures that change files. The protocol layer takes wcc_data from `cachedAttributes` before and after.
+   * `undefined` for a read-only backend: the procedures resolve the handles, then answer ROFS.
    */
   readonly changes: NfsChanges<N> | undefined;
 }
@@ -226,24 +228,24 @@ export interface NfsChanges<N> {
   rename(from: N, fromName: ByteString, to: N, toName: ByteString, call: CallContext): Awaitable<void>;
   link(node: N, directory: N, name: ByteString, call: CallContext): Awaitable<void>;
   commit(node: N, offset: bigint, count: number, call: CallContext): Awaitable<void>;
-  /** Changes when unstable writes may have been lost: 8 bytes, RFC 1813 §3.3.7. */
+  /** Write verifier of 8 bytes (RFC 1813 §3.3.7). It changes when unstable writes may have been lost. */
   readonly writeVerifier: Buffer;
 }
 
-/** One line of EXPORT (MOUNT v3, RFC 1813 Appendix I). */
+/** One entry of EXPORT (MOUNT v3, RFC 1813 Appendix I). */
 export interface ExportEntry {
   /** UTF-8 text such as `/dfs`. */
   readonly path: string;
-  /** The rules as shown to a client, such as `10.0.0.0/8`. */
+  /** The client rules as shown to clients, such as `10.0.0.0/8`. */
   readonly groups: readonly string[];
 }
 
-/** What the MOUNT program needs. Throws `MountError`. */
+/** What the MOUNT program needs. Methods throw `MountError`. */
 export interface MountBackend {
   exports(): readonly ExportEntry[];
-  /** The handle for a path such as `/dfs` or `/dfs/__all__/Some.Release`, for this caller. */
+  /** Returns the file handle for a path such as `/dfs` or `/dfs/__all__/Some.Release`, for this caller. */
   mount(path: ByteString, call: CallContext): Awaitable<Buffer>;
-  /** A client said that it does not use this path any more; `*`: none that it had mounted. */
+  /** A client reports that it has unmounted this path; `*` stands for all its mounts. */
   unmounted?(path: ByteString, call: CallContext): void;
 }
 

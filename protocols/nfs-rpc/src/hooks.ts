@@ -1,35 +1,35 @@
 import type { Peer } from './rpc/context.ts';
 
-/** One call that has been answered. */
+/** One finished call. */
 export interface CallFinished {
   readonly peer: Peer;
-  /** `NFS`, `MOUNT`, `PORTMAP`, or the number of a program that is not served. */
+  /** `NFS`, `MOUNT`, `PORTMAP`, or the number of a program that this server does not have. */
   readonly program: string;
-  /** `READ`, `MNT`, …, or `-` for a call that reached no procedure. */
+  /** `READ`, `MNT`, …, or `-` for a call that was rejected before it reached a procedure. */
   readonly procedure: string;
   /** `OK`, the protocol's status without its prefix (`NOENT`), or the RPC status (`PROG_UNAVAIL`, `AUTH_ERROR`). */
   readonly status: string;
-  /** From the last byte of the call to the finished reply. */
+  /** Time from the last byte of the call to the finished reply. */
   readonly seconds: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
 }
 
-/** Why a connection ended. `ended`: the peer closed it after everything was answered. */
+/** Why a connection ended. `ended`: the peer closed it and has all its replies. */
 export type CloseReason =
   'ended' | 'reset' | 'malformed' | 'record timeout' | 'peer does not read' | 'server closed';
 
-/** What a server tells its owner. A hook must not throw. */
+/** Events that a server reports to its owner. A hook must not throw. */
 export interface RpcHooks {
   callFinished?(event: CallFinished): void;
   connectionOpened?(peer: Peer): void;
   connectionClosed?(peer: Peer, reason: CloseReason): void;
-  /** A connection over one of the two limits on connections; it has been closed. */
+  /** A connection was closed because it exceeds one of the two limits on connections. */
   connectionRefused?(peer: Peer, reason: 'total' | 'address'): void;
-  /** Something that is no RPC call (the connection ends) or a call whose arguments cannot be decoded (GARBAGE_ARGS). */
+  /** A message is no RPC call (the connection is closed), or its arguments cannot be decoded (GARBAGE_ARGS). */
   malformed?(peer: Peer, reason: string): void;
-  /** A call that arrived again while the first was being worked on: dropped, or answered early. */
+  /** A call arrived again while it was running. `answered`: it was answered early; otherwise it was dropped. */
   retransmission?(peer: Peer, program: string, procedure: string, answered: boolean): void;
-  /** Something unexpected was thrown; the peer got SERVERFAULT or SYSTEM_ERR. */
+  /** An unexpected error was thrown. The client got SERVERFAULT or SYSTEM_ERR. */
   bug?(error: unknown, where: string): void;
 }

@@ -1,37 +1,37 @@
-/** What one server allows. Every number from the wire is held against one of these before it sizes anything. */
+/** Limits of one server. Every number from the wire is checked against one of these before memory is allocated for it. */
 export interface RpcLimits {
-  /** Bytes of one call record: a WRITE of 1 MiB and its header. */
+  /** Longest call record, in bytes: a WRITE of 1 MiB and its header. */
   readonly maxRecordBytes: number;
-  /** Fragments of one record; the classic RPC library makes one of about 4,000 bytes. */
+  /** Most fragments of one record. The classic RPC library makes fragments of about 4,000 bytes. */
   readonly maxFragments: number;
-  /** Calls of one connection that are being worked on or whose reply is not written yet. */
+  /** Most calls of one connection that are running or whose reply is not written yet. */
   readonly maxCalls: number;
-  /** Bytes of the call records of those calls: for one connection and for all. */
+  /** Most bytes of the call records of those calls: for one connection and for all. */
   readonly maxRequestBytes: number;
   readonly maxTotalRequestBytes: number;
-  /** Bytes set aside for large replies (READ, READDIR, READDIRPLUS): for one connection and for all. */
+  /** Most bytes reserved for large replies (READ, READDIR, READDIRPLUS): for one connection and for all. */
   readonly maxReplyBytes: number;
   readonly maxTotalReplyBytes: number;
   /**
-   * Bytes, for all connections, of replies that have waited for their data for `slowCallMs`. They no longer count against
-   * the two bounds above, so that what hangs does not keep memory from what would be answered at once.
+   * Most bytes, for all connections, reserved for calls that have waited for their data for `slowCallMs`. These bytes
+   * do not count against the two bounds above, so that calls that hang leave memory to calls that can be answered.
    */
   readonly maxSlowReplyBytes: number;
-  /** Milliseconds after which a call gives way to others where there is not enough for all. */
+  /** Time after which a waiting call is slow, in ms. Slow calls make room when memory or calls run short. */
   readonly slowCallMs: number;
-  /** Bytes of finished replies that wait for the peer, above which no further large reply is begun. */
+  /** Bytes of finished replies not yet sent to the peer. Above this, no further large reply is started. */
   readonly maxUnsentBytes: number;
-  /** Bytes handed to the socket at a time; also the progress a slow reader must make in `stalledWriteMs`. */
+  /** Bytes passed to the socket at a time. A slow reader must take this much in `stalledWriteMs`. */
   readonly writeBatchBytes: number;
-  /** Bytes of free reply buffers kept for the next replies. */
+  /** Most bytes of free reply buffers to keep for later replies. */
   readonly maxPooledBytes: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
-  /** Milliseconds from the first byte of a record to its last, while the server is reading. */
+  /** Longest time from the first byte of a record to its last, in ms. Does not count while the server has stopped reading. */
   readonly recordTimeoutMs: number;
-  /** Milliseconds for one batch of replies to be taken by the peer. */
+  /** Longest time for the peer to take one batch of replies, in ms. */
   readonly stalledWriteMs: number;
-  /** Milliseconds of silence before TCP keepalive probes. */
+  /** Idle time before TCP keepalive probes, in ms. */
   readonly keepAliveMs: number;
 }
 
@@ -58,33 +58,34 @@ export const defaultLimits: RpcLimits = {
   keepAliveMs: 60_000,
 };
 
-/** NFSv3: bytes of one READ or WRITE, and of one READDIR or READDIRPLUS reply. */
+/** NFSv3: most bytes of one READ or WRITE, and of one READDIR or READDIRPLUS reply. */
 export const MAX_TRANSFER = MiB;
-/** NFSv3: the READDIR size recommended to clients. */
+/** NFSv3: the READDIR size recommended to clients, in bytes. */
 export const PREFERRED_DIRECTORY_READ = 64 * KiB;
-/** NFSv3: bytes of a name component. */
+/** NFSv3: most bytes of one name. */
 export const MAX_NAME = 255;
 /**
- * NFSv3: READs of one file that are handed to the backend at once, of all connections together: at first, and at most.
- * Every answer allows one more. The others wait without memory.
+ * NFSv3: READs of one file that the backend gets at once, from all connections together: the limit at first, and at
+ * most. Every successful READ raises the limit by one. READs beyond it wait without a reply buffer.
  */
 export const FIRST_READS_PER_FILE = 4;
 export const MAX_READS_PER_FILE = 16;
 /**
- * NFSv3: milliseconds that a READ waits for its turn before the client is told to come again (JUKEBOX). Longer than a backend
- * needs to give up a file that hangs: libnfs takes JUKEBOX for an error, and whoever asks again is answered at once anyway.
+ * NFSv3: longest time that a READ waits for its turn before it is answered with JUKEBOX, in ms. Longer than a backend
+ * needs to give up a file that hangs, because libnfs treats JUKEBOX as an error. A retransmission is answered with
+ * JUKEBOX at once.
  */
 export const LONGEST_TURN_WAIT = 180_000;
-/** MOUNT: bytes of a path, RFC 1813 §5.1.1 MNTPATHLEN. */
+/** MOUNT: most bytes of a path, RFC 1813 §5.1.1 MNTPATHLEN. */
 export const MAX_MOUNT_PATH = 1024;
-/** MOUNT: remembered mounts of one client, and clients with remembered mounts. */
+/** MOUNT: most remembered mounts of one client, and most clients with remembered mounts. */
 export const MAX_MOUNTS_PER_CLIENT = 64;
 export const MAX_MOUNT_CLIENTS = 1024;
-/** Portmap: rows of the table. */
+/** Portmap: most rows of the table. */
 export const MAX_PORT_MAPPINGS = 256;
-/** UDP: bytes of a reply (UDPMSGSIZE of the classic RPC library), and datagrams being answered; more are dropped. */
+/** UDP: most bytes of a reply (UDPMSGSIZE of the classic RPC library), and most calls running at once; more are dropped. */
 export const MAX_DATAGRAM = 8_800;
 export const MAX_DATAGRAM_CALLS = 64;
-/** Client: bytes and fragments of a reply. */
+/** Client: most bytes and fragments of a reply. */
 export const MAX_CLIENT_REPLY = 4 * MiB;
 export const MAX_CLIENT_FRAGMENTS = 1024;

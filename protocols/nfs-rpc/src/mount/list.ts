@@ -1,7 +1,10 @@
 import type { ByteString } from '../backend.ts';
 import { MAX_MOUNT_CLIENTS, MAX_MOUNTS_PER_CLIENT } from '../limits.ts';
 
-/** Who says it has mounted what: hearsay, kept for DUMP alone and bounded both ways. The oldest entries give way. */
+/**
+ * What clients report to have mounted. Used for DUMP only; not verified. Both sizes are bounded: the oldest entries are
+ * dropped.
+ */
 export class MountList {
   readonly #clients = new Map<string, Set<ByteString>>();
 

@@ -27,7 +27,8 @@ export function mountProgram(backend: MountBackend): RpcProgram {
     /* 5 */ { name: 'EXPORT', run: (_args, call) => exports(backend, call) },
   ];
   const versions = new Map([[MOUNT_VERSION, rows]]);
-  // mount.nfs asks by UDP first. DUMP and EXPORT answer with more than was asked: by TCP alone.
+  // mount.nfs uses UDP first. DUMP and EXPORT are TCP only: their replies can be much longer than the request
+  // (amplification).
   return { number: MOUNT_PROGRAM, name: 'MOUNT', versions, byDatagram: new Set([0, 1, 3, 4]) };
 }
 

@@ -11,7 +11,7 @@ import {
   utf8String,
 } from '../xdr/codec.ts';
 
-/** dirpath: string<MNTPATHLEN>; the record bounds it here, so that a longer one gets MNT3ERR_NAMETOOLONG. */
+/** dirpath: string<MNTPATHLEN>. Decoded without a bound, so that a longer path gets MNT3ERR_NAMETOOLONG, not GARBAGE_ARGS. */
 export const directoryPath = byteString();
 
 /**

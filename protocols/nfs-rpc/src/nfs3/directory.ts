@@ -13,23 +13,23 @@ import { padding } from '../xdr/reader.ts';
 import type { Operation } from './operation.ts';
 import { putPostOpAttr } from './wire.ts';
 
-/** Cookies of `.` and `..`; a listing's own begin at 3. */
+/** Cookies of `.` and `..`. The cookies of a listing begin at 3. */
 const SELF_COOKIE = 1;
 const PARENT_COOKIE = 2;
 
 /**
- * cookieverf3: constant, and any is accepted. Cookies stay good for as long as the directory exists, and a second
- * BAD_COOKIE makes Linux end the listing early without an error.
+ * cookieverf3: constant, and any value from a client is accepted. Cookies stay valid for as long as the directory
+ * exists, and a second BAD_COOKIE makes Linux end the listing early without an error.
  */
 const COOKIE_VERIFIER = Buffer.from('holdfast', 'latin1');
 
-/** Where a READDIR or READDIRPLUS goes on. */
+/** Where a READDIR or READDIRPLUS continues. */
 export interface Cursor<N> {
   readonly directory: N;
   readonly attributes: FileAttributes;
   readonly parent: N;
   readonly listing: DirectoryListing<N>;
-  /** 0: with `.`, 1: with `..`, 2: with the entry at `index`. */
+  /** Dot entries already sent. 0: continue with `.`, 1: with `..`, 2: with the entry at `index`. */
   readonly dots: number;
   readonly index: number;
 }
@@ -60,20 +60,20 @@ function startIndex<N>(listing: DirectoryListing<N>, cookie: number): number {
   return cookie > Number.MAX_SAFE_INTEGER ? listing.length : listing.after(cookie);
 }
 
-/** Bytes of fileid, name and cookie: what READDIRPLUS counts as directory information. */
+/** Bytes of fileid, name and cookie, which dircount of READDIRPLUS limits. */
 export const entryInformation = (name: string): number => 20 + name.length + padding(name.length);
-/** The flag that another entry follows. */
+/** Size of the flag that another entry follows. */
 const FOLLOWS_SIZE = 4;
-/** The flag that none follows, and eof. */
+/** Size of the flag that no entry follows, and of eof. */
 const TAIL_SIZE = 8;
 
-/** The results of READDIR and READDIRPLUS on their way into a reply, held to the client's byte budget. */
+/** Writes the results of READDIR or READDIRPLUS, within the byte limit of the client. */
 export class PageWriter {
   readonly reply: ReplyWriter;
   readonly #limit: number;
   #entries = 0;
 
-  /** @param maximum bytes of READDIR3resok or READDIRPLUS3resok. Throws NfsError TOOSMALL. */
+  /** @param maximum bytes of READDIR3resok or READDIRPLUS3resok. Throws NfsError TOOSMALL when not even an empty page fits. */
   constructor(reply: ReplyWriter, attributes: FileAttributes | undefined, maximum: number) {
     this.reply = reply;
     reply.uint32(NfsStatus.OK);
@@ -83,12 +83,12 @@ export class PageWriter {
     if (reply.offset > this.#limit) throw new NfsError(NfsStatus.TOOSMALL);
   }
 
-  /** Whether the entry still fits, with `extra` bytes behind its cookie. */
+  /** Whether the entry fits, with `extra` bytes after its cookie. */
   fits(name: string, extra: number): boolean {
     return this.reply.offset + FOLLOWS_SIZE + entryInformation(name) + extra <= this.#limit;
   }
 
-  /** entry3, or the part of entryplus3 that is the same. */
+  /** Writes entry3, or the part of entryplus3 that is the same. */
   entry(fileidHigh: number, fileidLow: number, name: string, cookie: number): void {
     this.#entries++;
     const { reply } = this;
@@ -99,7 +99,7 @@ export class PageWriter {
     reply.uint64Number(cookie);
   }
 
-  /** @throws NfsError TOOSMALL when there was an entry left and none has fitted. */
+  /** @throws NfsError TOOSMALL when entries are left but none fitted. */
   finish(eof: boolean): ReplyWriter {
     if (this.#entries === 0 && !eof) throw new NfsError(NfsStatus.TOOSMALL);
     this.reply.bool(false);
@@ -108,7 +108,7 @@ export class PageWriter {
   }
 }
 
-/** One of the two entries that the listing does not hold. */
+/** `.` or `..`, which are not in the listing. */
 export interface DotEntry<N> {
   readonly name: string;
   readonly cookie: number;
@@ -116,7 +116,7 @@ export interface DotEntry<N> {
   readonly fileid: Fileid;
 }
 
-/** Those of `.` and `..` that come at or after the cursor. */
+/** Returns those of `.` and `..` that are still to be sent. */
 export function dotEntries<N>({ backend }: Operation<N>, cursor: Cursor<N>): DotEntry<N>[] {
   const { directory, parent } = cursor;
   const entries: DotEntry<N>[] = [

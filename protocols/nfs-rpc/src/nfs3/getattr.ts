@@ -20,7 +20,7 @@ export const getattrShape = {
   failed: nothing,
 } satisfies Shape<object, { attributes: FileAttributes }, object>;
 
-/** Tuned: encoded by hand, and without a promise when the backend answers at once. */
+/** Tuned: encodes by hand, and makes no promise when the backend returns a value. */
 export const getattr: Procedure = {
   name: getattrShape.name,
   failed: getattrShape.failed,

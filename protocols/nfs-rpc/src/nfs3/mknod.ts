@@ -8,7 +8,7 @@ import { created, directoryOperation, failedWithWcc, setAttributes } from './wir
 const device = struct({ attributes: setAttributes, rdevMajor: uint32, rdevMinor: uint32 });
 const pipe = struct({ attributes: setAttributes });
 
-/** mknoddata3. Types without an arm of their own (regular, directory, symlink) carry nothing. */
+/** mknoddata3. Types without an arm (regular, directory, symlink) carry no data. */
 export const mknodData: Codec<SpecialNode> = convert(
   union('type', {
     [FileType.regular]: nothing,

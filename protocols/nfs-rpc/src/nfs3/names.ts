@@ -3,8 +3,8 @@ import { MAX_NAME } from '../limits.ts';
 import { NfsStatus } from '../status.ts';
 
 /**
- * A name for the backend: 1..255 bytes without NUL and `/`. RFC 1813 leaves the status of an impossible name open; these
- * are the ones Linux gives for it. `.` and `..` are the procedure's to judge.
+ * Checks a name for the backend: 1 to 255 bytes, no NUL, no `/`. RFC 1813 does not say which status an impossible name
+ * gets; these are the ones that Linux uses. The procedures handle `.` and `..` themselves.
  */
 export function checkName(name: ByteString): void {
   if (name.length > MAX_NAME) throw new NfsError(NfsStatus.NAMETOOLONG);
@@ -13,13 +13,13 @@ export function checkName(name: ByteString): void {
 
 export const isDots = (name: ByteString): boolean => name === '.' || name === '..';
 
-/** A name to be made: the two that every directory has exist already. */
+/** Checks the name of an object to create: `.` and `..` exist already. */
 export function checkNewName(name: ByteString): void {
   checkName(name);
   if (isDots(name)) throw new NfsError(NfsStatus.EXIST);
 }
 
-/** A name to be taken away: never one of those two (RFC 1813 §3.3.13, §3.3.14). */
+/** Checks the name of an object to remove or rename: not `.` or `..` (RFC 1813 §3.3.12, §3.3.14). */
 export function checkOldName(name: ByteString): void {
   checkName(name);
   if (isDots(name)) throw new NfsError(NfsStatus.INVAL);

@@ -12,20 +12,20 @@ import { NfsStatus } from '../status.ts';
 import type { ReadTurns } from './read-turns.ts';
 import type { WccAttr, WccData } from './wire.ts';
 
-/** An object a call is about, with what it looked like before the call changed anything. */
+/** An object of the call, with its attributes before the call changed it. */
 interface Subject<N> {
   readonly node: N;
   readonly before: WccAttr | undefined;
 }
 
 /**
- * One call while it is being worked on. It remembers the objects whose handles have been resolved, so that the failure
- * body can carry their attributes whenever the call fails.
+ * One running call. It remembers the objects whose handles it has resolved, so that a failure reply can carry their
+ * attributes.
  */
 export class Operation<N> {
   readonly backend: NfsBackend<N>;
   readonly call: RpcCall;
-  /** Of all READs of the program. */
+  /** Shared by all READs of the program. */
   readonly turns: ReadTurns<N>;
   #first: Subject<N> | undefined;
   #second: Subject<N> | undefined;
@@ -36,7 +36,7 @@ export class Operation<N> {
     this.turns = turns;
   }
 
-  /** The object the call is about. */
+  /** Resolves the handle of the call's object. */
   resolve(handle: Buffer): Awaitable<N> {
     const node = this.backend.resolve(handle, this.call);
     if (node instanceof Promise) return node.then((found) => this.#remember(found));
@@ -48,14 +48,14 @@ export class Operation<N> {
     return node;
   }
 
-  /** The object or directory that is to be changed. */
+  /** Resolves the object or directory to change, and remembers its attributes before the change. */
   async resolveForChange(handle: Buffer): Promise<N> {
     const node = await this.backend.resolve(handle, this.call);
     this.#first = { node, before: this.#snapshot(node) };
     return node;
   }
 
-  /** The other directory that is to be changed, of RENAME and LINK. */
+  /** As `resolveForChange`, for the second directory of RENAME and LINK. */
   async resolveSecondForChange(handle: Buffer): Promise<N> {
     const node = await this.backend.resolve(handle, this.call);
     this.#second = { node, before: this.#snapshot(node) };
@@ -69,7 +69,7 @@ export class Operation<N> {
     return changes;
   }
 
-  /** For a procedure that is about directories only. */
+  /** @throws NfsError NOTDIR when the node is not a directory. */
   requireDirectory(node: N): Awaitable<void> {
     const check = ({ type }: FileAttributes): void => {
       if (type !== FileType.directory) throw new NfsError(NfsStatus.NOTDIR);
@@ -90,7 +90,7 @@ export class Operation<N> {
     return this.#wccOf(this.#second);
   }
 
-  /** What the creating procedures answer about a new object. */
+  /** The results of a creating procedure for a new object. */
   created(node: N): { handle: Buffer; attributes: FileAttributes | undefined; wcc: WccData } {
     const { backend } = this;
     return { handle: backend.handle(node), attributes: backend.cachedAttributes(node), wcc: this.wcc() };

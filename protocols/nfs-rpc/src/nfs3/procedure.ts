@@ -8,11 +8,11 @@ import type { XdrReader } from '../xdr/reader.ts';
 import { Operation } from './operation.ts';
 import type { ReadTurns } from './read-turns.ts';
 
-/** What arguments and both results of a procedure look like. */
+/** The wire form of a procedure's arguments and of its two results. */
 export interface Shape<Args, Ok extends object, Failed extends object> {
   readonly name: string;
   readonly args: Codec<Args>;
-  /** The results behind NFS3_OK, and behind any other status. */
+  /** The results after NFS3_OK, and after any other status. */
   readonly ok: Codec<Ok>;
   readonly failed: Codec<Failed>;
 }
@@ -21,13 +21,13 @@ export interface Shape<Args, Ok extends object, Failed extends object> {
 export interface Procedure<Failed extends object = object> {
   readonly name: string;
   readonly failed: Codec<Failed>;
-  /** The failure body from what is known of the call's objects. */
+  /** Makes the failure body from the objects that the call has resolved so far. */
   failure<N>(operation: Operation<N>): Failed;
-  /** Decodes the arguments at once; a failure is thrown. */
+  /** Decodes the arguments before it returns. Throws (or rejects) on failure. */
   serve<N>(operation: Operation<N>, args: XdrReader): Awaitable<ReplyWriter>;
 }
 
-/** A procedure written as a function from decoded arguments to the value of its results. */
+/** Makes a procedure from a function that maps decoded arguments to results. */
 export function procedure<Args, Ok extends object, Failed extends object>(
   shape: Shape<Args, Ok, Failed>,
   failure: <N>(operation: Operation<N>) => Failed,
@@ -54,7 +54,7 @@ export function procedure<Args, Ok extends object, Failed extends object>(
   };
 }
 
-/** Thrown after decoding: whatever it is, it says nothing about the arguments, not even a `MalformedError`. */
+/** Wraps an error thrown after decoding, so that even a `MalformedError` does not count as bad arguments. */
 class ServeFailure {
   readonly error: unknown;
   constructor(error: unknown) {
@@ -62,7 +62,7 @@ class ServeFailure {
   }
 }
 
-/** Marks what a procedure throws once its arguments are decoded. */
+/** Wraps any error that `work` throws. Used once the arguments are decoded. */
 export function guarded<T>(work: () => Awaitable<T>): Awaitable<T> {
   try {
     return work();
@@ -74,7 +74,7 @@ export function guarded<T>(work: () => Awaitable<T>): Awaitable<T> {
 
 const statusNames = new Map<number, string>(Object.entries(NfsStatus).map(([name, value]) => [value, name]));
 
-/** A row bound to a backend, as the RPC server runs it. */
+/** Binds a procedure to a backend, for the RPC server. */
 export function bind<N>(row: Procedure, backend: NfsBackend<N>, turns: ReadTurns<N>): RpcProcedure {
   return {
     name: row.name,
@@ -94,7 +94,10 @@ export function bind<N>(row: Procedure, backend: NfsBackend<N>, turns: ReadTurns
   };
 }
 
-/** The one place where something thrown becomes a status. What is no `NfsError` is a bug: reported, and SERVERFAULT. */
+/**
+ * The only place that maps an error to a status. An error other than `NfsError` is a bug: it is reported and becomes
+ * SERVERFAULT.
+ */
 function encodeFailure<N>(row: Procedure, operation: Operation<N>, error: unknown): ReplyWriter {
   const expected = error instanceof NfsError && error.status !== NfsStatus.OK;
   if (!expected) operation.call.bug(error);

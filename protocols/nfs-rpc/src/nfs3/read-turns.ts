@@ -3,7 +3,7 @@ import { FIRST_READS_PER_FILE, LONGEST_TURN_WAIT, MAX_READS_PER_FILE } from '../
 import type { RpcCall } from '../rpc/call.ts';
 import { NfsStatus } from '../status.ts';
 
-/** How many READs of one file the backend has at once: at first, and at most. */
+/** Limits on the READs of one file that the backend gets at once: the first limit, and the highest. */
 export interface ReadsPerFile {
   readonly first: number;
   readonly most: number;
@@ -17,7 +17,7 @@ interface Waiter {
   readonly fail: (error: Error) => void;
 }
 
-/** The READs of one file. */
+/** The running and waiting READs of one file. */
 interface FileReads {
   running: number;
   allowed: number;
@@ -29,9 +29,9 @@ const comeAgain = (): never => {
 };
 
 /**
- * Whose turn it is to read. A file that hangs would otherwise take all memory of a connection: each READ that the backend
- * has holds a buffer. So the backend has a few READs of a file at a time, and one more after each answer. The others
- * wait here, as call records of some hundred bytes.
+ * Limits how many READs of one file the backend gets at once. Each of them holds a reply buffer, so a file that hangs
+ * would otherwise take all memory of a connection. Each successful READ raises the limit by one. READs beyond the limit
+ * wait here as call records of some hundred bytes.
  */
 export class ReadTurns<N> {
   readonly #backend: NfsBackend<N>;
@@ -44,7 +44,7 @@ export class ReadTurns<N> {
     this.#perFile = perFile;
   }
 
-  /** Does the work with memory for `bytes`, once both can be had. */
+  /** Runs `work` once the file has a free turn and `bytes` of reply memory are reserved. */
   take<T>(node: N, call: RpcCall, bytes: number, work: () => Awaitable<T>): Awaitable<T> {
     const file = this.#file(node);
     if (file.running >= file.allowed)
@@ -53,7 +53,7 @@ export class ReadTurns<N> {
     return this.#useTurn(node, file, call, bytes, work);
   }
 
-  /** The turn is this call's already. */
+  /** Called with a turn taken. Gives the turn back when the call no longer needs it. */
   #useTurn<T>(
     node: N,
     file: FileReads,
@@ -67,7 +67,8 @@ export class ReadTurns<N> {
     }
     const granted = call.reserve(bytes);
     if (granted === undefined) return this.#run(node, file, work);
-    // It waits for memory of its own connection, which must not hold up the readers of others.
+    // This call waits for memory of its own connection. Give the turn back, so that READs from other connections can
+    // use it.
     this.#leave(node, file);
     return granted.then(() => {
       const now = this.#file(node);
@@ -114,7 +115,7 @@ export class ReadTurns<N> {
     return file;
   }
 
-  /** Ends a turn, and gives the free ones to those who have waited longest. */
+  /** Ends a turn and passes free turns to the READs that have waited longest. */
   #leave(node: N, file: FileReads): void {
     file.running -= 1;
     for (const waiter of file.queue) {
@@ -126,7 +127,7 @@ export class ReadTurns<N> {
     if (file.running === 0) this.#files.delete(node);
   }
 
-  /** Resolves with the turn. */
+  /** Resolves when the call has its turn. */
   #queue(node: N, { queue }: FileReads, call: RpcCall): Promise<void> {
     const waitsNoLonger = this.#backend.readWaits?.(node, call);
     return new Promise((resolve, reject) => {
@@ -149,7 +150,7 @@ export class ReadTurns<N> {
     });
   }
 
-  /** Who has waited for long is told to come again; the queues are in the order in which they came. */
+  /** Answers READs that have waited too long with JUKEBOX. Each queue is in order of arrival, so the oldest comes first. */
   #sweep(now: number): void {
     let waiting = 0;
     for (const { queue } of this.#files.values()) {

@@ -23,13 +23,13 @@ export const readShape = {
   failed: failedWithAttributes,
 };
 
-/** status, attributes_follow, fattr3, count, eof and the length of the data. */
+/** Bytes of status, attributes_follow, fattr3, count, eof and the length of the data. */
 const RESULTS_SIZE = 4 + 4 + FILE_ATTRIBUTES_SIZE + 12;
 const DATA_AT = REPLY_HEADER_SIZE + RESULTS_SIZE;
 
 /**
- * Tuned: the backend reads straight into the reply's buffer, behind room for the longest header; a header without
- * attributes starts later. Header, data and padding leave in one write.
+ * Tuned: the backend reads straight into the reply buffer, after room for the longest header. A header without
+ * attributes starts later in the buffer. Header, data and padding go out in one write.
  */
 export const read: Procedure = {
   name: readShape.name,
@@ -57,7 +57,7 @@ function readInto<N>(
   if (offset > Number.MAX_SAFE_INTEGER) {
     return finish(operation, call.reply(RESULTS_SIZE), 0, { length: 0, eof: true });
   }
-  // When the backend fails, the buffer is not given back to the pool: a late read may still write into it.
+  // When the backend fails, the buffer does not return to the pool: a late read may still write into it.
   const reply = call.reply(RESULTS_SIZE + count + 3);
   count = Math.min(count, Number.MAX_SAFE_INTEGER - offset);
   const target = reply.slab.buffer.subarray(DATA_AT, DATA_AT + count);

@@ -7,7 +7,7 @@ import type { Operation } from './operation.ts';
 import { guarded, type Procedure } from './procedure.ts';
 import { failedWithAttributes, fileHandle, fileName, postOpAttr, verifier } from './wire.ts';
 
-/** entry3, without the link to the next. */
+/** entry3, without nextentry. */
 const entry = struct({ fileidHigh: uint32, fileidLow: uint32, name: fileName, cookie: uint64Number });
 
 /**
@@ -27,7 +27,7 @@ export const readdirShape = {
   failed: failedWithAttributes,
 };
 
-/** Tuned: encoded straight from the snapshot. */
+/** Tuned: encodes straight from the snapshot. */
 export const readdir: Procedure = {
   name: readdirShape.name,
   failed: failedWithAttributes,

@@ -18,7 +18,7 @@ import {
   verifier,
 } from './wire.ts';
 
-/** entryplus3, without the link to the next. */
+/** entryplus3, without nextentry. */
 const entryPlus = struct({
   fileidHigh: uint32,
   fileidLow: uint32,
@@ -57,11 +57,11 @@ export const readdirplusShape = {
 interface Budget {
   /** Bytes of READDIRPLUS3resok. */
   readonly maximum: number;
-  /** Bytes of fileids, names and cookies; passed by one entry at most, so that every reply makes progress. */
+  /** Bytes of fileids, names and cookies. One entry may exceed it, so that every reply makes progress. */
   readonly information: number;
 }
 
-/** Tuned: encoded straight from the snapshot. */
+/** Tuned: encodes straight from the snapshot. */
 export const readdirplus: Procedure = {
   name: readdirplusShape.name,
   failed: failedWithAttributes,
@@ -80,11 +80,11 @@ export const readdirplus: Procedure = {
   },
 };
 
-/** Bytes of attributes and handle behind an entry, with their flags. */
+/** Bytes of attributes and handle after an entry, with their flags. */
 const sizeOfPlus = (attributes: boolean, handle: number | undefined): number =>
   8 + (attributes ? FILE_ATTRIBUTES_SIZE : 0) + (handle === undefined ? 0 : 4 + handle + padding(handle));
 
-/** How far entries have to be loaded: the budget decides, with handles taken to be as long as the directory's own. */
+/** Estimates up to which entry to load. Assumes that all handles are as long as the directory's own. */
 function likelyEnd<N>({ backend }: Operation<N>, cursor: Cursor<N>, budget: Budget): number {
   const { directory, listing } = cursor;
   const plus = 4 + sizeOfPlus(true, backend.handle(directory).length);
@@ -110,7 +110,7 @@ class PlusWriter<N> {
     this.#information = budget.information;
   }
 
-  /** False when the entry no longer fits. */
+  /** Returns false when the entry does not fit. */
   add(
     fileidHigh: number,
     fileidLow: number,
@@ -139,10 +139,10 @@ class PlusWriter<N> {
 function page<N>(operation: Operation<N>, cursor: Cursor<N>, to: number, budget: Budget): ReplyWriter {
   const { listing } = cursor;
   const { backend } = operation;
-  // One entry is always allowed by dircount: the RFC has it as a hint, and 0 must not end a listing.
+  // dircount always allows one entry: the RFC calls it a hint, and 0 must not end a listing.
   const writer = new PlusWriter(operation, { ...budget, information: Math.max(budget.information, 1) });
   for (const { name, cookie, node, fileid } of dotEntries(operation, cursor)) {
-    // The parent's attributes may be missing. Nobody waits for them: they are optional here.
+    // The attributes of the parent may be missing. They are optional here, so do not wait for them.
     if (!writer.add(fileid.high, fileid.low, name, cookie, node, backend.cachedAttributes(node))) {
       return writer.finish(false);
     }

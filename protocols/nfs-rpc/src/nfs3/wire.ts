@@ -22,10 +22,7 @@ import type { XdrWriter } from '../xdr/writer.ts';
 /** nfs_fh3: opaque data<NFS3_FHSIZE>. */
 export const fileHandle = opaque(64);
 
-/**
- * filename3: string<>. The record bounds it here, so that a name above 255 bytes gets NFS3ERR_NAMETOOLONG and not
- * GARBAGE_ARGS.
- */
+/** filename3: string<>. Decoded without a bound, so that a name above 255 bytes gets NFS3ERR_NAMETOOLONG, not GARBAGE_ARGS. */
 export const fileName = byteString();
 
 /** nfspath3: string<>. */
@@ -40,7 +37,7 @@ export const fileType = enumeration(FileType);
 /** nfstime3. */
 export const nfsTime: Codec<NfsTime> = struct({ seconds: uint32, nanoseconds: uint32 });
 
-/** fattr3: 84 bytes. specdata3, fsid and fileid are written as the two halves they have in the backend's type. */
+/** fattr3: 84 bytes. specdata3, fsid and fileid are written as two 32-bit halves. */
 export const fileAttributes: Codec<FileAttributes> = struct({
   type: fileType,
   mode: uint32,
@@ -63,7 +60,10 @@ export const FILE_ATTRIBUTES_SIZE = 84;
 
 const TWO_32 = 0x1_0000_0000;
 
-/** fattr3 by hand, the same bytes as the declaration above: it is in nearly every reply and in each directory entry. */
+/**
+ * Encodes fattr3 by hand, with the same bytes as the declaration above: nearly every reply and each directory entry has
+ * one.
+ */
 export function putFileAttributes(writer: XdrWriter, a: FileAttributes): void {
   writer.ensure(FILE_ATTRIBUTES_SIZE);
   const { view } = writer.slab;
@@ -95,7 +95,7 @@ export function putFileAttributes(writer: XdrWriter, a: FileAttributes): void {
 /** post_op_attr. */
 export const postOpAttr = optional(fileAttributes);
 
-/** post_op_attr by hand. */
+/** Encodes post_op_attr by hand. */
 export function putPostOpAttr(writer: XdrWriter, attributes: FileAttributes | undefined): void {
   writer.bool(attributes !== undefined);
   if (attributes !== undefined) putFileAttributes(writer, attributes);
@@ -105,7 +105,7 @@ export function putPostOpAttr(writer: XdrWriter, attributes: FileAttributes | un
 export const wccAttr = struct({ size: uint64Number, mtime: nfsTime, ctime: nfsTime });
 export type WccAttr = Decoded<typeof wccAttr>;
 
-/** pre_op_attr and post_op_attr together: wcc_data. */
+/** wcc_data: pre_op_attr and post_op_attr. */
 export const wccData = struct({ before: optional(wccAttr), after: postOpAttr });
 export type WccData = Decoded<typeof wccData>;
 
@@ -115,7 +115,7 @@ export const postOpHandle = optional(fileHandle);
 const setTimeWire = union('how', { 0: nothing, 1: nothing, 2: struct({ time: nfsTime }) });
 type SetTime = NfsTime | 'server' | undefined;
 
-/** time_how with its time: set_atime, set_mtime. */
+/** set_atime and set_mtime: time_how and its time. */
 const setTime = convert(
   setTimeWire,
   (wire): SetTime => (wire.how === 2 ? wire.time : wire.how === 1 ? 'server' : undefined),
@@ -158,7 +158,7 @@ export const failedWithWcc = struct({ wcc: wccData });
 /** The results of CREATE, MKDIR, SYMLINK and MKNOD, RFC 1813 §3.3.8 to §3.3.11. */
 export const created = struct({ handle: postOpHandle, attributes: postOpAttr, wcc: wccData });
 
-/** The results of a procedure: nfsstat3, then the body of success or the one body of every failure. */
+/** The results of a procedure: nfsstat3, then the success body, or the failure body for any other status. */
 export function results<Ok extends object, Failed extends object>(ok: Codec<Ok>, failed: Codec<Failed>) {
   return unionWithDefault('status', { 0: ok }, failed);
 }

@@ -29,7 +29,7 @@ export const write = procedure(
   async (operation, { file, offset, count, stable, data }) => {
     const node = await operation.resolveForChange(file);
     const changes = operation.changes();
-    // The data decides together with count; neither may claim more than the other.
+    // Use the smaller of `count` and the length of the data.
     const bytes = data.subarray(0, Math.min(count, MAX_TRANSFER));
     if (offset + bytes.length > Number.MAX_SAFE_INTEGER) throw new NfsError(NfsStatus.FBIG);
     const { length, committed } = await changes.write(node, offset, bytes, stable, operation.call);

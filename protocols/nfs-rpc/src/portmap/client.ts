@@ -11,11 +11,11 @@ import {
 } from './wire.ts';
 
 export interface PortmapAddress {
-  /** 127.0.0.1 by default: rpcbind takes changes from its own host alone. */
+  /** Default: 127.0.0.1. rpcbind accepts changes from its own host only. */
   readonly host?: string;
-  /** 111 by default. */
+  /** Default: 111. */
   readonly port?: number;
-  /** 10,000 by default. */
+  /** In ms. Default: 10,000. */
   readonly timeoutMs?: number;
 }
 
@@ -34,7 +34,7 @@ async function withPortmap<T>(address: PortmapAddress, work: (client: RpcClient)
   }
 }
 
-/** Registers programs with a running rpcbind in place of whatever it knew of them; false when it refused one. */
+/** Registers programs with a running rpcbind and replaces their old registrations. Resolves with false when it refused one. */
 export function registerPrograms(rows: readonly Mapping[], address: PortmapAddress = {}): Promise<boolean> {
   return withPortmap(address, async (client) => {
     await unset(client, rows);
@@ -44,7 +44,7 @@ export function registerPrograms(rows: readonly Mapping[], address: PortmapAddre
   });
 }
 
-/** Takes programs out of a running rpcbind again. */
+/** Removes programs from a running rpcbind. */
 export function unregisterPrograms(rows: readonly Mapping[], address: PortmapAddress = {}): Promise<void> {
   return withPortmap(address, (client) => unset(client, rows));
 }

@@ -12,24 +12,24 @@ loopback.addAddress('::1', 'ipv6');
 const isLocal = ({ address }: Peer): boolean =>
   loopback.check(address, address.includes(':') ? 'ipv6' : 'ipv4');
 
-/** Which program is answered on which port. */
+/** Port of each program, version and protocol. */
 export class PortmapTable {
   readonly #rows: Mapping[] = [];
 
-  /** False when the program, version and protocol have a port already, or the table is full. */
+  /** Returns false when the program, version and protocol already have a port, or the table is full. */
   set(row: Mapping): boolean {
     if (this.#rows.length >= MAX_PORT_MAPPINGS || this.port(row) !== 0) return false;
     this.#rows.push({ ...row });
     return true;
   }
 
-  /** Takes away every protocol's row, RFC 1833 §3.2 PMAPPROC_UNSET. False when there was none. */
+  /** Removes the rows of all protocols (RFC 1833 §3.2, PMAPPROC_UNSET). Returns false when there was none. */
   unset(program: number, version: number): boolean {
     const kept = this.#rows.filter((row) => row.program !== program || row.version !== version);
     return this.#rows.splice(0, Infinity, ...kept).length !== kept.length;
   }
 
-  /** 0 when there is none. */
+  /** Returns 0 when there is none. */
   port({ program, version, protocol }: Omit<Mapping, 'port'>): number {
     const found = this.#rows.find(
       (row) => row.program === program && row.version === version && row.protocol === protocol,
@@ -38,8 +38,8 @@ export class PortmapTable {
   }
 
   /**
-   * What GETPORT answers: the port of another version when that one is not served, as rpcbind does, so that the program
-   * itself can tell which versions it has (PROG_MISMATCH).
+   * The answer of GETPORT. When the version is not served, returns the port of another version, as rpcbind does: the
+   * program itself then tells the client its versions (PROG_MISMATCH).
    */
   portOfAny(row: Omit<Mapping, 'port'>): number {
     const other = this.#rows.find(
@@ -53,7 +53,10 @@ export class PortmapTable {
   }
 }
 
-/** Portmap, program 100000, version 2 (RFC 1833 §3.2). CALLIT is not offered: it would lend this host's address. */
+/**
+ * Portmap, program 100000, version 2 (RFC 1833 §3.2). Without CALLIT, which would let clients send calls from this
+ * host's address.
+ */
 export function portmapProgram(table: PortmapTable): RpcProgram {
   const rows: readonly RpcProcedure[] = [
     /* 0 */ nullProcedure,
@@ -78,11 +81,11 @@ export function portmapProgram(table: PortmapTable): RpcProgram {
     },
   ];
   const versions = new Map([[PORTMAP_VERSION, rows]]);
-  // SET and UNSET believe the sender's address: by TCP alone.
+  // SET and UNSET trust the address of the sender, which UDP does not prove: TCP only.
   return { number: PORTMAP_PROGRAM, name: 'PORTMAP', versions, byDatagram: new Set([0, 3, 4]) };
 }
 
-/** SET and UNSET: for programs of this host alone. */
+/** SET and UNSET: only for clients on this host. */
 function change(name: string, apply: (row: Mapping) => boolean): RpcProcedure {
   return {
     name,

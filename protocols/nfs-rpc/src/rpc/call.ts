@@ -3,18 +3,18 @@ import type { CallContext, Credential, Peer } from './context.ts';
 import type { SlabPool } from './pool.ts';
 import { ReplyWriter } from './reply.ts';
 
-/** What a call needs from the transport it came by. */
+/** What a call needs from its transport. */
 export interface CallLink {
   readonly peer: Peer;
   readonly pool: SlabPool;
-  /** Sets bytes aside for a large reply; waits until they may be used. Rejects when the connection is gone. */
+  /** Reserves bytes for a large reply and waits until they are free. Rejects when the connection is closed. */
   reserve(call: RpcCall, bytes: number): Awaitable<void>;
-  /** The call gives back what was set aside for it. */
+  /** Gives back the bytes reserved for the call. */
   cancelReservation(call: RpcCall): void;
   bug(error: unknown, where: string): void;
 }
 
-/** One RPC call on its way from the record to the reply. */
+/** One RPC call, from its record to its reply. */
 export class RpcCall implements CallContext {
   readonly xid: number;
   readonly credential: Credential;
@@ -25,17 +25,17 @@ export class RpcCall implements CallContext {
   readonly startedAt = performance.now();
   onRetransmission: (() => never) | undefined = undefined;
 
-  /** Set by the procedure: its failure reply for something thrown. */
+  /** Set by the procedure: makes its failure reply from an error. */
   failWith: ((error: unknown) => ReplyWriter) | undefined = undefined;
-  /** A retransmission has been answered: the result of this call is dropped. */
+  /** The call was answered early: its result will be dropped. */
   answered = false;
-  /** The connection is gone. */
+  /** The connection is closed. */
   abandoned = false;
-  /** Bytes set aside for the reply. */
+  /** Bytes reserved for the reply. */
   reserved = 0;
-  /** Those of them that count as slow. */
+  /** Reserved bytes that count as slow. */
   slowBytes = 0;
-  /** Set by who keeps the call in a queue: called once nobody waits for its result any more. */
+  /** Set while the call waits in a queue. Called when its result is no longer needed. */
   onGivenUp: (() => void) | undefined = undefined;
 
   readonly #link: CallLink;
@@ -75,18 +75,18 @@ export class RpcCall implements CallContext {
     this.onGivenUp?.();
   }
 
-  /** Its answer has gone out early. */
+  /** The call was answered before its procedure has finished. */
   answerEarly(): void {
     this.answered = true;
     this.onGivenUp?.();
   }
 
-  /** A reply with room for `size` bytes of results; it grows when that is not enough. */
+  /** Makes a reply with room for `size` bytes of results; it grows when needed. */
   reply(size: number): ReplyWriter {
     return new ReplyWriter(this.#link.pool, size);
   }
 
-  /** To be waited for before a buffer of this size is taken. */
+  /** Reserves memory. Wait for it before taking a buffer of this size. */
   reserve(bytes: number): Awaitable<void> {
     return this.#link.reserve(this, bytes);
   }
@@ -95,7 +95,7 @@ export class RpcCall implements CallContext {
     this.#link.cancelReservation(this);
   }
 
-  /** Reports something that should never have been thrown; not for calls that were abandoned meanwhile. */
+  /** Reports an unexpected error, unless the connection of the call is closed. */
   bug(error: unknown): void {
     if (!this.abandoned) this.#link.bug(error, `${this.program} ${this.procedure}`);
   }

@@ -16,7 +16,7 @@ import {
 } from './message.ts';
 import { markRecord, RecordReader } from './record.ts';
 
-/** An answer other than SUCCESS, or none. */
+/** A reply other than SUCCESS, or no reply. */
 export class RpcClientError extends Error {
   override readonly name = 'RpcClientError';
 }
@@ -26,9 +26,9 @@ export interface RpcClientOptions {
   readonly port: number;
   readonly program: number;
   readonly version: number;
-  /** Milliseconds for connecting and for each call; 10,000 by default. */
+  /** For connecting and for each call, in ms. Default: 10,000. */
   readonly timeoutMs?: number;
-  /** AUTH_SYS with these ids; AUTH_NONE without. */
+  /** Ids for AUTH_SYS. Without them, AUTH_NONE. */
   readonly credential?: { readonly uid: number; readonly gid: number; readonly gids?: readonly number[] };
 }
 
@@ -38,7 +38,7 @@ interface Pending {
   readonly timer: NodeJS.Timeout;
 }
 
-/** A small client over one TCP connection: enough to talk to rpcbind and to test a server. */
+/** A small client over one TCP connection, for rpcbind and for tests. */
 export class RpcClient {
   readonly #options: RpcClientOptions;
   readonly #socket: Socket;
@@ -56,7 +56,7 @@ export class RpcClient {
     socket.on('close', () => this.#failAll(new RpcClientError('connection closed')));
   }
 
-  /** Rejects with the system's error, or when the time is over. */
+  /** Rejects with the system's error, or after the timeout. */
   static open(options: RpcClientOptions): Promise<RpcClient> {
     return new Promise((resolve, reject) => {
       const socket = connect({ host: options.host, port: options.port, noDelay: true });
@@ -106,7 +106,7 @@ export class RpcClient {
     this.#socket.end();
   }
 
-  /** Resets the connection: nobody waits for the answers. */
+  /** Resets the connection without waiting for outstanding replies. */
   destroy(): void {
     this.#socket.resetAndDestroy();
   }

@@ -14,20 +14,20 @@ import { type Record, RecordReader } from './record.ts';
 import type { ReplyWriter } from './reply.ts';
 import { Reservations } from './reservations.ts';
 
-/** A reply of this size is worth a system call of its own, at once. */
+/** A reply of at least this many bytes is written at once, in its own system call. */
 const LARGE_REPLY = 32 * 1024;
-/** Above any index of the program table; keys stay exact below 2^53. */
+/** Greater than any index of the program table. xid * INDEX_RANGE stays below 2^53, so keys are exact. */
 const INDEX_RANGE = 0x10_0000;
 
 export interface ConnectionHost extends TransportHost {
   closed(connection: Connection, reason: CloseReason): void;
-  /** This connection waits for memory; `wake` is to be called when some has become free. */
+  /** The connection waits for memory. The host calls `wake` when some is free. */
   starved(connection: Connection): void;
   memoryFreed(): void;
 }
 
 /**
- * One TCP connection (RFC 5531 §11): records in, calls run side by side, replies out in the order in which they become
+ * One TCP connection (RFC 5531 §11). Calls run concurrently, and replies go out in the order in which they become
  * ready. Stops reading while too much is in flight.
  */
 export class Connection implements CallLink {
@@ -40,9 +40,9 @@ export class Connection implements CallLink {
   readonly #credentials = new CredentialReader();
   readonly #output: ReplyQueue;
   readonly #reservations: Reservations;
-  /** Calls whose procedure has not answered at once, by xid and procedure. */
+  /** Calls whose procedure has not finished yet, by xid and procedure. */
   readonly #running = new Map<number, RpcCall>();
-  /** Those of them that have been answered: their results will be dropped. */
+  /** How many of them were answered early: their results will be dropped. */
   #answeredEarly = 0;
   #requestBytes = 0;
   #pumping = false;
@@ -67,7 +67,7 @@ export class Connection implements CallLink {
         totals.replyBytes + bytes <= limits.maxTotalReplyBytes &&
         this.#output.bytes <= limits.maxUnsentBytes,
     );
-    // A peer that has sent its FIN still gets its answers.
+    // A peer that has sent its FIN still gets its replies.
     socket.allowHalfOpen = true;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, limits.keepAliveMs);
@@ -92,7 +92,7 @@ export class Connection implements CallLink {
     this.#host.hooks.bug?.(error, where);
   }
 
-  /** Looks at the clocks; called every now and then. */
+  /** Checks the timeouts; called periodically. */
   sweep(now: number): void {
     const { recordTimeoutMs, stalledWriteMs } = this.#host.limits;
     if (this.#output.stalledMs(now) > stalledWriteMs) this.destroy('peer does not read');
@@ -100,7 +100,7 @@ export class Connection implements CallLink {
       this.destroy('record timeout');
   }
 
-  /** Others wait for memory, or this connection for a free call: what has waited long gives way. */
+  /** Makes room when a connection waits for memory, or this one for a free call: slow calls step aside. */
   giveWay(now: number): void {
     const { slowCallMs, maxSlowReplyBytes } = this.#host.limits;
     this.#reservations.setAsideSlow(now - slowCallMs, maxSlowReplyBytes);
@@ -108,8 +108,8 @@ export class Connection implements CallLink {
   }
 
   /**
-   * Every call of the connection is taken by one that waits: those that began before `since` and can be told to come
-   * again are. As many may go on waiting without a client as there may be calls.
+   * When every call slot of the connection is taken, answers slow calls early: those started before `since` whose
+   * backend has set `onRetransmission`. At most `maxCalls` answered calls may keep running.
    */
   #answerOldest(since: number): void {
     const { maxCalls } = this.#host.limits;
@@ -121,14 +121,14 @@ export class Connection implements CallLink {
     this.#output.flush();
   }
 
-  /** Memory of the server has become free. */
+  /** The server has free memory again. */
   wake(): void {
     this.#reservations.admit();
     if (this.#reservations.waiting > 0) this.#host.starved(this);
     this.#pump();
   }
 
-  /** Reads no more, finishes what has been read, flushes and sends FIN. */
+  /** Stops reading, finishes all calls that were read, flushes and sends FIN. */
   drain(): void {
     if (this.#closing) return;
     this.#closing = true;
@@ -144,7 +144,7 @@ export class Connection implements CallLink {
   }
 
   #onData(chunk: Buffer): void {
-    // What comes after a planned FIN is taken off the socket unseen: closing over unread bytes would send a reset.
+    // Once FIN is planned, input is read and discarded: closing a socket with unread bytes would send a reset.
     if (this.#closing || this.#socket.destroyed) return;
     this.#records.push(chunk);
     this.#pump();
@@ -170,7 +170,7 @@ export class Connection implements CallLink {
     this.#settleReading();
   }
 
-  /** Calls that somebody waits for. */
+  /** Calls that a client still waits for. */
   get #calls(): number {
     return this.#running.size - this.#answeredEarly + this.#output.length;
   }
@@ -186,7 +186,7 @@ export class Connection implements CallLink {
     );
   }
 
-  /** Pauses or resumes the socket, and starts or stops the clock of a partial record. */
+  /** Pauses or resumes the socket, and starts or stops the timeout of a partial record. */
   #settleReading(): void {
     if (this.#closing || this.#socket.destroyed) return;
     const full = this.#records.hasInput || !this.#mayStart();
@@ -203,7 +203,7 @@ export class Connection implements CallLink {
 
   #start(record: Record): void {
     const size = record.end - record.start;
-    // An empty record asks nothing.
+    // An empty record is no call.
     if (size === 0) return;
     this.#reader.reset(record.buffer, record.start, record.end);
     const header = readCallHeader(this.#reader);
@@ -264,7 +264,7 @@ export class Connection implements CallLink {
     this.#host.hooks.retransmission?.(this.peer, call.program, call.procedure, answered);
   }
 
-  /** Answers a call that is being worked on, if its backend says how. */
+  /** Answers a running call early, if its backend has set `onRetransmission`. */
   #answerNow(call: RpcCall): boolean {
     const reply = answerRetransmission(this.#host, call);
     if (reply === undefined) return false;
@@ -290,7 +290,7 @@ export class Connection implements CallLink {
     this.#endIfDone();
   }
 
-  /** FIN once nobody waits for anything on this connection. */
+  /** Sends FIN once no reply is outstanding on this connection. */
   #endIfDone(): void {
     if (!this.#closing && !(this.#peerEnded && !this.#records.hasInput)) return;
     if (this.#calls > 0 || this.#socket.writableEnded) return;

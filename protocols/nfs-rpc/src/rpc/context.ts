@@ -1,7 +1,7 @@
-/** Who is on the other end of one transport connection. The object's identity lasts as long as the connection. */
+/** The client side of one transport connection. The object lives as long as the connection. */
 export interface Peer {
   readonly transport: 'tcp' | 'udp';
-  /** IPv4 or IPv6 text; an IPv4-mapped IPv6 address is given as IPv4. */
+  /** IPv4 or IPv6 text. An IPv4-mapped IPv6 address is written as IPv4. */
   readonly address: string;
   readonly port: number;
 }
@@ -18,16 +18,16 @@ export type Credential =
       readonly gids: readonly number[];
     };
 
-/** One RPC call while it is being answered. */
+/** One running RPC call. */
 export interface CallContext {
   readonly xid: number;
   readonly peer: Peer;
   readonly credential: Credential;
-  /** Aborts when nobody waits for the answer any more (the connection is gone). Made on first use. */
+  /** Aborts when the connection is closed, so that no client waits for the reply. Made on first use. */
   readonly signal: AbortSignal;
   /**
-   * Set by a backend that expects to wait: when the same call arrives again meanwhile (same xid and connection), the
-   * server answers the retransmission at once with what this throws (an NfsError), and drops the late result.
+   * Set by a backend that expects to wait. When the same call arrives again meanwhile (same xid and connection), the
+   * server calls this, answers at once with the error that it throws (an NfsError), and drops the late result.
    */
   onRetransmission: (() => never) | undefined;
 }

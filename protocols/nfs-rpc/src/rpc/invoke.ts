@@ -17,7 +17,7 @@ import {
 import type { ReplyWriter } from './reply.ts';
 import type { Totals } from './reservations.ts';
 
-/** What transports share: made by the server. */
+/** What all transports share; made by the server. */
 export interface TransportHost {
   readonly limits: RpcLimits;
   readonly hooks: RpcHooks;
@@ -27,8 +27,8 @@ export interface TransportHost {
 }
 
 /**
- * Runs a procedure. The reply has its header; it comes at once when the procedure answered at once. Never throws and
- * never rejects.
+ * Runs a procedure and returns its reply with the header. Makes no promise when the procedure returns a value. Never
+ * throws and never rejects.
  */
 export function invoke(
   host: TransportHost,
@@ -57,7 +57,7 @@ export function invoke(
   return outcome instanceof Promise ? outcome.then(succeed, fail) : succeed(outcome);
 }
 
-/** The early answer to a retransmission: what the backend throws, in the shape of the procedure's failure. */
+/** Makes the early reply to a retransmission: the procedure's failure reply for the error that `onRetransmission` throws. */
 export function answerRetransmission(host: TransportHost, call: RpcCall): ReplyWriter | undefined {
   const { onRetransmission, failWith } = call;
   if (onRetransmission === undefined || failWith === undefined || call.answered) return undefined;
@@ -87,7 +87,7 @@ export function reportFinished(host: TransportHost, call: RpcCall, reply: ReplyW
   });
 }
 
-/** The reply to a call that reaches no procedure. */
+/** Makes the reply to a call that is rejected before it reaches a procedure. */
 export function refuse(
   host: TransportHost,
   peer: Peer,

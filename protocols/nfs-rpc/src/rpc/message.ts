@@ -28,7 +28,7 @@ export const AcceptStatus = {
   SYSTEM_ERR: 5,
 } as const;
 
-/** auth_stat, RFC 5531 §9: those this server answers. */
+/** auth_stat, RFC 5531 §9: the values that this server sends. */
 export const AuthStatus = { BADCRED: 1, REJECTEDCRED: 2, TOOWEAK: 5 } as const;
 
 /** opaque_auth, RFC 5531 §8.2. */
@@ -58,7 +58,7 @@ export type CallMessage = Decoded<typeof callMessage>;
 
 const mismatch = struct({ low: uint32, high: uint32 });
 
-/** accepted_reply behind its verifier, RFC 5531 §9; on SUCCESS the results follow. */
+/** accepted_reply after its verifier, RFC 5531 §9; on SUCCESS the results follow. */
 const acceptedReply = unionWithDefault('acceptStatus', { [AcceptStatus.PROG_MISMATCH]: mismatch }, nothing);
 
 /** rejected_reply, RFC 5531 §9. */

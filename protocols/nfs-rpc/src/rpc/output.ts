@@ -2,8 +2,8 @@ import type { Socket } from 'node:net';
 import type { ReplyWriter } from './reply.ts';
 
 /**
- * The replies of one connection on their way to the socket, one batch at a time: many small replies go out in one system
- * call, and the time a batch takes says whether the peer reads.
+ * The replies of one connection that wait for the socket. Writes one batch at a time: many small replies need one
+ * system call, and the time for a batch shows whether the peer reads.
  */
 export class ReplyQueue {
   readonly #socket: Socket;
@@ -15,24 +15,24 @@ export class ReplyQueue {
   #scheduled = false;
   #unsent = 0;
 
-  /** @param onSent is told of every reply once, also of those that will never be sent. */
+  /** @param onSent gets every reply once, including those that will never be sent. */
   constructor(socket: Socket, batchBytes: number, onSent: (replies: readonly ReplyWriter[]) => void) {
     this.#socket = socket;
     this.#batchBytes = batchBytes;
     this.#onSent = onSent;
   }
 
-  /** Replies that are not with the kernel yet. */
+  /** Replies not yet passed to the kernel. */
   get length(): number {
     return this.#queue.length + this.#sending;
   }
 
-  /** Their bytes. */
+  /** Bytes of those replies. */
   get bytes(): number {
     return this.#unsent;
   }
 
-  /** Milliseconds that the batch being written has been waiting for the peer. */
+  /** How long the current batch has waited for the peer, in ms. */
   stalledMs(now: number): number {
     return this.#sending === 0 ? 0 : now - this.#sendingSince;
   }
@@ -43,9 +43,9 @@ export class ReplyQueue {
   }
 
   /**
-   * Writes at the end of this turn of the event loop, together with what else becomes ready in it. Measured with 4 KiB
-   * reads of a file, 32 in flight: 1.4 times the calls per second of writing each at once; copying the batch into one
-   * buffer gains nothing over handing the buffers to writev.
+   * Writes at the end of this turn of the event loop, together with all replies that become ready in it. Measured with
+   * 4 KiB READs of a file, 32 in flight: 1.4 times the calls per second of writing each at once. Copying the batch into
+   * one buffer gains nothing over passing the buffers to writev.
    */
   schedule(): void {
     if (this.#scheduled || this.#sending > 0) return;
@@ -90,14 +90,14 @@ export class ReplyQueue {
     this.#sending = 0;
     for (const reply of batch) {
       this.#unsent -= reply.size;
-      // After an error the system may still hold on to a buffer: it is left to the garbage collector.
+      // After an error the system may still use a buffer, so it does not return to the pool.
       if (error === undefined) reply.release();
     }
     this.#onSent(batch);
     if (error === undefined) this.flush();
   }
 
-  /** The connection is gone: nothing of the queue will be sent. */
+  /** Drops the queue, because the connection is closed. */
   clear(): void {
     const rest = this.#queue;
     this.#queue = [];

@@ -1,26 +1,26 @@
 import { newSlab, type Slab } from '../xdr/writer.ts';
 
 const HEADROOM = 256;
-/** Small replies, then powers of two with room for the headers of a READ reply. */
+/** In bytes: small replies, then powers of two with room for the header of a READ reply. */
 const SIZES = [1024, ...[4, 8, 16, 32, 64, 128, 256, 512, 1024].map((kib) => kib * 1024 + HEADROOM)];
 
-/** Reply buffers by size class; what is above the largest class is made for one use. */
+/** Reply buffers by size class. A buffer above the largest class is used once. */
 export class SlabPool {
   readonly #free: readonly Slab[][] = SIZES.map(() => []);
   readonly #maximum: number;
   #pooled = 0;
 
-  /** @param maximum bytes of free buffers kept. */
+  /** @param maximum bytes of free buffers to keep. */
   constructor(maximum: number) {
     this.#maximum = maximum;
   }
 
-  /** Bytes of free buffers held now. */
+  /** Bytes of free buffers now. */
   get pooledBytes(): number {
     return this.#pooled;
   }
 
-  /** A slab of at least `size` bytes, with whatever its last user left in it. */
+  /** Returns a slab of at least `size` bytes. It still holds the bytes of its last use. */
   acquire(size: number): Slab {
     for (let index = 0; index < SIZES.length; index++) {
       if (size > SIZES[index]!) continue;
@@ -32,7 +32,7 @@ export class SlabPool {
     return newSlab(size);
   }
 
-  /** Only for a slab that nobody writes to or reads from any more. */
+  /** Takes back a slab that is no longer written to or read from. */
   release(slab: Slab): void {
     const { length } = slab.buffer;
     const index = SIZES.indexOf(length);

@@ -20,20 +20,20 @@ import { RECORD_MARK_SIZE, ReplyWriter } from './reply.ts';
 export interface RpcProcedure {
   readonly name: string;
   /**
-   * Decodes the arguments before it returns (a thrown `MalformedError` becomes GARBAGE_ARGS) and answers with the encoded
-   * results, at once or later. Anything else that is thrown becomes SYSTEM_ERR.
+   * Decodes the arguments before it returns (a thrown `MalformedError` becomes GARBAGE_ARGS), then returns the encoded
+   * results or a promise. Any other error becomes SYSTEM_ERR.
    */
   run(args: XdrReader, call: RpcCall): Awaitable<ReplyWriter>;
 }
 
-/** A program with its versions, and for each version the procedures by number. */
+/** A program: for each version, its procedures by number. */
 export interface RpcProgram {
   readonly number: number;
   readonly name: string;
   readonly versions: ReadonlyMap<number, readonly (RpcProcedure | undefined)[]>;
   /**
-   * Procedures that are answered by UDP. Who sent a datagram is not known, and a long answer would go to somebody who has
-   * asked nothing. So only those are listed whose answer is short. None where it is left out.
+   * Numbers of the procedures that are served over UDP; none by default. The source address of a datagram may be
+   * forged, and a long reply would flood that address. So list only procedures with short replies.
    */
   readonly byDatagram?: ReadonlySet<number>;
 }
@@ -41,7 +41,7 @@ export interface RpcProgram {
 /** The NULL procedure, number 0 of every program. */
 export const nullProcedure: RpcProcedure = { name: 'NULL', run: (_args, call) => call.reply(0) };
 
-/** The header of a call, RFC 5531 §9, without the verifier: neither flavor served has one that means anything. */
+/** The header of a call, RFC 5531 §9, without the verifier: AUTH_NONE and AUTH_SYS have no meaningful one. */
 export interface CallHeader {
   readonly xid: number;
   readonly rpcVersion: number;
@@ -53,7 +53,7 @@ export interface CallHeader {
   readonly credential: Buffer;
 }
 
-/** @throws MalformedError when this is no call at all. */
+/** @throws MalformedError when this is not a call. */
 export function readCallHeader(reader: XdrReader): CallHeader {
   const xid = reader.uint32();
   const type = reader.uint32();
@@ -69,15 +69,15 @@ export function readCallHeader(reader: XdrReader): CallHeader {
   return { xid, rpcVersion, program, version, procedure, flavor, credential };
 }
 
-/** Where a call goes. */
+/** The procedure that a call is for. */
 export interface Target {
   readonly program: string;
   readonly procedure: RpcProcedure;
-  /** Tells calls with the same xid apart: unique for program, version and procedure. */
+  /** Unique for program, version and procedure. Distinguishes calls with the same xid. */
   readonly index: number;
 }
 
-/** A call that is answered without any procedure. */
+/** A call that is answered without running a procedure. */
 export class RejectedCall {
   readonly body: ReplyBody;
   readonly status: string;
@@ -104,7 +104,7 @@ const authError = (authStatus: number): RejectedCall =>
 const badCredential = authError(AuthStatus.BADCRED);
 const rejectedCredential = authError(AuthStatus.REJECTEDCRED);
 
-/** The record of a rejection, ready to be written. */
+/** Makes the reply of a rejection, ready to be written. */
 export function rejectionReply(pool: SlabPool, xid: number, rejected: RejectedCall): ReplyWriter {
   const reply = new ReplyWriter(pool, 64);
   reply.offset = RECORD_MARK_SIZE;
@@ -114,7 +114,7 @@ export function rejectionReply(pool: SlabPool, xid: number, rejected: RejectedCa
   return reply;
 }
 
-/** Which of two reasons is told, RFC 5531 §9: the version of RPC, then the credential, then the program. */
+/** Returns the reason to send when there may be two, RFC 5531 §9: RPC version first, then the credential, then the program. */
 export function rejection(
   target: Target | RejectedCall,
   credential: Credential | RejectedCall,
@@ -148,7 +148,7 @@ export class ProgramTable {
     return this.#programs.get(program)?.name ?? String(program);
   }
 
-  /** As `find`, for a datagram: what is not answered by UDP looks as if it were not there. */
+  /** As `find`, for a datagram. Programs and procedures that are not served over UDP count as missing. */
   findForDatagram(header: CallHeader, programs: ReadonlySet<number>): Target | RejectedCall {
     const allowed = programs.has(header.program) && this.#programs.get(header.program)?.byDatagram;
     if (!allowed && header.rpcVersion === RPC_VERSION) return programUnavailable;
@@ -157,7 +157,7 @@ export class ProgramTable {
     return procedureUnavailable;
   }
 
-  /** RFC 5531 §9: program, version and procedure in this order. */
+  /** Checks program, version and procedure, in this order (RFC 5531 §9). */
   find(header: CallHeader): Target | RejectedCall {
     if (header.rpcVersion !== RPC_VERSION) return rpcMismatch;
     const program = this.#programs.get(header.program);
@@ -179,12 +179,12 @@ export class ProgramTable {
 
 export const noCredential: Credential = { flavor: 'none' };
 
-/** Credentials as they come by one transport: the last one is remembered, for clients send the same again and again. */
+/** Decodes credentials. Remembers the last one, since clients send the same one with every call. */
 export class CredentialReader {
   #bytes: Buffer = Buffer.alloc(0);
   #last: Credential = noCredential;
 
-  /** RFC 5531 §8 and Appendix A. A NULL procedure is answered whatever the flavor. */
+  /** RFC 5531 §8 and Appendix A. The NULL procedure accepts any flavor. */
   read(header: CallHeader): Credential | RejectedCall {
     if (header.flavor === AuthFlavor.none) return noCredential;
     if (header.procedure === 0) return noCredential;

@@ -1,6 +1,6 @@
 import { MalformedError } from '../xdr/error.ts';
 
-/** A complete record: a window of a buffer that is never written to again. */
+/** A complete record: a range of a buffer that is never written to again. */
 export interface Record {
   readonly buffer: Buffer;
   readonly start: number;
@@ -10,8 +10,8 @@ export interface Record {
 const SMALLEST_ASSEMBLY = 4096;
 
 /**
- * Record marking (RFC 5531 §11), the receiving side. Bytes are pushed as they come; records are pulled one at a time, so
- * that the owner can stop in the middle of a chunk. A record that lies whole in one chunk is handed out in place.
+ * The receiving side of record marking (RFC 5531 §11). The owner pushes bytes as they arrive and pulls one record at a
+ * time, so that it can stop in the middle of a chunk. A record that lies within one chunk is returned without a copy.
  */
 export class RecordReader {
   readonly #maxRecord: number;
@@ -19,14 +19,14 @@ export class RecordReader {
   #chunk: Buffer | undefined;
   #at = 0;
 
-  /** The mark being read: its bytes so far and its value. */
+  /** The record mark being read: bytes read so far, and their value. */
   #markBytes = 0;
   #mark = 0;
-  /** Bytes of the current fragment that have not come yet. */
+  /** Bytes of the current fragment that have not arrived yet. */
   #missing = 0;
   #last = false;
   #fragments = 0;
-  /** The record so far. Grows with what has arrived, not with what a mark announces. */
+  /** The record so far. It grows with what has arrived, not with the length in a mark. */
   #assembly: Buffer | undefined;
   #filled = 0;
 
@@ -35,23 +35,23 @@ export class RecordReader {
     this.#maxFragments = maxFragments;
   }
 
-  /** Bytes that were pushed before and not looked at yet come first. */
+  /** Adds received bytes after those that have not been read yet. */
   push(chunk: Buffer): void {
     this.#chunk = this.hasInput ? Buffer.concat([this.#chunk!.subarray(this.#at), chunk]) : chunk;
     this.#at = 0;
   }
 
-  /** Whether pushed bytes have not been looked at yet. */
+  /** Whether pushed bytes are left to read. */
   get hasInput(): boolean {
     return this.#chunk !== undefined && this.#at < this.#chunk.length;
   }
 
-  /** Whether a record has begun and not ended. */
+  /** Whether a record has begun but not ended. */
   get partial(): boolean {
     return this.#markBytes > 0 || this.#fragments > 0;
   }
 
-  /** @throws MalformedError when a record is too long or in too many fragments; the stream is lost then. */
+  /** @throws MalformedError when a record is too long or has too many fragments. The stream cannot be used after that. */
   next(): Record | undefined {
     const chunk = this.#chunk;
     if (chunk === undefined) return undefined;
@@ -68,7 +68,7 @@ export class RecordReader {
     return undefined;
   }
 
-  /** Reads the mark of the next fragment; false when the chunk ends inside it. */
+  /** Reads the mark of the next fragment. Returns false when the chunk ends inside it. */
   #readMark(chunk: Buffer): boolean {
     if (this.#markBytes === 0 && chunk.length - this.#at >= 4) {
       this.#mark = chunk.readUInt32BE(this.#at);
@@ -128,7 +128,7 @@ export class RecordReader {
   }
 }
 
-/** Record marking, the sending side: one record in fragments of at most `fragment` bytes. */
+/** The sending side of record marking: one record in fragments of at most `fragment` bytes. */
 export function markRecord(record: Buffer, fragment = 0x7fff_ffff): Buffer {
   const parts: Buffer[] = [];
   let at = 0;

@@ -6,16 +6,16 @@ export const RECORD_MARK_SIZE = 4;
 export const REPLY_HEADER_SIZE = RECORD_MARK_SIZE + 24;
 
 /**
- * A reply in a pooled buffer: the results are written behind room for record mark and header, so that all of it goes
+ * A reply in a pooled buffer. The results are written after room for record mark and header, so that everything goes
  * out in one write.
  */
 export class ReplyWriter extends XdrWriter {
   readonly #pool: SlabPool;
-  /** Where the record mark goes; later than 0 when a tuned reply did not need all its headroom. */
+  /** Offset of the record mark. Above 0 when a tuned reply did not need all its room for the header. */
   start = 0;
-  /** For the hooks: the protocol's status by name. */
+  /** Name of the protocol's status, for the hooks. */
   status = 'OK';
-  /** Bytes reserved for it, given back when it has been sent. */
+  /** Reserved bytes, given back when the reply has been sent. */
   charge = 0;
 
   constructor(pool: SlabPool, size: number) {
@@ -34,7 +34,7 @@ export class ReplyWriter extends XdrWriter {
     return this.offset - this.start;
   }
 
-  /** The header of a successful reply in front of the results, with a record mark for one last fragment. */
+  /** Writes the header of a successful reply before the results, with a record mark for one last fragment. */
   seal(xid: number): void {
     const { view } = this.slab;
     const at = this.start;
@@ -47,7 +47,7 @@ export class ReplyWriter extends XdrWriter {
     view.setUint32(at + 24, 0);
   }
 
-  /** The record mark alone, for a reply whose header was written as results at `start + 4`. */
+  /** Writes the record mark only, for a reply whose header was written as results at `start + 4`. */
   mark(): void {
     this.slab.view.setUint32(this.start, (0x8000_0000 | (this.offset - this.start - RECORD_MARK_SIZE)) >>> 0);
   }
@@ -56,7 +56,7 @@ export class ReplyWriter extends XdrWriter {
     return this.slab.buffer.subarray(this.start, this.offset);
   }
 
-  /** Gives the buffer back; only when neither socket nor backend uses it any more. */
+  /** Returns the buffer to the pool. Only when neither the socket nor the backend uses it any more. */
   release(): void {
     this.#pool.release(this.slab);
   }

@@ -4,7 +4,7 @@ import type { RpcCall } from './call.ts';
 export interface Totals {
   requestBytes: number;
   replyBytes: number;
-  /** Of replies that have waited long for their data; not part of `replyBytes`. */
+  /** Bytes of slow calls; not part of `replyBytes`. */
   slowReplyBytes: number;
 }
 
@@ -15,12 +15,12 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-/** Memory for the large replies of one connection, first come first served. One reply is always allowed. */
+/** Memory for the large replies of one connection, in order of arrival. One reply is always allowed. */
 export class Reservations {
   readonly #fits: (bytes: number, used: number) => boolean;
   readonly #totals: Totals;
   readonly #waiters: Waiter[] = [];
-  /** Calls that have memory and no data yet, oldest first, with the time at which they got it. */
+  /** Calls that have memory but no data yet, oldest first, with the time of the grant. */
   readonly #holders = new Map<RpcCall, number>();
   #used = 0;
 
@@ -33,7 +33,7 @@ export class Reservations {
     return this.#waiters.length;
   }
 
-  /** Undefined when granted at once. */
+  /** Returns undefined when granted at once. */
   take(call: RpcCall, bytes: number): Promise<void> | undefined {
     if (this.#waiters.length === 0 && this.#allowed(bytes)) {
       this.#grant(call, bytes);
@@ -44,7 +44,7 @@ export class Reservations {
     });
   }
 
-  /** The call has its data, or never will: from now on its memory counts as that of any reply. */
+  /** The call has finished or will not read: its slow bytes count as normal reply bytes again. */
   settle(call: RpcCall): void {
     this.#holders.delete(call);
     if (call.slowBytes === 0) return;
@@ -54,7 +54,7 @@ export class Reservations {
     call.slowBytes = 0;
   }
 
-  /** The call does without its memory after all. */
+  /** The call gives its memory back unused. */
   cancel(call: RpcCall): void {
     this.settle(call);
     this.give(call.reserved);
@@ -62,8 +62,8 @@ export class Reservations {
   }
 
   /**
-   * Counts calls that have waited for their data since before `since` as slow, as far as `maximum` slow bytes allow, so
-   * that others get memory. True if there was one.
+   * Counts calls that have waited for their data since before `since` as slow, up to `maximum` slow bytes, so that
+   * other calls get memory. Returns true if there was one.
    */
   setAsideSlow(since: number, maximum: number): boolean {
     let any = false;
@@ -78,7 +78,7 @@ export class Reservations {
     return any;
   }
 
-  /** Gives back what a reply held. */
+  /** Gives back the bytes of a reply. */
   give(bytes: number): void {
     this.#used -= bytes;
     this.#totals.replyBytes -= bytes;

@@ -13,7 +13,7 @@ export interface RpcServerOptions {
   readonly limits?: Partial<RpcLimits>;
 }
 
-/** `net.Server.listen` options, and a descriptor that listens already. */
+/** Options of `net.Server.listen`, or the descriptor of a listening socket. */
 export type TcpListenOptions = ListenOptions & { readonly fd?: number };
 
 /** Serves any number of RPC programs on any number of TCP and UDP listeners. */
@@ -29,7 +29,7 @@ export class RpcServer {
   readonly #sweeper: NodeJS.Timeout;
   /** Connections that wait for memory. */
   #starved = new Set<Connection>();
-  /** Runs while there are some. */
+  /** Runs while connections are starved. */
   #givingWay: NodeJS.Timeout | undefined;
   #waking = false;
   #closing = false;
@@ -54,25 +54,25 @@ export class RpcServer {
     this.#sweeper.unref();
   }
 
-  /** @throws Error when a program with this number is served already. */
+  /** @throws Error when the program number is already served. */
   add(program: RpcProgram): this {
     this.#table.add(program);
     return this;
   }
 
-  /** Connections open now. */
+  /** Number of open connections. */
   get connections(): number {
     return this.#connections.size;
   }
 
-  /** Cuts off every connection of an address; its client may connect again. Returns how many there were. */
+  /** Closes all connections of an address. Its client may connect again. Returns the number of connections. */
   disconnect(address: string): number {
     const concerned = [...this.#connections].filter(({ peer }) => peer.address === address);
     for (const connection of concerned) connection.destroy('server closed');
     return concerned.length;
   }
 
-  /** Listens; gives the address taken. Rejects with the system's error. */
+  /** Starts to listen. Resolves with the address. Rejects with the system's error. */
   async listenTcp(options: TcpListenOptions): Promise<AddressInfo> {
     const listener = createServer({ allowHalfOpen: true, noDelay: true });
     await new Promise<void>((resolve, reject) => {
@@ -85,7 +85,7 @@ export class RpcServer {
     return this.attach(listener);
   }
 
-  /** Takes the connections of a server that listens already, such as one handed over by a predecessor. */
+  /** Accepts connections on a server that already listens, for example one handed over by a predecessor. */
   attach(listener: Server): AddressInfo {
     this.#listeners.add(listener);
     listener.on('connection', (socket) => this.#accept(socket));
@@ -94,8 +94,8 @@ export class RpcServer {
   }
 
   /**
-   * Serves some of the programs by datagrams of up to 8,800 bytes, as far as they allow it. Rejects with the system's
-   * error.
+   * Serves the listed programs over UDP, as far as they allow it. Replies have up to 8,800 bytes. Rejects with the
+   * system's error.
    */
   async listenUdp(options: DatagramOptions): Promise<AddressInfo> {
     const listener = new DatagramListener(this.#host, options);
@@ -104,7 +104,7 @@ export class RpcServer {
     return address;
   }
 
-  /** Stops accepting; existing connections go on. */
+  /** Stops accepting. Existing connections continue. */
   stopListening(): void {
     for (const listener of this.#listeners) listener.close();
     this.#listeners.clear();
@@ -113,8 +113,8 @@ export class RpcServer {
   }
 
   /**
-   * Stops accepting and reading, finishes every call that has been read, flushes, sends FIN and waits for the peers'.
-   * After `timeoutMs` (10 s by default) what is left is cut off.
+   * Stops accepting and reading, finishes every call that was read, flushes, sends FIN and waits for the FIN of the
+   * peers. Cuts the remaining connections after `timeoutMs` (default 10 s).
    */
   async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     this.#closing = true;
@@ -168,7 +168,7 @@ export class RpcServer {
     for (const connection of this.#connections) connection.sweep(now);
   }
 
-  /** Until it is fed, all connections are asked again and again for what has waited long. */
+  /** While a connection is starved, periodically asks all connections to make room. */
   #starve(connection: Connection): void {
     this.#starved.add(connection);
     this.#givingWay ??= setTimeout(() => {

@@ -15,13 +15,13 @@ import { RECORD_MARK_SIZE, type ReplyWriter } from './reply.ts';
 export interface DatagramOptions {
   readonly host?: string;
   readonly port: number;
-  /** Numbers of the programs that are answered here. */
+  /** Numbers of the programs served here. */
   readonly programs: readonly number[];
-  /** Whose datagrams are looked at; those of other addresses are dropped. Default: everybody's. */
+  /** Whether to accept datagrams from an address. Default: from all. */
   readonly allows?: (address: string) => boolean;
 }
 
-/** RPC over UDP: one datagram, one message. Meant for portmap and MOUNT; nothing here retransmits or remembers. */
+/** RPC over UDP: one datagram, one message. Meant for portmap and MOUNT: it neither retransmits nor detects retransmissions. */
 export class DatagramListener {
   readonly #host: TransportHost;
   readonly #options: DatagramOptions;
@@ -37,7 +37,7 @@ export class DatagramListener {
 
   listen(): Promise<AddressInfo> {
     const options = this.#options;
-    // A gateway that takes over binds while its predecessor still answers; the later socket gets the datagrams.
+    // With reuseAddr a successor can bind while its predecessor still serves. The newer socket gets the datagrams.
     const type = options.host?.includes(':') === true ? 'udp6' : 'udp4';
     const socket = createSocket({ type, reuseAddr: true });
     this.#socket = socket;
@@ -68,7 +68,7 @@ export class DatagramListener {
     try {
       reply = link.answer(message);
     } catch (error) {
-      // Nothing is answered to what is no call: the sender's address may be forged.
+      // Do not answer a message that is no call: the address of the sender may be forged.
       if (!(error instanceof MalformedError)) throw error;
       this.#host.hooks.malformed?.(link.peer, error.message);
       return;
@@ -107,14 +107,14 @@ class DatagramLink implements CallLink {
   }
 
   cancelReservation(): void {
-    // Nothing was set aside.
+    // Nothing is reserved over UDP.
   }
 
   bug(error: unknown, where: string): void {
     this.#host.hooks.bug?.(error, where);
   }
 
-  /** @throws MalformedError when this is no call at all. */
+  /** @throws MalformedError when this is not a call. */
   answer(message: Buffer): ReplyWriter | Promise<ReplyWriter> {
     const reader = new XdrReader(message);
     const header = readCallHeader(reader);

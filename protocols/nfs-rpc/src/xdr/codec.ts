@@ -2,16 +2,16 @@ import { MalformedError } from './error.ts';
 import { XdrReader } from './reader.ts';
 import { XdrWriter } from './writer.ts';
 
-/** One declaration of a wire structure: its type, its decoder, its encoder and its shortest encoding. */
+/** One declaration of a wire structure: type, decoder, encoder and minimum size. */
 export interface Codec<T> {
-  /** Bytes of the shortest encoding; bounds the length of a list before anything is allocated for it. */
+  /** Bytes of the shortest encoding. Bounds the length of a list before memory is allocated for it. */
   readonly minimumSize: number;
   /** @throws MalformedError */
   decode(reader: XdrReader): T;
   encode(writer: XdrWriter, value: T): void;
 }
 
-/** The type a declaration stands for. */
+/** The type that a codec encodes. */
 export type Decoded<C> = C extends Codec<infer T> ? T : never;
 
 /** RFC 4506 §4.2. */
@@ -42,14 +42,14 @@ export const uint64: Codec<bigint> = {
   encode: (writer, value) => writer.uint64(value),
 };
 
-/** RFC 4506 §4.5 as a number: above 2^53 - 1 it decodes to an inexact number that is above as well. */
+/** RFC 4506 §4.5 as a number. A value above 2^53 - 1 is decoded inexactly, but stays above 2^53 - 1. */
 export const uint64Number: Codec<number> = {
   minimumSize: 8,
   decode: (reader) => reader.uint64Number(),
   encode: (writer, value) => writer.uint64Number(value),
 };
 
-/** RFC 4506 §4.16: an arm or a body without fields. */
+/** RFC 4506 §4.16, void: an arm or a body without fields. */
 export const nothing: Codec<object> = {
   minimumSize: 0,
   decode: () => ({}),
@@ -68,7 +68,7 @@ export function fixedOpaque(length: number): Codec<Buffer> {
   };
 }
 
-/** RFC 4506 §4.10; the default bound is what the record holds. */
+/** RFC 4506 §4.10. Without `maximum`, only the record bounds the length. */
 export function opaque(maximum = 0xffff_ffff): Codec<Buffer> {
   return {
     minimumSize: 4,
@@ -77,7 +77,7 @@ export function opaque(maximum = 0xffff_ffff): Codec<Buffer> {
   };
 }
 
-/** RFC 4506 §4.11, one character for each byte; the default bound is what the record holds. */
+/** RFC 4506 §4.11, one character for each byte. Without `maximum`, only the record bounds the length. */
 export function byteString(maximum = 0xffff_ffff): Codec<string> {
   return {
     minimumSize: 4,
@@ -86,7 +86,7 @@ export function byteString(maximum = 0xffff_ffff): Codec<string> {
   };
 }
 
-/** RFC 4506 §4.11 holding UTF-8. */
+/** RFC 4506 §4.11, as UTF-8. */
 export function utf8String(maximum = 0xffff_ffff): Codec<string> {
   return {
     minimumSize: 4,
@@ -95,7 +95,7 @@ export function utf8String(maximum = 0xffff_ffff): Codec<string> {
   };
 }
 
-/** RFC 4506 §4.3: only the listed values. */
+/** RFC 4506 §4.3: accepts the listed values only. */
 export function enumeration<T extends number>(values: Readonly<Record<string, T>>): Codec<T> {
   const known = new Set<number>(Object.values(values));
   return {
@@ -139,7 +139,7 @@ export function list<T>(codec: Codec<T>, maximum = 0xffff_ffff): Codec<readonly 
   };
 }
 
-/** A list linked by optional-data, RFC 4506 §4.19 (`stringlist` there); the record bounds its length. */
+/** A linked list, RFC 4506 §4.19 (`stringlist` there). Only the record bounds its length. */
 export function linkedList<T>(codec: Codec<T>): Codec<readonly T[]> {
   return {
     minimumSize: 4,
@@ -158,7 +158,7 @@ export function linkedList<T>(codec: Codec<T>): Codec<readonly T[]> {
   };
 }
 
-/** RFC 4506 §4.14: the fields in the order they are written here. */
+/** RFC 4506 §4.14: encodes the fields in the order of their declaration. */
 export function struct<T extends object>(fields: { readonly [K in keyof T]: Codec<T[K]> }): Codec<
   Readonly<T>
 > {
@@ -177,7 +177,7 @@ export function struct<T extends object>(fields: { readonly [K in keyof T]: Code
 }
 
 type Cases = Readonly<Record<number, Codec<object>>>;
-/** The arms of a union: the discriminant under its own name beside the fields of its arm. */
+/** The arms of a union: each has the fields of its case and the discriminant. */
 type Arms<Tag extends string, C extends Cases> = {
   [K in keyof C & number]: { readonly [P in Tag]: K } & Decoded<C[K]>;
 }[keyof C & number];
@@ -220,7 +220,7 @@ function anyUnion(tag: string, cases: Cases, otherwise: Codec<object> | undefine
   };
 }
 
-/** The same bytes seen as another type. */
+/** Maps the decoded value to another type. The wire form stays the same. */
 export function convert<Wire, T>(
   codec: Codec<Wire>,
   fromWire: (wire: Wire) => T,
@@ -233,14 +233,14 @@ export function convert<Wire, T>(
   };
 }
 
-/** Encodes one value into a buffer of its own. */
+/** Encodes one value into a new buffer. */
 export function encodeOne<T>(codec: Codec<T>, value: T): Buffer {
   const writer = new XdrWriter();
   codec.encode(writer, value);
   return writer.bytes();
 }
 
-/** Decodes one value that fills the whole buffer. */
+/** Decodes one value that must fill the whole buffer. */
 export function decodeOne<T>(codec: Codec<T>, bytes: Buffer): T {
   const reader = new XdrReader(bytes);
   const value = codec.decode(reader);

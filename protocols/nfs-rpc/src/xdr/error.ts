@@ -1,4 +1,4 @@
-/** What arrived does not follow its declaration: too short, too long, or a value outside its range. */
+/** Received data does not match its declaration: too short, too long, or a value out of range. */
 export class MalformedError extends Error {
   override readonly name = 'MalformedError';
 }

@@ -3,8 +3,8 @@ import { MalformedError } from './error.ts';
 const TWO_32 = 0x1_0000_0000;
 
 /**
- * Reads XDR items (RFC 4506) from a window of a buffer. Every method throws `MalformedError` at the end of the window.
- * Opaque data comes as a view into the buffer: whoever keeps it longer than the call copies it.
+ * Reads XDR items (RFC 4506) from a range of a buffer. Every method throws `MalformedError` at the end of the range.
+ * Opaque data is a view into the buffer: copy it to keep it beyond the call.
  */
 export class XdrReader {
   #buffer: Buffer;
@@ -19,7 +19,7 @@ export class XdrReader {
     this.#end = end;
   }
 
-  /** Points the same reader at another window; the view is made anew only for another buffer. */
+  /** Points the reader at another range. Makes a new DataView only for another buffer. */
   reset(buffer: Buffer, start: number, end: number): void {
     if (buffer !== this.#buffer) {
       this.#buffer = buffer;
@@ -59,7 +59,7 @@ export class XdrReader {
     return this.#view.getBigUint64(this.#take(8));
   }
 
-  /** Unsigned hyper integer as a number: exact up to 2^53 - 1, and certainly above that when the sender's value was. */
+  /** Unsigned hyper integer as a number. Exact up to 2^53 - 1; a greater value is inexact but stays above 2^53 - 1. */
   uint64Number(): number {
     const at = this.#take(8);
     return this.#view.getUint32(at) * TWO_32 + this.#view.getUint32(at + 4);
@@ -101,7 +101,7 @@ export class XdrReader {
   }
 }
 
-/** Bytes that fill an item up to a multiple of four, RFC 4506 §3. */
+/** Bytes that pad an item to a multiple of four, RFC 4506 §3. */
 export function padding(length: number): number {
   return -length & 3;
 }

@@ -2,7 +2,7 @@ import { padding } from './reader.ts';
 
 const TWO_32 = 0x1_0000_0000;
 
-/** A buffer with its DataView: making the view is dearer than writing a whole reply header through it. */
+/** A buffer with its DataView: making the view costs more than writing a whole reply header through it. */
 export interface Slab {
   readonly buffer: Buffer;
   readonly view: DataView;
@@ -13,7 +13,7 @@ export function newSlab(size: number): Slab {
   return { buffer, view: new DataView(buffer.buffer, buffer.byteOffset, size) };
 }
 
-/** Writes XDR items (RFC 4506) one after the other into a slab that grows as needed. */
+/** Writes XDR items (RFC 4506) one after the other into a slab that grows when needed. */
 export class XdrWriter {
   slab: Slab;
   offset: number;
@@ -79,7 +79,7 @@ export class XdrWriter {
     this.fixedOpaque(data);
   }
 
-  /** A string whose characters U+0000..U+00FF are its bytes. */
+  /** A string with one character (U+0000..U+00FF) for each byte. */
   byteString(value: string): void {
     const { length } = value;
     this.ensure(length + 7);
@@ -89,12 +89,12 @@ export class XdrWriter {
     this.pad(length);
   }
 
-  /** Zero bytes up to the next multiple of four; room for three bytes must have been ensured. */
+  /** Writes zero bytes up to the next multiple of four. The caller must have ensured room for three bytes. */
   pad(length: number): void {
     for (let missing = padding(length); missing > 0; missing--) this.slab.buffer[this.offset++] = 0;
   }
 
-  /** What has been written; a view. */
+  /** The bytes written so far, as a view. */
   bytes(): Buffer {
     return this.slab.buffer.subarray(0, this.offset);
   }
