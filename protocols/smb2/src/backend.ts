@@ -1,9 +1,9 @@
 /**
- * What the server needs from whoever owns the files: the interface a user of this library implements.
+ * What the server needs from the files: the interface that a user of this library implements.
  *
- * The server itself keeps everything that is protocol: share modes, byte-range locks, oplocks and leases, delete on
- * close, durable handles, change-notify buffering, access checks against the security descriptor. A backend keeps
- * objects, names, bytes and attributes. Methods may answer at once or with a promise.
+ * The server handles the protocol: share modes, byte-range locks, oplocks and leases, delete on close, durable handles,
+ * change-notify buffering, and access checks against the security descriptor. A backend keeps objects, names, bytes and
+ * attributes. A method may return a value or a promise.
  */
 import type { NtStatus } from './wire/status.ts';
 
@@ -14,12 +14,12 @@ export type FileTime = bigint;
 
 export type NodeKind = 'file' | 'directory' | 'symlink';
 
-/** Attributes of one object; `N` is stable identity, this is its state now. */
+/** Attributes of one object. `N` identifies the object; this is its current state. */
 export interface NodeAttributes {
   readonly kind: NodeKind;
   /**
-   * FileInternalInformation, QFid, IndexNumber and directory FileId: one nonzero value, the same for the same object
-   * for ever, unique in the share.
+   * The value of FileInternalInformation, QFid, IndexNumber and directory FileId. Not 0, unique in the share, and never
+   * changes for the same object.
    */
   readonly id: bigint;
   /** Bytes, at most 2^53 - 1. */
@@ -31,9 +31,9 @@ export interface NodeAttributes {
   readonly lastAccessTime: FileTime;
   readonly lastWriteTime: FileTime;
   readonly changeTime: FileTime;
-  /** FILE_ATTRIBUTE_* bits ([MS-FSCC] 2.6) the backend stores; DIRECTORY and REPARSE_POINT follow from `kind`. */
+  /** FILE_ATTRIBUTE_* bits ([MS-FSCC] 2.6) that the backend stores. The server adds DIRECTORY and REPARSE_POINT from `kind`. */
   readonly dosAttributes: number;
-  /** POSIX permission bits (0..0o7777), owner and group, for synthesised descriptors and POSIX extensions. */
+  /** POSIX permission bits (0..0o7777), owner and group: for default security descriptors and the POSIX extensions. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -48,22 +48,22 @@ export interface SetAttributes {
   readonly mode?: number;
 }
 
-/** One directory as an ordered, immutable snapshot without `.` and `..`; order and indexes are deterministic. */
+/** An ordered, immutable snapshot of a directory, without `.` and `..`. Order and indexes are deterministic. */
 export interface DirectoryListing<N> {
   readonly length: number;
   nameAt(index: number): string;
-  /** Where the entry stands in the order, in at most 512 characters that mean the same to every process. */
+  /** The place of the entry in the order: at most 512 characters, with the same meaning in every process. */
   placeAt(index: number): string;
-  /** Index of the first entry behind that place, be there an entry at it any more or not. */
+  /** Index of the first entry after that place, whether or not an entry is still there. */
   indexAfter(place: string): number;
-  /** Makes nodes and attributes of the entries from..to (exclusive) ready. Never fails for single entries. */
+  /** Loads nodes and attributes of the entries `from` to `to` (exclusive). Does not fail because of a single entry. */
   load(from: number, to: number): Awaitable<void>;
-  /** After `load`: node and attributes, or undefined when the entry could not be looked at. */
+  /** After `load`: node and attributes of the entry, or undefined when it could not be looked up. */
   nodeAt(index: number): N | undefined;
   attributesAt(index: number): NodeAttributes | undefined;
 }
 
-/** Totals for the filesystem information classes ([MS-FSCC] 2.5). All at most 2^53 - 1 bytes. */
+/** Totals for the filesystem information classes ([MS-FSCC] 2.5). Each at most 2^53 - 1 bytes. */
 export interface VolumeSpace {
   readonly totalBytes: number;
   readonly freeBytes: number;
@@ -75,11 +75,11 @@ export interface VolumeInfo {
   /** Unsigned 32 bit. */
   readonly serial: number;
   readonly creationTime: FileTime;
-  /** Shown to clients; `NTFS` is what most of them expect. */
+  /** Shown to clients. Most of them expect `NTFS`. */
   readonly filesystemName: string;
 }
 
-/** Kinds of change, as FILE_ACTION_* of [MS-FSCC] 2.7.1 names them. */
+/** Kinds of change: FILE_ACTION_* of [MS-FSCC] 2.7.1. */
 export type ChangeAction = 'added' | 'removed' | 'modified' | 'renamed-old' | 'renamed-new';
 
 export interface ChangeEvent<N> {
@@ -87,18 +87,18 @@ export interface ChangeEvent<N> {
   readonly directory: N;
   readonly name: string;
   readonly action: ChangeAction;
-  /** The object itself, when it is known. */
+  /** The changed object, if known. */
   readonly node: N | undefined;
   /**
-   * What changed, as bits of a completion filter ([MS-SMB2] 2.2.35). Without it a change of names concerns the kind of
-   * `node` and a modification concerns attributes, size and times.
+   * What changed, as bits of a completion filter ([MS-SMB2] 2.2.35). Default: for a change of names, the bit for the
+   * kind of `node`; for a modification, attributes, size and times.
    */
   readonly filter?: number;
   /** The call that made the change, if it was one and the backend knows which: its client's own cache need not hear of it. */
   readonly cause?: CallContext | undefined;
 }
 
-/** Who asks, after authentication and the share's mapping. */
+/** The caller, after authentication and the share's mapping. */
 export interface Caller {
   readonly userName: string;
   readonly guest: boolean;
@@ -106,7 +106,7 @@ export interface Caller {
   readonly address: string;
 }
 
-/** Lets a backend stop work for which nobody waits any more (CANCEL, a closed connection). */
+/** The signal aborts when the result is no longer needed (CANCEL, closed connection), so that the backend can stop. */
 export interface CallContext {
   readonly caller: Caller;
   readonly signal: AbortSignal;
@@ -115,48 +115,51 @@ export interface CallContext {
 }
 
 /**
- * One opened file or directory. Opens of the same node may share whatever lies beneath. A backend that lost its
- * descriptor (a remount) gets a new one by itself; the open goes on.
+ * One opened file or directory. Opens of the same node may share resources. When the backend loses its descriptor (a
+ * remount), it must get a new one itself; the open stays valid.
  */
 export interface OpenNode<N> {
   readonly node: N;
   /**
-   * Puts up to `target.length` bytes at `offset` into `target`; fewer only at the end of the file, 0 past it. After a
-   * rejection the target may still be written to, so it is not used again.
+   * Reads up to `target.length` bytes at `offset` into `target`. Fewer bytes only at the end of the file, 0 beyond it.
+   * After a rejection the backend may still write to the target, so the server does not reuse it.
    */
   read(offset: number, target: Buffer, call: CallContext): Awaitable<number>;
-  /** Releases what this open holds. Never fails. */
+  /** Releases the resources of this open. Never fails. */
   close(): void;
 }
 
 /**
- * One share. `N` is the backend's node type; two lookups of the same object give the same reference as long as anybody
- * holds it. Methods throw `StatusError` for expected failures; anything else is a bug and becomes INTERNAL_ERROR.
+ * One share. `N` is the backend's node type. Lookups of the same object return the same reference while any is held.
+ * Methods throw `StatusError` for expected failures. Any other error is a bug and becomes INTERNAL_ERROR.
  */
 export interface ShareBackend<N> {
   readonly volume: VolumeInfo;
   readonly root: N;
   /**
-   * Names are NUL-free, without `/`, never empty, `.` or `..`, at most 255 UTF-16 units. Exact match first; unless
-   * `caseSensitive`, then the first in listing order with the same fold (`foldName`).
+   * Names have 1 to 255 UTF-16 units, no NUL and no `/`, and are not `.` or `..`. An exact match comes first. Without
+   * `caseSensitive`, then the first entry in listing order with the same fold (`foldName`).
    */
   lookup(directory: N, name: string, caseSensitive: boolean, call: CallContext): Awaitable<N | undefined>;
-  /** The object of that id, if it is at hand; never waits. Without it clients cannot ask for the path of an id (macOS does). */
+  /**
+   * Returns the object with that id, if known; never waits. Without this method, clients cannot ask for the path of an
+   * id (macOS does).
+   */
   nodeById?(id: bigint): N | undefined;
-  /** The directory above and the name in it; undefined for the root. */
+  /** The parent directory and the name in it; undefined for the root. */
   parent(node: N): { readonly directory: N; readonly name: string } | undefined;
   attributes(node: N, call: CallContext): Awaitable<NodeAttributes>;
-  /** Attributes if they are at hand; never waits. */
+  /** The attributes if they are cached; never waits. */
   cachedAttributes(node: N): NodeAttributes | undefined;
   list(directory: N, call: CallContext): Awaitable<DirectoryListing<N>>;
   open(node: N, access: { readonly write: boolean }, call: CallContext): Awaitable<OpenNode<N>>;
   readlink(node: N, call: CallContext): Awaitable<string>;
   space(call: CallContext): Awaitable<VolumeSpace>;
-  /** Pieces of one READ that are worth asking for at the same time; 1 unless given. */
+  /** How many parts of one READ the server may request at the same time. Default: 1. */
   readonly readsAtOnce?: number;
-  /** Tells about changes below `directory` (and all below it when `recursive`) until the returned function is called. */
+  /** Reports changes in `directory` (with `recursive`, also below it) until the returned function is called. */
   watch(directory: N, recursive: boolean, listener: (event: ChangeEvent<N>) => void): () => void;
-  /** The changing half; undefined on a read-only share. */
+  /** The methods that change files; undefined on a read-only share. */
   readonly changes: ShareChanges<N> | undefined;
 }
 
@@ -169,23 +172,23 @@ export interface CreateOptions {
 export interface ShareChanges<N> {
   create(directory: N, name: string, options: CreateOptions, call: CallContext): Awaitable<N>;
   write(open: OpenNode<N>, offset: number, data: Buffer, call: CallContext): Awaitable<void>;
-  /** Sets the end of file, cutting off or filling with zeros. */
+  /** Sets the end of file: cuts the file, or fills it with zeros. */
   truncate(node: N, size: number, call: CallContext): Awaitable<void>;
   setAttributes(node: N, wanted: SetAttributes, call: CallContext): Awaitable<void>;
-  /** Replaces an existing target file when `replace`; the server has checked share modes. */
+  /** With `replace`, replaces an existing target file. The server has checked share modes. */
   rename(node: N, directory: N, name: string, replace: boolean, call: CallContext): Awaitable<void>;
   link(node: N, directory: N, name: string, replace: boolean, call: CallContext): Awaitable<void>;
   /** Removes a file, or a directory that must be empty (DIRECTORY_NOT_EMPTY). */
   remove(node: N, call: CallContext): Awaitable<void>;
   flush(open: OpenNode<N>, call: CallContext): Awaitable<void>;
-  /** Optional stores; a backend without one answers NOT_SUPPORTED through the server. */
+  /** Optional stores. Without one, the server answers NOT_SUPPORTED. */
   readonly securityDescriptors?: BlobStore<N>;
   readonly extendedAttributes?: ExtendedAttributeStore<N>;
-  /** Alternate data streams: each is a node of its own below its file, with kind `file`. */
+  /** Alternate data streams. Each is a separate node of its file, with kind `file`. */
   readonly streams?: StreamStore<N>;
-  /** FILE_ATTRIBUTE_COMPRESSED can be set; whether anything is compressed is the backend's affair. */
+  /** FILE_ATTRIBUTE_COMPRESSED can be set. Whether the data is compressed is up to the backend. */
   readonly compresses?: boolean;
-  /** Holes of files that are marked sparse; without it zeros are written and all of a file counts as allocated. */
+  /** Holes of sparse files. Without this store, zeros are written and the whole file counts as allocated. */
   readonly holes?: HoleStore<N>;
 }
 
@@ -196,9 +199,9 @@ export interface ByteRange {
 }
 
 export interface HoleStore<N> {
-  /** What of `range` is allocated, in order and without what lies behind the end of the file. */
+  /** The allocated parts of `range`, in order, up to the end of the file. */
   allocated(node: N, range: ByteRange): Awaitable<readonly ByteRange[]>;
-  /** Makes `range` read as zeros and gives back the space it took, as far as that is possible. */
+  /** Makes `range` read as zeros and frees its space as far as possible. */
   punch(node: N, range: ByteRange): Awaitable<void>;
 }
 
@@ -221,13 +224,13 @@ export interface StreamStore<N> {
   ): Awaitable<readonly { readonly name: string; readonly size: number; readonly allocationSize: number }[]>;
   lookup(node: N, name: string): Awaitable<N | undefined>;
   create(node: N, name: string): Awaitable<N>;
-  /** The file a stream node belongs to, with the stream's name; undefined when the node is no stream. */
+  /** The file of a stream node and the stream's name; undefined when the node is no stream. */
   owner(stream: N): { readonly node: N; readonly name: string } | undefined;
   remove(stream: N): Awaitable<void>;
   rename(stream: N, name: string, replace: boolean): Awaitable<void>;
 }
 
-/** Thrown by `read` when it is to be tried again with another buffer: the first may still be written to. */
+/** Thrown by `read` to ask for another try with another buffer: the first buffer may still be written to. */
 export class BufferLostError extends Error {
   override readonly name = 'BufferLostError';
 }

@@ -5,7 +5,7 @@ import type { NtStatus } from './wire/status.ts';
 export { MalformedError } from './wire/malformed.ts';
 export { StatusError } from './backend.ts';
 
-/** What the specification answers by ending the connection. */
+/** An error to which the specification responds by ending the connection. */
 export class DisconnectError extends MalformedError {}
 
 /** A failure whose ERROR response carries data ([MS-SMB2] 2.2.2.2). */

@@ -1,4 +1,4 @@
-/** What happened, for logs and metrics. Every member is optional; none may throw or wait. */
+/** Events for logs and metrics. Every member is optional. None may throw or wait. */
 import type { NtStatus } from './wire/status.ts';
 
 export interface PeerEvent {
@@ -40,8 +40,8 @@ export interface Hooks {
   treeDisconnected?(event: TreeEvent): void;
   treeRefused?(event: SessionEvent & { readonly share: string; readonly status: NtStatus }): void;
   requestFinished?(event: RequestEvent): void;
-  /** Bytes no correct client sends; the connection is closed. */
+  /** The client sent malformed data. Either the connection is closed or the request fails. */
   malformed?(event: PeerEvent & { readonly reason: string }): void;
-  /** A mistake in the server or the backend; the request was answered INTERNAL_ERROR. */
+  /** An error in the server or the backend. The request was answered with INTERNAL_ERROR, or the connection is closed. */
   bug?(error: unknown, context: string): void;
 }

@@ -1,4 +1,4 @@
-/** An SMB2/3 server: give it shares, each with a backend, and users; it does the protocol. */
+/** An SMB2/3 server. Give it users and shares, each with a backend; it handles the protocol. */
 export { SmbServer } from './server.ts';
 export type { SessionSummary, SmbServerOptions, UserOptions } from './server.ts';
 export type { ShareOptions } from './share/volume.ts';

@@ -1,23 +1,23 @@
-/** Every bound of the server in one place. Sizes in bytes, times in milliseconds. */
+/** All limits of the server. Sizes in bytes, times in milliseconds. */
 export interface Limits {
-  /** Offered in NEGOTIATE for buffers of QUERY_*, IOCTL and CHANGE_NOTIFY. */
+  /** Largest buffer of QUERY_*, IOCTL and CHANGE_NOTIFY, as offered in NEGOTIATE. */
   readonly maxTransactSize: number;
   readonly maxReadSize: number;
   readonly maxWriteSize: number;
-  /** A message on a connection without an authenticated session. */
+  /** Longest message on a connection without an authenticated session. */
   readonly maxUnauthenticatedMessage: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
-  /** A connection that has not authenticated by then is closed. */
+  /** A connection that has not authenticated within this time is closed. */
   readonly authenticationTimeoutMs: number;
   readonly maxSessionsPerConnection: number;
-  /** Authentications that were begun and not finished: of one connection, of all, and how long one may take. */
+  /** Unfinished authentications: at most of one connection, at most of all, and the longest time for one. */
   readonly maxSetupsPerConnection: number;
   readonly maxSetups: number;
   readonly setupTimeoutMs: number;
-  /** A message of a client that can write nothing anywhere. */
+  /** Longest message of a client without a writable share. */
   readonly maxReaderMessage: number;
-  /** A frame that was begun has to be whole by then, longer ones a little later. */
+  /** Longest time for a frame to arrive completely. Long frames get more. */
   readonly frameTimeoutMs: number;
   /** Connections of one session. */
   readonly maxChannelsPerSession: number;
@@ -29,53 +29,56 @@ export interface Limits {
   readonly maxOpens: number;
   /** Credits one connection may hold ([MS-SMB2] 3.3.1.2). */
   readonly maxCredits: number;
-  /** Requests of one connection that may wait for their reply asynchronously (3.3.4.2). */
+  /** Requests of one connection with an interim reply (3.3.4.2). */
   readonly maxAsyncPerConnection: number;
   readonly maxCompound: number;
   readonly maxCreateContexts: number;
   readonly maxLocksPerRequest: number;
   readonly maxLocksPerOpen: number;
-  /** Reply payload that READs of one connection may hold at once; more wait their turn. */
+  /** Bytes of reply data that the READs of one connection may hold. Further READs wait. */
   readonly maxReadBytesInFlight: number;
-  /** Request payload in progress at which a connection is no longer read from. */
+  /** Bytes of running requests above which the server stops reading from a connection. */
   readonly maxRequestBytesInFlight: number;
-  /** Unsent bytes at which a connection is no longer read from. */
+  /** Unsent bytes above which the server stops reading from a connection. */
   readonly maxUnsent: number;
-  /** A client that takes no byte for this long is dropped. */
+  /** A client that takes no byte for this long is disconnected. */
   readonly sendTimeoutMs: number;
-  /** READs go to the backend in pieces of this size, so that large ones do not starve small ones. */
+  /** READs go to the backend in slices of this size, so that large ones do not delay small ones. */
   readonly readSlice: number;
-  /** Buffers of sent READ replies kept for the next ones. */
+  /** Bytes of free READ buffers to keep. */
   readonly maxPooledBytes: number;
   readonly maxNotifiesPerSession: number;
   /** Changes kept for one CHANGE_NOTIFY handle between two requests. */
   readonly maxNotifyEvents: number;
-  /** A request that runs for longer gets an interim reply (3.3.4.2). */
+  /** A request that runs longer than this gets an interim reply (3.3.4.2). */
   readonly interimAfterMs: number;
   readonly oplockBreakTimeoutMs: number;
   readonly durableTimeoutMs: number;
   readonly maxDurableTimeoutMs: number;
   readonly maxSymlinkHops: number;
-  /** Directory scans kept for clients that are away, and how long. */
+  /** Directory scans kept for disconnected clients, and for how long. */
   readonly maxSuspendedScans: number;
   readonly suspendedScanMs: number;
-  /** At the end: how long scans may take to finish. */
+  /** While draining: longest time for scans to finish. */
   readonly drainScansMs: number;
-  /** How long streams are then served on at most, until they have used up their credits. */
+  /** Then: longest time to serve streams without new credits, until they have used theirs. */
   readonly drainStreamMs: number;
-  /** A client that has not asked for this long has paused in its scan. */
+  /** A client that has sent no scan request for this long has paused its scan. */
   readonly drainPauseMs: number;
-  /** How long answers are then held back at most, until the client waits for them. */
+  /** Then: longest time to keep answers back, until the client waits for them. */
   readonly drainHoldMs: number;
-  /** Credits that streams leave for others: a compound of Linux has up to 5 requests, and 2 are kept for ECHO and breaks. */
+  /**
+   * Credits that streams must leave for other requests: a compound of Linux has up to 5 requests, and 2 are reserved
+   * for ECHO and breaks.
+   */
   readonly drainCredits: number;
-  /** Silence that means that nothing is on its way: longer than a large reply takes on a slow link. */
+  /** After this much silence no request is on the way. Longer than a large reply takes on a slow link. */
   readonly drainSilenceMs: number;
-  /** Failed logons from one address before further ones have to wait their turn. */
+  /** Failed logons from one address before further logons are delayed. */
   readonly freeLogonFailures: number;
-  /** Time between two of them then. */
+  /** Delay between two such logons. */
   readonly logonIntervalMs: number;
-  /** Logons of one address that may wait; others are refused unseen. */
+  /** Delayed logons of one address. Further ones are refused unchecked. */
   readonly maxWaitingLogons: number;
 }
 
@@ -132,5 +135,5 @@ export const defaultLimits: Limits = {
   maxWaitingLogons: 12,
 };
 
-/** Room a message needs beyond its payload: headers, fixed parts, contexts. */
+/** Bytes of a message beyond its payload: headers, fixed parts, contexts. */
 export const MESSAGE_OVERHEAD = 64 * 1024;

@@ -1,6 +1,7 @@
 /**
- * The way of every message: decrypt, header, session, tree, validate, signature, credits, handler, next in the
- * compound, and back: sign, encrypt, write ([MS-SMB2] 3.3.5.2). Handlers return a reply or throw; only this sends.
+ * Processes every message: decrypt, header, session, tree connect, validate, signature, credits, handler, next request
+ * of the compound; then sign, encrypt, write ([MS-SMB2] 3.3.5.2). Handlers return a reply or throw. Only this module
+ * sends.
  */
 import { commands } from './commands/table.ts';
 import type { CommandRow } from './commands/table.ts';
@@ -26,9 +27,9 @@ import { Status } from './wire/status.ts';
 
 const SMALL = 1024;
 
-/** @throws MalformedError when the connection has to end. */
+/** @throws MalformedError when the connection must end. */
 export function receive(connection: Connection, received: Buffer, server: ServerState): void {
-  // A request that waits for long must not keep the whole chunk alive that it came in.
+  // Copied, so that a small request that waits long does not keep the whole received chunk in memory.
   const frame = received.length <= SMALL ? Buffer.from(received) : received;
   const protocol = frame.length < 4 ? 0 : frame.readUInt32LE(0);
   if (protocol === SMB1_ID) {
@@ -48,12 +49,12 @@ export function receive(connection: Connection, received: Buffer, server: Server
 interface Message {
   readonly chain: Chain;
   readonly requests: readonly Request[];
-  /** Bytes it holds until all is answered. */
+  /** Bytes that the message holds until all its requests are answered. */
   readonly bytes: number;
   readonly server: ServerState;
 }
 
-/** Runs the requests of a chain one after the other; a promise on the way never holds up other chains. */
+/** Runs the requests of a chain one after the other. A promise does not delay other chains. */
 function run(message: Message, from: number): void {
   const { chain, requests, bytes, server } = message;
   const { connection } = chain;
@@ -107,7 +108,7 @@ function dispatch(
   }
 }
 
-/** Waits for a handler. Meanwhile its open is in use. */
+/** Awaits a handler. Its open counts as in use meanwhile. */
 async function settle(
   request: Request,
   open: AnyOpen | undefined,
@@ -130,7 +131,7 @@ function failed(request: Request, error: unknown): Reply | undefined | Promise<R
     return undefined;
   }
   const answer = failure(request, error);
-  // It has no reply of its own, not even a failure (3.3.5.16).
+  // CANCEL has no reply, not even for a failure (3.3.5.16).
   if (request.header.command === Command.CANCEL) return undefined;
   if (answer.status !== Status.RETRY || !request.connection.gate.ending) return answer;
   return request.untilTheEnd().then(() => answer);
@@ -159,7 +160,7 @@ function failure(request: Request, error: unknown): Reply {
   if (error instanceof DetailedStatusError)
     return errorReply(error.status, error.data, request.dialect === Dialect.SMB_3_1_1);
   if (error instanceof StatusError) {
-    // A backend that was told to stop says CANCELLED, whatever the reason.
+    // A backend whose work was aborted throws CANCELLED, whatever the reason was.
     const isStopped = error.status === Status.CANCELLED && request.abandoned !== undefined;
     return errorReply(isStopped ? request.abandoned : error.status);
   }
@@ -191,7 +192,7 @@ function unseal(session: Session, frame: Buffer): Buffer {
   }
 }
 
-/** Cuts a message at its NextCommand offsets (3.3.5.2.7). */
+/** Splits a message at its NextCommand offsets (3.3.5.2.7). */
 function split(chain: Chain, message: Buffer): Request[] {
   const requests: Request[] = [];
   let at = 0;
@@ -212,7 +213,7 @@ function split(chain: Chain, message: Buffer): Request[] {
   }
 }
 
-/** 3.3.5.2.3: CANCEL uses no message id of its own. */
+/** 3.3.5.2.3: CANCEL does not use a message id. */
 function takeCredits(request: Request): void {
   const { connection, header } = request;
   const { dialect } = connection.negotiated;
@@ -223,7 +224,7 @@ function takeCredits(request: Request): void {
   connection.credits.use(header.messageId, isMultiCredit ? Math.max(1, header.creditCharge) : 1);
 }
 
-/** Finds session, tree and open, and refuses what may not reach the handler. */
+/** Finds session, tree connect and open. Refuses requests that must not reach the handler. */
 function validate(request: Request, row: CommandRow, server: ServerState): void {
   const { chain, isRelated } = request;
   if (isRelated && chain.requests[0] === request) throw new StatusError(Status.INVALID_PARAMETER);
@@ -266,7 +267,7 @@ function findSession(request: Request): void {
   chain.session = session;
 }
 
-/** A request, as the table in protection.ts looks at it. */
+/** A request, as the table in protection.ts needs it. */
 class Arrived implements Arrival {
   readonly #request: Request;
   readonly #row: CommandRow;
@@ -307,7 +308,7 @@ class Arrived implements Arrival {
   }
 }
 
-/** Refuses what has to be signed or sealed and is not. */
+/** Refuses a request that is not signed or encrypted as required. */
 function checkProtection(request: Request, row: CommandRow): void {
   const verdict = judgeArrival(new Arrived(request, row));
   if (verdict === 'accept') return;
@@ -324,7 +325,7 @@ function findTree(request: Request): TreeConnect {
   return tree;
 }
 
-/** 3.3.5.2.5: the charge has to pay for the larger of what is sent and what may come back. */
+/** 3.3.5.2.5: the charge must cover the larger of request payload and possible reply payload. */
 function checkCharge(request: Request, row: CommandRow): void {
   const { dialect } = request;
   if (!row.payload || dialect === 0 || dialect === Dialect.SMB_2_0_2) return;

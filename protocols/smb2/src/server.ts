@@ -17,36 +17,34 @@ import type { ScanStore } from './registry/suspended-scans.ts';
 import type { ShareOptions } from './share/volume.ts';
 import { Dialect } from './wire/constants.ts';
 
-/** A user by password, or by its NT hash (16 bytes: MD4 of the password in UTF-16LE). */
+/** A user with a password or with an NT hash (16 bytes: MD4 of the password in UTF-16LE). */
 export type UserOptions =
   { readonly name: string; readonly password: string } | { readonly name: string; readonly ntHash: Buffer };
 
 export interface SmbServerOptions {
-  /** 16 bytes; the same for ever for the same server. */
+  /** 16 bytes that never change for the same server. */
   readonly serverGuid: Buffer;
   /** NetBIOS name, up to 15 characters. */
   readonly serverName: string;
-  /** `WORKGROUP` unless given. */
+  /** Default: `WORKGROUP`. */
   readonly domain?: string;
   readonly comment?: string;
   readonly shares: readonly ShareOptions[];
   readonly users?: readonly UserOptions[];
-  /** Whether messages of named users have to be signed. `auto`: when the client wants it. Guests never sign. */
+  /** Whether named users must sign. `auto`: when the client asks for it. Guests never sign. */
   readonly signing?: Policy;
-  /** `auto`: when the client or the share wants it. `required` refuses clients that cannot, and guests. */
+  /** `auto`: when the client or the share asks for it. `required` refuses guests and clients that cannot encrypt. */
   readonly encryption?: Policy;
-  /**
-   * 32 bytes. With the same key a later process honours the durable handles that this one gave out on read-only shares.
-   */
+  /** 32 bytes. A later process with the same key accepts the durable handles of this one on read-only shares. */
   readonly durableKey?: Buffer;
   /**
-   * Where directory scans that are not finished when the server closes are kept for the process that serves next. Without
-   * it such a scan ends with an error at its client.
+   * Keeps the directory scans that are unfinished when the server closes, for the next process. Without it the client
+   * of such a scan gets an error.
    */
   readonly scanStore?: ScanStore;
-  /** The addresses under which it is reached. With them clients may use several connections for a session (multichannel). */
+  /** Addresses at which clients reach the server. With them, clients may use several connections per session (multichannel). */
   readonly interfaces?: () => readonly NetworkInterface[];
-  /** All five unless given. */
+  /** Default: all five. */
   readonly dialects?: readonly Dialect[];
   readonly hooks?: Hooks;
   readonly limits?: Partial<Limits>;
@@ -54,15 +52,15 @@ export interface SmbServerOptions {
 
 /** A session, for status pages. */
 export interface SessionSummary extends SessionEvent {
-  /** Those it is connected to. */
+  /** Names of the shares that it is connected to. */
   readonly shares: readonly string[];
   readonly opens: number;
   readonly connections: number;
 }
 
-/** Silence after which TCP asks whether the client is still there. */
+/** Idle time before TCP keepalive probes, in ms. */
 const KEEP_ALIVE_MS = 30_000;
-/** How often connections are looked over for what takes too long. */
+/** How often connections are checked for timeouts, in ms. */
 const SWEEP_MS = 250;
 
 /** An SMB2/3 server. Shares and users can change while it runs. */
@@ -73,7 +71,7 @@ export class SmbServer {
   readonly #perAddress = new Map<string, number>();
   #sweep: NodeJS.Timeout | undefined;
 
-  /** @throws RangeError for a GUID, key or hash of the wrong length, and for users that are there twice. */
+  /** @throws RangeError for a GUID, key or hash of the wrong length, and for duplicate users. */
   constructor(options: SmbServerOptions) {
     const durableKey = options.durableKey ?? randomBytes(32);
     if (options.serverGuid.length !== 16) throw new RangeError('serverGuid has 16 bytes');
@@ -108,8 +106,8 @@ export class SmbServer {
   }
 
   /**
-   * Begins to accept connections; may be called for several addresses.
-   * @returns the address, with the port the system chose for port 0.
+   * Starts to accept connections. May be called for several addresses.
+   * @returns the address; for port 0, with the port that the system chose.
    */
   async listen(at: { readonly host: string; readonly port: number }): Promise<AddressInfo> {
     const listener = createServer();
@@ -123,7 +121,7 @@ export class SmbServer {
     return this.attach(listener);
   }
 
-  /** Takes the connections of a server that listens already, such as one handed over by a predecessor. */
+  /** Accepts connections on a server that already listens, for example one handed over by a predecessor. */
   attach(listener: Server): AddressInfo {
     listener.on('connection', (socket) => this.#accept(socket));
     listener.on('error', (error) => this.#context.hooks.bug?.(error, 'listening'));
@@ -166,8 +164,8 @@ export class SmbServer {
   }
 
   /**
-   * Replaces shares and users. Shares whose backend is the same object keep their opens; tree connects to others end, and
-   * those of clients that could not make them any more. Sessions of users that are gone go on until they end.
+   * Replaces shares and users. Shares with the same backend object keep their opens. Tree connects to other shares end,
+   * and so do those that the new rules do not allow. Sessions of removed users continue until they end.
    */
   reload(options: {
     readonly shares?: readonly ShareOptions[];
@@ -181,7 +179,7 @@ export class SmbServer {
         if (tree.share && !mayConnect(session, tree.share)) session.disconnectTree(tree);
   }
 
-  /** For status pages: counts of what is open now. */
+  /** Current numbers, for status pages. */
   get statistics(): {
     readonly connections: number;
     readonly sessions: number;
@@ -197,7 +195,7 @@ export class SmbServer {
     };
   }
 
-  /** Sessions whose user is authenticated, the oldest first, at most `most` of them. */
+  /** The sessions that are logged on, oldest first, at most `most`. */
   sessions(most: number): SessionSummary[] {
     const found: SessionSummary[] = [];
     for (const session of this.#state.sessions.values()) {
@@ -214,7 +212,7 @@ export class SmbServer {
     return found;
   }
 
-  /** Ends a session with all that is open in it; its client may log on again. False when there is none. */
+  /** Ends a session and closes its opens. Its client may log on again. Returns false when there is no such session. */
   endSession(sessionId: number): boolean {
     const session = this.#state.sessions.get(sessionId);
     session?.close(false);
@@ -222,9 +220,8 @@ export class SmbServer {
   }
 
   /**
-   * Stops accepting, finishes every request in progress, sends what is queued, then FIN, at a moment at which each client
-   * has nothing on its way. Directory scans that are not finished go to the store. What is not finished after `timeoutMs`
-   * is cut off.
+   * Stops accepting, drains each connection, and sends FIN at a moment when the client has no request on the way.
+   * Unfinished directory scans go to the store. Cuts the remaining connections after `timeoutMs`.
    */
   async close({ timeoutMs = 10_000 }: { readonly timeoutMs?: number } = {}): Promise<void> {
     const stopped = this.#listeners.map(
@@ -232,7 +229,7 @@ export class SmbServer {
     );
     const deadline = performance.now() + timeoutMs;
     const { connections, scans } = this.#state;
-    // Clients that are away already come back to the next process.
+    // Clients that are already disconnected will reconnect to the next process.
     const given = scans.flush();
     const { limits, hooks } = this.#context;
     const terms = { deadline, limits, hooks, keepScans: () => scans.flush() };

@@ -11,23 +11,23 @@ export type AuthResult =
       readonly done: true;
       readonly reply: Buffer;
       readonly identity: AuthIdentity;
-      /** 16 bytes; undefined for guests and anonymous clients, who can neither sign nor seal. */
+      /** 16 bytes; undefined for guests and anonymous clients, which can neither sign nor seal. */
       readonly sessionKey: Buffer | undefined;
     };
 
-/** What the next token must be. */
+/** The state of the exchange: which token comes next. */
 type Stage = 'start' | 'negotiate' | 'authenticate' | 'over';
 
 /**
- * One authentication, from the first SESSION_SETUP request to the last ([MS-SMB2] 3.3.5.5.3). A client that begins
- * with a bare NTLMSSP message is answered with such ones, one that begins with SPNEGO with SPNEGO.
+ * One authentication, from the first SESSION_SETUP request to the last ([MS-SMB2] 3.3.5.5.3). A client that starts with
+ * a bare NTLMSSP message gets bare NTLMSSP replies; one that starts with SPNEGO gets SPNEGO.
  */
 export class AuthExchange {
   readonly #ntlm: NtlmServer;
   #stage: Stage = 'start';
-  /** MechTypeList of a SPNEGO exchange; undefined in a bare one. */
+  /** MechTypeList of a SPNEGO exchange; undefined in a bare NTLMSSP exchange. */
   #mechTypes: Buffer | undefined;
-  /** NTLMSSP was not the client's first choice, so both sides prove the list (RFC 4178 5). */
+  /** NTLMSSP was not the client's first choice, so both sides send a MIC of the list (RFC 4178 5). */
   #micRequested = false;
 
   constructor(options: AuthOptions) {
@@ -35,7 +35,7 @@ export class AuthExchange {
   }
 
   /**
-   * Takes the client's next token.
+   * Handles the next token of the client.
    *
    * @throws AuthError, after which the exchange is over.
    */
@@ -62,7 +62,8 @@ export class AuthExchange {
     if (init.ntlmIndex < 0) throw malformed('the client does not offer NTLMSSP');
     this.#mechTypes = Buffer.from(init.mechTypes);
     this.#micRequested = init.ntlmIndex > 0;
-    // Another mechanism's optimistic token is dropped; some clients send NTLM's with NTLMSSP in any place.
+    // The optimistic token of another mechanism is dropped. Some clients send NTLM's token even when NTLMSSP is not
+    // first.
     if (ntlmMessageType(init.mechToken) === NTLM_MESSAGE.NEGOTIATE)
       return this.#negotiate(init.mechToken, true);
     if (init.ntlmIndex === 0 && init.mechToken.length > 0) throw malformed('mechToken is not NTLM');
@@ -82,7 +83,7 @@ export class AuthExchange {
     const result = this.#ntlm.authenticate(responseToken);
     let mic: Buffer | undefined;
     if (hasIntegrity(result)) {
-      // A missing one is let pass: there is no better mechanism here that an attacker could have removed.
+      // A missing MIC is accepted: NTLMSSP is the only mechanism, so an attacker cannot have removed a better one.
       const mechTypes = this.#mechTypes!;
       if (clientMic) checkMechListMic(result, mechTypes, clientMic);
       if (clientMic ?? this.#micRequested) mic = mechListMic(result, mechTypes);

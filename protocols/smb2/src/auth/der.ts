@@ -1,6 +1,6 @@
 /**
- * The part of DER (X.690) that SPNEGO needs. Nothing here recurses: a reader sees one level, and whoever parses a
- * structure opens exactly the levels that structure has.
+ * The part of DER (X.690) that SPNEGO needs. No recursion: a reader reads one level, and a parser opens only the levels
+ * that its structure has.
  */
 import { malformed } from './errors.ts';
 
@@ -11,7 +11,7 @@ export interface DerValue {
   readonly encoded: Buffer;
 }
 
-/** Reads the values of one level one after the other. */
+/** Reads the values of one level, one after the other. */
 export class DerReader {
   readonly #bytes: Buffer;
   #at = 0;
@@ -24,7 +24,7 @@ export class DerReader {
     return this.#at === this.#bytes.length;
   }
 
-  /** The next value. Single-byte tags and definite lengths of at most 4 bytes. */
+  /** Returns the next value. Accepts single-byte tags and definite lengths of at most 4 bytes. */
   next(): DerValue {
     const start = this.#at;
     const tag = this.#byte();
@@ -42,7 +42,7 @@ export class DerReader {
     return { tag, content, encoded: this.#bytes.subarray(start, this.#at) };
   }
 
-  /** The content of the next value, which must have this tag. */
+  /** Returns the content of the next value, which must have this tag. */
   expect(tag: number): Buffer {
     const value = this.next();
     if (value.tag !== tag)
@@ -57,7 +57,7 @@ export class DerReader {
   }
 }
 
-/** The content of the only value in `bytes`, which must have this tag. */
+/** Returns the content of the only value in `bytes`, which must have this tag. */
 export function derContent(bytes: Buffer, tag: number): Buffer {
   const reader = new DerReader(bytes);
   const content = reader.expect(tag);
@@ -65,7 +65,7 @@ export function derContent(bytes: Buffer, tag: number): Buffer {
   return content;
 }
 
-/** One value with its tag, minimal length and content. */
+/** Encodes one value: tag, minimal length and content. */
 export function encodeDer(tag: number, ...content: readonly Uint8Array[]): Buffer {
   const length = content.reduce((sum, part) => sum + part.length, 0);
   const head = [tag];

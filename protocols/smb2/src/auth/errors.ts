@@ -1,4 +1,4 @@
-/** NTSTATUS values an authentication ends with ([MS-ERREF] 2.3.1). */
+/** NTSTATUS values of a failed authentication ([MS-ERREF] 2.3.1). */
 export const AuthStatus = {
   INVALID_PARAMETER: 0xc000000d,
   LOGON_FAILURE: 0xc000006d,
@@ -9,7 +9,7 @@ export class AuthError extends Error {
   override readonly name = 'AuthError';
   /** STATUS_LOGON_FAILURE or STATUS_INVALID_PARAMETER. */
   readonly status: number;
-  /** What the client called itself, if it came that far. */
+  /** The user name that the client sent, if it got that far. */
   readonly userName: string | undefined;
 
   constructor(status: number, message: string, userName?: string) {

@@ -13,7 +13,7 @@ export function hmacMd5(key: Buffer, ...parts: readonly Uint8Array[]): Buffer {
 const md5 = (...parts: readonly Uint8Array[]): Buffer =>
   createHash('md5').update(Buffer.concat(parts)).digest();
 
-/** NTOWFv2 ([MS-NLMP] 3.3.2): user in upper case, domain as the client sent it. */
+/** NTOWFv2 ([MS-NLMP] 3.3.2). The user name is in upper case; the domain is as the client sent it. */
 export function ntowfV2(ntHash: Buffer, userName: string, domain: string): Buffer {
   return hmacMd5(ntHash, Buffer.from(upperCase(userName) + domain, 'utf16le'));
 }
@@ -35,8 +35,8 @@ export function sealKey(exportedSessionKey: Buffer, direction: Direction, flags:
 }
 
 /**
- * The first message signature of a direction ([MS-NLMP] 3.4.4.2, sequence number 0): SPNEGO's mechListMIC, after
- * which SMB signs by its own means.
+ * The first message signature of a direction ([MS-NLMP] 3.4.4.2, sequence number 0), which is SPNEGO's mechListMIC. SMB
+ * signs later messages with its own keys.
  */
 export function firstMac(
   exportedSessionKey: Buffer,

@@ -23,11 +23,11 @@ export interface AuthOptions {
   readonly serverName: string;
   /** NetBIOS name of the domain or workgroup. */
   readonly domain: string;
-  /** Anonymous clients, and with `mapUnknownToGuest` unknown users, become guests. */
+  /** Anonymous clients become guests; so do unknown users if `mapUnknownToGuest` is set. */
   readonly allowGuest: boolean;
-  /** Anonymous clients that do not become guests are let in as anonymous. */
+  /** Anonymous clients that do not become guests may log on as anonymous. */
   readonly allowAnonymous: boolean;
-  /** A user name that no user has becomes a guest, whatever the password, if `allowGuest` is set. Default false. */
+  /** An unknown user becomes a guest, whatever the password, if `allowGuest` is set. Default: false. */
   readonly mapUnknownToGuest?: boolean;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
@@ -36,9 +36,9 @@ export interface AuthOptions {
 }
 
 export interface AuthIdentity {
-  /** A user's name as it was added to the store; empty for guests and anonymous clients. */
+  /** The user's name as in the store; empty for guests and anonymous clients. */
   readonly userName: string;
-  /** What the client called itself and its domain: for logs, never for access decisions unless it is a user. */
+  /** User name and domain that the client sent, without proof. For logs only. */
   readonly claimedName: string;
   readonly domain: string;
   readonly workstation: string;
@@ -51,11 +51,11 @@ export interface NtlmResult {
   readonly identity: AuthIdentity;
   /** ExportedSessionKey, 16 bytes; undefined for guests and anonymous clients. */
   readonly sessionKey: Buffer | undefined;
-  /** Flags both sides agreed on. */
+  /** Flags that both sides agreed on. */
   readonly flags: number;
 }
 
-/** The flags a client may choose from; what is not here is never echoed. */
+/** Flags that a client may choose. The server never returns other flags from a client. */
 const OPTIONAL_FLAGS =
   NtlmFlag.SIGN |
   NtlmFlag.SEAL |
@@ -72,11 +72,11 @@ const SERVER_FLAGS =
   NtlmFlag.TARGET_TYPE_SERVER |
   NtlmFlag.TARGET_INFO;
 
-/** Services whose principal names mean this server; a token made for another service was relayed. */
+/** Service classes of this server's principal names. A response for another service was relayed. */
 const OWN_SERVICES = ['CIFS', 'HOST'];
 const MAX_NETBIOS_NAME = 15;
 const SESSION_KEY_SIZE = 16;
-/** Checked in place of an unknown user's hash, so that both cost the same. */
+/** Checked in place of an unknown user, so that the answer takes the same time. */
 const NOBODY: User = { name: '', ntHash: randomBytes(16) };
 
 const utf16 = (text: string): Buffer => Buffer.from(text, 'utf16le');
@@ -88,7 +88,7 @@ function uint64(value: bigint): Buffer {
 
 const netbios = (name: string): string => upperCase(name).slice(0, MAX_NETBIOS_NAME);
 
-/** One NTLM exchange: NEGOTIATE in, CHALLENGE out, AUTHENTICATE in ([MS-NLMP] 3.2.5.1). */
+/** One NTLM exchange: receives NEGOTIATE, sends CHALLENGE, receives AUTHENTICATE ([MS-NLMP] 3.2.5.1). */
 export class NtlmServer {
   readonly #options: AuthOptions;
   readonly #serverChallenge: Buffer;
@@ -101,7 +101,7 @@ export class NtlmServer {
     this.#serverChallenge = (options.randomBytes ?? randomBytes)(8);
   }
 
-  /** @returns the CHALLENGE_MESSAGE that answers a NEGOTIATE_MESSAGE. */
+  /** @returns the CHALLENGE_MESSAGE for a NEGOTIATE_MESSAGE. */
   challenge(negotiate: Buffer): Buffer {
     const offered = decodeNegotiate(negotiate);
     if (!(offered & NtlmFlag.UNICODE)) throw malformed('NTLM client without Unicode');
@@ -123,7 +123,7 @@ export class NtlmServer {
     return this.#challenge;
   }
 
-  /** @throws AuthError: LOGON_FAILURE for whoever is not let in, INVALID_PARAMETER for a malformed message. */
+  /** @throws AuthError: LOGON_FAILURE for a refused logon, INVALID_PARAMETER for a malformed message. */
   authenticate(message: Buffer): NtlmResult {
     const authenticate = decodeAuthenticate(message);
     try {
@@ -137,7 +137,7 @@ export class NtlmServer {
   #verify(authenticate: Authenticate, message: Buffer): NtlmResult {
     this.#flags &= authenticate.flags;
     const isAnonymous = (authenticate.flags & NtlmFlag.ANONYMOUS) !== 0 && authenticate.userName === '';
-    // The kernel's cifs `guest` sends no response and no flag, with or without a user name.
+    // With mount option `guest`, the Linux cifs client sends no response and no flag, with or without a user name.
     if (isAnonymous || authenticate.ntResponse.length === 0) return this.#withoutUser(authenticate);
 
     const response = decodeNtlmV2Response(authenticate.ntResponse);
@@ -165,7 +165,7 @@ export class NtlmServer {
     return this.#result(authenticate, { userName: name, sessionKey });
   }
 
-  /** A client that proves nothing: guest if there are guests, else anonymous if that is allowed. */
+  /** A client without proof of a user: becomes guest if guests are allowed, else anonymous if that is allowed. */
   #withoutUser(authenticate: Authenticate): NtlmResult {
     const { lmResponse, userName } = authenticate;
     if (userName !== '' && lmResponse.length > 1 && lmResponse.some((byte) => byte !== 0)) {
@@ -194,11 +194,11 @@ export class NtlmServer {
     };
   }
 
-  /** ExportedSessionKey ([MS-NLMP] 3.2.5.1.2); for NTLMv2 the key exchange key is the session base key. */
+  /** ExportedSessionKey ([MS-NLMP] 3.2.5.1.2). With NTLMv2 the key exchange key is the session base key. */
   #sessionKey(sessionBaseKey: Buffer, { encryptedSessionKey }: Authenticate): Buffer {
     if (!(this.#flags & NtlmFlag.KEY_EXCH)) return sessionBaseKey;
     if (encryptedSessionKey.length !== SESSION_KEY_SIZE) {
-      // Nothing was exchanged if nothing is to be protected.
+      // A client that neither signs nor seals may send no session key.
       if (encryptedSessionKey.length === 0 && !(this.#flags & (NtlmFlag.SIGN | NtlmFlag.SEAL))) {
         return sessionBaseKey;
       }
@@ -207,7 +207,7 @@ export class NtlmServer {
     return new Rc4(sessionBaseKey).update(encryptedSessionKey);
   }
 
-  /** The target the client believed to talk to, as far as its proof says, must be this server. */
+  /** Checks that the client made its response for this server, as far as the response names one. */
   #checkTarget({ avPairs }: NtlmV2Response): void {
     const { serverName, domain } = this.#options;
     const own = [
@@ -225,7 +225,7 @@ export class NtlmServer {
   }
 }
 
-/** Whether SPNEGO's mechListMIC can be made and checked with what an exchange agreed on. */
+/** Whether the exchange agreed on what SPNEGO's mechListMIC needs. */
 export function hasIntegrity(result: NtlmResult): result is NtlmResult & { sessionKey: Buffer } {
   const needed = NtlmFlag.SIGN | NtlmFlag.EXTENDED_SESSIONSECURITY;
   return result.sessionKey !== undefined && (result.flags & needed) === needed;

@@ -42,20 +42,20 @@ export const MIC_END = 88;
 const SIGNATURE = Buffer.from('NTLMSSP\0', 'latin1');
 const CHALLENGE_HEADER_SIZE = 56;
 const AUTHENTICATE_HEADER_SIZE = 64;
-/** Names longer than this are nobody's: 256 UTF-16 code units. */
+/** Longest name, in bytes: 256 UTF-16 code units. No user has a longer one. */
 const MAX_NAME_BYTES = 512;
-/** Kept for the MIC until the client is known; real ones stay below 100 bytes. */
+/** Longest NEGOTIATE_MESSAGE, in bytes. It is kept for the MIC before the client is known; real ones are below 100 bytes. */
 const MAX_NEGOTIATE_SIZE = 1024;
 /** VERSION ([MS-NLMP] 2.2.2.10): only the NTLMSSP revision, 15, has a meaning. */
 const VERSION = Buffer.from('060100000000000f', 'hex');
 
-/** MessageType of an NTLMSSP message, or undefined when the token is none. */
+/** Returns the MessageType of an NTLMSSP message; undefined when the token is none. */
 export function ntlmMessageType(token: Buffer): number | undefined {
   if (token.length < 12 || !token.subarray(0, 8).equals(SIGNATURE)) return undefined;
   return token.readUInt32LE(8);
 }
 
-/** NegotiateFlags of a NEGOTIATE_MESSAGE ([MS-NLMP] 2.2.1.1); its other fields tell a server nothing. */
+/** Returns NegotiateFlags of a NEGOTIATE_MESSAGE ([MS-NLMP] 2.2.1.1). A server needs no other field of it. */
 export function decodeNegotiate(message: Buffer): number {
   if (ntlmMessageType(message) !== NTLM_MESSAGE.NEGOTIATE || message.length < 16) {
     throw malformed('not an NTLM NEGOTIATE_MESSAGE');
@@ -147,8 +147,8 @@ export function encodeAvPairs(pairs: readonly (readonly [id: number, value: Buff
 }
 
 /**
- * The AV_PAIRs at the start of `bytes`, first of each id. A pair that does not fit ends the list: some clients cut it
- * short (Samba bug 14932), and the list is the client's own word, covered by its proof.
+ * The AV_PAIRs at the start of `bytes`; of equal ids the first. A pair that does not fit ends the list, since some
+ * clients cut the list short (Samba bug 14932). The list is only the client's claim, covered by its proof.
  */
 export function decodeAvPairs(bytes: Buffer): Pick<NtlmV2Response, 'avPairs' | 'isEnded'> {
   const avPairs = new Map<number, Buffer>();
@@ -166,14 +166,14 @@ export function decodeAvPairs(bytes: Buffer): Pick<NtlmV2Response, 'avPairs' | '
 export interface NtlmV2Response {
   /** NTProofStr: 16 bytes. */
   readonly proof: Buffer;
-  /** NTLMv2_CLIENT_CHALLENGE and what follows it: what the proof is computed over, after the server's challenge. */
+  /** NTLMv2_CLIENT_CHALLENGE and the bytes after it. The proof is the HMAC of the server's challenge and this. */
   readonly blob: Buffer;
   readonly avPairs: Map<number, Buffer>;
-  /** Whether MsvAvEOL ends the list, as it has to. */
+  /** Whether MsvAvEOL ends the list, as it must. */
   readonly isEnded: boolean;
 }
 
-/** An NTLMv2_RESPONSE ([MS-NLMP] 2.2.2.8), or undefined for any other kind, NTLMv1's 24 bytes above all. */
+/** Decodes an NTLMv2_RESPONSE ([MS-NLMP] 2.2.2.8). Returns undefined for any other kind, such as NTLMv1 with its 24 bytes. */
 export function decodeNtlmV2Response(response: Buffer): NtlmV2Response | undefined {
   const blob = response.subarray(16);
   if (blob.length < 28 || blob[0] !== 1 || blob[1] !== 1) return undefined;

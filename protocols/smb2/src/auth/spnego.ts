@@ -7,9 +7,9 @@ export type NegState = (typeof NegState)[keyof typeof NegState];
 
 export interface NegTokenInit {
   readonly kind: 'init';
-  /** MechTypeList as the client encoded it: what mechListMIC is computed over (RFC 4178 5). */
+  /** MechTypeList as the client encoded it. The mechListMIC covers these bytes (RFC 4178 5). */
   readonly mechTypes: Buffer;
-  /** Place of NTLMSSP in the client's order of preference; -1 when it is not offered. */
+  /** Index of NTLMSSP in the client's list of mechanisms; -1 when the client does not offer it. */
   readonly ntlmIndex: number;
   /** Optimistic token of the first mechanism; empty when there is none. */
   readonly mechToken: Buffer;
@@ -35,15 +35,18 @@ const SPNEGO_OID = Buffer.from('2b0601050502', 'hex'); // 1.3.6.1.5.5.2
 const NTLMSSP_OID = Buffer.from('2b06010401823702020a', 'hex'); // 1.3.6.1.4.1.311.2.2.10
 const NOT_DEFINED = Buffer.from('not_defined_in_RFC4178@please_ignore');
 
-/** Kept for mechListMIC until the client is known; real ones stay below 100 bytes. */
+/** Longest MechTypeList, in bytes. It is kept for mechListMIC before the client is known; real ones are below 100 bytes. */
 const MAX_MECH_TYPES_SIZE = 1024;
 
-/** Whether a token is SPNEGO's rather than a bare NTLMSSP message. */
+/** Whether a token is SPNEGO, not a bare NTLMSSP message. */
 export function isSpnego(token: Buffer): boolean {
   return token[0] === GSS_TOKEN || token[0] === context(1);
 }
 
-/** The fields of a NegTokenInit or NegTokenResp by their context numbers; later ones win, unknown ones are ignored. */
+/**
+ * The fields of a NegTokenInit or NegTokenResp by context number. The last of equal fields counts; unknown ones are
+ * ignored.
+ */
 function fields(sequence: Buffer): Map<number, Buffer> {
   const reader = new DerReader(derContent(sequence, SEQUENCE));
   const result = new Map<number, Buffer>();
@@ -89,7 +92,7 @@ export function decodeSpnego(token: Buffer): NegTokenInit | NegTokenResp {
   return token[0] === GSS_TOKEN ? decodeInit(token) : decodeResponse(token);
 }
 
-/** The NegTokenInit2 of a NEGOTIATE response ([MS-SPNG] 2.2.1), which offers NTLMSSP. */
+/** The NegTokenInit2 of a NEGOTIATE response ([MS-SPNG] 2.2.1). It offers NTLMSSP. */
 export function initialToken(): Buffer {
   const mechTypes = encodeDer(context(0), encodeDer(SEQUENCE, encodeDer(OID, NTLMSSP_OID)));
   const hints = encodeDer(SEQUENCE, encodeDer(context(0), encodeDer(GENERAL_STRING, NOT_DEFINED)));

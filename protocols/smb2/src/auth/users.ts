@@ -1,16 +1,16 @@
 import { md4 } from '../crypto/md4.ts';
 
-/** Longest user name that is looked up, in UTF-16 code units ([MS-ADTS] sAMAccountName holds 256). */
+/** Longest user name to look up, in UTF-16 code units ([MS-ADTS]: sAMAccountName has at most 256). */
 const MAX_NAME_LENGTH = 256;
 
 export interface User {
-  /** As it was added. */
+  /** The name as it was added. */
   readonly name: string;
   /** 16 bytes: MD4 of the password in UTF-16LE ([MS-NLMP] 3.3.1, NTOWFv1). */
   readonly ntHash: Buffer;
 }
 
-/** Upper case, one code unit for one: Windows maps names so, which leaves `ß` alone. */
+/** Upper case, one code unit for each code unit, as Windows maps names: `ß` stays as it is. */
 export function upperCase(text: string): string {
   let result = '';
   for (let i = 0; i < text.length; i++) {
@@ -25,11 +25,11 @@ export function ntHash(password: string): Buffer {
   return md4(Buffer.from(password, 'utf16le'));
 }
 
-/** Who may log on. Names are case-insensitive; no password is kept, only its NT hash. */
+/** The users that may log on. Names are case-insensitive. Keeps the NT hash of a password, not the password. */
 export class UserStore {
   readonly #users = new Map<string, User>();
 
-  /** @throws RangeError for an empty or overlong name, a name already there or a hash that is not 16 bytes. */
+  /** @throws RangeError for an empty or overlong name, a duplicate name, or a hash that is not 16 bytes. */
   add(name: string, hash: Buffer): void {
     if (name === '' || name.length > MAX_NAME_LENGTH)
       throw new RangeError('a user name has 1 to 256 characters');

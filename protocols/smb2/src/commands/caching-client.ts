@@ -2,7 +2,7 @@ import type { CachingClient } from '../file/granting.ts';
 import type { ServerState } from '../registry/server-state.ts';
 import type { Request } from '../request/request.ts';
 
-/** The client of a request, for whoever grants it caching. */
+/** The client of a request, as the functions that grant caching need it. */
 export const cachingClient = (
   { session, context, dialect }: Request,
   server: ServerState,

@@ -2,7 +2,7 @@ import type { Request } from '../request/request.ts';
 import { HeaderFlags } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
 
-/** [MS-SMB2] 3.3.5.16: has no reply of its own; the request that it ends has one. */
+/** [MS-SMB2] 3.3.5.16: CANCEL has no reply. The request that it cancels gets one. */
 export function cancel(request: Request): undefined {
   const { connection, header } = request;
   const target =

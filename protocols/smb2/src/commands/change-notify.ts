@@ -8,8 +8,8 @@ import { changeNotifyRequest, WATCH_TREE } from '../wire/query.ts';
 import { isError, Status } from '../wire/status.ts';
 
 /**
- * [MS-SMB2] 3.3.5.19: the filter and depth of the first request on an open hold for all of them. Bits of the filter that
- * mean nothing wait for nothing.
+ * [MS-SMB2] 3.3.5.19: the first request on an open sets filter and depth for all later ones. Unknown filter bits match
+ * no event.
  */
 export async function changeNotify(request: Request): Promise<Reply> {
   const { packet, context, session, open } = request;
@@ -32,7 +32,7 @@ export async function changeNotify(request: Request): Promise<Reply> {
   session.notifies++;
   try {
     request.cleanupStatus = Status.NOTIFY_CLEANUP;
-    // What has to wait cannot be answered in the middle of a compound (3.3.4.2, as Windows).
+    // A request that has to wait cannot be followed by others in a compound (3.3.4.2, as Windows).
     if (!open.notify.isReady && request.chain.requests.at(-1) !== request) return fail(Status.INTERNAL_ERROR);
     const pending = open.notify.wait(body.outputBufferLength, request.signal);
     if (pending instanceof Promise) {

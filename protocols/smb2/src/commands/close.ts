@@ -8,7 +8,7 @@ import type { Request } from '../request/request.ts';
 import { HEADER_SIZE } from '../wire/constants.ts';
 import { CLOSE_POSTQUERY_ATTRIB, closeRequest, closeResponse } from '../wire/create.ts';
 
-/** [MS-SMB2] 3.3.5.10: waits for requests of the open that are in progress, except those that wait for events. */
+/** [MS-SMB2] 3.3.5.10: waits for running requests on the open, except those that wait for events. */
 export async function close(request: Request): Promise<Reply> {
   const { flags } = closeRequest.decode(request.packet, HEADER_SIZE);
   const open = request.anyOpen;
@@ -31,7 +31,7 @@ async function attributesOf(request: Request, open: Open): Promise<NodeAttribute
   try {
     return await open.share.backend.attributes(open.node, request);
   } catch (error) {
-    // The close itself must succeed; only its courtesy is left out.
+    // The close must succeed. Only the optional attributes are left out.
     if (error instanceof StatusError) return undefined;
     throw error;
   }

@@ -6,8 +6,8 @@ import type { DurableRequest } from './create-contexts/request.ts';
 const { READ, WRITE, HANDLE } = LeaseState;
 
 /**
- * Makes an open durable if its caching protects it: a batch oplock or a lease with HANDLE ([MS-SMB2] 3.3.5.9.6, 3.3.5.9.10). A
- * persistent one needs no protection. Directories are not.
+ * Makes an open durable if a batch oplock or a lease with HANDLE protects it ([MS-SMB2] 3.3.5.9.6, 3.3.5.9.10). A
+ * persistent open needs no protection. Directories do not become durable.
  */
 export function requestDurability(request: Request, open: Open, wanted: DurableRequest | undefined): void {
   if (!wanted || open.isDirectory) return;

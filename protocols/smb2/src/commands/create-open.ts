@@ -1,6 +1,6 @@
 /**
- * Opens or creates the object a CREATE names ([MS-SMB2] 3.3.5.9, [MS-FSA] 2.1.5.1), in phases: find or make the object, authorise,
- * clear the way of share modes and caches, register the open, complete it.
+ * Opens or creates the object of a CREATE ([MS-SMB2] 3.3.5.9, [MS-FSA] 2.1.5.1). Phases: find or make the object,
+ * authorise, check share modes and break caches, register the open, complete it.
  */
 import type { NodeAttributes } from '../backend.ts';
 import { randomId } from '../context/random-id.ts';
@@ -49,26 +49,26 @@ export interface Opened {
   readonly action: number;
 }
 
-/** The object to open, and what becomes of it. */
+/** The object to open. */
 interface Target {
   readonly node: Node;
   readonly attributes: NodeAttributes;
-  /** Of the links on the way. */
+  /** Alias id when links were followed on the way. */
   readonly alias: bigint;
-  /** This CREATE has made it. */
+  /** Whether this CREATE made the object. */
   readonly isNew: boolean;
-  /** Its content is replaced. */
+  /** Whether this CREATE replaces the content. */
   readonly overwrites: boolean;
 }
 
 interface Authorised extends Target {
   /** Rights of the open. */
   readonly access: number;
-  /** Rights it needs on the way: overwriting is a kind of writing. */
+  /** Rights that the checks use. Overwriting also needs the right to write. */
   readonly neededAccess: number;
 }
 
-/** Rights that need the content, and so the backend's open. */
+/** Rights that need the content, and so an open in the backend. */
 const CONTENT = Access.READ_DATA | Access.WRITE_DATA | Access.APPEND_DATA | Access.EXECUTE;
 const WRITES = Access.WRITE_DATA | Access.APPEND_DATA;
 
@@ -85,7 +85,7 @@ export async function openFile(call: CreateCall): Promise<Opened> {
   for (;;) {
     call.request.throwIfAbandoned();
     const opened = await attempt(call);
-    // Undefined: something stood in the way and is gone now, or came to be meanwhile.
+    // Undefined: try again. The way is clear now, or another CREATE made the object in the meantime.
     if (opened) return opened;
   }
 }
@@ -99,7 +99,7 @@ async function attempt(call: CreateCall): Promise<Opened | undefined> {
   const file = share.fileOf(target.node);
   try {
     if (!(await clearTheWay(call, file, authorised))) return undefined;
-    // Nothing may come between the last check and this.
+    // No await between the last check and this line, or the check could be outdated.
     const open = register(call, file, authorised);
     return await complete(call, open, authorised);
   } finally {
@@ -107,7 +107,7 @@ async function attempt(call: CreateCall): Promise<Opened | undefined> {
   }
 }
 
-/** Finds the object, or makes it; undefined when somebody else made it in between. */
+/** Finds the object or makes it. Returns undefined when another CREATE made it in the meantime. */
 async function find(call: CreateCall): Promise<Target | undefined> {
   const { request, body, path } = call;
   const { share, context } = request;
@@ -131,7 +131,7 @@ async function find(call: CreateCall): Promise<Target | undefined> {
   return { node, attributes, alias, isNew: false, overwrites: replaces(body.disposition) };
 }
 
-/** Goes from a file to its stream; a file that is missing below a stream to create is made first. */
+/** Finds the stream of a file. Makes the file first when a stream is to be created and the file does not exist. */
 async function findStream(call: CreateCall, found: Resolved, stream: string): Promise<Target> {
   const { request, body } = call;
   const { share } = request;
@@ -169,7 +169,7 @@ function checkExisting(call: CreateCall, attributes: NodeAttributes): void {
   if (!isDirectory && hasOption(call, CreateOption.DIRECTORY_FILE)) fail(Status.NOT_A_DIRECTORY);
   if (!replaces(body.disposition)) return;
   if (isDirectory) fail(Status.OBJECT_NAME_COLLISION);
-  // [MS-FSA] 2.1.5.1.2: hidden and system files are overwritten only by who knows what they are.
+  // [MS-FSA] 2.1.5.1.2: hidden and system files are overwritten only when the request sets the same attributes.
   const kept = attributes.dosAttributes & (FileAttribute.HIDDEN | FileAttribute.SYSTEM);
   if ((kept & ~body.fileAttributes) !== 0) fail(Status.ACCESS_DENIED);
 }
@@ -193,7 +193,7 @@ async function checkDeleteOnClose(call: CreateCall, { node, attributes }: Target
     fail(Status.DIRECTORY_NOT_EMPTY);
 }
 
-/** Checks share modes and breaks caches; false when the world may have changed while it waited. */
+/** Checks share modes and breaks caches. Returns false after a wait: the checks must be repeated. */
 async function clearTheWay(call: CreateCall, file: FileState, target: Authorised): Promise<boolean> {
   const { request, body } = call;
   const { neededAccess: access, overwrites } = target;
@@ -208,13 +208,13 @@ async function clearTheWay(call: CreateCall, file: FileState, target: Authorised
     await file.nextChange(request.signal);
     return false;
   }
-  // A preserved open may have given way to the break.
+  // The break may have closed a preserved open.
   if (isConflict && file.sharingConflict(access, body.shareAccess, request.session))
     fail(Status.SHARING_VIOLATION);
   return true;
 }
 
-/** An open stream that does not share DELETE protects its file ([MS-FSA] 2.1.5.1.2.2). */
+/** An open stream that does not share DELETE protects its file from deletion ([MS-FSA] 2.1.5.1.2.2). */
 const streamForbidsDelete = (file: FileState): boolean =>
   file.openStreams().some((open) => (open.shareAccess & ShareAccess.DELETE) === 0);
 
@@ -243,7 +243,7 @@ function register(call: CreateCall, file: FileState, target: Authorised): Open {
   return open;
 }
 
-/** Everything after the open is in place; a failure takes it back. */
+/** The steps after the open is registered. A failure removes the open again. */
 async function complete(call: CreateCall, open: Open, target: Target): Promise<Opened> {
   const { request, body, contexts } = call;
   try {
@@ -274,7 +274,7 @@ function actionOf({ body }: CreateCall, { isNew, overwrites }: Target): number {
   return body.disposition === Disposition.SUPERSEDE ? CreateAction.SUPERSEDED : CreateAction.OVERWRITTEN;
 }
 
-/** Undefined when somebody else made it in between. */
+/** Makes the object. Returns undefined when another CREATE made it in the meantime. */
 async function makeNew(call: CreateCall, found: Resolved): Promise<Target | undefined> {
   const { request, body } = call;
   const isMissing = body.disposition === Disposition.OPEN || body.disposition === Disposition.OVERWRITE;
@@ -296,7 +296,7 @@ async function makeNew(call: CreateCall, found: Resolved): Promise<Target | unde
   return { node, attributes, alias: found.alias, isNew: true, overwrites: false };
 }
 
-/** Whoever makes an object gets the rights asked for, and nobody can be in the way yet. */
+/** The creator of an object gets all rights it asks for. No other open can conflict yet. */
 async function openNew(call: CreateCall, target: Target): Promise<Opened> {
   const wanted = mapGeneric(call.body.desiredAccess);
   const access =

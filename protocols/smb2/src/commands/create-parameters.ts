@@ -8,9 +8,9 @@ export type CreateBody = ReturnType<typeof createRequest.decode>;
 
 const BAD_IMPERSONATION_LEVEL: NtStatus = 0xc00000a5;
 const HIGHEST_IMPERSONATION = 3;
-/** Bits of an access mask that mean nothing ([MS-SMB2] 2.2.13.1). */
+/** Undefined bits of an access mask ([MS-SMB2] 2.2.13.1). */
 const RESERVED_ACCESS = 0x0ce0fe00;
-/** Attributes a CREATE may ask for ([MS-FSCC] 2.6); NORMAL is the only one that must stand alone. */
+/** Attributes that a CREATE may set ([MS-FSCC] 2.6). */
 const KNOWN_ATTRIBUTES = 0x00007fb7;
 const UNKNOWN_OPTIONS = 0xff000000;
 const UNSUPPORTED_OPTIONS =
@@ -20,7 +20,7 @@ const check = (holds: boolean, status: NtStatus): void => {
   if (!holds) throw new StatusError(status);
 };
 
-/** What can be refused without looking at a file ([MS-SMB2] 3.3.5.9, [MS-FSA] 2.1.5.1). */
+/** Checks that need no file ([MS-SMB2] 3.3.5.9, [MS-FSA] 2.1.5.1). */
 export function checkParameters(body: CreateBody): void {
   const has = (option: number): boolean => (body.options & option) !== 0;
   check(body.impersonationLevel <= HIGHEST_IMPERSONATION, BAD_IMPERSONATION_LEVEL);

@@ -1,4 +1,4 @@
-/** Durable reconnects ([MS-SMB2] 3.3.5.9.7, 3.3.5.9.12). Whatever does not match is OBJECT_NAME_NOT_FOUND. */
+/** Durable reconnects ([MS-SMB2] 3.3.5.9.7, 3.3.5.9.12). Any mismatch is OBJECT_NAME_NOT_FOUND. */
 import { fail, StatusError } from '../errors.ts';
 import { existingLease, grantCaching } from '../file/granting.ts';
 import { foldName } from '../names/fold.ts';
@@ -15,7 +15,7 @@ import { cachingClient } from './caching-client.ts';
 import type { DurableReconnect, RequestContexts } from './create-contexts/request.ts';
 import { requestDurability } from './create-durable.ts';
 
-/** CreateGuid of an open that was made without one. */
+/** CreateGuid of an open without one. */
 const NO_GUID = Buffer.alloc(16);
 const gone = (): never => fail(Status.OBJECT_NAME_NOT_FOUND);
 
@@ -55,7 +55,7 @@ function matches(request: Request, open: Open, wanted: DurableReconnect, context
   );
 }
 
-/** With a lease the name has to be right; otherwise the FileId alone decides (3.3.5.9.7). */
+/** With a lease the name must match. Otherwise the FileId alone decides (3.3.5.9.7). */
 function checkPath(open: Open, path: ParsedPath, contexts: RequestContexts): void {
   if (!contexts.lease) return;
   const given = foldName(path.names.join('/'));
@@ -64,8 +64,8 @@ function checkPath(open: Open, path: ParsedPath, contexts: RequestContexts): voi
 }
 
 /**
- * The open was made by another process. On a read-only share nothing was attached to it, so it is made again from the
- * path, provided the persistent half of the FileId was issued for the node that is there.
+ * Reconnects an open of an earlier process. On a read-only share an open has no state that must survive, so it is made
+ * again from the path. The persistent half of the FileId must have been issued for the node at that path.
  */
 async function reopenAfterRestart(
   request: Request,

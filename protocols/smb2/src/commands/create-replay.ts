@@ -1,4 +1,4 @@
-/** Replayed CREATEs: a client that did not get the reply asks again ([MS-SMB2] 3.3.5.9.10). */
+/** Replayed CREATEs: a client that did not get the reply sends the request again ([MS-SMB2] 3.3.5.9.10). */
 import { fail } from '../errors.ts';
 import type { ServerState } from '../registry/server-state.ts';
 import type { Open } from '../open/open.ts';
@@ -9,16 +9,16 @@ import type { DurableRequest, RequestContexts } from './create-contexts/request.
 import { openFile } from './create-open.ts';
 import type { CreateCall, Opened } from './create-open.ts';
 
-/** Undefined when the CREATE cannot be replayed: it asks for no durable handle of version 2. */
+/** Returns undefined when the CREATE cannot be replayed, because it asks for no durable handle of version 2. */
 export function replayKey({ session }: Request, durable: DurableRequest | undefined): string | undefined {
   const { createGuid } = durable ?? {};
   return createGuid && session.clientGuid.toString('hex') + createGuid.toString('hex');
 }
 
 /**
- * The open that an earlier CREATE with the same CreateGuid made.
- * @throws StatusError DUPLICATE_OBJECTID unless it is a replay; FILE_NOT_AVAILABLE while the first one is in progress;
- *   ACCESS_DENIED when it asks for something else.
+ * Returns the open that an earlier CREATE with the same CreateGuid made.
+ * @throws StatusError DUPLICATE_OBJECTID unless the replay flag is set; FILE_NOT_AVAILABLE while the first CREATE runs;
+ * ACCESS_DENIED when lease, session or tree connect differ.
  */
 export function findReplay(
   request: Request,
@@ -32,7 +32,7 @@ export function findReplay(
   if (!isReplay) return fail(Status.DUPLICATE_OBJECTID);
   if (known === 'pending') return fail(Status.FILE_NOT_AVAILABLE);
   const { lease } = known;
-  // A persistent handle waits for its client, who may not know yet that it has got it.
+  // A persistent handle is kept for its client, which may not have received the reply.
   if (known.isPersistent && !known.isConnected && isOwner(request, known)) {
     known.reconnect(request.tree);
     request.session.opens.set(known.volatileId, known);

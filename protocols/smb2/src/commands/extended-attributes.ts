@@ -6,7 +6,7 @@ import { Status } from '../wire/status.ts';
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const FORBIDDEN = /[\x00-\x1f"*+,/:;<=>?[\\\]|]/;
 
-/** Sets the attributes of a FILE_FULL_EA_INFORMATION list; an empty value removes one. */
+/** Sets the attributes of a FILE_FULL_EA_INFORMATION list. An empty value removes an attribute. */
 export async function applyExtendedAttributes(share: Volume, node: Node, data: Buffer): Promise<void> {
   const store = share.backend.changes?.extendedAttributes;
   if (!store) return fail(Status.EAS_NOT_SUPPORTED);

@@ -16,9 +16,9 @@ import { posixReply } from './create-contexts/response.ts';
 const { FileClass } = info;
 
 export interface FileClassRow {
-  /** Bytes the client's buffer has to hold at least. */
+  /** Smallest buffer that the client may offer, in bytes. */
   readonly fixed: number;
-  /** Rights the open needs. */
+  /** Rights that the open needs. */
   readonly access: number;
   readonly encode: (open: Open, attributes: NodeAttributes, request: Request) => Awaitable<Buffer>;
 }
@@ -26,11 +26,11 @@ export interface FileClassRow {
 const wireName = (open: Open, name: string): string =>
   open.posix ? toPosixWireName(name) : toWireName(name);
 
-/** With a leading backslash; the root is a single one. */
+/** With a leading backslash. The root is a single backslash. */
 function wirePath(open: Open): string {
   const { share, node } = open;
   const names = share.namesOf(node).map((name) => wireName(open, name));
-  // The colon before a stream's name is no character of a name.
+  // The colon before a stream's name is a separator, so it is not mapped.
   const stream = share.backend.changes?.streams?.owner(node);
   return `\\${names.join('\\')}${stream ? `:${stream.name}` : ''}`;
 }
@@ -53,7 +53,7 @@ const basic = (_open: Open, attributes: NodeAttributes): Buffer =>
 const standard = ({ file, isDirectory }: Open, attributes: NodeAttributes): Buffer =>
   info.standardInfo.toBuffer({
     ...sizes(attributes),
-    // A file that is to be deleted counts without the link that goes ([MS-FSA] 2.1.5.12.27).
+    // A file with a pending delete does not count the link that will go ([MS-FSA] 2.1.5.12.27).
     links: Math.max(1, attributes.links) - (file.deletePending ? 1 : 0),
     deletePending: file.deletePending,
     directory: isDirectory,
@@ -144,7 +144,7 @@ const compression = (_open: Open, attributes: NodeAttributes): Buffer =>
   info.compressionInfo.toBuffer({ compressedFileSize: endOfFile(attributes), compressionFormat: 0 });
 
 function normalizedName(open: Open, _attributes: NodeAttributes, request: Request): Buffer {
-  // Defined for 3.1.1 alone ([MS-SMB2] 3.3.5.20.1).
+  // Defined for dialect 3.1.1 only ([MS-SMB2] 3.3.5.20.1).
   if (request.dialect !== Dialect.SMB_3_1_1) return fail(Status.NOT_SUPPORTED);
   return named(wirePath(open).replace(/^\\/, ''));
 }
@@ -170,8 +170,8 @@ function posix(open: Open, attributes: NodeAttributes, request: Request): Buffer
 }
 
 /**
- * No 8.3 names are made: a client could come back with one. The long name stands for it, since some clients give up on a file
- * without any.
+ * The server makes no 8.3 names, since clients would use them to open files. It returns the long name, because some
+ * clients fail on a file without an alternate name.
  */
 const alternateName = (open: Open): Buffer =>
   named(wireName(open, open.share.namesOf(open.node).at(-1) ?? ''));

@@ -112,7 +112,7 @@ const control = (): Buffer =>
     flags: 0,
   });
 
-/** A function of the server and the share, so that it is the same for ever. */
+/** Derived from server and share, so that it never changes. */
 function objectId({ share }: Open, { context }: Request): Buffer {
   const digest = createHash('sha256')
     .update(context.settings.serverGuid)

@@ -10,7 +10,7 @@ export async function flush(request: Request): Promise<Reply> {
   const open = request.anyOpen;
   if (open.kind === 'pipe') return emptyReply();
   if ((open.grantedAccess & (Access.WRITE_DATA | Access.APPEND_DATA)) === 0) {
-    // A client may flush what it cannot write: on a read-only share there is nothing to do.
+    // Clients may flush a file that they cannot write. On a read-only share there is nothing to do.
     return open.share.readOnly ? emptyReply() : fail(Status.ACCESS_DENIED);
   }
   if (open.backend) await open.share.backend.changes?.flush(open.backend, request);

@@ -34,7 +34,7 @@ export async function lock(request: Request): Promise<Reply> {
   return emptyReply();
 }
 
-/** Resilient and durable opens repeat a request after a reconnect; a sequence number seen is done already. */
+/** A client may repeat a LOCK after a reconnect. A sequence number that was seen before has already been handled. */
 function isReplay(request: Request, open: Open, lockSequence: number): boolean {
   if (!keepsSequences(request, open)) return false;
   const bucket = lockSequence >>> 4;
@@ -62,12 +62,12 @@ function checkRange({ offset, length }: Element): void {
   if (length > 0n && offset + length - 1n >= END) fail(Status.INVALID_LOCK_RANGE);
 }
 
-/** Takes the ranges one after the other; what was taken is given back when one cannot be had. */
+/** Locks the ranges one after the other. When one fails, unlocks those taken before. */
 async function lockAll(request: Request, open: Open, elements: readonly Element[]): Promise<void> {
   const { limits } = request.context;
   for (const { flags } of elements) {
     if (!LOCK_FLAGS.includes(flags)) fail(Status.INVALID_PARAMETER);
-    // Several ranges are all or nothing at once (3.3.5.14.2).
+    // Several ranges must be locked at once or not at all (3.3.5.14.2).
     if (elements.length > 1 && (flags & FAIL_IMMEDIATELY) === 0) fail(Status.INVALID_PARAMETER);
   }
   if (open.file.locks.countOf(open) + elements.length > limits.maxLocksPerOpen)

@@ -32,7 +32,7 @@ import { Status } from '../wire/status.ts';
 import { align, area } from '../wire/struct.ts';
 import { fileTimeOf } from '../wire/file-time.ts';
 
-/** 2.2.3.1.2, in the order the server prefers them: the GCM ones are the fast ones here. */
+/** 2.2.3.1.2, in the server's order of preference: the GCM ciphers are the fastest here. */
 const CIPHERS: readonly (readonly [number, CipherName])[] = [
   [2, 'aes-128-gcm'],
   [4, 'aes-256-gcm'],
@@ -82,10 +82,10 @@ export function negotiate(request: Request, server: ServerState): Reply {
 function capabilitiesFor(connection: Connection, dialect: Dialect, server: ServerState): number {
   if (dialect === Dialect.SMB_2_0_2) return 0;
   let capabilities = Capability.LEASING | Capability.LARGE_MTU;
-  // Offered to those that ask for it only (3.3.5.4): some clients trip over it.
+  // Only for clients that ask for it (3.3.5.4): some others fail on it.
   if (dialect >= Dialect.SMB_3_0)
     capabilities |= connection.negotiated.clientCapabilities & Capability.DIRECTORY_LEASING;
-  // Several channels need interfaces to be told of.
+  // Multichannel needs network interfaces to tell clients about.
   if (dialect >= Dialect.SMB_3_0 && connection.context.settings.interfaces)
     capabilities |= connection.negotiated.clientCapabilities & Capability.MULTI_CHANNEL;
   if (
@@ -93,7 +93,7 @@ function capabilitiesFor(connection: Connection, dialect: Dialect, server: Serve
     server.shares.some(({ options }) => options.continuouslyAvailable === true)
   )
     capabilities |= connection.negotiated.clientCapabilities & Capability.PERSISTENT_HANDLES;
-  // With 3.1.1 the cipher is in a context of its own (3.3.5.4).
+  // Dialect 3.1.1 has a negotiate context for the cipher (3.3.5.4).
   if (dialect >= Dialect.SMB_3_0 && dialect < Dialect.SMB_3_1_1 && connection.negotiated.cipher)
     capabilities |= Capability.ENCRYPTION;
   return capabilities;
@@ -112,7 +112,7 @@ function chooseByDialect(
   return [];
 }
 
-/** The contexts of the reply; what was chosen is kept in the connection. */
+/** Makes the contexts of the reply. Stores the choices in the connection. */
 function chooseContexts(
   connection: Connection,
   packet: Buffer,
@@ -177,7 +177,7 @@ function negotiateReply(
   contexts: readonly NegotiateContext[],
 ): Reply {
   const { limits, settings, startTime } = connection.context;
-  // Above 64 KiB a request has to pay with several credits, which 2.0.2 cannot.
+  // A request above 64 KiB costs several credits, which dialect 2.0.2 does not have.
   const most = (limit: number): number => (dialect === Dialect.SMB_2_0_2 ? Math.min(limit, 65_536) : limit);
   connection.negotiated.securityMode =
     settings.signing === 'off'

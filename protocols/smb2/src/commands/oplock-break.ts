@@ -9,7 +9,7 @@ import { HEADER_SIZE, OplockLevel } from '../wire/constants.ts';
 import { leaseBreakAck, oplockBreak as oplockBreakBody } from '../wire/oplock-break.ts';
 import { Status } from '../wire/status.ts';
 
-/** [MS-SMB2] 3.3.5.22: an acknowledgement, told apart by its StructureSize. */
+/** [MS-SMB2] 3.3.5.22: an acknowledgement of an oplock or lease break. StructureSize tells which. */
 export function oplockBreak(request: Request, server: ServerState): Reply {
   return request.packet.readUInt16LE(HEADER_SIZE) === 36
     ? acknowledgeLease(request, server)

@@ -21,7 +21,7 @@ type Body = ReturnType<typeof queryDirectoryRequest.decode>;
 
 const LONGEST_PATTERN = 512;
 
-/** [MS-SMB2] 3.3.5.18: requests on one open follow each other, since each goes on where the last one ended. */
+/** [MS-SMB2] 3.3.5.18: requests on one open run one after the other, since each continues where the last one ended. */
 export async function queryDirectory(request: Request, server: ServerState): Promise<Reply> {
   const { packet, context } = request;
   const body = queryDirectoryRequest.decode(packet, HEADER_SIZE);
@@ -99,7 +99,7 @@ async function enumerationFor(
   const restart = (flags & (QueryDirectoryFlags.RESTART_SCANS | QueryDirectoryFlags.REOPEN)) !== 0;
   let scan = open.enumeration;
   if (!scan || restart) {
-    // RESTART keeps the pattern unless a new one is given; REOPEN always takes the new one (3.3.5.18).
+    // RESTART_SCANS keeps the pattern unless a new one is given. REOPEN always takes the new one (3.3.5.18).
     const wanted = pattern === '' && scan ? scan.pattern : pattern;
     if (!scan && pattern === '') fail(Status.OBJECT_NAME_INVALID);
     scan = await Enumeration.start(open, wanted, request);
@@ -111,11 +111,11 @@ async function enumerationFor(
 
 const KIND_BITS = { file: 0o100000, directory: 0o040000, symlink: 0o120000 } as const;
 
-/** The entry that a scan found, in the words of the wire. */
+/** The entry that the scan is at, as the encoder of the information class needs it. */
 class ListedEntry implements DirectoryEntry {
   readonly #scan: Enumeration;
   readonly eaSize = 0;
-  /** A bound is enough: what an open gets in the end is told by its CREATE. */
+  /** An upper bound is enough: CREATE grants the actual rights. */
   readonly maximalAccess: number;
 
   constructor(scan: Enumeration, maximalAccess: number) {

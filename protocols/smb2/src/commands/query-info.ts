@@ -54,7 +54,7 @@ async function queryFilesystem(request: Request, open: Open, body: Body): Promis
   return boundedOutput(data, row.fixed, body.outputBufferLength);
 }
 
-/** 3.3.5.20.3: a descriptor is never cut off; the error tells how long it is. */
+/** 3.3.5.20.3: a descriptor is never cut. The error carries its length. */
 async function querySecurity(request: Request, open: Open, body: Body): Promise<Reply> {
   const parts = body.additionalInformation;
   const readable =
@@ -75,7 +75,7 @@ async function querySecurity(request: Request, open: Open, body: Body): Promise<
   return outputReply(data);
 }
 
-/** What clients ask of a pipe: hardly anything. */
+/** The only information that clients query on a pipe. */
 function queryPipe(body: Body): Reply {
   if (body.infoType !== InfoType.FILE || body.infoClass !== FileClass.STANDARD)
     return fail(Status.INVALID_INFO_CLASS);

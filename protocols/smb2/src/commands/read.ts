@@ -17,8 +17,8 @@ const FIXED = readResponse.size;
 const PAYLOAD = BODY + FIXED;
 
 /**
- * [MS-SMB2] 3.3.5.12: the backend reads into the reply's buffer, behind room for the headers. No bigints and no closures here: it is
- * the hottest request of all.
+ * [MS-SMB2] 3.3.5.12: the backend reads into the reply buffer, after room for the headers. READ is the most frequent
+ * request, so this path makes no bigints and no closures.
  */
 export function read(request: Request): Awaitable<Reply> {
   const open = request.anyOpen;
@@ -34,7 +34,7 @@ export function read(request: Request): Awaitable<Reply> {
   return room ? readLater(room, request, open, range) : readNow(request, open, range);
 }
 
-/** No file is that long; beyond 2^63 - 1 there is not even an offset ([MS-FSA] 2.1.5.2). */
+/** No file is that long. Offsets beyond 2^63 - 1 are invalid ([MS-FSA] 2.1.5.2). */
 function checkFarOut(packet: Buffer, length: number): void {
   if (!isWithinOffsets(packet, HEADER_SIZE, length)) fail(Status.INVALID_PARAMETER);
   if (length > 0) fail(Status.END_OF_FILE);
@@ -88,7 +88,7 @@ async function finishLater(
   return finish(open, answer, count, range);
 }
 
-/** In pieces, as many in flight as the backend serves at once, so that others get their turn in between. */
+/** Reads in slices, with up to `readsAtOnce` in flight. Between slices other requests get the event loop. */
 async function readSlices(
   request: Request,
   backend: OpenNode<Node>,
@@ -103,7 +103,7 @@ async function readSlices(
   while (done < target.length) {
     while (slices.length < most && begun < target.length) {
       const slice = backend.read(offset + begun, target.subarray(begun, begun + readSlice), request);
-      // It is looked at in its turn, which may not come.
+      // The loop may end before it awaits this slice: avoid an unhandled rejection.
       if (slice instanceof Promise) slice.catch(ignore);
       slices.push(slice);
       begun += readSlice;
@@ -116,7 +116,7 @@ async function readSlices(
     if (typeof first === 'number' && done < target.length) await new Promise(setImmediate);
     request.throwIfAbandoned();
   }
-  // Those behind the end of the file may still write into the buffer.
+  // Slices beyond the end of the file may still write into the buffer.
   for (const slice of slices) if (slice instanceof Promise) await slice.catch(ignore);
   return done;
 }
@@ -125,7 +125,7 @@ function ignore(): void {
   // See readSlices.
 }
 
-/** The reply to a READ, in a pooled buffer that goes back to the pool when it has been sent. */
+/** The reply to a READ, in a pooled buffer that returns to the pool once it is sent. */
 class ReadReply implements Reply, Releasable {
   readonly status: NtStatus = Status.SUCCESS;
   readonly buffer: Buffer;
@@ -148,7 +148,7 @@ class ReadReply implements Reply, Releasable {
     this.abandon();
   }
 
-  /** Does not give the buffer back: a late read may still write into it. */
+  /** Releases the read budget only. The buffer does not return to the pool: a late read may still write into it. */
   abandon(): void {
     this.#connection.reads.give(this.#reserved);
   }

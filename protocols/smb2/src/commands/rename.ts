@@ -80,7 +80,7 @@ function findTarget(request: Request, open: Open, target: Target): Promise<Resol
   );
 }
 
-/** The right to put a name into the directory, and no use of the directory that forbids it. */
+/** Checks that the caller may add a name to the directory, and that no open of the directory forbids it. */
 async function checkDirectory(request: Request, open: Open, directory: Node): Promise<void> {
   const { share } = open;
   const state = share.files.get(directory);

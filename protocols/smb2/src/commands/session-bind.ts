@@ -1,4 +1,4 @@
-/** Binds a session to one more connection of its client: a channel ([MS-SMB2] 3.3.5.5.2). */
+/** Binds a session to another connection of its client, as a channel ([MS-SMB2] 3.3.5.5.2). */
 import type { AuthResult } from '../auth/index.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Setup } from '../connection/setup.ts';
@@ -15,8 +15,8 @@ import { Status } from '../wire/status.ts';
 type AuthDone = Extract<AuthResult, { done: true }>;
 
 /**
- * A session that is not on this connection: the reply is signed with its key, if the client has shown that it knows that. So it
- * believes that it is refused.
+ * For a request on a session that is not on this connection. If the client has signed it with the session's key, the
+ * reply is signed with that key too, so that the client trusts the error.
  */
 export function recogniseForeign(request: Request, server: ServerState): void {
   const { header, packet } = request;
@@ -26,7 +26,7 @@ export function recogniseForeign(request: Request, server: ServerState): void {
   if (signer?.verify(packet) === true) request.foreignSigner = signer;
 }
 
-/** The session to bind, if that may be. Until the new channel has a key of its own, replies are signed with the session's. */
+/** Returns the session to bind, after checks. Until the new channel has its key, replies are signed with the session's key. */
 export function sessionToBind(request: Request, server: ServerState): Session {
   const { connection, header, context } = request;
   const session = server.sessions.get(header.sessionId);
@@ -42,8 +42,8 @@ export function sessionToBind(request: Request, server: ServerState): Session {
 }
 
 /**
- * Both connections have to agree on how the session signs and seals. That the user is the same one is proved twice, by the
- * session's key and by the password, so the ClientGuid may be another.
+ * Both connections must agree on signing and encryption of the session. The session's key and the password both prove
+ * the user, so the ClientGuid may differ.
  */
 function checkTerms({ negotiated }: Connection, session: Session): void {
   const { negotiated: terms } = session;
@@ -58,13 +58,13 @@ function checkTerms({ negotiated }: Connection, session: Session): void {
   if (session.dialect !== dialect || terms.cipher !== cipher) fail(Status.INVALID_PARAMETER);
 }
 
-/** The user has proved to be the session's: the channel gets the key of this authentication. */
+/** Called when the user has authenticated again. The channel gets the signing key of this authentication. */
 export function bindChannel(request: Request, session: Session, setup: Setup, result: AuthDone): void {
   const { connection } = request;
   const { sessionKey, identity } = result;
   if (session.state !== 'valid') fail(Status.USER_SESSION_DELETED);
   if (!sessionKey || !isSameIdentity(session.identity, identity)) return fail(Status.ACCESS_DENIED);
-  // Whoever may not reach a share from there does not reach it by a session that is connected to it.
+  // A client must not use a bound session to reach a share from an address that the share refuses.
   for (const { share } of session.trees.values())
     if (share && !allowsAddress(share.options, connection.address)) return fail(Status.ACCESS_DENIED);
   const { signingAlgorithm, cipher } = connection.negotiated;

@@ -77,7 +77,10 @@ function continued(request: Request): Session {
   throw new StatusError(Status.USER_SESSION_DELETED);
 }
 
-/** The authentication that this request begins or goes on with; its hash covers the request, and its reply once that is sent. */
+/**
+ * Returns the authentication that this request starts or continues. Its hash covers the request, and the reply once it
+ * is sent.
+ */
 function setupOf(request: Request, server: ServerState, session: Session): Setup {
   const { connection, context, packet } = request;
   let setup = connection.setups.get(session.id);
@@ -99,7 +102,7 @@ function forgetSetup({ connection }: Request, server: ServerState, session: Sess
   if (connection.setups.delete(session.id)) server.setupEnded(setup);
 }
 
-/** Logons of an address that failed too often are looked at one after the other, at a distance. */
+/** After too many failed logons from an address, handles its logons one at a time with a delay between them. */
 async function waitForTurn(request: Request, server: ServerState): Promise<void> {
   const { address } = request.connection;
   const delay = server.throttle.turn(address);
@@ -118,12 +121,12 @@ function newExchange({ serverName, domain }: ServerSettings, server: ServerState
     domain,
     allowGuest: allowsGuests,
     allowAnonymous: allowsGuests,
-    // Names that nobody has are guests' where there are guests, as with smbd's `map to guest = bad user`.
+    // Unknown users become guests where guests are allowed, as with `map to guest = bad user` in smbd.
     mapUnknownToGuest: allowsGuests,
   });
 }
 
-/** @param session what ends with a wrong proof; undefined: nothing, another channel of it was to be opened. */
+/** @param session ends when the proof is wrong. Undefined when binding a channel: then no session ends. */
 function refuse(request: Request, server: ServerState, error: unknown, session: Session | undefined): never {
   if (!(error instanceof AuthError)) throw error;
   const { connection, context } = request;
@@ -131,12 +134,12 @@ function refuse(request: Request, server: ServerState, error: unknown, session: 
   const status: NtStatus = error.status;
   server.throttle.failed(address);
   context.hooks.logonRefused?.({ address, port, userName: error.userName ?? '', status });
-  // Junk does not end a session that is valid; a wrong proof does.
+  // A malformed token does not end a valid session. A wrong proof does.
   if (session?.state !== 'valid' || status !== Status.INVALID_PARAMETER) session?.close(true);
   throw new StatusError(status, { cause: error });
 }
 
-/** Derives the keys and opens the session (3.3.5.5.3). */
+/** Derives the keys and makes the session valid (3.3.5.5.3). */
 function establish(
   { connection, context }: Request,
   session: Session,
@@ -167,7 +170,7 @@ function establish(
   }
   session.encryptData = settings.encryption === 'required';
   if (session.encryptData && !session.sealer) {
-    // Guests have no key to seal with.
+    // Guests have no key for encryption.
     session.close(false);
     throw new StatusError(Status.ACCESS_DENIED);
   }
@@ -176,8 +179,8 @@ function establish(
 }
 
 /**
- * A valid session authenticates anew: its keys stay ([MS-SMB2] 3.3.5.5.3). A guest's has none, so it cannot become a user's, who
- * could then neither sign nor seal.
+ * A valid session authenticates again and keeps its keys ([MS-SMB2] 3.3.5.5.3). A guest session has no keys, so it
+ * cannot become a user's session, which must be able to sign and encrypt.
  */
 function reauthenticate(session: Session, { identity }: AuthDone): void {
   if (!isUnproven(identity) && !session.hasKey) {
@@ -188,8 +191,8 @@ function reauthenticate(session: Session, { identity }: AuthDone): void {
 }
 
 /**
- * The client lost its old connection before the server noticed (3.3.5.5.3). A user has proved to be the same one. Guests have
- * proved nothing: only the machine that began the session ends it.
+ * Ends the client's previous session, whose connection was lost before the server noticed (3.3.5.5.3). Users have
+ * proved their identity. Guests have not: only the client that began the session may end it.
  */
 function endPrevious(server: ServerState, session: Session, previousId: number): void {
   const previous = server.sessions.get(previousId);

@@ -22,7 +22,7 @@ export interface SetFileClassRow {
 const changesOf = (open: Open): ShareChanges<Node> =>
   open.share.backend.changes ?? fail(Status.MEDIA_WRITE_PROTECTED);
 
-/** Leave the time alone, or stop and resume updating it by itself ([MS-FSCC] 2.4.7). */
+/** Times that mean "do not change", or "stop" and "resume" automatic updates ([MS-FSCC] 2.4.7). */
 const UNCHANGED = new Set([0n, 0xffffffffffffffffn, 0xfffffffffffffffen]);
 
 async function setBasic(request: Request, open: Open, data: Buffer): Promise<void> {
@@ -57,7 +57,7 @@ async function setEndOfFile(request: Request, open: Open, data: Buffer): Promise
   await changes.truncate(open.node, size, request);
 }
 
-/** Space is not reserved; an allocation below the size cuts the file off. */
+/** Reserves no space. An allocation smaller than the file cuts the file. */
 async function setAllocation(request: Request, open: Open, data: Buffer): Promise<void> {
   const changes = changesOf(open);
   const { size } = info.sizeInfo.decode(data);

@@ -29,26 +29,26 @@ export interface CommandRow {
   readonly name: string;
   /** StructureSize of the request. */
   readonly structureSize: number;
-  /** Others it may have. */
+  /** Other allowed values of StructureSize. */
   readonly structureSizes?: readonly number[];
-  /** Needs a valid session; with `tree` also a tree connect in it. */
+  /** `session`: needs a valid session. `tree`: also needs a tree connect. */
   readonly session: boolean;
   readonly tree: boolean;
   /** Offset of the FileId in the body, when the request acts on an open. */
   readonly fileId?: number;
-  /** Says no when the FileId of this request means nothing. */
+  /** Returns false when this request does not use its FileId. */
   readonly actsOnOpen?: (packet: Buffer) => boolean;
-  /** Also handled when there is no such open: it may be one whose connection is gone. */
+  /** Handled even without such an open: it may belong to a client whose connection was lost. */
   readonly resumes?: true;
-  /** Not done for a request that a channel failure has overtaken ([MS-SMB2] 3.3.5.2.10). */
+  /** Refused when the request arrives late after a channel failure ([MS-SMB2] 3.3.5.2.10). */
   readonly changes?: true;
-  /** Its reply is an open, which the requests related to it take over, or else its failure. */
+  /** Makes an open. Related requests use that open, or fail with the same status. */
   readonly opens?: true;
-  /** Waits for the others of its open, and so must not be waited for itself. */
+  /** Waits for the other requests on its open, so no request must wait for it. */
   readonly ends?: true;
-  /** Bytes the credit charge has to pay for ([MS-SMB2] 3.3.5.2.5). */
+  /** Bytes that the credit charge must cover ([MS-SMB2] 3.3.5.2.5). */
   readonly payload?: (packet: Buffer) => number;
-  /** Undefined: no reply. */
+  /** Returns undefined to send no reply. */
   readonly handle: (request: Request, server: ServerState) => Awaitable<Reply | undefined>;
 }
 

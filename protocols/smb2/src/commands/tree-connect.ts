@@ -55,7 +55,7 @@ export function treeConnect(request: Request, server: ServerState): Reply {
   }
 }
 
-/** Longest path looked at: a server name and a share name ([MS-SMB2] 2.2.9). */
+/** Longest path to accept, in bytes: a server name and a share name ([MS-SMB2] 2.2.9). */
 const LONGEST_PATH = 2 * 1024;
 
 function shareName(packet: Buffer): string {

@@ -10,7 +10,7 @@ import { isWithinOffsets, writeRequest, writeResponse } from '../wire/io.ts';
 import { Status } from '../wire/status.ts';
 import { area } from '../wire/struct.ts';
 
-/** Offset of a write to the end of the file ([MS-FSA] 2.1.5.3), for who may do nothing but append. */
+/** Offset that means "end of file" ([MS-FSA] 2.1.5.3). Used with the append right only. */
 const APPEND = 2 ** 64;
 
 /** [MS-SMB2] 3.3.5.13 */
@@ -46,7 +46,7 @@ async function writeFile(request: Request, open: Open, at: number, data: Buffer)
   open.position = offset + data.length;
 }
 
-/** Nothing can be written anywhere up to 2^63 - 1, more only where numbers are exact ([MS-FSA] 2.1.5.3). */
+/** A write of 0 bytes is valid up to 2^63 - 1. Other writes need an offset that a number holds exactly ([MS-FSA] 2.1.5.3). */
 function checkFarOut(packet: Buffer, length: number): void {
   if (length > 0 || !isWithinOffsets(packet, HEADER_SIZE, length)) fail(Status.INVALID_PARAMETER);
 }

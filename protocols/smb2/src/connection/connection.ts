@@ -20,28 +20,28 @@ import { Negotiated } from './negotiated.ts';
 import { ReadBudget } from './read-budget.ts';
 import type { Setup } from './setup.ts';
 
-/** A request whose handler has not answered yet. */
+/** A request whose handler is still running. */
 export interface RunningRequest extends SessionRequest {
   readonly openOrUndefined: AnyOpen | undefined;
   /** performance.now() */
   readonly started: number;
   readonly asyncId: number | undefined;
-  /** Waits for something the client or its peers do, not for work in progress. */
+  /** Whether it waits for an event (a change, a lock), not for work in progress. */
   readonly waitsForEvents: boolean;
-  /** How it ends when its open, tree or session goes. */
+  /** Status when its open, tree connect or session ends. */
   readonly cleanupStatus: NtStatus;
-  /** Goes on without its connection, while its session has others: its client asks again there. */
+  /** Whether it continues after its connection is lost while its session has others: the client repeats it there. */
   readonly outlivesConnection: boolean;
   abandon(status: NtStatus): void;
-  /** @throws StatusError when too many requests wait already. */
+  /** @throws StatusError when too many requests are asynchronous already. */
   goAsync(): void;
 }
 
-/** Who keeps the connections and what outlives them. */
+/** Owns the connections and the state that outlives them. */
 export interface ConnectionOwner {
   received(connection: Connection, message: Buffer): void;
   suspendScans(connection: Connection): void;
-  /** An authentication came to its end, one way or another. */
+  /** An authentication has ended, with or without success. */
   setupEnded(setup: Setup): void;
   connectionClosed(connection: Connection): void;
 }
@@ -54,11 +54,11 @@ export class Connection implements SessionConnection, DrainedConnection {
   readonly gate: Gate;
   readonly reads: ReadBudget;
   readonly sessions = new Map<number, Session>();
-  /** Authentications under way, by session id ([MS-SMB2] 3.3.1.7, PreauthSessionTable). */
+  /** Running authentications, by session id ([MS-SMB2] 3.3.1.7, PreauthSessionTable). */
   readonly setups = new Map<number, Setup>();
-  /** Requests whose handler has not answered yet, by message id. */
+  /** Requests whose handler is still running, by message id. */
   readonly running = new Map<number, RunningRequest>();
-  /** Those of them that got an interim reply, by async id. */
+  /** Running requests that got an interim reply, by async id. */
   readonly async = new Map<number, RunningRequest>();
   readonly #owner: ConnectionOwner;
   readonly #transport: Transport;
@@ -108,14 +108,14 @@ export class Connection implements SessionConnection, DrainedConnection {
     return false;
   }
 
-  /** Whether it is connected to a share that can be written to. */
+  /** Whether a tree connect of this connection leads to a writable share. */
   get #mayWrite(): boolean {
     for (const { trees } of this.sessions.values())
       for (const { share } of trees.values()) if (share && !share.readOnly) return true;
     return false;
   }
 
-  /** Nearly all messages are short: then nothing has to be looked for. */
+  /** Longest message to accept, in bytes. Nearly all messages are short, so the common case checks no session. */
   #messageLimit(length: number): number {
     const { limits } = this.context;
     if (length <= limits.maxUnauthenticatedMessage || !this.isAuthenticated)
@@ -124,7 +124,7 @@ export class Connection implements SessionConnection, DrainedConnection {
     return Math.max(limits.maxWriteSize, limits.maxTransactSize) + MESSAGE_OVERHEAD;
   }
 
-  /** A malformed message or a mistake of ours: either way the connection cannot go on. */
+  /** A malformed message or an internal error: the connection cannot continue. */
   fail(error: unknown): void {
     const { hooks } = this.context;
     if (error instanceof MalformedError) {
@@ -136,7 +136,7 @@ export class Connection implements SessionConnection, DrainedConnection {
     this.close('internal error');
   }
 
-  /** Counts the memory of requests in progress. */
+  /** Counts memory that running requests hold. */
   hold(bytes: number): void {
     this.#transport.hold(bytes);
   }
@@ -163,7 +163,7 @@ export class Connection implements SessionConnection, DrainedConnection {
     }
   }
 
-  /** Sends an answer to `message`, unless it is kept for the end of the connection. */
+  /** Sends the answer to `message`, unless the gate keeps it for the end of the connection. */
   answer(message: readonly AnsweredRequest[], answer: Answer): void {
     if (this.closed || !this.gate.keeps(message, answer)) this.send(answer);
   }
@@ -195,20 +195,20 @@ export class Connection implements SessionConnection, DrainedConnection {
     this.send({ buffer, end: BODY + body.length, sealer });
   }
 
-  /** Ends waiting requests without waiting for them. */
+  /** Ends matching requests without waiting for them. */
   abandonRequests(concerned: (request: RunningRequest) => boolean): void {
     for (const request of [...this.running.values()])
       if (concerned(request)) request.abandon(request.cleanupStatus);
   }
 
-  /** Ends what takes too long: a frame that is not finished, an authentication that is not. */
+  /** Ends what takes too long: closes the connection on an unfinished frame, drops unfinished authentications. */
   checkDeadlines(now: number): void {
     if (this.#transport.isOverdue(now)) this.close('a frame was not finished in time');
     for (const [id, { startedAt }] of this.setups)
       if (now - startedAt > this.context.limits.setupTimeoutMs) this.dropSetup(id);
   }
 
-  /** Ends an authentication, and its session if it was the first one of it. */
+  /** Ends an authentication. If it was the first one of its session, ends the session too. */
   dropSetup(sessionId: number): void {
     const setup = this.setups.get(sessionId);
     if (!setup) return;
@@ -218,14 +218,14 @@ export class Connection implements SessionConnection, DrainedConnection {
     if (session?.state === 'in-progress') session.close(false);
   }
 
-  /** Interim replies for what has been running since before `before` ([MS-SMB2] 3.3.4.2). */
+  /** Sends interim replies for requests that started before `before` ([MS-SMB2] 3.3.4.2). */
   sendInterims(before: number): void {
     for (const request of this.running.values()) {
       if (request.asyncId !== undefined || request.started > before) continue;
       try {
         request.goAsync();
       } catch {
-        // Too many wait already: this one waits without the courtesy.
+        // Too many requests are asynchronous already: this one waits without an interim reply.
       }
     }
   }
@@ -243,7 +243,7 @@ export class Connection implements SessionConnection, DrainedConnection {
     return false;
   }
 
-  /** Keeps where unfinished directory scans stand, for the client's next connection. */
+  /** Saves the positions of unfinished directory scans, so that the client can continue on its next connection. */
   suspendScans(): void {
     if (this.#scansSuspended) return;
     this.#scansSuspended = true;

@@ -1,16 +1,16 @@
-/** The window of message ids a client may use ([MS-SMB2] 3.3.1.1, 3.3.5.2.3). */
+/** The window of message ids that a client may use ([MS-SMB2] 3.3.1.1, 3.3.5.2.3). */
 import { MalformedError } from '../errors.ts';
 
 export class CreditWindow {
   /** Lowest message id not yet used. */
   #low = 0;
-  /** Credits the client holds. */
+  /** Credits that the client holds. */
   #granted = 1;
   /** Distance from `#low` to the end of the window. */
   #range = 1;
   readonly #most: number;
   #whenFew: { readonly few: number; readonly act: () => void } | undefined;
-  /** Used ids within `[low, low + 2 * most)`, by id modulo its length. */
+  /** Marks used ids within `[low, low + 2 * most)`, by id modulo the length. */
   readonly #used: Uint8Array;
 
   constructor(most: number) {
@@ -24,7 +24,7 @@ export class CreditWindow {
 
   /**
    * Takes `charge` consecutive ids.
-   * @throws MalformedError for ids outside the window or used before; the connection has to end.
+   * @throws MalformedError for ids outside the window or already used. The connection must end.
    */
   use(messageId: number, charge: number): void {
     if (charge > this.#granted) throw new MalformedError(`credit charge ${charge} above ${this.#granted}`);
@@ -44,7 +44,7 @@ export class CreditWindow {
     }
   }
 
-  /** Calls `act` as soon as no more than `few` credits are left, and again at each request that leaves no more. */
+  /** Calls `act` when at most `few` credits are left: at once if so already, and at each request that leaves at most `few`. */
   whenFew(few: number, act: () => void): void {
     this.#whenFew = { few, act };
     if (this.#granted <= few) act();
@@ -54,7 +54,7 @@ export class CreditWindow {
     this.#whenFew = undefined;
   }
 
-  /** Credits to put into a reply for a client that asks for `requested`. It keeps at least one. */
+  /** Returns the credits to grant in a reply to a client that asks for `requested`. */
   grant(requested: number): number {
     const room = Math.min(this.#most - this.#granted, this.#used.length - this.#range);
     const credits = Math.max(0, Math.min(requested, room));

@@ -1,11 +1,11 @@
 import type { CipherName, PreauthHash, SigningAlgorithm } from '../crypto/index.ts';
 import type { Dialect } from '../wire/constants.ts';
 
-/** What NEGOTIATE settled for a connection ([MS-SMB2] 3.3.1.7). */
+/** What NEGOTIATE has settled for a connection ([MS-SMB2] 3.3.1.7). */
 export class Negotiated {
   /** Undefined until NEGOTIATE. */
   dialect: Dialect | undefined;
-  /** An SMB1 NEGOTIATE was answered with the wildcard dialect; an SMB2 one has to follow. */
+  /** An SMB1 NEGOTIATE was answered with the wildcard dialect. An SMB2 NEGOTIATE must follow. */
   wildcard = false;
   clientGuid: Buffer = Buffer.alloc(16);
   clientCapabilities = 0;
@@ -16,8 +16,8 @@ export class Negotiated {
   preauthHash: PreauthHash | undefined;
   cipher: CipherName | undefined;
   signingAlgorithm: SigningAlgorithm = 'hmac-sha256';
-  /** Directory entries for Finder were agreed on, by a create context. */
+  /** The client and the server agreed on directory entries for Finder, in a create context. */
   finderEntries = false;
-  /** POSIX extensions were agreed on. */
+  /** The client and the server agreed on the POSIX extensions. */
   posix = false;
 }

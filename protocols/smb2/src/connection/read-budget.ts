@@ -1,4 +1,4 @@
-/** Bounds the memory that the READs of one connection hold; those that find no room wait in order. */
+/** Limits the memory that the READs of one connection hold. READs beyond the limit wait in order of arrival. */
 export class ReadBudget {
   readonly #most: number;
   #held = 0;
@@ -8,7 +8,7 @@ export class ReadBudget {
     this.#most = most;
   }
 
-  /** Undefined when there is room at once. */
+  /** Returns undefined when the memory is free at once. */
   take(bytes: number): Promise<void> | undefined {
     if (this.#waiting.length === 0 && this.#fits(bytes)) {
       this.#held += bytes;

@@ -1,4 +1,4 @@
-/** Buffers for READ replies, by powers of two, kept within a budget. */
+/** Buffers for READ replies, in sizes of powers of two. Keeps free buffers up to a limit. */
 import { BODY } from './reply.ts';
 
 const SMALLEST = 16;
@@ -12,7 +12,7 @@ export class BufferPool {
     this.#most = mostBytes;
   }
 
-  /** A buffer with `BODY` bytes of room and at least `payload` more. Its content is undefined. */
+  /** Returns a buffer with `BODY` bytes for headers and at least `payload` bytes. Its content is undefined. */
   take(payload: number): Buffer {
     const order = Math.max(SMALLEST, Math.ceil(Math.log2(Math.max(1, payload))));
     const buffer = this.#free[order]?.pop();

@@ -1,4 +1,4 @@
-/** What everything may use: settings, limits, hooks and pools. It knows nobody who uses it. */
+/** Settings, limits, hooks and pools, for all parts of the server. It depends on none of them. */
 import type { Caller } from '../backend.ts';
 import { StatusError } from '../errors.ts';
 import type { Hooks } from '../hooks.ts';
@@ -12,7 +12,7 @@ export class ServerContext {
   readonly hooks: Hooks;
   readonly pool: BufferPool;
   readonly startTime = Date.now();
-  /** Who asks when the server does something by itself. */
+  /** The caller when the server itself starts an operation. */
   readonly nobody: Caller = { userName: '', guest: true, address: '' };
   readonly neverAborted: AbortSignal = new AbortController().signal;
 

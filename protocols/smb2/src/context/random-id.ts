@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 
-/** Random bytes are drawn in batches: one at a time they cost more than the rest of an open. */
+/** Random bytes are drawn in batches: drawing them for each id costs more than the rest of an open. */
 const batch = Buffer.alloc(4096);
 let used = batch.length;
 
@@ -14,7 +14,7 @@ function draw(bytes: number): number {
   return at;
 }
 
-/** A random id of 53 bits, never 0: exact as a number, and not guessed by anybody. */
+/** A random id of 53 bits, never 0: exact as a number and not guessable. */
 export function randomId(): number {
   for (;;) {
     const at = draw(7);
@@ -23,7 +23,7 @@ export function randomId(): number {
   }
 }
 
-/** As {@link randomId}, and not one of those taken. */
+/** As {@link randomId}, but not one of `taken`. */
 export function newRandomId(taken: { has(id: number): boolean }): number {
   for (;;) {
     const id = randomId();
@@ -31,7 +31,7 @@ export function newRandomId(taken: { has(id: number): boolean }): number {
   }
 }
 
-/** For ids that have 32 bits on the wire. */
+/** For ids with 32 bits on the wire. */
 export function randomId32(taken: { has(id: number): boolean }): number {
   for (;;) {
     const id = batch.readUInt32LE(draw(4));

@@ -1,4 +1,4 @@
-/** A handler's answer: the body of one response, in a buffer with room for all headers in front. */
+/** The reply of a handler: the body of one response, in a buffer with room for all headers before it. */
 import { fail } from '../errors.ts';
 import { HEADER_SIZE } from '../wire/constants.ts';
 import { errorContext, errorResponse } from '../wire/error-response.ts';
@@ -8,12 +8,12 @@ import type { NtStatus } from '../wire/status.ts';
 import type { Fields, Structure, Values } from '../wire/struct.ts';
 import { outputBufferResponse } from '../wire/query.ts';
 
-/** Direct TCP length and transform header ([MS-SMB2] 2.1, 2.2.41). */
+/** Sizes of the direct TCP length and the transform header ([MS-SMB2] 2.1, 2.2.41). */
 export const FRAME_HEADER = 4;
 export const TRANSFORM_HEADER = 52;
-/** Where the body begins: frame header, transform header, SMB2 header. */
+/** Offset of the body: after frame header, transform header and SMB2 header. */
 export const BODY = FRAME_HEADER + TRANSFORM_HEADER + HEADER_SIZE;
-/** Where an SMB2 message begins in it. */
+/** Offset of the SMB2 message in the buffer. */
 export const MESSAGE = FRAME_HEADER + TRANSFORM_HEADER;
 
 export interface Releasable {
@@ -22,11 +22,11 @@ export interface Releasable {
 
 export interface Reply {
   readonly status: NtStatus;
-  /** `BODY` bytes of room, then the body. */
+  /** `BODY` bytes for headers, then the body. */
   readonly buffer: Buffer;
   /** Bytes of the body. */
   readonly length: number;
-  /** Told once nothing refers to the buffer any more. */
+  /** Called once the buffer is no longer in use. */
   readonly owner?: Releasable;
 }
 
@@ -59,14 +59,14 @@ export const outputReply = (data: Buffer, status: NtStatus = Status.SUCCESS): Re
     status,
   );
 
-/** A reply of information that is cut off at the client's buffer ([MS-SMB2] 3.3.5.20.1). */
+/** A reply with information, cut to the size of the client's buffer ([MS-SMB2] 3.3.5.20.1). */
 export function boundedOutput(data: Buffer, fixedSize: number, most: number): Reply {
   if (most < fixedSize) return fail(Status.INFO_LENGTH_MISMATCH);
   if (data.length > most) return outputReply(data.subarray(0, most), Status.BUFFER_OVERFLOW);
   return outputReply(data);
 }
 
-/** An ERROR body; with 3.1.1 its data sits in an error context ([MS-SMB2] 2.2.2). */
+/** An ERROR body. With 3.1.1 the data is in an error context ([MS-SMB2] 2.2.2). */
 export function errorReply(status: NtStatus, data?: Buffer, inContext = false): Reply {
   if (!data) return reply(errorResponse, { contextCount: 0, byteCount: 0 }, Buffer.alloc(1), status);
   const tail = inContext ? errorContext.toBuffer({ dataLength: data.length, errorId: 0 }, data) : data;

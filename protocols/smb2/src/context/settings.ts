@@ -1,15 +1,15 @@
-/** `auto`: when the client wants it. */
+/** `auto`: if the client asks for it. */
 export type Policy = 'required' | 'auto' | 'off';
 
 /** An address of the server ([MS-SMB2] 2.2.32.5). */
 export interface NetworkInterface {
   /** IPv4 or IPv6. */
   readonly address: string;
-  /** The same for all addresses of one network card. */
+  /** The same for all addresses of one network interface. */
   readonly index: number;
-  /** Bits in a second. */
+  /** Bits per second. */
   readonly linkSpeed: number;
-  /** Whether several connections to it are worth having. */
+  /** Whether clients should open several connections to it (RSS). */
   readonly isParallel: boolean;
 }
 
@@ -21,9 +21,9 @@ export interface ServerSettings {
   readonly comment: string;
   readonly signing: Policy;
   readonly encryption: Policy;
-  /** 32 bytes; without it durable handles do not outlive the process. */
+  /** 32 bytes that authenticate durable handles. With the same key they survive a restart. */
   readonly durableKey: Buffer;
   readonly dialects: readonly number[];
-  /** The addresses under which this server is reached, for clients with several channels; undefined: one channel each. */
+  /** Addresses at which clients reach this server, for multichannel. Undefined: no multichannel. */
   readonly interfaces: (() => readonly NetworkInterface[]) | undefined;
 }

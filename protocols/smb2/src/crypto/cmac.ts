@@ -1,9 +1,9 @@
 import { createCipheriv, createSecretKey } from 'node:crypto';
 
 const BLOCK = 16;
-/** Larger updates allocate outputs that fall out of the CPU's cache. */
+/** In bytes. Outputs of larger updates do not fit into the CPU's cache. */
 const SLICE = 64 * 1024;
-/** Where short messages are put together; shared, since a digest never yields. */
+/** Short messages are assembled here. All instances share it, since a digest never yields. */
 const scratch = Buffer.allocUnsafeSlow(4096);
 
 /** RFC 4493 2.3: one step of the subkey generation (a left shift, reduced modulo x^128 + x^7 + x^2 + x + 1). */
@@ -19,9 +19,9 @@ function xorInto(target: Buffer, at: number, block: Buffer): void {
 }
 
 /**
- * AES-128-CMAC (RFC 4493) with one cipher for all messages of a session: making one costs several times as much as a
- * short message. The CBC chain never restarts; the previous output block, which the cipher will add to the next input,
- * is added to the first block of a message beforehand and so cancels out.
+ * AES-128-CMAC (RFC 4493) with one cipher object for all messages of a session: making one costs several times as much
+ * as a short message. The CBC chain never restarts. The cipher adds the previous output block to the next input, so
+ * that block is first added to the first block of a message, which cancels it out.
  */
 export class AesCmac {
   readonly #cipher;
@@ -39,7 +39,7 @@ export class AesCmac {
     this.#subkey2 = double(this.#subkey1);
   }
 
-  /** The 16-byte code of the message that `parts` make together. The parts are not changed. */
+  /** Returns the 16-byte code of the concatenated `parts`. Does not change them. */
   digest(...parts: readonly Uint8Array[]): Buffer {
     let used = 0;
     let chained = false;
@@ -51,7 +51,8 @@ export class AesCmac {
           used = 0;
         }
         if (chained && used === 0) {
-          // Whole blocks straight from the part; at least one byte stays behind, because the last block is special.
+          // Absorb whole blocks straight from the part. Keep at least one byte back, since the last block is treated
+          // differently.
           const direct = part.length - at - 1 - ((part.length - at - 1) % BLOCK);
           this.#absorb(part.subarray(at, at + direct));
           at += direct;
@@ -73,13 +74,13 @@ export class AesCmac {
     return Buffer.from(this.#previous);
   }
 
-  /** Chains what the scratch buffer holds; the first blocks of a message are freed of the previous one's chain. */
+  /** Absorbs the scratch buffer. For the first blocks of a message, cancels out the chain of the previous message. */
   #absorbScratch(used: number, chained: boolean): void {
     if (!chained) xorInto(scratch, 0, this.#previous);
     this.#absorb(scratch.subarray(0, used));
   }
 
-  /** Chains whole blocks. */
+  /** Absorbs whole blocks. */
   #absorb(blocks: Uint8Array): void {
     for (let at = 0; at < blocks.length; at += SLICE) {
       const output = this.#cipher.update(blocks.subarray(at, at + SLICE));

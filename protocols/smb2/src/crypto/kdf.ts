@@ -6,11 +6,11 @@ export type CipherName = 'aes-128-ccm' | 'aes-128-gcm' | 'aes-256-ccm' | 'aes-25
 
 export interface KeyOptions {
   readonly dialect: Dialect;
-  /** What authentication exported; shorter than 16 bytes is padded with zeros ([MS-SMB2] 3.3.5.5.3). */
+  /** Session key from the authentication. Padded with zeros to 16 bytes ([MS-SMB2] 3.3.5.5.3). */
   readonly sessionKey: Buffer;
-  /** Session.PreauthIntegrityHashValue, 64 bytes; needed by 3.1.1 and used by no other dialect. */
+  /** Session.PreauthIntegrityHashValue, 64 bytes. Used by dialect 3.1.1 only, which needs it. */
   readonly preauthHash?: Buffer | undefined;
-  /** Without one there are no encryption keys. 3.0 and 3.0.2 know AES-128-CCM only. */
+  /** Without a cipher there are no encryption keys. Dialects 3.0 and 3.0.2 have AES-128-CCM only. */
   readonly cipher?: CipherName | undefined;
 }
 
@@ -24,9 +24,10 @@ export interface SessionKeys {
 }
 
 /**
- * SP800-108 in counter mode with HMAC-SHA256, r = 32 ([MS-SMB2] 3.1.4.2). One block is enough for both key lengths.
+ * SP800-108 in counter mode with HMAC-SHA256, r = 32 ([MS-SMB2] 3.1.4.2). One block is long enough for both key
+ * lengths.
  *
- * @param label ends with its NUL.
+ * @param label ends with a NUL.
  */
 export function counterKdf(key: Buffer, label: string, context: Buffer, bits: 128 | 256): Buffer {
   const message = Buffer.alloc(4 + label.length + 1 + context.length + 4);
@@ -42,7 +43,7 @@ export function counterKdf(key: Buffer, label: string, context: Buffer, bits: 12
 
 const text = (value: string): Buffer => Buffer.from(value, 'latin1');
 
-/** The four keys of a session ([MS-SMB2] 3.3.5.5.3); the 2.x dialects sign with the session key itself. */
+/** The four keys of a session ([MS-SMB2] 3.3.5.5.3). The 2.x dialects sign with the session key itself. */
 export function deriveKeys(options: KeyOptions): SessionKeys {
   const { dialect, preauthHash, cipher } = options;
   const sessionKey = Buffer.alloc(16);
@@ -68,7 +69,7 @@ export function deriveKeys(options: KeyOptions): SessionKeys {
   if (preauthHash?.length !== 64)
     throw new RangeError('dialect 3.1.1 needs a 64-byte preauthentication hash');
   const bits = cipher?.startsWith('aes-256') === true ? 256 : 128;
-  // Session.FullSessionKey for the 256-bit ciphers, which NTLM leaves at 16 bytes ([MS-SMB2] 3.3.5.5.3).
+  // Session.FullSessionKey for the 256-bit ciphers ([MS-SMB2] 3.3.5.5.3). With NTLM it has 16 bytes.
   const fullKey = bits === 256 && options.sessionKey.length > 16 ? options.sessionKey : sessionKey;
   return {
     signingKey: counterKdf(sessionKey, 'SMBSigningKey\0', preauthHash, 128),

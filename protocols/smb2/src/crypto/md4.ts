@@ -1,4 +1,4 @@
-/** MD4 (RFC 1320), which NTLM needs for the NT hash and OpenSSL 3 no longer offers. Not for anything else. */
+/** MD4 (RFC 1320), for the NT hash of NTLM only. OpenSSL 3 no longer offers it. */
 
 const BLOCK = 64;
 const ROUND1 = [3, 7, 11, 19] as const;

@@ -1,4 +1,4 @@
-/** RC4 with its running state, for NTLM's key exchange and message integrity ([MS-NLMP] 3.4). */
+/** RC4 with its state, for NTLM's key exchange and message integrity ([MS-NLMP] 3.4). */
 export class Rc4 {
   readonly #state = new Uint8Array(256);
   #i = 0;
@@ -14,7 +14,7 @@ export class Rc4 {
     }
   }
 
-  /** `data` combined with the next bytes of the key stream. */
+  /** Returns `data` XOR the next bytes of the key stream. */
   update(data: Uint8Array): Buffer {
     const state = this.#state;
     const output = Buffer.alloc(data.length);

@@ -13,15 +13,15 @@ const FLAGS_OFFSET = 42;
 const SESSION_ID_OFFSET = 44;
 const FLAG_ENCRYPTED = 0x0001;
 const TAG_LENGTH = 16;
-/** Larger updates allocate outputs that fall out of the CPU's cache. */
+/** In bytes. Outputs of larger updates do not fit into the CPU's cache. */
 const SLICE = 64 * 1024;
 
-/** A sealed message that is malformed, or that its session's key did not seal. Nothing of it may be used. */
+/** A sealed message is malformed, or was not sealed with the key of its session. Do not use any of it. */
 export class UnsealError extends Error {
   override readonly name = 'UnsealError';
 }
 
-/** A session used up its nonces; it must not send another sealed message. */
+/** The session has used all its nonces. It must not send another sealed message. */
 export class NonceExhaustedError extends Error {
   override readonly name = 'NonceExhaustedError';
 
@@ -34,20 +34,20 @@ export interface Sealer {
   /**
    * Encrypts in place.
    *
-   * @param frame room for the 52-byte TRANSFORM_HEADER, which is filled in, then the message.
+   * @param frame 52 bytes for the TRANSFORM_HEADER, which this fills in, then the message.
    */
   seal(frame: Buffer): void;
   /**
-   * Encrypts a message that must not be changed or lies in several buffers.
+   * Encrypts a message that must not be changed or is in several buffers.
    *
-   * @returns the buffers to send one after the other; the first is the TRANSFORM_HEADER.
+   * @returns the buffers to send in this order. The first is the TRANSFORM_HEADER.
    */
   sealParts(message: readonly Uint8Array[]): Buffer[];
   /**
-   * Decrypts a frame that begins with a TRANSFORM_HEADER, possibly in place.
+   * Decrypts a frame that begins with a TRANSFORM_HEADER. May decrypt in place.
    *
-   * @returns the message: a view of `frame` or a buffer of its own.
-   * @throws UnsealError; `frame` is garbage then.
+   * @returns the message: a view of `frame` or a new buffer.
+   * @throws UnsealError. The content of `frame` is undefined then.
    */
   unseal(frame: Buffer): Buffer;
 }
@@ -59,17 +59,17 @@ export interface SealerOptions {
   /** Session.DecryptionKey: client to server. */
   readonly decryptionKey: Buffer;
   readonly sessionId: bigint;
-  /** The first nonce (11 bytes for CCM, 12 for GCM); random by default. */
+  /** The first nonce (11 bytes for CCM, 12 for GCM). Default: random. */
   readonly firstNonce?: Buffer;
 }
 
-/** SessionId of the TRANSFORM_HEADER of a frame, or undefined if it has none ([MS-SMB2] 3.3.5.2.1.1). */
+/** SessionId in the TRANSFORM_HEADER of a frame; undefined if it has none ([MS-SMB2] 3.3.5.2.1.1). */
 export function transformSessionId(frame: Buffer): bigint | undefined {
   if (frame.length < TRANSFORM_HEADER_SIZE || frame.readUInt32LE(0) !== PROTOCOL_ID) return undefined;
   return frame.readBigUInt64LE(SESSION_ID_OFFSET);
 }
 
-/** A random part and a 64-bit counter from a random start: no nonce twice, and none after the counter's last. */
+/** A random part and a 64-bit counter with a random start. No nonce is used twice; the counter does not wrap around. */
 class Nonces {
   readonly #nonce: Buffer;
   #low: number;
@@ -102,7 +102,7 @@ class Nonces {
   }
 }
 
-/** One algorithm behind both directions; CCM takes the whole message in a single update, GCM slices. */
+/** The algorithm for both directions. CCM needs the whole message in one update; GCM takes slices. */
 interface Algorithm {
   readonly nonceLength: number;
   encrypt(key: KeyObject, header: Buffer, parts: readonly Uint8Array[]): Buffer[];
@@ -181,7 +181,7 @@ const algorithms: Readonly<Record<CipherName, Algorithm>> = {
   'aes-256-gcm': gcm('aes-256-gcm'),
 };
 
-/** The message inside a frame, its header checked ([MS-SMB2] 3.3.5.2.1.1). */
+/** The sealed message of a frame, after checks of the header ([MS-SMB2] 3.3.5.2.1.1). */
 function sealedMessage(frame: Buffer, sessionId: bigint): Buffer {
   if (transformSessionId(frame) !== sessionId) throw new UnsealError('not a sealed message of this session');
   const message = frame.subarray(TRANSFORM_HEADER_SIZE);
@@ -193,8 +193,8 @@ function sealedMessage(frame: Buffer, sessionId: bigint): Buffer {
 }
 
 /**
- * Sealing of one session's messages ([MS-SMB2] 3.1.4.3). All channels of a session share one sealer, for as long as
- * its keys live: that is what keeps the nonces unique.
+ * Seals the messages of one session ([MS-SMB2] 3.1.4.3). All channels of the session share one sealer for the life of
+ * its keys, so that no nonce repeats.
  */
 export function createSealer(options: SealerOptions): Sealer {
   const { sessionId, firstNonce } = options;

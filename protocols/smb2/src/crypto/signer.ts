@@ -1,18 +1,18 @@
 import { createCipheriv, createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { AesCmac } from './cmac.ts';
 
-/** Connection.SigningAlgorithmId ([MS-SMB2] 2.2.3.1.7); HMAC-SHA256 is that of the 2.x dialects. */
+/** Connection.SigningAlgorithmId ([MS-SMB2] 2.2.3.1.7). The 2.x dialects use HMAC-SHA256. */
 export type SigningAlgorithm = 'hmac-sha256' | 'aes-cmac' | 'aes-gmac';
 
 export interface Signer {
   /**
-   * Writes the 16-byte signature into the header of a message, whose SMB2_FLAGS_SIGNED is already set.
+   * Writes the 16-byte signature into the header of a message. SMB2_FLAGS_SIGNED must be set already.
    *
-   * @param packet begins at the SMB2 header and holds all of it.
-   * @param payload what follows `packet` in the same message; only read.
+   * @param packet begins with the whole SMB2 header.
+   * @param payload the rest of the message; only read.
    */
   sign(packet: Buffer, ...payload: readonly Uint8Array[]): void;
-  /** Whether the signature is right, told in constant time. The packet is left as it was. */
+  /** Whether the signature is right; compares in constant time. Leaves the packet as it was. */
   verify(packet: Buffer): boolean;
 }
 
@@ -22,7 +22,7 @@ export interface SignerOptions {
   readonly key: Buffer;
 }
 
-/** The first 16 bytes of the code over a message whose signature field is zero. */
+/** Computes the first 16 bytes of the MAC of a message whose signature field is zero. */
 type Mac = (parts: readonly Uint8Array[]) => Buffer;
 
 const HEADER_SIZE = 64;
@@ -34,7 +34,7 @@ const MESSAGE_ID_OFFSET = 24;
 const SMB2_FLAGS_SERVER_TO_REDIR = 0x1;
 const SMB2_CANCEL = 0x000c;
 
-// Every key is a KeyObject: on Node 24 a raw key costs 10 microseconds more for each message.
+// Keys are KeyObjects: on Node 24 a raw key costs 10 microseconds more for each message.
 function hmacSha256(key: Buffer): Mac {
   const keyObject = createSecretKey(key);
   return (parts) => {
@@ -49,7 +49,7 @@ function aesCmac(key: Buffer): Mac {
   return (parts) => cmac.digest(...parts);
 }
 
-/** AES-128-GMAC; the nonce is the MessageId and two bits, for the sender's role and for CANCEL ([MS-SMB2] 3.1.4.1). */
+/** AES-128-GMAC. The nonce is the MessageId, one bit for the sender's role and one for CANCEL ([MS-SMB2] 3.1.4.1). */
 function aesGmac(key: Buffer): Mac {
   const keyObject = createSecretKey(key);
   const nonce = Buffer.alloc(12);
@@ -72,7 +72,7 @@ const macs: Readonly<Record<SigningAlgorithm, (key: Buffer) => Mac>> = {
   'aes-gmac': aesGmac,
 };
 
-/** Signing of one session's messages ([MS-SMB2] 3.1.4.1); one signer for the life of the key. */
+/** Signs the messages of one session ([MS-SMB2] 3.1.4.1). Use one signer for the life of the key. */
 export function createSigner(options: SignerOptions): Signer {
   const mac = macs[options.algorithm](options.key);
   return {

@@ -1,4 +1,4 @@
-/** Bytes on a pipe that no fault can answer: the association is over, later calls throw too. */
+/** Data on a pipe that cannot be answered with a fault. It ends the association: later calls throw too. */
 export class DceRpcError extends Error {
   override readonly name = 'DceRpcError';
 }
@@ -12,7 +12,7 @@ export const FaultStatus = {
   PROTOCOL: 0x1c01000b,
 } as const;
 
-/** A call that fails with a fault; the association goes on. */
+/** A call fails with a fault. The association continues. */
 export class FaultError extends Error {
   override readonly name = 'FaultError';
   readonly status: number;

@@ -1,4 +1,4 @@
-/** What the pipes tell about the server, and how an RPC interface is described to an association. */
+/** The data about the server that pipes report, and the description of an RPC interface. */
 import type { NdrReader } from './ndr.ts';
 import type { Syntax } from './pdu.ts';
 
@@ -6,7 +6,7 @@ export interface PipeShare {
   readonly name: string;
   readonly comment: string;
   readonly kind: 'disk' | 'ipc';
-  /** Tree connects that are open now. */
+  /** Number of open tree connects. */
   readonly users?: number;
 }
 
@@ -26,11 +26,11 @@ export interface PipeServer {
   readonly comment: string;
   shares(): readonly PipeShare[];
   sessions?(): readonly PipeSession[];
-  /** For tests; the system clock unless given. */
+  /** For tests. Default: the system clock. */
   now?(): Date;
 }
 
-/** Takes the arguments from the stub and gives the stub of the response. Throws FaultError. */
+/** Decodes the arguments and returns the stub of the response. Throws FaultError. */
 export type Operation = (input: NdrReader, server: PipeServer) => Buffer;
 
 export interface RpcInterface {
@@ -39,7 +39,7 @@ export interface RpcInterface {
   readonly operations: ReadonlyMap<number, Operation>;
 }
 
-/** Win32 error codes an operation returns ([MS-ERREF] 2.2). */
+/** Win32 error codes that operations return ([MS-ERREF] 2.2). */
 export const WinError = {
   SUCCESS: 0,
   INVALID_LEVEL: 124,
@@ -48,7 +48,7 @@ export const WinError = {
   NET_NAME_NOT_FOUND: 2310,
 } as const;
 
-/** PLATFORM_ID_NT ([MS-SRVS] 2.2.2.6) and the version Samba has shown since 4.0: that of Windows 7. */
+/** PLATFORM_ID_NT ([MS-SRVS] 2.2.2.6), and the version of Windows 7, which Samba reports as well. */
 export const PLATFORM_ID = 500;
 export const VERSION_MAJOR = 6;
 export const VERSION_MINOR = 1;

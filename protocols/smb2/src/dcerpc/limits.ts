@@ -1,14 +1,14 @@
-/** What a peer may make a pipe hold. */
+/** Limits on what a peer can make a pipe hold, in bytes unless noted. */
 
-/** Offered in bind_ack; also the longest fragment sent. */
+/** Longest fragment that is offered in bind_ack and sent. */
 export const MAX_FRAGMENT = 4280;
-/** [C706] 12.6.3.1: every peer can receive this much. */
+/** [C706] 12.6.3.1: every peer can receive this length. */
 export const MIN_FRAGMENT = 1432;
-/** Longest fragment accepted, also before the sizes are negotiated: what Windows sends at most. */
+/** Longest fragment to accept, also before the sizes are negotiated: the most that Windows sends. */
 export const MAX_RECEIVED_FRAGMENT = 5840;
-/** Stub bytes of one request, all fragments together. */
+/** Longest stub of one request, over all its fragments. */
 export const MAX_REQUEST_STUB = 256 * 1024;
 export const MAX_REQUEST_FRAGMENTS = 512;
-/** Answers that wait to be read; with more of them the next request is refused. */
+/** Most unread replies. When a pipe holds more, it refuses the next request. */
 export const MAX_UNREAD = 1024 * 1024;
 export const MAX_PRESENTATION_CONTEXTS = 64;

@@ -1,11 +1,11 @@
-/** NDR transfer syntax, little-endian ([C706] chapter 14), as far as the interfaces here need it. */
+/** NDR transfer syntax, little-endian ([C706] chapter 14): the parts that the interfaces here need. */
 import { FaultError, FaultStatus } from './errors.ts';
 
 function badStub(why: string): never {
   throw new FaultError(FaultStatus.BAD_STUB_DATA, why);
 }
 
-/** Reads the stub of a request. Whatever does not fit is a fault with BAD_STUB_DATA. */
+/** Reads the stub of a request. Malformed data is a fault with BAD_STUB_DATA. */
 export class NdrReader {
   private readonly bytes: Buffer;
   private at = 0;
@@ -30,7 +30,7 @@ export class NdrReader {
     return text.slice(0, -1);
   }
 
-  /** A unique pointer that is not embedded in a structure: what it points to follows at once. */
+  /** A unique pointer outside a structure: its target follows directly. */
   unique<T>(read: () => T): T | undefined {
     return this.u32() === 0 ? undefined : read();
   }
@@ -45,7 +45,7 @@ export class NdrReader {
 
 const FIRST_REFERENT = 0x00020000;
 
-/** Writes the stub of a response. What embedded pointers point to follows the structure that holds them. */
+/** Writes the stub of a response. The targets of embedded pointers follow the structure that holds the pointers. */
 export class NdrWriter {
   private bytes = Buffer.alloc(256);
   private length = 0;
@@ -82,7 +82,7 @@ export class NdrWriter {
     return this.pointer(text, (value) => this.string(value));
   }
 
-  /** Ends a structure or array: puts what its pointers point to, each with its own referents right behind it. */
+  /** Ends a structure or array: writes the targets of its pointers, each followed by the targets of its own pointers. */
   flush(): this {
     const pending = this.deferred;
     this.deferred = [];
@@ -97,7 +97,7 @@ export class NdrWriter {
     return this.bytes.subarray(0, this.length);
   }
 
-  /** Everything written is a multiple of four bytes long, so that nothing needs to be aligned. */
+  /** All items are multiples of four bytes long, so nothing needs alignment. */
   private reserve(length: number): void {
     if (this.length + length <= this.bytes.length) return;
     const grown = Buffer.alloc(Math.max(this.bytes.length * 2, this.length + length));

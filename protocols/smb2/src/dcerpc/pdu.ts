@@ -35,14 +35,14 @@ const UUID_LENGTH = 16;
 const SYNTAX_LENGTH = 20;
 const LITTLE_ENDIAN_ASCII_IEEE = 0x00000010;
 
-/** An interface or transfer syntax: the UUID in wire order and the version. */
+/** An interface or transfer syntax: its UUID in wire order and its version. */
 export interface Syntax {
   readonly uuid: string;
   readonly major: number;
   readonly minor: number;
 }
 
-/** The sixteen bytes of a UUID on the wire (first three fields little-endian) in hexadecimal. */
+/** The 16 bytes of a UUID on the wire (first three fields little-endian), in hexadecimal. */
 export function wireUuid(text: string): string {
   const bytes = Buffer.from(text.replaceAll('-', ''), 'hex');
   bytes.subarray(0, 4).reverse();
@@ -135,7 +135,7 @@ export function decodeBind(pdu: Buffer): Bind {
 
 export interface ContextAnswer {
   readonly result: number;
-  /** Why it was refused; with NEGOTIATE_ACK the features that are supported. */
+  /** Reason of a refusal. With NEGOTIATE_ACK: the supported features. */
   readonly reason: number;
 }
 
@@ -169,7 +169,7 @@ export function encodeBindAck(
   return encodePdu(type, PduFlags.FIRST | PduFlags.LAST, callId, body);
 }
 
-/** [C706] 12.6.4.5, with the one protocol version there is. */
+/** [C706] 12.6.4.5, with the only supported protocol version. */
 export function encodeBindNak(callId: number, reason: number): Buffer {
   const body = Buffer.from([0, 0, 1, 5, 0, 0, 0, 0]);
   body.writeUInt16LE(reason, 0);
@@ -189,7 +189,7 @@ export function decodeRequest(pdu: Buffer, flags: number): Request {
   return { contextId: pdu.readUInt16LE(20), operation: pdu.readUInt16LE(22), stub: pdu.subarray(stubAt) };
 }
 
-/** A response in as many fragments as its stub needs ([C706] 12.6.4.10). */
+/** A response, in as many fragments as its stub needs ([C706] 12.6.4.10). */
 export function encodeResponse(
   callId: number,
   contextId: number,

@@ -1,4 +1,4 @@
-/** Named pipes of IPC$: each open is one DCE/RPC association in message mode. */
+/** Named pipes of IPC$. Each open is one DCE/RPC association in message mode. */
 import { DceRpcError, FaultError, FaultStatus } from './errors.ts';
 import type { PipeServer, RpcInterface } from './interface.ts';
 import {
@@ -33,18 +33,18 @@ import {
 import { srvsvc } from './srvsvc.ts';
 import { wkssvc } from './wkssvc.ts';
 
-/** Part of one message; `more` when the rest of it did not fit (BUFFER_OVERFLOW on the wire). */
+/** Part of one message. `more`: the rest did not fit (BUFFER_OVERFLOW on the wire). */
 export interface PipeData {
   readonly data: Buffer;
   readonly more: boolean;
 }
 
 export interface PipeEndpoint {
-  /** Takes bytes of any number of PDUs, whole or not. Throws DceRpcError, and from then on always. */
+  /** Takes data with any number of complete or partial PDUs. After it has thrown DceRpcError, it always throws. */
   write(data: Buffer): void;
-  /** At most `max` bytes of the oldest message that waits; undefined when none does. */
+  /** Returns at most `max` bytes of the oldest unread message; undefined when there is none. */
   read(max: number): PipeData | undefined;
-  /** Write, then read ([MS-SMB2] 3.3.5.15.3); empty when the bytes were no whole request yet. */
+  /** Writes, then reads ([MS-SMB2] 3.3.5.15.3). Returns no bytes when the request is not complete yet. */
   transceive(data: Buffer, max: number): PipeData;
 }
 
@@ -53,7 +53,7 @@ const INTERFACES: ReadonlyMap<string, RpcInterface> = new Map([
   ['wkssvc', wkssvc],
 ]);
 
-/** Opens a pipe by its name (any case, with or without a leading backslash); undefined for an unknown one. */
+/** Opens a pipe by name (any case, with or without a leading backslash). Returns undefined for an unknown name. */
 export function openPipe(name: string, server: PipeServer): PipeEndpoint | undefined {
   const plain = name.replace(/^\\+/, '').toLowerCase();
   const rpcInterface = INTERFACES.get(plain);
@@ -63,7 +63,7 @@ export function openPipe(name: string, server: PipeServer): PipeEndpoint | undef
 /** First bytes of the pseudo syntax that offers bind-time features ([MS-RPCE] 3.3.1.5.3). */
 const BIND_TIME_FEATURES = '2c1cb76c12984045';
 
-/** A request whose last fragment has not come yet. */
+/** A request whose last fragment has not arrived yet. */
 interface Assembly {
   readonly callId: number;
   readonly contextId: number;
@@ -71,7 +71,7 @@ interface Assembly {
   readonly parts: Buffer[];
   length: number;
   fragments: number;
-  /** Over a limit: nothing is kept, the last fragment brings the fault. */
+  /** Above a limit: the data is dropped, and the last fragment is answered with a fault. */
   tooLong: boolean;
 }
 
@@ -202,7 +202,7 @@ class Association implements PipeEndpoint {
   private request(header: PduHeader, pdu: Buffer): void {
     const { contextId, operation, stub } = decodeRequest(pdu, header.flags);
     const first = (header.flags & PduFlags.FIRST) !== 0;
-    // No security context was agreed on, and fragments of two calls never interleave without multiplexing.
+    // There is no security context, and without multiplexing fragments of two calls never interleave.
     const expected = first ? this.assembly === undefined : this.assembly?.callId === header.callId;
     if (header.authLength !== 0 || !expected) {
       this.assembly = undefined;
@@ -251,7 +251,7 @@ class Association implements PipeEndpoint {
   }
 }
 
-/** Not zero, which asks the server for a new one. */
+/** Never 0, with which a client asks for a new group. */
 function nextAssociationGroup(): number {
   lastAssociationGroup = (lastAssociationGroup % 0xffffffff) + 1;
   return lastAssociationGroup;

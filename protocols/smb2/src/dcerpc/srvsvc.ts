@@ -104,15 +104,15 @@ const SESSION_LEVELS: ReadonlyMap<number, Level<PipeSession>> = new Map<number, 
   ],
 ]);
 
-/** Connections are not told; the levels are those of [MS-SRVS] 2.2.4.1 and 2.2.4.2. */
+/** The server reports no connections. Levels: [MS-SRVS] 2.2.4.1 and 2.2.4.2. */
 const CONNECTION_LEVELS: ReadonlyMap<number, Level<never>> = new Map([
   [0, () => undefined],
   [1, () => undefined],
 ]);
 
 /**
- * The arguments and the result that NetrShareEnum, NetrSessionEnum and NetrConnectionEnum share: an enumeration
- * structure of one level, a length the caller would like, a handle to go on with.
+ * Common part of NetrShareEnum, NetrSessionEnum and NetrConnectionEnum. Arguments: an enumeration structure of one
+ * level, a preferred length, and a handle to resume.
  */
 function enumerate<T>(
   input: NdrReader,
@@ -147,14 +147,14 @@ function enumerate<T>(
   return output.u32(code).done();
 }
 
-/** On input the container is empty: EntriesRead and a NULL or empty Buffer. */
+/** The container in a request must be empty: EntriesRead, then a NULL or empty Buffer. */
 function skipContainer(input: NdrReader): void {
   input.u32();
   const entries = input.unique(() => input.u32()) ?? 0;
   if (entries !== 0) throw new FaultError(FaultStatus.BAD_STUB_DATA, 'entries in a request to enumerate');
 }
 
-/** How many of the first entries take at most `preferred` bytes; 0xFFFFFFFF is no limit ([MS-SRVS] 3.1.4.8). */
+/** How many entries fit into `preferred` bytes. 0xFFFFFFFF means no limit ([MS-SRVS] 3.1.4.8). */
 function fitting<T>(entries: readonly T[], bytesOf: (entry: T) => number, preferred: number): number {
   if (preferred === UNLIMITED) return entries.length;
   let room = preferred;
@@ -194,7 +194,7 @@ const connectionEnum: Operation = (input) => {
 
 const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
 
-/** One information structure behind its union tag and pointer, then the result. */
+/** Encodes the union tag, a pointer to one information structure, and the result. */
 function information<T>(
   level: number,
   entry: T | undefined,

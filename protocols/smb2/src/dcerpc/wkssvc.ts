@@ -1,4 +1,4 @@
-/** Workstation service ([MS-WKST]): the one operation that clients use to learn the server's name and domain. */
+/** Workstation service ([MS-WKST]): the one operation with which clients ask for the server's name and domain. */
 import {
   type Operation,
   PLATFORM_ID,

@@ -1,4 +1,4 @@
-/** Ends a connection without its client noticing: goes through the phases, then sends what was kept together with the FIN. */
+/** Ends a connection so that its client does not notice: goes through the phases, then sends the kept answers with the FIN. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hooks } from '../hooks.ts';
 import type { Limits } from '../limits.ts';
@@ -11,25 +11,25 @@ const STEP_MS = 5;
 export interface DrainedConnection extends Draining {
   readonly gate: Gate;
   readonly closed: boolean;
-  /** Keeps where unfinished directory scans stand. */
+  /** Saves the positions of unfinished directory scans. */
   suspendScans(): void;
-  /** Stops reading for good; what was read is finished. */
+  /** Stops reading from the socket. Requests that were read are finished. */
   stopReading(): void;
-  /** Sends what was kept, then FIN, and waits for the peer's. */
+  /** Sends the kept answers, then FIN, and waits for the FIN of the peer. */
   finish(): Promise<void>;
   close(reason: string): void;
 }
 
 export interface DrainTerms {
-  /** performance.now() at the latest. */
+  /** End of the drain, as performance.now(). */
   readonly deadline: number;
   readonly limits: Limits;
   readonly hooks: Hooks;
-  /** Hands suspended scans to whoever serves next. */
+  /** Saves suspended scans for the next process. */
   readonly keepScans: () => Promise<void>;
 }
 
-/** Connections drain independently of each other. */
+/** Drains one connection. Connections drain independently of each other. */
 export async function drain(connection: DrainedConnection, terms: DrainTerms): Promise<void> {
   const { deadline, limits } = terms;
   const last = deadline - limits.drainStreamMs - limits.drainHoldMs;

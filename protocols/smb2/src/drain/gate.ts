@@ -1,4 +1,4 @@
-/** Holds answers back while a connection comes to its end, and credits from those who read. */
+/** While a connection drains: keeps answers back, and withholds credits from READs. */
 import { Command } from '../wire/constants.ts';
 import { fateOfAnswer, lastOrder } from './last-answers.ts';
 import type { AnsweredRequest, KeptAnswer, Stopping } from './last-answers.ts';
@@ -19,19 +19,19 @@ export class Gate {
   readonly #send: (answers: readonly Answer[]) => void;
   #stopping: Stopping = 'nobody';
   #kept: KeptAnswer[] = [];
-  /** When READs last got no credits (performance.now()); undefined while they do get some. */
+  /** When a READ was last granted no credits (performance.now()). Undefined while READs get credits. */
   #withheldAt: number | undefined;
-  /** The end is near. */
+  /** Set once draining has begun. */
   ending = false;
 
-  /** @param few credits at which everybody is stopped who would lack them. */
+  /** @param few number of credits. When no more are left, all answers are kept, before other requests lack credits. */
   constructor(credits: Credits, few: number, send: (answers: readonly Answer[]) => void) {
     this.#credits = credits;
     this.#few = few;
     this.#send = send;
   }
 
-  /** Serves everybody as ever, or again. */
+  /** Sends all kept answers and serves all requests again. */
   open(): void {
     this.ending = true;
     this.#stopping = 'nobody';
@@ -44,13 +44,13 @@ export class Gate {
     this.#stopping = who;
   }
 
-  /** Lets streams run out of credits; before others lack them too, everybody is stopped. */
+  /** Grants no credits to READs. When few credits are left, all answers are kept, before other requests lack credits. */
   withholdFromReads(): void {
     this.#withheldAt = performance.now();
     this.#credits.whenFew(this.#few, () => this.stop('all'));
   }
 
-  /** Whether READs have gone without credits since `since` (performance.now()). */
+  /** Whether a READ was last refused credits after `since` (performance.now()). */
   withheldSince(since: number): boolean {
     return this.#withheldAt !== undefined && this.#withheldAt > since;
   }
@@ -59,7 +59,7 @@ export class Gate {
     return this.#stopping === 'all';
   }
 
-  /** Credits for the reply to a request that asks for `requested` ([MS-SMB2] 3.3.1.2). */
+  /** Credits to grant in the reply to a request that asks for `requested` ([MS-SMB2] 3.3.1.2). */
   grant(command: number, requested: number): number {
     if (this.#withheldAt !== undefined && command === Command.READ) {
       this.#withheldAt = performance.now();
@@ -68,7 +68,7 @@ export class Gate {
     return this.#credits.grant(Math.max(1, requested));
   }
 
-  /** Keeps the answer to `message` for the end; false when it goes out now. */
+  /** Keeps the answer to `message` for the end. Returns false when it must be sent now. */
   keeps(message: readonly AnsweredRequest[], answer: Answer): boolean {
     if (this.#stopping === 'nobody') return false;
     const fate = fateOfAnswer(message, this.#stopping);
@@ -77,7 +77,7 @@ export class Gate {
     return true;
   }
 
-  /** What goes out with the FIN, in its order; the rest is forgotten. */
+  /** Returns the answers to send with the FIN, in order. Drops the others. */
   takeLast(): KeptAnswer[] {
     const kept = this.#kept.splice(0);
     for (const { fate, owner } of kept) if (fate === 'drop') owner?.release();

@@ -1,16 +1,17 @@
 /**
- * What becomes of answers while a connection comes to its end. A thread of the client that has no answer asks nothing more, and
- * what it does next it does over the next connection.
+ * Decides what happens to each answer while a connection drains. A thread of the client that gets no answer sends
+ * nothing more, and continues over the next connection.
  *
- * Linux takes badly if a connection ends over a directory scan: a program has an error if its beginning was lost, or
- * (before 6.8) if it asks for the rest of it meanwhile. So whoever scans is answered, and stopped where the scan is over.
+ * Linux fails a directory scan when the connection ends in the middle of it: always when the first part is lost, and
+ * (before 6.8) when the next part is requested meanwhile. So scans are answered, and stopped only when the scan is
+ * over.
  */
 import type { Sealer } from '../crypto/index.ts';
 import { Command, CreateOption, Disposition, HEADER_SIZE } from '../wire/constants.ts';
 import { createRequest } from '../wire/create.ts';
 import { InfoType, queryInfoRequest } from '../wire/query.ts';
 
-/** A request, as far as the fate of its answer depends on it. */
+/** The parts of a request on which the fate of its answer depends. */
 export interface AnsweredRequest {
   readonly header: { readonly command: number };
   readonly packet: Buffer;
@@ -18,23 +19,23 @@ export interface AnsweredRequest {
     { readonly kind: 'file'; readonly isDirectory: boolean } | { readonly kind: 'pipe' } | undefined;
 }
 
-/** `scans`: only who scans is stopped. `all`: everybody else is, too. */
+/** Which answers are kept. `scans`: only those of clients that have ended a scan. `all`: nearly all. */
 export type Stopping = 'nobody' | 'scans' | 'all';
 
-/** `keep`: until the moment of the end. `drop`: kept as well, but not missed then. */
+/** `keep`: send at the end. `drop`: do not send; the client repeats the request or does not need the answer. */
 export type Fate = 'send' | 'keep' | 'drop';
 
 export interface KeptAnswer {
   readonly buffer: Buffer;
   readonly end: number;
   readonly sealer: Sealer | undefined;
-  /** Told when the buffer may be reused. */
+  /** Notified when the buffer can be reused. */
   readonly owner?: { release(): void } | undefined;
   readonly fate: Fate;
   readonly isRead: boolean;
 }
 
-/** Those without which there is no next request, and those that go on with a scan. */
+/** Commands that other requests depend on, and QUERY_DIRECTORY, which continues a scan. */
 const neverStopped: ReadonlySet<number> = new Set([
   Command.NEGOTIATE,
   Command.SESSION_SETUP,
@@ -45,20 +46,20 @@ const neverStopped: ReadonlySet<number> = new Set([
   Command.QUERY_DIRECTORY,
 ]);
 
-/** @param message the requests that came together. */
+/** @param message the requests of one message. */
 export function fateOfAnswer(message: readonly AnsweredRequest[], stopping: Stopping): Fate {
   if (stopping === 'nobody' || message.some(({ header }) => neverStopped.has(header.command))) return 'send';
   const [first] = message;
   const isClose = message.length === 1 && first!.header.command === Command.CLOSE;
   if (stopping === 'scans') return isClose && isOfDirectory(first!) ? 'drop' : 'send';
-  // A CLOSE is done, and Linux asks for attributes again: only once it has seen the end of the connection.
+  // A CLOSE has been done, and Linux repeats attribute queries once it sees the end of the connection.
   return isClose || asksForAttributes(message) ? 'drop' : 'keep';
 }
 
 const isOfDirectory = ({ openOrUndefined: open }: AnsweredRequest): boolean =>
   open?.kind === 'file' && open.isDirectory;
 
-/** The compound with which Linux looks at a path. */
+/** Whether the message is the compound with which Linux queries the attributes of a path. */
 function asksForAttributes(message: readonly AnsweredRequest[]): boolean {
   const [create, query, close] = message;
   if (!create || !query || close?.header.command !== Command.CLOSE || message.length > 3) return false;
@@ -78,8 +79,8 @@ function isAttributesQuery({ header, packet }: AnsweredRequest): boolean {
 }
 
 /**
- * What is sent of them at the end, and in which order: READs first and the latest of them ahead, so that a stream gets
- * what it waits for as the last thing, and does not ask for more before it sees the end.
+ * Returns the answers to send at the end, in order. READs come first, the latest of them foremost, so that a stream
+ * gets the data it waits for last and does not send more requests before it sees the FIN.
  */
 export function lastOrder(answers: readonly KeptAnswer[]): KeptAnswer[] {
   const missed = answers.filter(({ fate }) => fate === 'keep');

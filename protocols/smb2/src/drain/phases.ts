@@ -1,20 +1,20 @@
 /**
- * How a connection comes to its end, phase by phase. What is on its way to a server that hangs up is lost, and not every client
- * asks again: Linux fails directory scans, and from 6.10 on reads.
+ * The phases in which a connection drains. Requests that are on the way when a server closes are lost, and not every
+ * client repeats them: Linux fails directory scans, and from 6.10 on READs.
  */
 import type { Limits } from '../limits.ts';
 import type { Stopping } from './last-answers.ts';
 
-/** A connection, as its end depends on it. */
+/** A connection, as the phases see it. */
 export interface Draining {
-  /** Something is being worked on that came before `before` (performance.now()). */
+  /** Whether a request from before `before` (performance.now()) is still running. */
   busySince(before: number): boolean;
-  /** Bytes that have come are left unread for now. */
+  /** Whether the server has paused reading from the socket. */
   readonly paused: boolean;
-  /** When bytes last came from the client (performance.now()). */
+  /** When the last bytes from the client arrived (performance.now()). */
   readonly receivedAt: number;
   readonly gate: { readonly allStopped: boolean; withheldSince(since: number): boolean };
-  /** A client is in the middle of a directory, and has asked for more since `since` (performance.now()). */
+  /** Whether a scan is unfinished and its client has asked for more since `since` (performance.now()). */
   isScanning(since: number): boolean;
 }
 
@@ -22,9 +22,9 @@ export interface Phase {
   readonly name: string;
   /** Whose answers are kept for the end. */
   readonly stops: Stopping;
-  /** READs get no credits. */
+  /** Whether READs get no credits. */
   readonly withholds: boolean;
-  /** How long it lasts at most; undefined: as long as there is time. */
+  /** Longest duration, in ms. Undefined: until the deadline. */
   readonly mostMs: (limits: Limits) => number | undefined;
   /** Whether the next phase may begin. */
   readonly isOver: (connection: Draining, limits: Limits) => boolean;
@@ -34,7 +34,7 @@ export interface Phase {
 const ago = (ms: number): number => performance.now() - ms;
 const isScanning = (connection: Draining, limits: Limits): boolean =>
   connection.isScanning(ago(limits.drainPauseMs));
-/** Nothing has come from the client for a while, and nothing is being answered. */
+/** Nothing has arrived from the client for `drainSilenceMs`, and no request is running. */
 const isSilent = (connection: Draining, limits: Limits): boolean =>
   !connection.busySince(Infinity) &&
   !connection.paused &&

@@ -4,33 +4,33 @@ import { StatusError } from '../errors.ts';
 import { LeaseState } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
 
-/** An open through which the client who caches can be told. */
+/** An open that holds an oplock or lease, and through which its client can be notified. */
 export interface CacheHolder {
   readonly caching: Caching | undefined;
-  /** Its client has a session now. */
+  /** Whether the open belongs to a session now. */
   readonly isConnected: boolean;
-  /** It does not give way to others while its client is away. */
+  /** Whether the open is kept on a conflict while its client is disconnected. */
   readonly isPersistent: boolean;
-  /** Sends an oplock or lease break. Returns false when nobody can be reached. */
+  /** Sends an oplock or lease break. Returns false when the client cannot be reached. */
   tell(body: Reply): boolean;
-  /** Closes it for good. */
+  /** Closes the open. */
   dispose(): void;
 }
 
-/** The file that is cached, told when those who wait for it may look again. */
+/** The cached file. `changed` is called when requests that wait for a break may check again. */
 export interface CachedFile {
   changed(): void;
 }
 
 export abstract class Caching {
   readonly file: CachedFile;
-  /** LeaseState bits the client holds; an oplock is expressed in them too. */
+  /** LeaseState bits that the client holds. Oplocks use the same bits. */
   state: number;
-  /** What the client was asked to come down to, while its acknowledgement is awaited. */
+  /** The state that the client was asked to reduce to; set until the break ends. */
   breakingTo: number | undefined;
-  /** An open waits for the break: it stays blocked until the last step is acknowledged. */
+  /** Whether an open waits for the break. It stays blocked until the last step is acknowledged. */
   blocking = false;
-  /** What later conflicts want it to come down to. */
+  /** The state that all conflicts so far require. */
   #required = 0;
   #timer: NodeJS.Timeout | undefined;
   readonly #timeoutMs: number;
@@ -42,22 +42,22 @@ export abstract class Caching {
   }
 
   abstract readonly kind: 'oplock' | 'lease';
-  /** Of a lease. */
+  /** Lease id; undefined for an oplock. */
   abstract readonly id: string | undefined;
-  /** Tells the client. Returns false when there is nobody to tell. */
+  /** Sends the break to the client. Returns false when the client cannot be reached. */
   protected abstract notify(to: number, ackRequired: boolean): boolean;
-  /** A new series of breaks starts. */
+  /** Called when a new series of breaks starts. */
   protected begin(): void {
-    // Only leases count them.
+    // Only leases count these (epoch).
   }
 
-  /** Whether coming down from `state` has to be acknowledged. */
+  /** Whether the client must acknowledge a break from `state`. */
   protected abstract needsAck(): boolean;
-  /** What is asked for first on the way to `required`. */
+  /** The first step on the way to `required`. */
   protected abstract step(required: number): number;
-  /** Whether the client has a connection over which it may acknowledge. */
+  /** Whether the client has a connection on which it could acknowledge. */
   protected abstract reachable(): boolean;
-  /** The client did not answer or is not there. */
+  /** Called when the client could not be reached or its last connection is lost. */
   protected abstract abandoned(to: number): void;
 
   get breaking(): boolean {
@@ -65,8 +65,8 @@ export abstract class Caching {
   }
 
   /**
-   * Takes away all but `to`.
-   * @returns whether an acknowledgement is awaited for it.
+   * Breaks the state to at most `to`.
+   * @returns whether an acknowledgement is outstanding.
    */
   breakTo(to: number): boolean {
     if (this.breakingTo !== undefined) {
@@ -103,13 +103,13 @@ export abstract class Caching {
     return true;
   }
 
-  /** @throws StatusError when no break is under way or the client keeps too much. */
+  /** @throws StatusError when no break is running or the client keeps more than it may. */
   acknowledge(state: number): void {
     if (this.breakingTo === undefined) throw new StatusError(Status.UNSUCCESSFUL);
     if ((state & ~this.breakingTo) !== 0) throw new StatusError(Status.REQUEST_NOT_ACCEPTED);
     this.#finish();
     this.state = state;
-    // The handle goes before the rest does: RWH, RH, R, none.
+    // HANDLE is broken before the rest: RWH, RH, R, none.
     const isHandle = (state & LeaseState.HANDLE) !== 0 && (this.#required & LeaseState.HANDLE) === 0;
     const next = isHandle ? state & ~LeaseState.HANDLE : this.#required;
     if ((state & ~this.#required) !== 0 && this.#send(next)) return;
@@ -117,12 +117,12 @@ export abstract class Caching {
     this.file.changed();
   }
 
-  /** Its client may not have heard of the break. */
+  /** Repeats the break, since the client may not have received it. */
   tellAgain(): void {
     if (this.breakingTo !== undefined) this.notify(this.breakingTo, true);
   }
 
-  /** A connection of the client is gone: if it was the last, nobody will acknowledge. */
+  /** A connection of the client is lost. If it was the last one, no acknowledgement can arrive. */
   connectionLost(): void {
     if (this.breakingTo === undefined || this.reachable()) return;
     const to = this.#required;
@@ -138,13 +138,13 @@ export abstract class Caching {
     this.breakingTo = undefined;
   }
 
-  /** Ends it without a word: the last open is gone. */
+  /** Ends the caching without a break, because the last open was closed. */
   drop(): void {
     this.#finish();
     this.blocking = false;
     this.state = LeaseState.NONE;
   }
 
-  /** True when both stand for the same client's cache, which needs no break against itself. */
+  /** Whether the open shares this oplock or lease, so that it needs no break for it. */
   abstract sameAs(open: CacheHolder): boolean;
 }

@@ -1,4 +1,4 @@
-/** What the server keeps about one object while anybody has it open. */
+/** State of one object while it is open. */
 import { Access, LeaseState, ShareAccess } from '../wire/constants.ts';
 import type { Node, Volume } from '../share/volume.ts';
 import type { CachedFile, CacheHolder, Caching } from './caching.ts';
@@ -10,10 +10,10 @@ const SHARED_RIGHTS = READS | WRITES | Access.DELETE;
 
 const STAT_RIGHTS = Access.READ_ATTRIBUTES | Access.WRITE_ATTRIBUTES | Access.SYNCHRONIZE;
 
-/** Opens that look at attributes only take part in no share mode and break no oplock. */
+/** Opens for attributes only do not take part in share modes and break no oplock. */
 export const isStatAccess = (access: number): boolean => (access & ~STAT_RIGHTS) === 0;
 
-/** Leases, unlike oplocks, also put up with a reader of the descriptor. */
+/** Leases, unlike oplocks, also allow reading the security descriptor. */
 export const isLeaseStatAccess = (access: number): boolean =>
   (access & ~(STAT_RIGHTS | Access.READ_CONTROL)) === 0;
 
@@ -22,20 +22,20 @@ const clashes = (access: number, share: number): boolean =>
   ((access & WRITES) !== 0 && (share & ShareAccess.WRITE) === 0) ||
   ((access & Access.DELETE) !== 0 && (share & ShareAccess.DELETE) === 0);
 
-/** What an open means to the others of the same file. */
+/** What other opens of the same file need to know about an open. */
 export interface OpenView extends CacheHolder {
   readonly grantedAccess: number;
   readonly shareAccess: number;
   readonly session: object | undefined;
   readonly caching: Caching | undefined;
-  /** The object is being deleted: change notifications on it end. */
+  /** The object is being deleted: ends change notifications on it. */
   fileDeleted(): void;
 }
 
-/** The share as its files know it. */
+/** The share, as its files see it. */
 export interface FileHome extends Volume {
   readonly files: ReadonlyMap<Node, FileState>;
-  /** Forgets a file that nobody has open. */
+  /** Forgets a file that is not open any more. */
   release(file: FileState): void;
 }
 
@@ -44,11 +44,11 @@ export class FileState implements CachedFile {
   readonly node: Node;
   readonly opens = new Set<OpenView>();
   readonly locks: RangeLocks;
-  /** Set by a disposition or by an open with DELETE_ON_CLOSE that was closed. */
+  /** Set by a disposition, or when an open with DELETE_ON_CLOSE is closed. */
   deletePending = false;
-  /** A client has changed it since the holders of leases on its directory were told. */
+  /** Whether a client has changed it since leases on its directory were last broken. */
   isNewsToDirectory = false;
-  /** Ends the watch that breaks caches; set while there is one. */
+  /** Ends the watch that breaks caches. Set while there is a watch. */
   unwatch: (() => void) | undefined;
   #waiting: (() => void)[] = [];
 
@@ -58,7 +58,7 @@ export class FileState implements CachedFile {
     this.locks = new RangeLocks(share.readOnly);
   }
 
-  /** Oplocks and leases on the file, each once. */
+  /** The oplocks and leases on the file, without duplicates. */
   cachings(): Set<Caching> {
     const result = new Set<Caching>();
     for (const open of this.opens) if (open.caching) result.add(open.caching);
@@ -66,8 +66,9 @@ export class FileState implements CachedFile {
   }
 
   /**
-   * Whether an open with this access and share mode conflicts with those there are ([MS-FSA] 2.1.5.1.2.2). Where nothing can be
-   * written, a share mode binds only the session that asked for it: it would serve nobody but to keep others out.
+   * Whether an open with this access and share mode conflicts with the present opens ([MS-FSA] 2.1.5.1.2.2). On a
+   * read-only share, a share mode applies only within its own session: there it protects nothing and would only lock
+   * other clients out.
    */
   sharingConflict(access: number, shareAccess: number, session: object): boolean {
     if ((access & SHARED_RIGHTS) === 0) return false;
@@ -80,8 +81,8 @@ export class FileState implements CachedFile {
   }
 
   /**
-   * Takes the read caches of everybody but `open`'s own client away: the content changes. A level II oplock does not
-   * even survive a write of its own client.
+   * Breaks all read caches except those of `open` itself, because the content changes. A level II oplock is broken even
+   * by a write of its own client.
    */
   breakReadCaches(open: CacheHolder | undefined): void {
     for (const caching of this.cachings()) {
@@ -91,13 +92,13 @@ export class FileState implements CachedFile {
     }
   }
 
-  /** Takes all caches of a directory away. @param own the lease of whoever made the change, which stays. */
+  /** Breaks all caches of a directory. @param own lease of the client that made the change; it is kept. */
   breakDirectoryLeases(own: string | undefined): void {
     for (const caching of this.cachings())
       if (caching.id === undefined || caching.id !== own) caching.breakTo(LeaseState.NONE);
   }
 
-  /** Takes the handle caches away, for a rename or a delete. Returns whether one has to be waited for. */
+  /** Breaks the handle caches, for a rename or a delete. Returns whether an acknowledgement is outstanding. */
   breakHandleCaches(open: CacheHolder | undefined): boolean {
     let wait = false;
     for (const caching of this.cachings()) {
@@ -108,7 +109,7 @@ export class FileState implements CachedFile {
     return wait;
   }
 
-  /** Open streams of this file; a file that is to be deleted waits for them. */
+  /** Open streams of this file. A delete of the file waits for them. */
   openStreams(): OpenView[] {
     const streams = this.share.backend.changes?.streams;
     if (!streams) return [];
@@ -118,7 +119,7 @@ export class FileState implements CachedFile {
     return result;
   }
 
-  /** After a close: this file, or the file this is a stream of, if it has to be deleted now. */
+  /** Called after a close. Returns the file to delete now, if any: this one, or the file that this stream belongs to. */
   deletionDue(): FileState | undefined {
     if (this.opens.size > 0) return undefined;
     if (this.deletePending) return this.openStreams().length === 0 ? this : undefined;
@@ -127,12 +128,12 @@ export class FileState implements CachedFile {
     return base?.deletePending === true && base.opens.size === 0 ? base.deletionDue() : undefined;
   }
 
-  /** Ends the change notifications of handles on a directory that is about to go. */
+  /** Ends the change notifications on a directory that is being deleted. */
   notifyDeleted(): void {
     for (const open of this.opens) open.fileDeleted();
   }
 
-  /** Wakes those who wait for an open, a lock or a cache to go away. */
+  /** Wakes requests that wait until an open, a lock or a cache is gone. */
   changed(): void {
     const waiting = this.#waiting;
     this.#waiting = [];

@@ -1,4 +1,4 @@
-/** Who has to give up caching for a new open, and what the new one gets ([MS-SMB2] 3.3.5.9, 3.3.5.9.8, 3.3.5.9.11). */
+/** Breaks caches for a new open, and grants caching to it ([MS-SMB2] 3.3.5.9, 3.3.5.9.8, 3.3.5.9.11). */
 import { StatusError } from '../errors.ts';
 import { Dialect, LeaseState, OplockLevel } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
@@ -15,16 +15,16 @@ const { READ, WRITE, HANDLE, NONE } = LeaseState;
 export interface CachingRequest {
   readonly oplockLevel: number;
   readonly lease: LeaseRequest | undefined;
-  /** The open replaced the content, whatever its rights are. */
+  /** Whether the open replaced the content, whatever its rights. */
   readonly overwrites: boolean;
 }
 
-/** Who asks, and where the leases are. */
+/** The client of a request, and the table of leases. */
 export interface CachingClient {
   readonly leases: LeaseTable;
   readonly clientGuid: Buffer;
   readonly dialect: number;
-  /** How long it may take to answer a break, in milliseconds. */
+  /** Longest time for the client to acknowledge a break, in ms. */
   readonly breakTimeoutMs: number;
 }
 
@@ -35,15 +35,15 @@ export interface CacheTaker extends OpenView, OplockHolder {
   readonly isDirectory: boolean;
 }
 
-/** The lease a client already holds with this key. */
+/** The lease that the client already holds with this key. */
 export const existingLease = (
   { leases, clientGuid }: CachingClient,
   request: LeaseRequest | undefined,
 ): Lease | undefined => request && leases.get(leaseId(clientGuid, request.key));
 
 /**
- * Breaks what stands in the way of an open.
- * @returns whether it has to wait for an acknowledgement or a close.
+ * Breaks the caches that conflict with an open.
+ * @returns whether the open has to wait for an acknowledgement or a close.
  */
 export function breakForOpen(
   file: FileState,
@@ -67,7 +67,7 @@ export function breakForOpen(
   return wait;
 }
 
-/** Grants the most that the other opens of the file permit. */
+/** Grants as much of the request as the other opens of the file permit. */
 export function grantCaching(client: CachingClient, open: CacheTaker, request: CachingRequest): void {
   if (request.oplockLevel === OplockLevel.LEASE) grantLease(client, open, request.lease);
   else grantOplock(client, open, oplockState(request.oplockLevel), request.overwrites);
@@ -76,16 +76,16 @@ export function grantCaching(client: CachingClient, open: CacheTaker, request: C
 function grantOplock(client: CachingClient, open: CacheTaker, wanted: number, overwrites: boolean): void {
   if (open.isDirectory || wanted === NONE) return;
   const others = [...open.file.cachings()];
-  // An oplock cannot live beside a handle lease, nor one of an attribute-only open beside any other.
+  // An oplock cannot coexist with a lease that has HANDLE. An open for attributes gets no oplock beside another cache.
   if (others.some(({ kind, state }) => kind === 'lease' && (state & HANDLE) !== 0)) return;
   if (others.length > 0 && isStatAccess(open.grantedAccess) && !overwrites) return;
   const granted = oplockState(oplockLevel(wanted & permitted(open, undefined)));
   if (granted !== NONE) open.caching = new Oplock(open.file, open, granted, client.breakTimeoutMs);
 }
 
-/** What the other opens leave, as lease state bits. */
+/** The LeaseState bits that the other opens permit. */
 function permitted(open: CacheTaker, own: Lease | undefined): number {
-  // A write cache nobody can write into protects nothing, and a client that does not answer would hold up all others.
+  // On a read-only share a write cache has no use, and a client that does not acknowledge its break would block others.
   let state = open.file.share.readOnly ? READ | HANDLE : READ | WRITE | HANDLE;
   for (const other of open.file.opens) {
     if (other === open || (own !== undefined && other.caching === own)) continue;
@@ -107,7 +107,7 @@ function grantLease(client: CachingClient, open: CacheTaker, request: LeaseReque
   const lease = existing ?? newLease(client, open, request);
   lease.opens.add(open);
   open.caching = lease;
-  // A lease is only ever extended, to all that was asked for, and not while it is being broken (3.3.5.9.8).
+  // A lease is only extended: to the whole request, and not while it is being broken (3.3.5.9.8).
   const isUpgrade = existing === undefined || existing.state === NONE || granted === request.state;
   if (isUpgrade && !lease.breaking && (lease.state & ~granted) === 0) lease.upgrade(granted);
 }
@@ -120,7 +120,7 @@ function newLease(client: CachingClient, open: CacheTaker, request: LeaseRequest
   return lease;
 }
 
-/** @throws StatusError INVALID_PARAMETER when the key is in use for another file (3.3.5.9.8). */
+/** @throws StatusError INVALID_PARAMETER when the lease key is in use for another file (3.3.5.9.8). */
 export function checkLeaseKey(lease: Lease | undefined, file: FileState): void {
   if (lease && lease.file !== file) throw new StatusError(Status.INVALID_PARAMETER);
 }

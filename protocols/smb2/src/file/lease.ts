@@ -6,7 +6,7 @@ import type { CachedFile, CacheHolder } from './caching.ts';
 
 const { READ, WRITE, HANDLE, NONE } = LeaseState;
 
-/** The states that mean something: any other request is granted nothing ([MS-SMB2] 2.2.13.2.8). */
+/** Whether the combination is valid. A request for any other combination is granted nothing ([MS-SMB2] 2.2.13.2.8). */
 export const isLeaseState = (state: number): boolean =>
   state === NONE ||
   state === READ ||
@@ -17,7 +17,7 @@ export const isLeaseState = (state: number): boolean =>
 export const leaseId = (clientGuid: Buffer, key: Buffer): string =>
   clientGuid.toString('hex') + key.toString('hex');
 
-/** What a CREATE asks for (2.2.13.2.8, 2.2.13.2.10). */
+/** The lease context of a CREATE (2.2.13.2.8, 2.2.13.2.10). */
 export interface LeaseRequest {
   readonly version: 1 | 2;
   readonly key: Buffer;
@@ -51,7 +51,7 @@ export class Lease extends Caching {
     this.epoch = init.epoch;
   }
 
-  /** A change of state is a new epoch ([MS-SMB2] 3.3.1.12). */
+  /** Each change of state increments the epoch ([MS-SMB2] 3.3.1.12). */
   upgrade(state: number): void {
     if (state === this.state) return;
     this.state = state;

@@ -1,21 +1,21 @@
 /** Byte-range locks of one file ([MS-SMB2] 3.3.5.14, [MS-FSA] 2.1.5.8). */
 
-/** An open. */
+/** The open that holds a lock. */
 export interface LockOwner {
-  /** Its session: where nothing can be written, locks bind nobody else. */
+  /** Session of the open. On a read-only share locks apply only within their own session. */
   readonly session: object | undefined;
 }
 
 export interface RangeLock {
   readonly open: LockOwner;
-  /** 64-bit: ranges up to 2^64 - 1 are legal and common. */
+  /** 64 bits: ranges up to 2^64 - 1 are valid and common. */
   readonly offset: bigint;
   readonly length: bigint;
   readonly exclusive: boolean;
 }
 
 const overlaps = (lock: RangeLock, offset: bigint, length: bigint): boolean => {
-  // Empty ranges conflict only strictly inside another one.
+  // An empty range conflicts only when it lies strictly inside another range.
   if (length === 0n || lock.length === 0n)
     return length === 0n && lock.length === 0n
       ? false
@@ -29,7 +29,7 @@ export class RangeLocks {
   #locks: RangeLock[] = [];
   readonly #onlyOwn: boolean;
 
-  /** @param onlyOwn locks bind only the session that holds them. */
+  /** @param onlyOwn locks apply only within the session that holds them. */
   constructor(onlyOwn = false) {
     this.#onlyOwn = onlyOwn;
   }
@@ -46,9 +46,9 @@ export class RangeLocks {
     return this.#locks.reduce((sum, lock) => sum + (lock.open === open ? 1 : 0), 0);
   }
 
-  /** The lock that stands in the way of a new one, if any. */
+  /** Returns a lock that conflicts with a new one, if any. */
   conflict(open: LockOwner, offset: bigint, length: bigint, exclusive: boolean): RangeLock | undefined {
-    // A shared lock may lie on an exclusive one of the same open; an exclusive one never lies on another.
+    // A shared lock may overlap an exclusive one of the same open. An exclusive lock never overlaps another lock.
     return this.#locks.find(
       (lock) =>
         (exclusive || (lock.exclusive && lock.open !== open)) &&
@@ -61,7 +61,7 @@ export class RangeLocks {
     this.#locks.push(lock);
   }
 
-  /** Removes one lock of exactly this range, an exclusive one first. */
+  /** Removes one lock with exactly this range, preferably an exclusive one. */
   remove(open: LockOwner, offset: bigint, length: bigint): boolean {
     const matches = (lock: RangeLock): boolean =>
       lock.open === open && lock.offset === offset && lock.length === length;
@@ -79,7 +79,7 @@ export class RangeLocks {
     return this.#locks.length !== before;
   }
 
-  /** Whether `open` may read or write these bytes: its own locks never hinder it from reading. */
+  /** Whether `open` may read or write these bytes. Its own locks never prevent it from reading. */
   allows(open: LockOwner, offset: number, length: number, write: boolean): boolean {
     if (this.#locks.length === 0 || length === 0) return true;
     if (this.#onlyOwn && !this.#locks.some((lock) => this.#binds(lock, open))) return true;

@@ -17,7 +17,7 @@ const stateOf = new Map<number, number>([
 /** Lease state bits of an oplock level. */
 export const oplockState = (level: number): number => stateOf.get(level) ?? NONE;
 
-/** The oplock level that gives no more than these lease state bits. */
+/** The highest oplock level within these LeaseState bits. */
 export function oplockLevel(state: number): number {
   if ((state & READ) === 0) return OplockLevel.NONE;
   if ((state & WRITE) === 0) return OplockLevel.II;
@@ -42,7 +42,7 @@ export class Oplock extends Caching {
     return oplockLevel(this.state);
   }
 
-  /** Oplocks come down to level II or none. */
+  /** Oplocks are broken to level II or to none. */
   protected step(required: number): number {
     return required & READ;
   }
@@ -60,7 +60,7 @@ export class Oplock extends Caching {
     return this.open.isConnected;
   }
 
-  /** A disconnected durable open gives way ([MS-SMB2] 3.3.4.6). */
+  /** A disconnected durable open is closed ([MS-SMB2] 3.3.4.6). */
   protected abandoned(to: number): void {
     this.state = to & READ;
     if (!this.open.isConnected && !this.open.isPersistent) this.open.dispose();

@@ -2,7 +2,7 @@ import type { Node } from '../share/volume.ts';
 import { Volume } from '../share/volume.ts';
 import { FileState } from './file-state.ts';
 
-/** A share with the state of what is open in it. */
+/** A share with the state of its open files. */
 export class Share extends Volume {
   readonly files = new Map<Node, FileState>();
 

@@ -6,7 +6,7 @@ import { MemoryOpen, type Gate } from './open.ts';
 import { MemoryDescriptors, MemoryExtendedAttributes, MemoryStreams } from './stores.ts';
 import type { MemoryTree } from './tree.ts';
 
-/** The changing half of the in-memory share. */
+/** The methods of the in-memory share that change files. */
 export function memoryChanges(
   tree: MemoryTree,
   gate: Gate,

@@ -1,15 +1,15 @@
-/** File content in chunks that exist only where something was written, charged to one budget for the whole share. */
+/** File content in chunks. Only written chunks exist. One budget covers the whole share. */
 import { type ByteRange, StatusError } from '../backend.ts';
 import { Status } from '../wire/status.ts';
 
 const CHUNK = 64 * 1024;
 const SMALLEST_CHUNK = 512;
-/** Size of an allocation unit, as NTFS formats by default. */
+/** Size of an allocation unit in bytes: the default of NTFS. */
 const CLUSTER = 4096;
 
 export const roundToCluster = (size: number): number => Math.ceil(size / CLUSTER) * CLUSTER;
 
-/** Bytes of memory the contents of one share may take together. */
+/** Most bytes of memory that all contents of one share may use. */
 export class Budget {
   readonly capacity: number;
   private taken = 0;
@@ -33,7 +33,7 @@ export class Budget {
   }
 }
 
-/** Room for `needed` bytes, in powers of two so that a file that grows by appending is not copied each time. */
+/** Length for `needed` bytes: a power of two, so that appending does not copy the file each time. */
 function chunkLength(needed: number): number {
   let length = SMALLEST_CHUNK;
   while (length < needed) length *= 2;
@@ -42,7 +42,7 @@ function chunkLength(needed: number): number {
 
 export class SparseContent {
   private readonly budget: Budget;
-  /** By chunk number. A chunk may be shorter than CHUNK; what it does not hold reads as zeros. */
+  /** By chunk number. A chunk may be shorter than CHUNK; the missing bytes read as zeros. */
   private readonly chunks = new Map<number, Buffer>();
   private length = 0;
   private held = 0;
@@ -60,7 +60,7 @@ export class SparseContent {
     return this.held;
   }
 
-  /** Bytes put into `target`: fewer than its length only at the end, 0 past it. */
+  /** Returns how many bytes were read into `target`: fewer than its length only at the end, 0 beyond it. */
   read(offset: number, target: Buffer): number {
     const count = Math.max(0, Math.min(target.length, this.length - offset));
     for (let done = 0; done < count;) {
@@ -74,7 +74,7 @@ export class SparseContent {
     return count;
   }
 
-  /** Writes all of `data` or, when the budget does not allow it, nothing (DISK_FULL). */
+  /** Writes all of `data`; or nothing when the budget is exceeded (DISK_FULL). */
   write(offset: number, data: Buffer): void {
     if (data.length === 0) return;
     this.reserve(offset, data.length);
@@ -87,7 +87,7 @@ export class SparseContent {
     this.length = Math.max(this.length, offset + data.length);
   }
 
-  /** Cuts off, or lengthens with a hole that takes no memory. */
+  /** Cuts the content, or extends it with a hole that uses no memory. */
   truncate(size: number): void {
     if (size < this.length) {
       const last = Math.floor(size / CHUNK);
@@ -99,7 +99,7 @@ export class SparseContent {
     this.length = size;
   }
 
-  /** What of `range` takes memory, by whole chunks. */
+  /** The allocated parts of `range`, in whole chunks. */
   allocated({ offset, length }: ByteRange): ByteRange[] {
     const end = Math.min(offset + length, this.length);
     const found: { offset: number; length: number }[] = [];
@@ -114,7 +114,7 @@ export class SparseContent {
     return found;
   }
 
-  /** Zeros; chunks that hold nothing else any more are given back. */
+  /** Writes zeros. Frees chunks that contain nothing else. */
   punch({ offset, length }: ByteRange): void {
     const end = Math.min(offset + length, this.length);
     for (const [number, chunk] of [...this.chunks]) {

@@ -2,7 +2,7 @@ import type { DirectoryListing, NodeAttributes } from '../backend.ts';
 import { compareNames } from './name-table.ts';
 import type { MemoryNode } from './node.ts';
 
-/** The names as they were when the listing was made; nodes and attributes as they are when loaded. */
+/** Names as of the creation of the listing; nodes and attributes as of `load`. */
 export class MemoryListing implements DirectoryListing<MemoryNode> {
   private readonly directory: MemoryNode;
   private readonly names: readonly string[];

@@ -1,4 +1,4 @@
-/** A whole share in memory: the read-write backend for tests, conformance suites and examples. */
+/** A whole share in memory: a writable backend for tests, conformance suites and examples. */
 import {
   type Awaitable,
   type CallContext,
@@ -22,25 +22,25 @@ import type { MemoryListener } from './watchers.ts';
 const DEFAULT_CAPACITY = 256 * 1024 * 1024;
 
 export interface MemoryShareOptions {
-  /** Bytes of memory all contents may take together; DISK_FULL beyond. 256 MiB unless told. */
+  /** Bytes of memory for all contents together; DISK_FULL beyond. Default: 256 MiB. */
   readonly capacity?: number;
   readonly label?: string;
   /** Unsigned 32 bit. */
   readonly serial?: number;
-  /** Leaves `changes` away. The helpers of this class still change the tree. */
+  /** Leaves out `changes`. The helper methods of this class still change the tree. */
   readonly readOnly?: boolean;
-  /** False: files have no alternate data streams. */
+  /** False: files have no alternate data streams. Default: true. */
   readonly streams?: boolean;
-  /** False: FILE_ATTRIBUTE_COMPRESSED cannot be set. */
+  /** False: FILE_ATTRIBUTE_COMPRESSED cannot be set. Default: true. */
   readonly compresses?: boolean;
-  /** Lets names that differ in case only live beside each other. Off, as on NTFS. */
+  /** Allows names in one directory that differ only in case. Default: false, as on NTFS. */
   readonly caseSensitive?: boolean;
   readonly uid?: number;
   readonly gid?: number;
   readonly clock?: () => FileTime;
   /**
-   * For tests: called before each operation, which then waits for the promise, if there is one. A promise that
-   * never settles is an operation that hangs; CANCELLED once the caller's signal aborts.
+   * For tests: called before each operation, which then waits for the returned promise, if any. An operation whose
+   * promise never settles hangs until the signal of the caller aborts (CANCELLED).
    */
   readonly delay?: Delay;
 }
@@ -87,8 +87,8 @@ export class MemoryShare implements ShareBackend<MemoryNode> {
   }
 
   /**
-   * Of several hard links the one by which the object was found last. A removed object keeps its last place; a
-   * stream is where its file is.
+   * Of several hard links, the one by which the object was last found. A removed object keeps its last place. A stream
+   * has the place of its file.
    */
   parent(node: MemoryNode): Place | undefined {
     return node.place;
@@ -134,7 +134,7 @@ export class MemoryShare implements ShareBackend<MemoryNode> {
     return this.tree.watchers.add(directory, recursive, listener);
   }
 
-  /** Makes the directories of a `/`-separated path that are missing; the last one. */
+  /** Makes the missing directories of a `/`-separated path. Returns the last one. */
   makeDirectories(path: string): MemoryNode {
     let node = this.root;
     for (const name of path.split('/').filter((part) => part !== '')) {
@@ -143,7 +143,7 @@ export class MemoryShare implements ShareBackend<MemoryNode> {
     return node;
   }
 
-  /** Puts a file at a `/`-separated path, with its directories; replaces the content of one that is there. */
+  /** Writes a file at a `/`-separated path; makes its directories and replaces existing content. */
   putFile(path: string, content: Buffer | string): MemoryNode {
     const { directory, name } = this.split(path);
     const node =
@@ -156,7 +156,7 @@ export class MemoryShare implements ShareBackend<MemoryNode> {
     return node;
   }
 
-  /** Puts a symbolic link; `target` is stored as it is. OBJECT_NAME_COLLISION when the name is taken. */
+  /** Makes a symbolic link with `target` as given. OBJECT_NAME_COLLISION when the name exists. */
   putSymlink(path: string, target: string): MemoryNode {
     const { directory, name } = this.split(path);
     return this.tree.create(directory, name, { kind: 'symlink', target });

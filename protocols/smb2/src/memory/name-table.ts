@@ -1,9 +1,9 @@
-/** Names of one namespace, case-preserving, found with or without regard to case, in one deterministic order. */
+/** A case-preserving namespace in a deterministic order, with lookups with and without regard to case. */
 import { foldName } from '../names/fold.ts';
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** Listing order: by folded name, then by exact spelling; by UTF-16 unit, so it depends on no locale. */
+/** Listing order: by folded name, then by exact name. Compares UTF-16 units, so it does not depend on a locale. */
 export const compareNames = (a: string, b: string): number =>
   compare(foldName(a), foldName(b)) || compare(a, b);
 
@@ -21,7 +21,7 @@ export class NameTable<T> {
     return this.exact.get(name);
   }
 
-  /** The stored spelling: an exact match first, then the first in listing order that differs in case only. */
+  /** The stored spelling: an exact match, else the first in listing order that differs only in case. */
   spelling(name: string, caseSensitive: boolean): string | undefined {
     if (this.exact.has(name)) return name;
     return caseSensitive ? undefined : this.spellings.get(foldName(name))?.[0];
@@ -55,7 +55,7 @@ export class NameTable<T> {
     return this.exact.values();
   }
 
-  /** All names in listing order. The array is never changed: a later change of the table makes a new one. */
+  /** All names in listing order. The array never changes: a later change of the table makes a new one. */
   names(): readonly string[] {
     this.sorted ??= [...this.spellings.keys()]
       .sort(compare)

@@ -16,7 +16,7 @@ export interface ExtendedAttribute {
   readonly value: Buffer;
 }
 
-/** What a client may set; DIRECTORY and REPARSE_POINT follow from the kind, NORMAL means none. */
+/** Attributes that clients may set. DIRECTORY and REPARSE_POINT follow from the kind; NORMAL means none. */
 const STORED_ATTRIBUTES =
   FileAttribute.READONLY |
   FileAttribute.HIDDEN |
@@ -38,7 +38,7 @@ export interface NodeInit {
   readonly uid: number;
   readonly gid: number;
   readonly target?: string;
-  /** For an alternate data stream: whose. */
+  /** The file of an alternate data stream. */
   readonly owner?: MemoryNode;
 }
 
@@ -46,7 +46,7 @@ export class MemoryNode {
   readonly id: bigint;
   readonly kind: NodeKind;
   readonly content: SparseContent;
-  /** Of a symlink. */
+  /** Target of a symbolic link. */
   readonly target: string;
   readonly owner: MemoryNode | undefined;
   readonly entries = new NameTable<MemoryNode>();
@@ -60,9 +60,9 @@ export class MemoryNode {
   mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** The name by which the object was found last comes first. Empty for streams, the root and removed objects. */
+  /** The name by which the object was last found comes first. Empty for streams, the root and removed objects. */
   places: readonly Place[] = [];
-  /** Where the object was when its last name went away. */
+  /** Place of the last removed name. */
   lastPlace: Place | undefined;
   streamName = '';
   removed = false;
@@ -93,7 +93,7 @@ export class MemoryNode {
     this.attributeBits = bits & STORED_ATTRIBUTES;
   }
 
-  /** A stream shares times, attributes and identity with its file, as on NTFS. */
+  /** The file itself, or the file of a stream. They share times, attributes and id, as on NTFS. */
   get file(): MemoryNode {
     return this.owner ?? this;
   }
@@ -102,7 +102,7 @@ export class MemoryNode {
     return this.file.places[0] ?? this.file.lastPlace;
   }
 
-  /** No name leads here any more; it lives on for those that have it open. */
+  /** Whether no name leads to the object any more. It exists until its last open is closed. */
   get gone(): boolean {
     return this.removed || (this.owner?.removed ?? false);
   }
@@ -112,7 +112,7 @@ export class MemoryNode {
     return roundToCluster(sparse ? this.content.heldBytes : this.content.size);
   }
 
-  /** What `setAttributes` changes, for comparison. */
+  /** The values that `setAttributes` changes, as text for comparison. */
   settable(): string {
     const { creationTime, lastAccessTime, lastWriteTime, dosAttributes, mode } = this;
     return [creationTime, lastAccessTime, lastWriteTime, dosAttributes, mode].join();
@@ -137,7 +137,7 @@ export class MemoryNode {
     };
   }
 
-  /** Gives the memory back once nobody can read it any more. */
+  /** Frees the memory when the object has neither names nor opens. */
   releaseIfUnused(): void {
     if (this.gone && this.opens === 0) this.content.truncate(0);
     for (const stream of this.streams.values()) stream.releaseIfUnused();

@@ -1,4 +1,4 @@
-/** Opens of the in-memory share, and the knob that makes its operations slow. */
+/** Opens of the in-memory share, and artificial delays for its operations. */
 import {
   type Awaitable,
   type CallContext,
@@ -11,7 +11,7 @@ import { fail } from '../errors.ts';
 import { Status } from '../wire/status.ts';
 import type { MemoryNode } from './node.ts';
 
-/** The backend method that runs, as the delay knob sees it. */
+/** The backend method that runs, for the artificial delay. */
 export type MemoryOperation =
   | Exclude<
       keyof ShareBackend<MemoryNode>,
@@ -22,7 +22,7 @@ export type MemoryOperation =
 
 export type Delay = (operation: MemoryOperation, node: MemoryNode) => Promise<void> | undefined;
 
-/** Runs an operation, after its artificial delay if one is set. */
+/** Runs an operation, after its artificial delay if there is one. */
 export type Gate = <T>(
   operation: MemoryOperation,
   node: MemoryNode,

@@ -7,7 +7,7 @@ import { Status } from '../wire/status.ts';
 import type { MemoryNode } from './node.ts';
 import type { MemoryTree } from './tree.ts';
 
-/** All extended attributes of one file as a FILE_FULL_EA_INFORMATION list ([MS-FSCC] 2.4.15). */
+/** Longest FILE_FULL_EA_INFORMATION list of one file, in bytes ([MS-FSCC] 2.4.15). */
 const MAX_EA_LIST_BYTES = 64 * 1024;
 const EA_ENTRY_OVERHEAD = 9;
 const MAX_STREAMS = 1024;
@@ -25,14 +25,14 @@ export class MemoryDescriptors implements BlobStore<MemoryNode> {
 
   set(node: MemoryNode, value: Buffer): void {
     if (value.length > MAX_DESCRIPTOR_BYTES) fail(Status.INSUFFICIENT_RESOURCES);
-    // The first one belongs to the making of the object, which is told by itself.
+    // The first descriptor belongs to the creation of the object, which has its own notification.
     const isFirst = node.file.securityDescriptor === undefined;
     node.file.securityDescriptor = Buffer.from(value);
     if (!isFirst) this.tree.changeMetadata(node, NotifyFilter.SECURITY);
   }
 }
 
-/** Names are found without regard to case; an empty value takes the attribute away ([MS-FSA] 2.1.5.15.5). */
+/** Finds names without regard to case. An empty value removes the attribute ([MS-FSA] 2.1.5.15.5). */
 export class MemoryExtendedAttributes implements ExtendedAttributeStore<MemoryNode> {
   private readonly tree: MemoryTree;
 

@@ -1,4 +1,4 @@
-/** The tree behind the in-memory share: names, times and events as NTFS keeps them. Everything here is synchronous. */
+/** The tree of the in-memory share, with names, times and events as on NTFS. All methods are synchronous. */
 import type { FileTime, NodeKind, SetAttributes } from '../backend.ts';
 import { fail } from '../errors.ts';
 import { FileAttribute, NotifyFilter } from '../wire/constants.ts';
@@ -27,7 +27,7 @@ export interface NewNode {
   readonly target?: string;
 }
 
-/** Open to everybody, so that a share without stored security descriptors lets its clients work. */
+/** All callers may access everything, since nodes without a stored security descriptor must be usable. */
 const DEFAULT_MODE: Readonly<Record<NodeKind, number>> = { file: 0o666, directory: 0o777, symlink: 0o777 };
 
 const nameFilter = (node: MemoryNode): number =>
@@ -37,7 +37,7 @@ export class MemoryTree {
   readonly root: MemoryNode;
   readonly budget: Budget;
   readonly watchers = new Watchers();
-  /** All that has a name, and what has not got one yet. */
+  /** All nodes with a name, and new ones without a name yet. */
   readonly byId = new Map<bigint, MemoryNode>();
   private readonly options: TreeOptions;
   private lastId = 0n;
@@ -49,7 +49,7 @@ export class MemoryTree {
     this.root = this.newNode({ kind: 'directory' });
   }
 
-  /** Never the same twice, so that two changes can always be told apart by their times. */
+  /** Never returns the same time twice, so that any two changes have different times. */
   now(): FileTime {
     const time = this.options.clock();
     this.lastTime = time > this.lastTime ? time : this.lastTime + 1n;
@@ -135,7 +135,7 @@ export class MemoryTree {
     if (filter !== 0) this.watchers.modified(file, filter);
   }
 
-  /** Runs a change of content and moves what follows from it: times, the archive bit, a notification. */
+  /** Runs a change of content, then updates times and the archive bit and notifies watchers. */
   changeContent(node: MemoryNode, change: () => void): void {
     const before = node.content.size;
     change();
@@ -150,7 +150,7 @@ export class MemoryTree {
     this.watchers.modified(file, filter);
   }
 
-  /** Something beside content and attributes changed (security, extended attributes, the set of streams). */
+  /** Records a change of security, extended attributes or the set of streams. */
   changeMetadata(node: MemoryNode, filter: number): void {
     node.file.changeTime = this.now();
     this.watchers.modified(node, filter);
@@ -195,7 +195,7 @@ export class MemoryTree {
   }
 
   /**
-   * Takes away what holds the name, unless that is the very entry that is being renamed ([MS-FSA] 2.1.5.15.6 and
+   * Removes the object that has the name, unless it is the entry that is being renamed ([MS-FSA] 2.1.5.15.6 and
    * 2.1.5.15.11).
    */
   private makeRoom(from: Place | undefined, directory: MemoryNode, name: string, replace: boolean): void {

@@ -8,7 +8,7 @@ interface Watch {
   readonly listener: MemoryListener;
 }
 
-/** Who wants to hear of changes, by directory. */
+/** Listeners for changes, by directory. */
 export class Watchers {
   private readonly watches = new Map<MemoryNode, Set<Watch>>();
   private cause: CallContext | undefined;
@@ -49,7 +49,7 @@ export class Watchers {
     for (const listener of listeners) listener(event);
   }
 
-  /** Something about the object itself changed: told under each of its names. */
+  /** Reports a change of the object under each of its names. */
   modified(node: MemoryNode, filter: number): void {
     for (const place of node.file.places)
       this.emit(place.directory, place.name, 'modified', node.file, filter);

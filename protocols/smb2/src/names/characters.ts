@@ -1,7 +1,7 @@
 /**
- * Names of the backend and names on the wire. What Windows keeps out of names travels in the private use area, at
- * U+F000 plus its place: cifs (`mapposix`), macOS and Samba agree on it. A name that holds such a private character itself is
- * escaped, so that every name has a wire form of its own and comes back from it.
+ * Maps names of the backend to names on the wire and back. Characters that Windows forbids in names are sent as
+ * characters of the private use area at U+F000, as cifs (`mapposix`), macOS and Samba do. Private characters in a name
+ * itself are escaped, so that every name has a unique wire form.
  */
 
 const FIRST_MAPPED = 0xf001;
@@ -9,7 +9,7 @@ const MAPPED = '"*:<>?\\|';
 const FIRST_PUNCTUATION = 0xf020;
 const TRAILING_SPACE = '\uf028';
 const TRAILING_DOT = '\uf029';
-/** Before a character that is meant literally. */
+/** The next character is meant literally. */
 const ESCAPE = '\uf07e';
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const RESERVED = /[\x01-\x1f"*:<>?\\|\uf001-\uf029\uf07e]/;
@@ -31,7 +31,7 @@ function fromWire(match: string): string {
   return code < FIRST_PUNCTUATION ? String.fromCharCode(code - 0xf000) : MAPPED[code - FIRST_PUNCTUATION]!;
 }
 
-/** A backend's name as clients without POSIX extensions see it. */
+/** The wire form of a backend's name, for clients without POSIX extensions. */
 export function toWireName(name: string): string {
   const last = name.charCodeAt(name.length - 1);
   const isTrailing = last === 0x2e || last === 0x20;
@@ -40,10 +40,10 @@ export function toWireName(name: string): string {
   return isTrailing ? mapped.slice(0, -1) + (last === 0x2e ? TRAILING_DOT : TRAILING_SPACE) : mapped;
 }
 
-/** The reverse, for a name a client sends. */
+/** The backend's name for a name from a client. */
 export const fromWireName = (name: string): string => name.replace(EVERY_PRIVATE, fromWire);
 
-/** With POSIX extensions only the separator of paths is mapped. */
+/** With POSIX extensions only the path separator is mapped. */
 const POSIX_RESERVED = /[\\\uf026\uf07e]/;
 const EVERY_POSIX_RESERVED = new RegExp(POSIX_RESERVED, 'g');
 const EVERY_POSIX_PRIVATE = /\uf07e[\uf026\uf07e]|\uf026/g;

@@ -1,14 +1,14 @@
 /**
- * The one case fold: two names are the same without regard to case when their folds are equal. Unicode's simple case
- * folding on the composed form (NFC), so that a name is found however its accents are stored.
+ * The only case fold: two names are equal without regard to case when their folds are equal. Uses Unicode's simple case
+ * folding on the composed form (NFC), so that the form of accents does not matter.
  */
 
 const ASCII = /^[\x20-\x7e]*$/;
 const single = (text: string): boolean => text.length === 1 || (text.length === 2 && text > '\ud800');
-/** Its upper case is I, but Unicode folds it to nothing else. */
+/** Its upper case is I, but Unicode folds it only to itself. */
 const DOTLESS_I = '\u0131';
 
-/** Upper case stands for both; a character whose other case has more characters (`ß`) stays as it is. */
+/** Folds to upper case. A character whose other case has several characters (`ß`) stays as it is. */
 function foldCharacter(character: string): string {
   if (character === DOTLESS_I) return character;
   const lower = character.toLowerCase();

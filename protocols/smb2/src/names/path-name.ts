@@ -1,4 +1,4 @@
-/** Paths as they travel in CREATE and SET_INFO ([MS-FSCC] 2.1.5). */
+/** Paths in CREATE and SET_INFO ([MS-FSCC] 2.1.5). */
 import { StatusError } from '../errors.ts';
 import { MalformedError } from '../wire/malformed.ts';
 import { Status } from '../wire/status.ts';
@@ -8,23 +8,23 @@ import { fromPosixWireName, fromWireName } from './characters.ts';
 const FORBIDDEN = /[\x00-\x1f"*:<>?/|]/;
 
 export interface ParsedPath {
-  /** From the root on, as the backend has them; empty for the root itself. */
+  /** The names from the root on, as the backend has them. Empty for the root itself. */
   readonly names: readonly string[];
-  /** What the client sent, if it did: the ends of paths are told to it in its own characters. */
+  /** The path as the client sent it, for replies that return a part of it. */
   readonly sent?: string;
   /** Alternate data stream; undefined for the file itself. */
   readonly stream: string | undefined;
-  /** The name ends in `::$DATA`: meant is the content of a file, which a directory has not. */
+  /** The name ends in `::$DATA`, which means the content of a file. Directories have none. */
   readonly isContent?: boolean;
 }
 
-/** In UTF-16 units, as the backend has it; on the wire escapes come on top. */
+/** In UTF-16 units of the backend's name. Escapes can make the wire form longer. */
 const LONGEST_NAME = 255;
 const invalid = (): never => {
   throw new StatusError(Status.OBJECT_NAME_INVALID);
 };
 
-/** @throws MalformedError for half a character. */
+/** @throws MalformedError for an odd number of bytes. */
 export function decodeName(bytes: Buffer): string {
   if (bytes.length % 2 !== 0) throw new MalformedError('name of odd length');
   return bytes.toString('utf16le');
@@ -32,13 +32,13 @@ export function decodeName(bytes: Buffer): string {
 
 /**
  * Splits a path with backslashes.
- * @param posix names are taken as they are, without streams and forbidden characters.
- * @throws StatusError OBJECT_NAME_INVALID.
+ * @param posix takes names as they are: no streams, no forbidden characters.
+ * @throws StatusError OBJECT_NAME_INVALID, OBJECT_PATH_SYNTAX_BAD or INVALID_PARAMETER.
  */
 export function parsePath(path: string, posix: boolean): ParsedPath {
   if (path === '') return { names: [], stream: undefined };
   if (path.startsWith('\\')) throw new StatusError(Status.INVALID_PARAMETER);
-  // Clients that pass a POSIX path on are understood, as smbd does; cifs with POSIX extensions does so up to 6.x.
+  // Slashes are separators too, as in smbd: cifs with POSIX extensions sends them up to Linux 6.x.
   const names = path.split(/[\\/]/);
   let stream: string | undefined;
   let isContent = false;
@@ -69,11 +69,11 @@ function checkName(name: string, posix: boolean): void {
   if (posix ? name.includes('\0') || name.includes('/') : FORBIDDEN.test(name)) invalid();
 }
 
-/** The mapping back may have produced what no backend may see. */
+/** Mapping back may produce a name that a backend must not see. */
 const checkMapped = (name: string): string =>
   name === '.' || name === '..' || name.length > LONGEST_NAME ? invalid() : name;
 
-/** What the client sent behind its component number `index`, with the separator before it. */
+/** The rest of `sent` after component `index`, including the separator. */
 export function sentBehind(sent: string, index: number): string {
   let at = -1;
   for (let component = 0; component <= index; component++) {

@@ -1,6 +1,7 @@
 /**
- * Name patterns of QUERY_DIRECTORY ([MS-FSA] 2.1.4.4). A pattern is followed in all ways at once: bit i of the state says that its
- * first i tokens can match what was read. So a character costs a few operations for each 32 tokens, whatever the pattern.
+ * Name patterns of QUERY_DIRECTORY ([MS-FSA] 2.1.4.4). All possible matches are followed at once: bit i of the state
+ * says that the first i tokens can match what was read. So a character costs a few operations per 32 tokens, whatever
+ * the pattern.
  */
 import { foldName } from './fold.ts';
 
@@ -13,7 +14,7 @@ type Bits = Uint32Array;
 const set = (bits: Bits, at: number): void => void (bits[at >>> 5]! |= 1 << (at & 31));
 const has = (bits: Bits, at: number): boolean => ((bits[at >>> 5]! >>> (at & 31)) & 1) === 1;
 
-/** Stars that follow each other are one; DOS_STAR beside a star is that star. */
+/** Consecutive stars are one star. A DOS_STAR next to a star is dropped. */
 function tokensOf(pattern: string): string[] {
   const tokens: string[] = [];
   for (const token of foldName(pattern)) {
@@ -27,13 +28,13 @@ function tokensOf(pattern: string): string[] {
 class Pattern {
   readonly #tokens: readonly string[];
   readonly #words: number;
-  /** States that a character leads on from: by character, and for all others. */
+  /** States that a character advances: by character, and for all other characters. */
   readonly #consuming = new Map<string, Bits>();
   readonly #consumingOthers: Bits;
-  /** States that stay at any character (`*`), and those that do before the last dot (`<`). */
+  /** States that stay on any character (`*`), and states that stay up to the last dot (`<`). */
   readonly #stars: Bits;
   readonly #dosStars: Bits;
-  /** `>` and `"`, which match nothing before a dot or at the end. */
+  /** Whether the pattern has `>` or `"`, which match nothing before a dot or at the end. */
   readonly #hasOptional: boolean;
   #state: Bits;
   #next: Bits;
@@ -94,7 +95,7 @@ class Pattern {
     this.#next = state;
   }
 
-  /** Tokens that may match nothing: stars anywhere, DOS_QM before a dot or the end, DOS_DOT at the end. */
+  /** Skips tokens that may match nothing: stars anywhere, DOS_QM before a dot or the end, DOS_DOT at the end. */
   #skip(following: string | undefined): void {
     const state = this.#state;
     if (this.#hasOptional && (following === undefined || following === '.')) {
@@ -115,7 +116,7 @@ class Pattern {
   }
 }
 
-/** Case-insensitive. A name takes time in proportion to its length. */
+/** Case-insensitive. The time for a name is proportional to its length. */
 export function matcher(pattern: string): (name: string) => boolean {
   if (pattern === '*' || pattern === '' || pattern === '<.<') return () => true;
   const compiled = new Pattern(pattern);

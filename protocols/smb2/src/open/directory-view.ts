@@ -1,12 +1,12 @@
 import type { Node, Volume } from '../share/volume.ts';
 
-/** What a scan or a change notification has to know of the open it belongs to. */
+/** What a scan or a change notification needs of its open. */
 export interface DirectoryView {
   readonly share: Volume;
   readonly node: Node;
-  /** Opened with the POSIX create context. */
+  /** Whether the open was made with the POSIX create context. */
   readonly posix: boolean;
   readonly maxSymlinkHops: number;
-  /** Of the links it was reached by: see `presentedId`. */
+  /** Alias id of the links that led to it: see `presentedId`. */
   readonly alias: bigint;
 }

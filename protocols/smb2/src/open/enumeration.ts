@@ -8,17 +8,17 @@ import type { FollowedLink } from '../share/path.ts';
 import type { Node } from '../share/volume.ts';
 import type { DirectoryView } from './directory-view.ts';
 
-/** Where a scan stands, in words that mean the same to every process. */
+/** The position of a scan, in a form that every process understands. */
 export interface ScanPlace {
-  /** How many of `.` and `..` it is past. */
+  /** How many of `.` and `..` the scan has passed. */
   readonly dots: number;
-  /** DirectoryListing.placeAt of the entry it is past; undefined before the first. */
+  /** DirectoryListing.placeAt of the last entry that the scan has passed; undefined before the first. */
   readonly after?: string;
 }
 
-/** Entries made ready at a time: enough for a reply of 64 KiB. */
+/** Entries to load at a time: enough for a reply of 64 KiB. */
 const BATCH = 512;
-/** Entries looked at before others get their turn on the event loop: a few milliseconds. */
+/** Entries to examine before other requests get the event loop: a few milliseconds. */
 const SLICE = 512;
 /** `.` and `..` come before the listing. */
 const DOTS = 2;
@@ -30,19 +30,19 @@ export class Enumeration {
   readonly #matches: (name: string) => boolean;
   readonly #toWire: (name: string) => string;
   #loadedTo = 0;
-  /** What the links among the loaded entries lead to, by their index; undefined when nowhere. */
+  /** Targets of the links among the loaded entries, by index; undefined for a link that leads nowhere. */
   #targets: Map<number, FollowedLink | undefined> | undefined;
-  /** Entries looked at since others had their turn. */
+  /** Entries examined since other requests had the event loop. */
   #looked = 0;
   position = 0;
-  /** The entry that `seek` found, and the id it is shown with. */
+  /** The entry that `seek` found. `id` is the id to show for it. */
   name = '';
   attributes: NodeAttributes | undefined;
   id = 0n;
   #found = 0;
-  /** An entry was given out: the end is NO_MORE_FILES from now on, not NO_SUCH_FILE. */
+  /** Whether an entry was returned: then the end is NO_MORE_FILES, not NO_SUCH_FILE. */
   started = false;
-  /** When its client last asked for more (performance.now()). */
+  /** When the client last asked for more (performance.now()). */
   askedAt = performance.now();
   #ended = false;
 
@@ -54,7 +54,7 @@ export class Enumeration {
     this.#toWire = open.posix ? toPosixWireName : toWireName;
   }
 
-  /** Goes on where a scan of an earlier open, perhaps of another process, stood. */
+  /** Continues a scan of an earlier open, possibly of another process. */
   static async resume(
     open: DirectoryView,
     pattern: string,
@@ -67,7 +67,7 @@ export class Enumeration {
     return scan;
   }
 
-  /** Undefined before the first entry was given out, and when the client has been told of the end. */
+  /** Undefined before the first entry was returned, and after the client was told of the end. */
   get place(): ScanPlace | undefined {
     if (!this.started || this.#ended) return undefined;
     const dots = Math.min(this.position, DOTS);
@@ -82,12 +82,12 @@ export class Enumeration {
     return new Enumeration(open, pattern, await single(open, pattern, call));
   }
 
-  /** The client has been told that there is nothing more. */
+  /** Called when the client was told that there are no more entries. */
   end(): void {
     this.#ended = true;
   }
 
-  /** Finds the next entry that matches: `name` and `attributes`. False at the end. Does not advance by itself. */
+  /** Finds the next matching entry and sets `name` and `attributes`. Returns false at the end. Does not advance. */
   seek(call: CallContext): Awaitable<boolean> {
     const listing = this.#listing;
     const end = DOTS + listing.length;
@@ -105,7 +105,7 @@ export class Enumeration {
       const target = this.#targets?.get(index);
       const isLink = this.#targets?.has(index) === true;
       const attributes = isLink ? target?.attributes : listing.attributesAt(index);
-      // What could not be looked at is left out, as a file that vanished meanwhile would be.
+      // Leave out an entry that could not be looked up, as if the file had vanished.
       if (!attributes) continue;
       this.#show(name, attributes, this.#open.alias ^ (target?.alias ?? 0n), at + 1);
       return true;
@@ -113,18 +113,18 @@ export class Enumeration {
     return false;
   }
 
-  /** FileIndex of the entry that was found, and where the scan goes on after it. */
+  /** FileIndex of the found entry, and the position after it. */
   get nextPosition(): number {
     return this.#found;
   }
 
-  /** Goes on at an index that the client chose. */
+  /** Continues at a position that the client chose. */
   moveTo(position: number): void {
     if (position < this.position) this.#loadedTo = 0;
     this.position = position;
   }
 
-  /** The entry that was found has been given out. */
+  /** Called when the found entry was returned to the client. */
   advance(): void {
     this.position = this.#found;
   }
@@ -132,7 +132,7 @@ export class Enumeration {
   async #later(at: number, call: CallContext): Promise<boolean> {
     await new Promise(setImmediate);
     this.#looked = 0;
-    // Nothing before it matched.
+    // No entry before `at` matched.
     if (at > this.position) this.position = at;
     return await this.seek(call);
   }
@@ -161,7 +161,7 @@ export class Enumeration {
     return await this.seek(call);
   }
 
-  /** Looks at what the links among from..to lead to. */
+  /** Resolves the links among the entries `from` to `to`. */
   async #follow(from: number, to: number, call: CallContext): Promise<void> {
     const { share, maxSymlinkHops } = this.#open;
     const targets = new Map<number, FollowedLink | undefined>();
@@ -194,7 +194,7 @@ export class Enumeration {
   }
 }
 
-/** A pattern without wildcards needs no listing. */
+/** Makes a listing for a pattern without wildcards, with one lookup. */
 async function single(open: DirectoryView, name: string, call: CallContext): Promise<DirectoryListing<Node>> {
   const { backend, options } = open.share;
   const isDot = name === '.' || name === '..';

@@ -3,9 +3,9 @@ import { LeaseState } from '../wire/constants.ts';
 import type { Open } from './open.ts';
 
 /**
- * A lease on a directory ends with any change in it that its holder did not make itself; a change of a file's content or attributes by
- * a client is told when that closes the file, as Windows does it. On a read-only share the files change behind the server's back,
- * so there the leases and oplocks on files are watched as well.
+ * A change in a directory ends the leases on it, except that of the client that made the change. When a client changes
+ * the content or attributes of a file, this happens when the file is closed, as on Windows. On a read-only share, files
+ * change outside of the server, so leases and oplocks on files are watched as well.
  */
 export function watchForLeases(open: Open): void {
   const { caching, file, share } = open;

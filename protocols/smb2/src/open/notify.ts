@@ -31,12 +31,12 @@ export class NotifyQueue {
   readonly #open: DirectoryView;
   readonly #most: number;
   readonly #filter: number;
-  /** The first request's buffer bounds all results of the open. */
+  /** The buffer size of the first request limits all results of the open. */
   readonly #largest: number;
   readonly #unwatch: () => void;
   readonly #waiting: Waiting[] = [];
   #events: NotifyEntry[] = [];
-  /** Changes were dropped: the client has to list the directory anew. */
+  /** Changes were dropped: the client must list the directory again. */
   #overflowed = false;
   #ended: NtStatus | undefined;
   #scheduled = false;
@@ -59,7 +59,7 @@ export class NotifyQueue {
       this.#overflowed = true;
       this.#events = [];
     } else if (!this.#overflowed) this.#events.push({ action: event.action, name: this.#nameOf(event) });
-    // What is told in one go, as the halves of a rename, goes into one reply.
+    // Changes reported in the same turn, such as the two halves of a rename, go into one reply.
     if (this.#scheduled || this.#waiting.length === 0) return;
     this.#scheduled = true;
     queueMicrotask(() => {
@@ -77,7 +77,7 @@ export class NotifyQueue {
     return kind === 'directory' ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME;
   }
 
-  /** Relative to the watched directory. */
+  /** The name relative to the watched directory. */
   #nameOf(event: ChangeEvent<Node>): string {
     const names = [event.name];
     const { backend } = this.#open.share;
@@ -106,13 +106,13 @@ export class NotifyQueue {
       : { status: Status.NOTIFY_ENUM_DIR, data: Buffer.alloc(0) };
   }
 
-  /** Whether the next request has its answer already. */
+  /** Whether a new request can be answered at once. */
   get isReady(): boolean {
     if (this.#ended !== undefined) return true;
     return this.#waiting.length === 0 && (this.#events.length > 0 || this.#overflowed);
   }
 
-  /** Waits for a change. Results go to requests in their order. */
+  /** Waits for a change. Requests get results in order of arrival. */
   wait(most: number, signal: AbortSignal): NotifyResult | Promise<NotifyResult> {
     if (this.#ended !== undefined) return { status: this.#ended, data: Buffer.alloc(0) };
     if (this.isReady) return this.#take(most);
@@ -131,12 +131,12 @@ export class NotifyQueue {
     });
   }
 
-  /** The directory is being deleted. */
+  /** Called when the directory is being deleted. */
   deleted(): void {
     this.#finish(Status.DELETE_PENDING);
   }
 
-  /** The open is being closed. */
+  /** Called when the open is being closed. */
   end(): void {
     this.#finish(Status.NOTIFY_CLEANUP);
   }

@@ -15,12 +15,12 @@ import type { OpenSession, OpenTree } from './owner.ts';
 
 export interface Durability {
   readonly version: 1 | 2;
-  /** Kept whatever its caching is, and when that is broken. */
+  /** Whether the open is kept without caching, and when its caching is broken. */
   readonly persistent: boolean;
   readonly timeoutMs: number;
-  /** Version 2. */
+  /** For version 2 only. */
   readonly createGuid: Buffer | undefined;
-  /** Who may reconnect. */
+  /** The user and the client that may reconnect. */
   readonly userName: string;
   readonly clientGuid: Buffer;
 }
@@ -33,19 +33,19 @@ export interface OpenInit {
   readonly options: number;
   readonly isDirectory: boolean;
   readonly posix: boolean;
-  /** Of the links it was reached by. */
+  /** Alias id of the links that led to it. */
   readonly alias: bigint;
   /** The lease on its directory that its client named. */
   readonly parentLease?: string | undefined;
 }
 
-/** Who keeps the tables that opens are in beyond their session. */
+/** Keeps the tables of opens that are not part of a session. */
 export interface OpenRegistry {
   closed(open: Open): void;
-  /** Its client is gone and may come back. */
+  /** The client of the open is disconnected and may reconnect. */
   preserved(open: Open): void;
   reconnected(open: Open): void;
-  /** The last open of a lease is gone. */
+  /** The last open of a lease was closed. */
   leaseEnded(lease: Lease): void;
 }
 
@@ -58,7 +58,7 @@ export class Open implements CacheTaker, DirectoryView {
   readonly file: FileState;
   readonly volatileId: number;
   readonly fileId: FileId;
-  /** Halves of the persistent half: each request compares them. */
+  /** The two halves of the persistent part, which each request compares. */
   readonly persistentLow: number;
   readonly persistentHigh: number;
   readonly grantedAccess: number;
@@ -75,18 +75,18 @@ export class Open implements CacheTaker, DirectoryView {
   caching: Caching | undefined;
   durable: Durability | undefined;
   deleteOnClose = false;
-  /** FilePositionInformation: kept for the client, used for nothing. */
+  /** FilePositionInformation: kept for the client, not used. */
   position = 0;
   mode: number;
   enumeration: Enumeration | undefined;
-  /** The QUERY_DIRECTORY in progress, for the next one to wait for. */
+  /** The running QUERY_DIRECTORY; the next one waits for it. */
   scan: Promise<void> | undefined;
   notify: NotifyQueue | undefined;
-  /** Lock sequence numbers seen, by index ([MS-SMB2] 3.3.5.14). */
+  /** Lock sequence numbers already seen, by index ([MS-SMB2] 3.3.5.14). */
   readonly lockSequences = new Map<number, number>();
   /** Highest ChannelSequence seen ([MS-SMB2] 3.3.5.2.10). */
   channelSequence = 0;
-  /** Under which a replayed CREATE finds it ([MS-SMB2] 3.3.5.9.10), and what that is answered. */
+  /** The key by which a replayed CREATE finds this open ([MS-SMB2] 3.3.5.9.10), and the CreateAction to reply. */
   replayKey: string | undefined;
   createAction = 0;
   closed = false;
@@ -148,7 +148,7 @@ export class Open implements CacheTaker, DirectoryView {
     return this.caching instanceof Lease ? this.caching : undefined;
   }
 
-  /** Between these a CLOSE waits, so that no handler loses its open halfway. */
+  /** Marks the start of a handler that uses the open. A CLOSE waits until `end` was called for all of them. */
   begin(): void {
     this.#running++;
   }
@@ -172,7 +172,7 @@ export class Open implements CacheTaker, DirectoryView {
     this.notify?.deleted();
   }
 
-  /** The connection is gone: keeps a durable open for its client. Returns false when it is not durable. */
+  /** Called when the connection is lost. Keeps a durable open for its client. Returns false when the open is not kept. */
   preserve(): boolean {
     const { durable } = this;
     if (!durable || this.deleteOnClose || this.file.deletePending) return false;
@@ -189,34 +189,37 @@ export class Open implements CacheTaker, DirectoryView {
     return true;
   }
 
-  /** Who else writes to the file could not be kept off the locked ranges while the client is away: Windows lets go of such an open too. */
+  /**
+   * Whether the open has locks but no write cache. Such an open is not kept, as on Windows: while its client is
+   * disconnected, others could write to the locked ranges.
+   */
   get #locksWithoutWriteCache(): boolean {
     const { caching, file, share } = this;
     const caches = ((caching?.state ?? LeaseState.NONE) & LeaseState.WRITE) !== 0;
     return !caches && !share.readOnly && file.locks.countOf(this) > 0;
   }
 
-  /** A client came back for a preserved open. */
+  /** Called when a client reconnects to a preserved open. */
   reconnect(tree: OpenTree): void {
     clearTimeout(this.#scavenger);
     this.#registry.reconnected(this);
     this.tree = tree;
   }
 
-  /** A CLOSE has come: no later request finds the open any more, while those in progress go on. */
+  /** A CLOSE has arrived: later requests do not find the open, running ones continue. */
   beginClose(): void {
     this.durable = undefined;
     this.session?.opens.delete(this.volatileId);
   }
 
-  /** Closes it without a caller who waits: a failure is reported to the hooks. */
+  /** Closes the open when no caller waits. Failures are reported to the hooks. */
   dispose(): void {
     const done = this.close();
     if (done instanceof Promise)
       done.catch((error: unknown) => this.#context.hooks.bug?.(error, 'delete on close'));
   }
 
-  /** Releases everything; the last close of a file that is to be deleted removes it. */
+  /** Releases everything. The last close of a file with a pending delete removes it. */
   close(): void | Promise<void> {
     if (this.closed) return;
     this.closed = true;
@@ -231,7 +234,7 @@ export class Open implements CacheTaker, DirectoryView {
     file.opens.delete(this);
     this.backend?.close();
     if (this.deleteOnClose) {
-      // Whoever kept it open for later only can let it go now.
+      // Clients that only cache their handle must close it now.
       file.breakHandleCaches(undefined);
       file.deletePending = true;
       file.notifyDeleted();

@@ -1,4 +1,4 @@
-/** What opens need of those who hold them. */
+/** What opens need of their session and tree connect. */
 import type { Reply } from '../context/reply.ts';
 
 export interface OpenSession {
@@ -10,6 +10,6 @@ export interface OpenSession {
 
 export interface OpenTree {
   readonly session: OpenSession;
-  /** Refuses plaintext. */
+  /** Whether the share requires encryption. */
   readonly encrypted: boolean;
 }

@@ -6,7 +6,7 @@ import type { OpenTree } from './owner.ts';
 /** An open of a named pipe of IPC$. */
 export class PipeOpen {
   readonly kind = 'pipe';
-  /** A pipe is no directory to scan. */
+  /** A pipe has no directory scan. */
   readonly enumeration = undefined;
   readonly name: string;
   readonly pipe: PipeEndpoint;
@@ -18,7 +18,7 @@ export class PipeOpen {
   readonly grantedAccess: number;
   readonly #closed: (open: PipeOpen) => void;
 
-  /** @param closed called once, when it is closed. */
+  /** @param closed called once, when the pipe is closed. */
   constructor(
     tree: OpenTree,
     init: { readonly name: string; readonly pipe: PipeEndpoint; readonly grantedAccess: number },
@@ -32,7 +32,7 @@ export class PipeOpen {
   }
 
   begin(): void {
-    // Pipes answer at once: nothing can be running.
+    // Pipe requests finish at once, so none can be running.
   }
 
   end(): void {

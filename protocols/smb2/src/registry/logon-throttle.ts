@@ -5,17 +5,18 @@ const MOST_ADDRESSES = 10_000;
 type ThrottleLimits = Pick<Limits, 'freeLogonFailures' | 'logonIntervalMs' | 'maxWaitingLogons'>;
 
 interface Entry {
-  /** Failures that are not forgiven yet, as of `at`. */
+  /** Failures not yet forgiven, as of `at`. */
   failures: number;
   at: number;
-  /** When the last of those who wait has its turn. */
+  /** When the last waiting logon gets its turn. */
   lastTurn: number;
   waiting: number;
 }
 
 /**
- * One queue of logons for each address. A few failures are free, and one more is forgiven in each interval. Beyond that every
- * logon waits for its turn before it is looked at, right ones too: an answer that came at once would tell a guess that is right.
+ * Delays logons after failures, with one queue for each address. Some failures are free, and one more is forgiven in
+ * each interval. Beyond that every logon waits for its turn before it is checked, even a correct one: a fast answer
+ * would reveal a correct guess.
  */
 export class LogonThrottle {
   readonly #limits: ThrottleLimits;
@@ -27,7 +28,7 @@ export class LogonThrottle {
     this.#now = now;
   }
 
-  /** Milliseconds until the turn of a logon that has come now; undefined: too many wait already. */
+  /** Milliseconds until a logon that arrives now gets its turn; undefined when too many wait already. */
   turn(address: string): number | undefined {
     const entry = this.#entries.get(address);
     if (!entry) return 0;
@@ -40,7 +41,7 @@ export class LogonThrottle {
     return entry.lastTurn - now;
   }
 
-  /** Somebody who waited has had the turn, or is gone. */
+  /** Called when a waiting logon got its turn or was abandoned. */
   turnTaken(address: string): void {
     const entry = this.#entries.get(address);
     if (entry) entry.waiting--;

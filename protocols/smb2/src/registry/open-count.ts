@@ -1,6 +1,6 @@
 import type { Limits } from '../limits.ts';
 
-/** Opens of everybody, so that one client cannot leave none to the others. */
+/** Counts the opens of all clients, so that one client cannot use them all. */
 export class OpenCount {
   readonly #limits: Pick<Limits, 'maxOpens' | 'maxOpensPerAddress'>;
   readonly #addresses = new Map<object, string>();

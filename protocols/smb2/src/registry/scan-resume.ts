@@ -1,4 +1,4 @@
-/** Goes on with a directory scan that was begun over a connection, or in a process, that is not there any more. */
+/** Continues a directory scan whose connection, or process, has ended. */
 import { fail, StatusError } from '../errors.ts';
 import { Status } from '../wire/status.ts';
 import type { FileId } from '../wire/file-id.ts';
@@ -12,8 +12,8 @@ import { scanKey } from './suspended-scans.ts';
 import type { SuspendedScan } from './suspended-scans.ts';
 
 /**
- * Makes the open of a suspended scan again, under the same FileId.
- * @throws StatusError FILE_CLOSED when there is no such scan, it is another client's, or its directory is gone.
+ * Makes the open of a suspended scan again, with the same FileId.
+ * @throws StatusError FILE_CLOSED when there is no such scan, it belongs to another client, or its directory is gone.
  */
 export async function resumeScan(request: Request, server: ServerState, fileId: FileId): Promise<Open> {
   const { scans } = server;
@@ -28,7 +28,7 @@ export async function resumeScan(request: Request, server: ServerState, fileId: 
     return await openAgain(request, server, scan, fileId);
   } catch (error) {
     if (isGone(error)) return fail(Status.FILE_CLOSED);
-    // It could not be done now: the client may ask again.
+    // Temporary failure: keep the scan, since the client may ask again.
     scans.keep(key, scan);
     throw error;
   }

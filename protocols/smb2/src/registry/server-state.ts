@@ -1,4 +1,4 @@
-/** The tables that all connections share ([MS-SMB2] 3.3.1.5). They are told by what is in them when it ends. */
+/** The tables that all connections share ([MS-SMB2] 3.3.1.5). Sessions, opens and connections report here when they end. */
 import type { UserStore } from '../auth/index.ts';
 import type { Connection, ConnectionOwner } from '../connection/connection.ts';
 import type { Setup } from '../connection/setup.ts';
@@ -22,7 +22,7 @@ import type { ScanStore } from './suspended-scans.ts';
 export interface ServerStateOptions {
   readonly users: UserStore;
   readonly scanStore: ScanStore | undefined;
-  /** The way of every message. */
+  /** Handles every received message. */
   readonly receive: (connection: Connection, message: Buffer, server: ServerState) => void;
 }
 
@@ -34,11 +34,11 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
   readonly connections = new Set<Connection>();
   readonly sessions = new Map<number, Session>();
   readonly leases: LeaseTable = new Map();
-  /** CREATEs that can be replayed, by client and CreateGuid; `pending` until they have an open. */
+  /** CREATEs that can be replayed, by client and CreateGuid. `pending` until they have an open. */
   readonly creates = new Map<string, Open | 'pending'>();
-  /** Opens of everybody, preserved ones included. */
+  /** Opens of all clients, including preserved ones. */
   readonly opens: OpenCount;
-  /** Authentications under way, in order of their beginning. */
+  /** Running authentications, oldest first. */
   readonly #setups = new Map<Setup, { readonly connection: Connection; readonly sessionId: number }>();
   readonly #receive: ServerStateOptions['receive'];
   #shares = new Map<string, Share>();
@@ -66,13 +66,13 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
     this.scans.suspend(connection);
   }
 
-  /** @throws StatusError when the connection has too many authentications under way. */
+  /** @throws StatusError when the connection has too many running authentications. */
   checkSetups({ setups }: Connection): void {
     if (setups.size >= this.context.limits.maxSetupsPerConnection)
       throw new StatusError(Status.INSUFFICIENT_RESOURCES);
   }
 
-  /** The oldest of all gives way when there are too many. */
+  /** Registers an authentication. When there are too many, the oldest one is dropped. */
   setupBegun(connection: Connection, sessionId: number, setup: Setup): void {
     this.#setups.set(setup, { connection, sessionId });
     if (this.#setups.size <= this.context.limits.maxSetups) return;
@@ -104,7 +104,7 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
     return this.#shares.get(name.toLowerCase());
   }
 
-  /** Whether any share lets a client at this address in. */
+  /** Whether any share allows clients at this address. */
   allows(address: string): boolean {
     return this.shares.some(({ options }) => allowsAddress(options, address));
   }
@@ -113,7 +113,7 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
     return this.shares.some((share) => share.options.guest);
   }
 
-  /** Shares whose backend stays keep their opens; sessions lose their tree connects to the others. */
+  /** Shares with the same backend as before keep their opens. Sessions lose their tree connects to removed shares. */
   setShares(options: readonly ShareOptions[]): void {
     const next = new Map<string, Share>();
     for (const option of options) {
@@ -140,7 +140,7 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
     return ids;
   }
 
-  /** A read-only share's is a function of the node; elsewhere state is attached to it, so it is random. */
+  /** On a read-only share the id is derived from the node. On others an open has state, so its id is random. */
   newPersistentId(share: Volume, node: Node, nodeId: bigint): bigint {
     if (!share.readOnly) return randomId64(this.#durables);
     const known = share.persistentIds.get(node);
@@ -150,7 +150,7 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
     return id;
   }
 
-  /** @throws StatusError when the session, its client's address or the server has too many. */
+  /** @throws StatusError when the session, its client's address or the server has too many opens. */
   checkOpens(session: Session, address: string): void {
     const isFull = session.opens.size >= this.context.limits.maxOpensPerSession || this.opens.isFull(address);
     if (isFull) throw new StatusError(Status.INSUFFICIENT_RESOURCES);
@@ -187,7 +187,7 @@ export class ServerState implements ConnectionOwner, SessionRegistry, OpenRegist
     this.leases.delete(id);
   }
 
-  /** Opens that wait for their client to come back. */
+  /** Opens that wait for their client to reconnect. */
   durables(persistent: bigint): readonly Open[] {
     return [...(this.#durables.get(persistent) ?? [])];
   }

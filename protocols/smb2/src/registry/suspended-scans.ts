@@ -1,7 +1,7 @@
 /**
- * Directory scans whose client is away. Clients do not open directories anew after a reconnect: Linux goes on with the old
- * FileId, and a program that was in the middle of a listing gets ENOENT when that is not known any more. So where a scan
- * stands is kept when its connection ends, and given to the process that serves next.
+ * Directory scans of disconnected clients. After a reconnect, clients do not open directories again: Linux continues
+ * with the old FileId, and a program in the middle of a listing gets ENOENT when that FileId is unknown. So the
+ * position of a scan is kept when its connection ends, and passed to the next process.
  */
 import type { FileId } from '../wire/file-id.ts';
 import type { Connection } from '../connection/connection.ts';
@@ -9,44 +9,44 @@ import type { ScanPlace } from '../open/enumeration.ts';
 import type { Open } from '../open/open.ts';
 import type { Session } from '../session/session.ts';
 
-/** A scan in words that mean the same to every process that serves the share: plain data, fit for JSON. */
+/** A scan in a form that every process that serves the share understands: plain data, fit for JSON. */
 export interface SuspendedScan {
-  /** Who may go on with it: the client's GUID in hexadecimal, the user in lower case. */
+  /** Who may continue it: the client's GUID in hexadecimal and the user in lower case. */
   readonly clientGuid: string;
   readonly userName: string;
   readonly share: string;
   /** Names from the root. */
   readonly path: readonly string[];
-  /** NodeAttributes.id, in decimal: the directory at that path has to be the same one. */
+  /** NodeAttributes.id in decimal. The directory at the path must still have this id. */
   readonly nodeId: string;
   readonly grantedAccess: number;
   readonly shareAccess: number;
   readonly options: number;
   readonly posix: boolean;
-  /** Of the links the directory was reached by, in decimal. */
+  /** Alias id of the links that led to the directory, in decimal. */
   readonly alias?: string;
   readonly pattern: string;
   readonly place: ScanPlace;
 }
 
-/** Keeps scans for the process that serves next. Keys are 32 hexadecimal digits that are never used twice. */
+/** Keeps scans for the next process. Keys are 32 hexadecimal digits and are never used twice. */
 export interface ScanStore {
   save(key: string, scan: SuspendedScan): Promise<void>;
-  /** Gives the scan away: a second call for the key finds nothing. Undefined when there is none. */
+  /** Removes and returns the scan; undefined when there is none. A second call for the key finds nothing. */
   take(key: string): Promise<SuspendedScan | undefined>;
 }
 
 export interface SuspendedScanLimits {
-  /** Scans kept at once; beyond it the one that was suspended first is forgotten. */
+  /** Most scans to keep. Beyond it the oldest is forgotten. */
   readonly most: number;
-  /** How long one is kept, in milliseconds. */
+  /** How long to keep a scan, in ms. */
   readonly keepMs: number;
 }
 
 export class SuspendedScans {
   readonly #store: ScanStore | undefined;
   readonly #limits: SuspendedScanLimits;
-  /** In order of their suspension. */
+  /** In order of suspension. */
   readonly #kept = new Map<string, { readonly scan: SuspendedScan; readonly since: number }>();
 
   constructor(store: ScanStore | undefined, limits: SuspendedScanLimits) {
@@ -54,10 +54,10 @@ export class SuspendedScans {
     this.#limits = limits;
   }
 
-  /** Keeps where the unfinished scans of a connection stand. */
+  /** Keeps the positions of the unfinished scans of a connection. */
   suspend(connection: Connection): void {
     for (const session of connection.sessions.values()) {
-      // Another channel of the session goes on with them.
+      // The client continues them on another channel of the session.
       if (session.channels.length > 1) continue;
       for (const open of session.opens.values()) {
         const scan = open.kind === 'file' ? suspended(open, session) : undefined;
@@ -83,7 +83,7 @@ export class SuspendedScans {
     return performance.now() - kept.since < this.#limits.keepMs ? kept.scan : undefined;
   }
 
-  /** Hands what is kept to the store. Without one it stays here. */
+  /** Moves the scans to the store. Without a store they stay here. */
   async flush(): Promise<void> {
     const store = this.#store;
     if (!store || this.#kept.size === 0) return;

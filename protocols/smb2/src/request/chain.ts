@@ -1,4 +1,4 @@
-/** The replies to one message: a single one or a compound chain ([MS-SMB2] 3.3.4.1.3). */
+/** The replies to one message: a single request or a compound chain ([MS-SMB2] 3.3.4.1.3). */
 import type { Connection } from '../connection/connection.ts';
 import type { RunningRequest } from '../connection/connection.ts';
 import type { Setup } from '../connection/setup.ts';
@@ -18,14 +18,14 @@ import { Status } from '../wire/status.ts';
 import type { NtStatus } from '../wire/status.ts';
 import { align } from '../wire/struct.ts';
 
-/** A request, as far as its reply depends on it. */
+/** The parts of a request that its reply needs. */
 export interface ChainedRequest extends RunningRequest {
   readonly header: Header;
   readonly packet: Buffer;
   asyncId: number | undefined;
-  /** Credits of the final reply; an interim one has given them already. */
+  /** Whether an interim reply has granted the credits already. */
   creditsGranted: boolean;
-  /** With what its reply is signed, if it is. */
+  /** Signs the reply. Undefined without a key. */
   readonly signer: Signer | undefined;
   readonly setup: Setup | undefined;
 }
@@ -39,11 +39,11 @@ export class Chain {
   readonly connection: Connection;
   readonly sealed: Session | undefined;
   requests: readonly ChainedRequest[] = [];
-  /** What a related request takes over from the one before. */
+  /** Values that a related request takes from the request before it. */
   session: Session | undefined;
   tree: TreeConnect | undefined;
   open: AnyOpen | undefined;
-  /** Why there is no open to take over. */
+  /** Why a related request has no open to use. */
   failure: NtStatus | undefined;
   #ready: Ready[] = [];
 
@@ -52,7 +52,7 @@ export class Chain {
     this.sealed = sealed;
   }
 
-  /** An unrelated request takes nothing over, and neither do those after it from before it. */
+  /** Called for an unrelated request: later related requests must not use values from before it. */
   restart(): void {
     this.session = undefined;
     this.tree = undefined;
@@ -64,7 +64,7 @@ export class Chain {
     this.#ready.push({ request, reply: answer });
   }
 
-  /** An interim reply is possible for the last request only; those before it are answered first. */
+  /** Sends an interim reply, which only the last request can have. Sends the replies to earlier requests first. */
   sendInterim(request: ChainedRequest): void {
     const { connection } = this;
     if (request.asyncId !== undefined || this.requests.at(-1) !== request || connection.closed) return;
@@ -79,7 +79,7 @@ export class Chain {
     connection.send({ buffer: interim.buffer, end: BODY + interim.length, sealer: this.sealed?.sealer });
   }
 
-  /** Sends what is ready. */
+  /** Sends the replies that are ready. */
   flush(): void {
     const ready = this.#ready;
     this.#ready = [];
@@ -97,7 +97,7 @@ export class Chain {
   }
 
   #flushCompound(ready: readonly Ready[]): void {
-    // Windows and Samba pad the last one too.
+    // Windows and Samba pad the last reply as well.
     const sizes = ready.map(({ reply: one }) => align(HEADER_SIZE + one.length, 8));
     const end = MESSAGE + sizes.reduce((sum, size) => sum + size, 0);
     const buffer = Buffer.allocUnsafe(end);

@@ -22,9 +22,9 @@ export class Request implements CallContext, ChainedRequest, Principal {
   readonly connection: Connection;
   readonly chain: Chain;
   readonly header: Header;
-  /** The request from its SMB2 header to its end: offsets from the wire are offsets into it. */
+  /** The request from its SMB2 header to its end. Offsets on the wire refer to this buffer. */
   readonly packet: Buffer;
-  /** Arrived sealed, and will be answered so. */
+  /** The session that sealed the message. The reply will be sealed too. */
   readonly sealed: Session | undefined;
   readonly started = performance.now();
   sessionOrUndefined: Session | undefined;
@@ -37,9 +37,9 @@ export class Request implements CallContext, ChainedRequest, Principal {
   createsUnder: string | undefined;
   cleanupStatus: NtStatus = Status.CANCELLED;
   setup: Setup | undefined;
-  /** Signs the reply in place of the session's key on this connection: of a session that is not bound to it. */
+  /** Signs the reply for a session that is not bound to this connection. */
   foreignSigner: Signer | undefined;
-  /** The status of the reply if nobody waits for the result any more. */
+  /** Status of the reply once the request is abandoned. */
   #abandoned: NtStatus | undefined;
   #abort: AbortController | undefined;
 
@@ -79,7 +79,7 @@ export class Request implements CallContext, ChainedRequest, Principal {
     return this.openOrUndefined ?? this.#missing(Status.FILE_CLOSED);
   }
 
-  /** The open when it is one of a file or directory. */
+  /** The open, when it is a file or directory. */
   get open(): Open {
     const open = this.anyOpen;
     return open.kind === 'file' ? open : this.#missing(Status.INVALID_DEVICE_REQUEST);
@@ -100,7 +100,7 @@ export class Request implements CallContext, ChainedRequest, Principal {
   }
 
   /**
-   * Finds the open a FileId names, by both halves.
+   * Finds the open by both halves of a FileId.
    * @param at offset of the FileId in the packet.
    * @throws StatusError FILE_CLOSED.
    */
@@ -116,8 +116,9 @@ export class Request implements CallContext, ChainedRequest, Principal {
   }
 
   /**
-   * As `findOpen`; an all-ones FileId in a related request is the open of the request before ([MS-SMB2] 3.3.5.2.7.2).
-   * @throws StatusError FILE_CLOSED when there is none before.
+   * As `findOpen`. In a related request, a FileId of all ones means the open of the request before it ([MS-SMB2]
+   * 3.3.5.2.7.2).
+   * @throws StatusError FILE_CLOSED when that request has no open.
    */
   chainedOpen(at: number): AnyOpen {
     if (!this.isRelated || this.packet.readBigUInt64LE(at + 8) !== RELATED_ID) return this.findOpen(at);
@@ -128,8 +129,8 @@ export class Request implements CallContext, ChainedRequest, Principal {
   }
 
   /**
-   * A client raises the sequence when a channel fails; what it sent before must not change anything any more
-   * ([MS-SMB2] 3.3.5.2.10).
+   * A client raises ChannelSequence after a channel failure. Requests that it sent before must not change anything any
+   * more ([MS-SMB2] 3.3.5.2.10).
    * @throws StatusError FILE_NOT_AVAILABLE.
    */
   checkChannelSequence(changes: boolean): void {
@@ -157,7 +158,7 @@ export class Request implements CallContext, ChainedRequest, Principal {
     };
   }
 
-  /** Aborted by CANCEL, by the end of the session or tree, and by the loss of the connection. */
+  /** Aborts on CANCEL, on the end of the session or tree connect, and on the loss of the connection. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();
     if (this.#abandoned !== undefined && !this.#abort.signal.aborted) this.#abort.abort();
@@ -168,12 +169,15 @@ export class Request implements CallContext, ChainedRequest, Principal {
     return this.#abandoned;
   }
 
-  /** @throws StatusError when it was cancelled meanwhile. */
+  /** @throws StatusError when the request was abandoned in the meantime. */
   throwIfAbandoned(): void {
     if (this.#abandoned !== undefined) throw new StatusError(this.#abandoned);
   }
 
-  /** CANCEL ([MS-SMB2] 3.3.5.16) and everything that ends a request from outside. */
+  /**
+   * Ends the request from outside: CANCEL ([MS-SMB2] 3.3.5.16), or the end of its open, tree connect, session or
+   * connection.
+   */
   abandon(status: NtStatus = Status.CANCELLED): void {
     this.#abandoned ??= status;
     this.#abort?.abort();
@@ -185,15 +189,15 @@ export class Request implements CallContext, ChainedRequest, Principal {
     return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   }
 
-  /** Leaves it without an answer for as long as the connection lasts: its client asks the next server. */
+  /** Withholds the reply until the connection ends, so that the client asks the next server. */
   async untilTheEnd(): Promise<void> {
     this.waitsForEvents = true;
     await this.whenAbandoned();
   }
 
   /**
-   * Sends the interim reply ([MS-SMB2] 3.3.4.2), once, if the place in its compound chain permits it.
-   * @throws StatusError when too many requests of the connection wait already.
+   * Sends the interim reply once, if the request is the last one of its compound ([MS-SMB2] 3.3.4.2).
+   * @throws StatusError when too many requests of the connection are asynchronous already.
    */
   goAsync(): void {
     this.chain.sendInterim(this);

@@ -1,4 +1,4 @@
-/** Who may do what ([MS-DTYP] 2.5.3.2). */
+/** The access check ([MS-DTYP] 2.5.3.2). */
 import { Access } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
 import { AceFlags, AceType, type Ace } from './acl.ts';
@@ -6,11 +6,11 @@ import type { SecurityDescriptor } from './descriptor.ts';
 import { mapGeneric } from './rights.ts';
 import { type Sid, WellKnownSid } from './sid.ts';
 
-/** A caller's token, as far as files need it. */
+/** The parts of a caller's token that files need. */
 export interface Identity {
-  /** The user's SID, its groups, and the well-known ones that hold for it (Everyone, Authenticated Users). */
+  /** SIDs of the user, its groups, and the well-known SIDs that apply (Everyone, Authenticated Users). */
   readonly sids: readonly Sid[];
-  /** SeSecurityPrivilege: may see and set the SACL. */
+  /** SeSecurityPrivilege: may read and set the SACL. */
   readonly security?: boolean;
   /** SeTakeOwnershipPrivilege */
   readonly takeOwnership?: boolean;
@@ -18,22 +18,22 @@ export interface Identity {
 
 export interface AccessResult {
   readonly status: typeof Status.SUCCESS | typeof Status.ACCESS_DENIED | typeof Status.PRIVILEGE_NOT_HELD;
-  /** Everything that was asked for, and with MAXIMUM_ALLOWED everything else that is allowed; 0 when refused. */
+  /** All requested rights; with MAXIMUM_ALLOWED also all others that are allowed. 0 when refused. */
   readonly granted: number;
 }
 
 const DENIES: ReadonlySet<number> = new Set([
   AceType.ACCESS_DENIED,
   AceType.ACCESS_DENIED_OBJECT,
-  // Conditions are not evaluated: a denial holds, a conditional permission does not.
+  // Conditions are not evaluated: a conditional entry can deny but not allow.
   AceType.ACCESS_DENIED_CALLBACK,
   AceType.ACCESS_DENIED_CALLBACK_OBJECT,
 ]);
 
 /**
- * Checks `desired` (generic rights and MAXIMUM_ALLOWED included) against the DACL. A descriptor without one, or with
- * a NULL one, allows everything. The owner always has READ_CONTROL and WRITE_DAC, unless an OWNER RIGHTS entry says
- * what the owner has.
+ * Checks `desired` (may include generic rights and MAXIMUM_ALLOWED) against the DACL. Without a DACL, or with a NULL
+ * DACL, everything is allowed. The owner always has READ_CONTROL and WRITE_DAC, unless an OWNER RIGHTS entry defines
+ * the owner's rights.
  */
 export function accessCheck(
   descriptor: SecurityDescriptor,
@@ -59,7 +59,7 @@ export function accessCheck(
   return { status: Status.SUCCESS, granted };
 }
 
-/** Those of the rights of interest that the DACL gives: for each right the first entry that speaks of it decides. */
+/** The rights of interest that the DACL allows. For each right the first entry that mentions it decides. */
 function allowedRights(descriptor: SecurityDescriptor, identity: Identity, interest: number): number {
   if (!descriptor.dacl) return interest;
   const sids = new Set(identity.sids);

@@ -33,9 +33,9 @@ export interface Ace {
   readonly flags: number;
   readonly mask: number;
   readonly sid: Sid;
-  /** Flags and GUIDs of an object entry, as they are on the wire. */
+  /** Flags and GUIDs of an object entry, in wire form. */
   readonly object?: Buffer;
-  /** What follows the SID: conditions, resource attributes. */
+  /** Data after the SID: conditions, resource attributes. */
   readonly data?: Buffer;
 }
 
@@ -65,7 +65,7 @@ export const allow = (sid: Sid, mask: number, flags = 0): Ace => ({
   sid,
 });
 
-/** Throws INVALID_SECURITY_DESCR. The number of entries is bounded by the bytes that are there. */
+/** Throws INVALID_SECURITY_DESCR. The length of the data bounds the number of entries. */
 export function decodeAcl(bytes: Buffer, at: number): Acl {
   if (at + ACL_HEADER > bytes.length) malformedDescriptor('an ACL outside the buffer');
   const revision = bytes.readUInt8(at);

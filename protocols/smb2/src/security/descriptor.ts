@@ -1,4 +1,4 @@
-/** Self-relative security descriptors ([MS-DTYP] 2.4.6), and the parts of one that a client asks for or sets. */
+/** Self-relative security descriptors ([MS-DTYP] 2.4.6), and selecting or replacing their parts. */
 import { AceFlags, type Ace, type Acl, decodeAcl, encodeAcl } from './acl.ts';
 import { mapGeneric } from './rights.ts';
 import { decodeSid, encodeSid, malformedDescriptor, type Sid } from './sid.ts';
@@ -37,17 +37,17 @@ export const SecurityInformation = {
 } as const;
 
 export interface SecurityDescriptor {
-  /** The bits that say what is present and how it is laid out follow from the parts when it is encoded. */
+  /** Without DACL_PRESENT, SACL_PRESENT and SELF_RELATIVE, which the encoder derives from the parts. */
   readonly control: number;
   readonly owner?: Sid | undefined;
   readonly group?: Sid | undefined;
-  /** `null` is a list that is present but NULL: for a DACL, everybody may do everything. */
+  /** `null`: the list is present but NULL. A NULL DACL allows everything to everybody. */
   readonly dacl?: Acl | null | undefined;
   readonly sacl?: Acl | null | undefined;
 }
 
 const HEADER = 20;
-/** What Windows and Samba accept. */
+/** Largest descriptor, in bytes, as in Windows and Samba. */
 export const MAX_DESCRIPTOR_BYTES = 64 * 1024;
 const LAYOUT_BITS = Control.DACL_PRESENT | Control.SACL_PRESENT | Control.SELF_RELATIVE;
 const OWNER_BITS = Control.OWNER_DEFAULTED;
@@ -87,7 +87,7 @@ export function decodeDescriptor(bytes: Buffer): SecurityDescriptor {
   };
 }
 
-/** Owner, group, SACL, DACL in this order, as smbd lays them out. Throws a RangeError for lists beyond 64 KiB. */
+/** Encodes owner, group, SACL and DACL, in the order of smbd. Throws a RangeError for lists above 64 KiB. */
 export function encodeDescriptor(descriptor: SecurityDescriptor): Buffer {
   const header = Buffer.alloc(HEADER);
   const parts: Buffer[] = [header];
@@ -110,7 +110,7 @@ export function encodeDescriptor(descriptor: SecurityDescriptor): Buffer {
   return Buffer.concat(parts);
 }
 
-/** The parts `information` (SecurityInformation bits) asks for. */
+/** Returns the parts that `information` (SecurityInformation bits) selects. */
 export function selectParts(descriptor: SecurityDescriptor, information: number): SecurityDescriptor {
   const owner = (information & SecurityInformation.OWNER) !== 0;
   const group = (information & SecurityInformation.GROUP) !== 0;
@@ -128,8 +128,8 @@ export function selectParts(descriptor: SecurityDescriptor, information: number)
 }
 
 /**
- * What is stored after a client set the parts `information` names ([MS-FSA] 2.1.5.17). An incoming DACL that is
- * absent is a NULL one. Generic rights become those of files.
+ * The descriptor to store after a client has set the parts that `information` selects ([MS-FSA] 2.1.5.17). A missing
+ * DACL becomes a NULL DACL. Generic rights become file rights.
  */
 export function replaceParts(
   stored: SecurityDescriptor,
@@ -150,7 +150,7 @@ export function replaceParts(
   };
 }
 
-/** AUTO_INHERITED counts only together with the request for it, and the request is not stored. */
+/** AUTO_INHERITED is valid only together with AUTO_INHERIT_REQ, which is not stored. */
 function settleInheritance(control: number): number {
   const dacl = Control.DACL_AUTO_INHERIT_REQ | Control.DACL_AUTO_INHERITED;
   const sacl = Control.SACL_AUTO_INHERIT_REQ | Control.SACL_AUTO_INHERITED;
@@ -163,7 +163,7 @@ function settleInheritance(control: number): number {
 
 function withFileRights<T extends Acl | null | undefined>(acl: T): T | Acl {
   if (!acl) return acl;
-  // An inherit-only entry keeps its generic rights for the objects that will inherit it.
+  // An inherit-only entry keeps its generic rights, for the objects that will inherit it.
   const map = (ace: Ace): Ace =>
     (ace.flags & AceFlags.INHERIT_ONLY) !== 0 ? ace : { ...ace, mask: mapGeneric(ace.mask) };
   return { revision: acl.revision, aces: acl.aces.map(map) };

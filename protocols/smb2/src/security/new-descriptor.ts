@@ -1,4 +1,4 @@
-/** Descriptors for objects that have none: from POSIX permissions, or from the directory they are made in. */
+/** Descriptors for objects without a stored one: made from POSIX permissions, or inherited from the directory. */
 import type { NodeKind } from '../backend.ts';
 import { Access } from '../wire/constants.ts';
 import { AceFlags, type Ace, type Acl, allow } from './acl.ts';
@@ -13,7 +13,7 @@ export interface PosixOwnership {
   readonly kind: NodeKind;
 }
 
-/** `rwx` of a file as smbd shows it: everything but DELETE, which the directory decides. */
+/** `rwx` of a file as in smbd: all rights but DELETE, which the directory decides. */
 const FILE_RWX = Access.ALL & ~Access.DELETE;
 
 function posixRights(bits: number, directory: boolean): number {
@@ -25,7 +25,7 @@ function posixRights(bits: number, directory: boolean): number {
   return mask;
 }
 
-/** Owner, group and everybody, as smbd shows a POSIX mode without an ACL: three entries, protected from inheritance. */
+/** Makes the descriptor of a POSIX mode as smbd does: entries for owner, group and everybody, protected from inheritance. */
 export function synthesise(ownership: PosixOwnership): SecurityDescriptor {
   const owner = unixUserSid(ownership.uid);
   const group = unixGroupSid(ownership.gid);
@@ -42,15 +42,15 @@ export function synthesise(ownership: PosixOwnership): SecurityDescriptor {
   };
 }
 
-/** Who makes an object. */
+/** Owner and group for a new object. */
 export interface Creator {
   readonly owner: Sid;
   readonly group: Sid;
 }
 
 /**
- * The descriptor of a new object ([MS-DTYP] 2.5.3.4): what the creator asked for, else what the parent hands down,
- * else full control for the creator and the system.
+ * The descriptor of a new object ([MS-DTYP] 2.5.3.4): what the creator has set, else what the parent passes on, else
+ * full control for the creator and the system.
  */
 export function inherit(
   parent: SecurityDescriptor | undefined,
@@ -101,7 +101,7 @@ const INHERITANCE_FLAGS =
   AceFlags.NO_PROPAGATE_INHERIT |
   AceFlags.INHERIT_ONLY;
 
-/** No entry, one, or for a creator's entry on a directory two: the one in force and the one handed further down. */
+/** The inherited entries. On a directory a creator's entry becomes two: one in force, and one to pass on. */
 function inheritAce(ace: Ace, kind: 'file' | 'directory', creator: Creator): Ace[] {
   const has = (flag: number): boolean => (ace.flags & flag) !== 0;
   const kept = ace.flags & ~(INHERITANCE_FLAGS | AceFlags.INHERITED);

@@ -20,7 +20,7 @@ const GENERIC = [
   [Access.GENERIC_ALL, Access.ALL],
 ] as const;
 
-/** Replaces generic rights by the file rights they stand for; unsigned 32 bit. */
+/** Replaces generic rights with the file rights they stand for. Returns an unsigned 32-bit number. */
 export function mapGeneric(mask: number): number {
   let mapped = mask;
   for (const [generic, specific] of GENERIC) {

@@ -20,7 +20,7 @@ export const WellKnownSid = {
   GUESTS: 'S-1-5-32-546',
 } as const satisfies Record<string, Sid>;
 
-/** The SIDs Samba gives to users and groups that only Unix knows. */
+/** SIDs that Samba uses for Unix users and groups without a domain. */
 export const unixUserSid = (uid: number): Sid => `S-1-22-1-${uid}`;
 export const unixGroupSid = (gid: number): Sid => `S-1-22-2-${gid}`;
 
@@ -31,7 +31,7 @@ export function malformedDescriptor(why: string): never {
   throw new StatusError(Status.INVALID_SECURITY_DESCR, { message: `security descriptor: ${why}` });
 }
 
-/** Bytes of the SID that starts at `at`. Throws INVALID_SECURITY_DESCR when it does not fit. */
+/** Length of the SID at `at`, in bytes. Throws INVALID_SECURITY_DESCR when it does not fit. */
 export function sidLengthAt(bytes: Buffer, at: number): number {
   if (at + 8 > bytes.length) malformedDescriptor('a SID outside the buffer');
   const count = bytes.readUInt8(at + 1);
@@ -50,7 +50,7 @@ export function decodeSid(bytes: Buffer, at = 0): Sid {
   return text;
 }
 
-/** Throws a RangeError for text that is no SID. */
+/** Throws a RangeError when the text is not a SID. */
 export function encodeSid(sid: Sid): Buffer {
   const match = TEXT.exec(sid);
   const authority = Number(match?.[1]);

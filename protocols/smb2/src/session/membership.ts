@@ -1,11 +1,11 @@
-/** Who may connect to which share. */
+/** Which sessions may connect to a share. */
 import type { Share } from '../file/share.ts';
 import { isUnproven } from '../share/identity.ts';
 import { allowsAddress } from '../share/volume.ts';
 import { Dialect } from '../wire/constants.ts';
 import type { Session } from './session.ts';
 
-/** Whether the rules of the share allow this user, by these means, from all addresses the session is used from. */
+/** Whether the share allows the session's user, its encryption, and the addresses of all its connections. */
 export function mayConnect(session: Session, { options }: Share): boolean {
   const { identity } = session;
   const isMember =

@@ -1,6 +1,6 @@
 /**
- * Which messages have to be signed or sealed, and what becomes of those that are not ([MS-SMB2] 3.3.4.1.1, 3.3.4.1.4, 3.3.5.2).
- * The first row that applies decides.
+ * Which messages must be signed or sealed (encrypted), and what happens to the others ([MS-SMB2] 3.3.4.1.1, 3.3.4.1.4,
+ * 3.3.5.2). The first row that applies decides.
  */
 import { Command, Dialect } from '../wire/constants.ts';
 import { Status } from '../wire/status.ts';
@@ -19,15 +19,15 @@ export interface Arrival {
   readonly dialect: number;
   /** SMB2_FLAGS_SIGNED is set. */
   readonly isSigned: boolean;
-  /** It came in a transform header. */
+  /** It has a transform header. */
   readonly isSealed: boolean;
-  /** The session that sealed it is the one it names. */
+  /** It was sealed by the session of its SessionId. */
   readonly isSealedBySession: boolean;
-  /** Session of its SessionId on this connection. */
+  /** The session of its SessionId on this connection. */
   readonly session: SessionProtection | undefined;
-  /** Whether it acts on a share that refuses plaintext, over a connection that can seal. Asked last. */
+  /** Whether it is for a share that requires encryption, on a connection that supports it. Called last. */
   isShareSealed(): boolean;
-  /** Asked only of signed messages of sessions with a key. */
+  /** Called only for signed messages of sessions with a key. */
   isSignatureRight(): boolean;
 }
 
@@ -107,15 +107,15 @@ export const arrivals: readonly ProtectionRow<Arrival, Verdict>[] = [
 export interface Departure {
   readonly command: number;
   readonly status: NtStatus;
-  /** The request was. */
+  /** Whether the request was signed. */
   readonly isSigned: boolean;
   readonly isSealed: boolean;
-  /** The channel has a key to sign with. */
+  /** Whether the channel has a key to sign with. */
   readonly hasKey: boolean;
   readonly signingRequired: boolean;
 }
 
-/** Whether a reply is signed. One is sealed exactly when its request was. */
+/** Whether a reply is signed. A reply is sealed exactly when its request was. */
 export const departures: readonly ProtectionRow<Departure, boolean>[] = [
   {
     section: '3.3.4.1.1',
@@ -130,7 +130,7 @@ export const departures: readonly ProtectionRow<Departure, boolean>[] = [
     verdict: false,
   },
   {
-    // With GMAC its nonce would be that of the final one.
+    // With GMAC it would have the same nonce as the final reply.
     section: '3.3.4.1.1',
     name: 'an interim reply',
     applies: ({ status }) => status === Status.PENDING,
@@ -156,7 +156,10 @@ export const departures: readonly ProtectionRow<Departure, boolean>[] = [
   },
 ];
 
-/** OPLOCK_BREAK notifications are never signed, and sealed if session or share seal (3.3.4.6, 3.3.4.7). */
+/**
+ * OPLOCK_BREAK notifications are never signed. They are sealed if the session or the share requires encryption
+ * (3.3.4.6, 3.3.4.7).
+ */
 export const sealsNotifications = (
   { encryptData }: Pick<SessionProtection, 'encryptData'>,
   isShareSealed: boolean,

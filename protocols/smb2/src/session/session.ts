@@ -11,13 +11,13 @@ import type { Dialect } from '../wire/constants.ts';
 import { sealsNotifications } from './protection.ts';
 import type { TreeConnect } from './tree.ts';
 
-/** A request, as far as its session may have to end it. */
+/** The parts of a request by which a session finds the requests to end. */
 export interface SessionRequest {
   readonly sessionOrUndefined: Session | undefined;
   readonly treeOrUndefined: TreeConnect | undefined;
 }
 
-/** What NEGOTIATE settled, as far as it concerns a session: the same on all its connections. */
+/** The results of NEGOTIATE that must be the same on all connections of a session. */
 export interface SessionTerms {
   readonly dialect: Dialect | undefined;
   readonly clientGuid: Buffer;
@@ -25,32 +25,32 @@ export interface SessionTerms {
   readonly cipher: CipherName | undefined;
 }
 
-/** What a session needs of the connections it goes over. */
+/** What a session needs of its connections. */
 export interface SessionConnection {
   readonly address: string;
   readonly port: number;
   readonly closed: boolean;
   readonly negotiated: SessionTerms;
   readonly sessions: { delete(id: number): boolean };
-  /** Sends an OPLOCK_BREAK that nobody asked for. */
+  /** Sends an unsolicited OPLOCK_BREAK. */
   sendNotification(body: Reply, sealer: Sealer | undefined): void;
   readonly running: { readonly size: number };
   abandonRequests(concerned: (request: SessionRequest) => boolean): void;
 }
 
-/** Who keeps the sessions of all connections. */
+/** Keeps the sessions of all connections. */
 export interface SessionRegistry {
   sessionClosed(session: Session): void;
 }
 
-/** One connection of a session, with the key by which it signs there ([MS-SMB2] 3.3.1.14). */
+/** One connection of a session, with its signing key ([MS-SMB2] 3.3.1.14). */
 export interface Channel {
   readonly connection: SessionConnection;
-  /** Guests and anonymous clients have none. */
+  /** Undefined for guests and anonymous clients. */
   signer: Signer | undefined;
 }
 
-/** A session ([MS-SMB2] 3.3.1.8), over one or more connections of the same client. */
+/** A session ([MS-SMB2] 3.3.1.8). It has one or more connections of the same client. */
 export class Session implements OpenSession {
   readonly id: number;
   readonly context: ServerContext;
@@ -62,7 +62,7 @@ export class Session implements OpenSession {
   signingRequired = false;
   encryptData = false;
   readonly #channels: Channel[] = [];
-  /** Connections that are gone but have requests of the session running. */
+  /** Lost connections on which requests of the session still run. */
   #lost: SessionConnection[] = [];
   readonly trees = new Map<number, TreeConnect>();
   /** By the volatile half of the FileId. */
@@ -103,12 +103,12 @@ export class Session implements OpenSession {
     return this.channelOf(connection)?.signer;
   }
 
-  /** Whether its user has proved who it is: then it can sign. */
+  /** Whether the user has proved its identity, so that the session can sign. */
   get hasKey(): boolean {
     return this.#channels.some(({ signer }) => signer !== undefined);
   }
 
-  /** A connection is gone; with the last one the session ends, but for durable opens ([MS-SMB2] 3.3.7.1). */
+  /** Removes a lost connection. With the last one the session ends, except for durable opens ([MS-SMB2] 3.3.7.1). */
   connectionLost(connection: SessionConnection): void {
     const index = this.#channels.findIndex((channel) => channel.connection === connection);
     if (this.#channels.length === 1 && index === 0) {
@@ -121,7 +121,7 @@ export class Session implements OpenSession {
     this.#repeatBreaks();
   }
 
-  /** A break may have gone over the channel that is lost (3.3.4.6, 3.3.4.7). */
+  /** Repeats breaks, since one may have been lost with the channel (3.3.4.6, 3.3.4.7). */
   #repeatBreaks(): void {
     const breaking = new Set<Caching>();
     for (const open of this.opens.values())
@@ -130,8 +130,8 @@ export class Session implements OpenSession {
   }
 
   /**
-   * Sends an oplock or lease break.
-   * @param isShareSealed it concerns a share that refuses plaintext.
+   * Sends an oplock or lease break. Returns false when the client cannot be reached.
+   * @param isShareSealed whether the share requires encryption.
    */
   notify(body: Reply, isShareSealed: boolean): boolean {
     if (this.state !== 'valid') return false;
@@ -168,8 +168,8 @@ export class Session implements OpenSession {
   }
 
   /**
-   * Ends the session: trees, opens and waiting requests.
-   * @param keepDurable durable opens outlive it.
+   * Ends the session with its tree connects, opens and running requests.
+   * @param keepDurable whether to keep durable opens.
    */
   close(keepDurable: boolean): void {
     if (this.state === 'closed') return;

@@ -1,7 +1,7 @@
 import type { Share } from '../file/share.ts';
 import type { OpenSession, OpenTree } from '../open/owner.ts';
 
-/** A tree connect ([MS-SMB2] 3.3.1.9). Without a share it is IPC$. */
+/** A tree connect ([MS-SMB2] 3.3.1.9). Without a share it is for IPC$. */
 export class TreeConnect implements OpenTree {
   readonly id: number;
   readonly session: OpenSession;

@@ -1,4 +1,4 @@
-/** Who may do what: the security descriptors of a share that stores them, the share's own bounds otherwise. */
+/** Access rights: from the security descriptors of a share that stores them, else from the share's limits. */
 import { createHash } from 'node:crypto';
 import type { NodeAttributes } from '../backend.ts';
 import { StatusError } from '../errors.ts';
@@ -18,7 +18,7 @@ import { isUnproven } from './identity.ts';
 import type { Principal } from './identity.ts';
 import type { Node, Volume } from './volume.ts';
 
-/** The SID of a user: a machine authority made from the server's GUID and a RID made from the name. */
+/** The SID of a user. The server's GUID gives the machine part, a hash of the name gives the RID. */
 function userSid({ identity, context }: Principal): Sid {
   if (isUnproven(identity)) return WellKnownSid.EVERYONE;
   const { serverGuid } = context.settings;
@@ -46,7 +46,7 @@ export async function descriptorOf(
   return stored ? decodeDescriptor(stored) : synthesise(attributes);
 }
 
-/** Gives a new object the descriptor it inherits, or the one asked for. */
+/** Stores the descriptor of a new object: inherited, or as requested. */
 export async function storeNewDescriptor(
   share: Volume,
   directory: Node,
@@ -64,12 +64,12 @@ export async function storeNewDescriptor(
   await store.set(node, encodeDescriptor(descriptor));
 }
 
-/** Rights that a READONLY file refuses to everybody ([MS-FSA] 2.1.5.1.2.1). */
+/** Rights that nobody gets on a READONLY file ([MS-FSA] 2.1.5.1.2.1). */
 const WRITES_CONTENT = Access.WRITE_DATA | Access.APPEND_DATA;
 
 /**
- * The rights an open gets.
- * @param desired from the wire, generic and MAXIMUM_ALLOWED bits included.
+ * Returns the rights that an open gets.
+ * @param desired rights from the wire; may include generic rights and MAXIMUM_ALLOWED.
  * @throws StatusError ACCESS_DENIED or PRIVILEGE_NOT_HELD.
  */
 export async function grantAccess(
@@ -106,7 +106,10 @@ async function checkDescriptor(
   return wanted.explicit | (wanted.isMaximal ? maximal : 0);
 }
 
-/** A directory that lets its children be deleted or listed grants that much of them ([MS-FSA] 2.1.5.1.2.1). */
+/**
+ * Rights from the directory: DELETE_CHILD there allows DELETE here, list there allows READ_ATTRIBUTES here ([MS-FSA]
+ * 2.1.5.1.2.1).
+ */
 async function grantedByParent(share: Volume, node: Node, principal: Principal): Promise<number> {
   const place = share.backend.parent(share.backend.changes?.streams?.owner(node)?.node ?? node);
   if (!place) return 0;
@@ -120,7 +123,7 @@ async function grantedByParent(share: Volume, node: Node, principal: Principal):
   );
 }
 
-/** MaximalAccess of MxAc: what an open with MAXIMUM_ALLOWED would get. */
+/** MaximalAccess of MxAc: the rights of an open with MAXIMUM_ALLOWED. */
 export async function maximalAccess(
   share: Volume,
   node: Node,
@@ -135,7 +138,7 @@ export async function maximalAccess(
   }
 }
 
-/** @throws StatusError ACCESS_DENIED unless the open has all of these rights. */
+/** @throws StatusError ACCESS_DENIED unless the open has all these rights. */
 export function requireAccess(open: { readonly grantedAccess: number }, rights: number): void {
   if ((open.grantedAccess & rights) !== rights) throw new StatusError(Status.ACCESS_DENIED);
 }

@@ -1,7 +1,7 @@
 import type { NodeAttributes } from '../backend.ts';
 import { FileAttribute } from '../wire/constants.ts';
 
-/** FILE_ATTRIBUTE_* as clients see them ([MS-FSCC] 2.6): NORMAL stands for none. */
+/** FILE_ATTRIBUTE_* for the wire ([MS-FSCC] 2.6). NORMAL means "no other attribute". */
 export function fileAttributes(attributes: NodeAttributes): number {
   let result = attributes.dosAttributes & ~FileAttribute.NORMAL;
   if (attributes.kind === 'directory') result |= FileAttribute.DIRECTORY;
@@ -10,14 +10,14 @@ export function fileAttributes(attributes: NodeAttributes): number {
 }
 
 /**
- * The id that clients are told. A directory that is seen at two places, since a link to it is followed, has two: cifs gives up
- * inode numbers for a whole mount when two directories share one. Files may have several names.
- * @param alias of the way it was reached by.
+ * The id that clients see. A directory that is also reached through a followed link has a second id there, because cifs
+ * stops using inode numbers on a mount when two directories share one. Files may have the same id under several names.
+ * @param alias id of the links on the path; 0 without any.
  */
 export const presentedId = ({ kind, id }: NodeAttributes, alias: bigint): bigint =>
   kind === 'directory' && alias !== 0n && id !== alias ? id ^ alias : id;
 
-/** Directories have neither size nor allocation. */
+/** Directories have size 0. */
 export const endOfFile = (attributes: NodeAttributes): number =>
   attributes.kind === 'directory' ? 0 : attributes.size;
 

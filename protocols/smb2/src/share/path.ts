@@ -1,4 +1,4 @@
-/** From a path to a node: case, symbolic links, streams. */
+/** Resolves paths to nodes: case, symbolic links, streams. */
 import type { CallContext, NodeAttributes } from '../backend.ts';
 import { DetailedStatusError, StatusError } from '../errors.ts';
 import { encodeSymlinkError } from '../wire/error-response.ts';
@@ -8,33 +8,33 @@ import { Status } from '../wire/status.ts';
 import type { Node, Volume } from './volume.ts';
 
 export interface Resolved {
-  /** The directory that holds the last name; undefined for the root. */
+  /** The directory with the last name; undefined for the root. */
   readonly directory: Node | undefined;
-  /** The last name as the client gave it. */
+  /** The last name as the client sent it. */
   readonly name: string;
-  /** Undefined when there is no such object. */
+  /** Undefined when the object does not exist. */
   readonly node: Node | undefined;
-  /** The ids of all links that were followed on the way, in one; 0 without any. */
+  /** XOR of the ids of all links that were followed; 0 without any. */
   readonly alias: bigint;
 }
 
 export interface ResolveOptions {
   readonly caseSensitive: boolean;
-  /** The last component may be a symbolic link itself (FILE_OPEN_REPARSE_POINT). */
+  /** The last component may itself be opened as a symbolic link (FILE_OPEN_REPARSE_POINT). */
   readonly openLink: boolean;
   readonly maxHops: number;
 }
 
-/** A link that the client named: what it is told when it has to follow by itself. */
+/** A link in the client's path, for the error that tells the client to follow it. */
 interface NamedLink {
   readonly target: string;
-  /** Which component of the client's path it is. */
+  /** Index of its component in the client's path. */
   readonly component: number;
 }
 
 /**
  * Walks from the root.
- * @throws StatusError OBJECT_PATH_NOT_FOUND when a directory on the way is missing; STOPPED_ON_SYMLINK with its data.
+ * @throws StatusError OBJECT_PATH_NOT_FOUND when a directory on the path is missing; STOPPED_ON_SYMLINK with its data.
  */
 export async function resolve(
   share: Volume,
@@ -46,7 +46,7 @@ export async function resolve(
   const caseSensitive = options.caseSensitive || share.options.caseSensitive === true;
   let names = path.names;
   let hops = 0;
-  /** How many names at the end are the client's own, and the last link before them. */
+  /** How many of the last names come from the client's path, and the last link before them. */
   let own = names.length;
   let named: NamedLink | undefined;
   let alias = 0n;
@@ -100,7 +100,7 @@ export interface FollowedLink {
   readonly alias: bigint;
 }
 
-/** What a link of a share that follows them leads to; undefined when it dangles or leads out of the share. */
+/** Resolves a link in a share that follows links. Returns undefined when it dangles or leads out of the share. */
 export async function followLink(
   share: Volume,
   link: Node,
@@ -124,7 +124,7 @@ async function attributesOf(share: Volume, node: Node, call: CallContext): Promi
 
 const parts = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.');
 
-/** The names from the root to a link's target, if links are followed and it lies inside. */
+/** The names from the root to a link's target; undefined when links are not followed or the target is outside. */
 function targetInside(share: Volume, above: readonly string[], target: string): string[] | undefined {
   const { followSymlinks, linkRoot } = share.options;
   if (followSymlinks !== true) return undefined;
@@ -139,7 +139,7 @@ function targetInside(share: Volume, above: readonly string[], target: string): 
   return root.every((part, index) => names[index] === part) ? names.slice(root.length) : undefined;
 }
 
-/** [MS-SMB2] 3.3.5.9: the client substitutes the target and tries again. */
+/** [MS-SMB2] 3.3.5.9: the client replaces the link by its target and tries again. */
 function stopped(path: ParsedPath, { target, component }: NamedLink): DetailedStatusError {
   const rest = path.names.slice(component + 1).map((name) => `\\${name}`);
   const unparsed = path.sent === undefined ? rest.join('') : sentBehind(path.sent, component);

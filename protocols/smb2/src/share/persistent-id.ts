@@ -1,11 +1,10 @@
 /**
- * The persistent half of the FileIds of a read-only share: the node's id, enciphered. A later process with the same
- * key gets the id back and compares it with that of the node at the CREATE's path, so a forged or foreign value names
- * some other node with probability 1 - 2^-64 and is refused.
+ * The persistent half of FileIds on a read-only share: the encrypted id of the node. A later process with the same key
+ * decrypts it and compares it with the id of the node at the CREATE's path. A forged or foreign value decrypts to the
+ * id of another node with probability 1 - 2^-64, and is refused.
  *
- * The cipher is a balanced Feistel network of eight rounds over 64 bits with AES as its round function; two rounds
- * more than what is needed for a pseudo-random permutation against chosen plain- and ciphertexts (Luby and Rackoff:
- * four; the margin covers the small block).
+ * The cipher is a balanced Feistel network of eight rounds over 64 bits, with AES as its round function. Four rounds
+ * make a strong pseudo-random permutation (Luby and Rackoff); the other four are a margin for the small block.
  */
 import { createCipheriv, createHash } from 'node:crypto';
 import type { Cipher } from 'node:crypto';
@@ -19,7 +18,7 @@ export class PersistentIds {
 
   /**
    * @param key 32 bytes.
-   * @param share each share has ids of its own.
+   * @param share name of the share: each share has its own ids.
    */
   constructor(key: Buffer, share: string) {
     const derived = createHash('sha256').update(key).update(`persistent-id\0${share.toLowerCase()}`).digest();

@@ -1,7 +1,7 @@
 import type { ShareBackend } from '../backend.ts';
 import { Access } from '../wire/constants.ts';
 
-/** A backend's node, of which the server knows the identity only. */
+/** A backend's node, opaque to the server. */
 export type Node = object;
 
 export interface ShareOptions {
@@ -10,33 +10,33 @@ export interface ShareOptions {
   readonly backend: ShareBackend<Node>;
   /** Whether guests may connect. */
   readonly guest: boolean;
-  /** Names of the users who may connect; all of them unless given. */
+  /** Names of the users who may connect. Default: all users. */
   readonly users?: readonly string[];
-  /** Refuses unencrypted requests (3.x) and clients that cannot encrypt. */
+  /** Refuses unencrypted requests (3.x), and clients that cannot encrypt. */
   readonly encrypt?: boolean;
   /** Whether a client at this address may connect. */
   readonly allow?: (address: string) => boolean;
-  /** Follows symbolic links that stay inside the share instead of handing them to the client. */
+  /** Follows symbolic links that stay inside the share. Otherwise clients get the links. */
   readonly followSymlinks?: boolean;
-  /** Where the share's root is for absolute targets of links: those below it stay inside. */
+  /** Path of the share's root, for links with absolute targets: targets below it are inside the share. */
   readonly linkRoot?: string;
   /**
-   * Handles outlive connections for as long as clients ask (persistent handles), and on a read-only share the server too: the
-   * node's id in the handle is all the state there is.
+   * Persistent handles: handles survive the connection, as long as the client asks for. On a read-only share they also
+   * survive the server, since the node's id in the handle is their only state.
    */
   readonly continuouslyAvailable?: boolean;
-  /** Exact names only, for every client. */
+  /** Names must match exactly, for every client. */
   readonly caseSensitive?: boolean;
 }
 
-/** Whether the share is there for a client at this address. */
+/** Whether a client at this address may use the share. */
 export const allowsAddress = ({ allow }: ShareOptions, address: string): boolean => allow?.(address) ?? true;
 
-/** A share's backend and rules, without what is open in it. */
+/** A share's backend and rules, without its open files. */
 export class Volume {
   options: ShareOptions;
   readonly backend: ShareBackend<Node>;
-  /** Persistent halves of FileIds; enciphering one takes longer than everything else about an open. */
+  /** Persistent halves of FileIds, cached: encrypting one takes longer than the rest of an open. */
   readonly persistentIds = new WeakMap<Node, bigint>();
 
   constructor(options: ShareOptions) {
@@ -53,19 +53,19 @@ export class Volume {
   }
 
   /**
-   * Clients see what links lead to and never the links. Where something can be written they can be opened all the same
-   * (FILE_OPEN_REPARSE_POINT), to be deleted.
+   * Whether clients see the targets of links and never the links. On a writable share links can still be opened
+   * (FILE_OPEN_REPARSE_POINT), to delete them.
    */
   get hidesLinks(): boolean {
     return this.options.followSymlinks === true && this.readOnly;
   }
 
-  /** Rights nobody exceeds on this share. */
+  /** The most rights that anybody can have on this share. */
   get maximalAccess(): number {
     return this.readOnly ? Access.READ_ONLY : Access.ALL;
   }
 
-  /** Names from the root to the node. */
+  /** The names from the root to the node. */
   namesOf(node: Node): string[] {
     const names: string[] = [];
     let place = this.backend.parent(this.backend.changes?.streams?.owner(node)?.node ?? node);

@@ -2,7 +2,7 @@
 import { MalformedError } from '../wire/malformed.ts';
 
 const HEADER = 4;
-/** Memory for a message is taken as its bytes arrive: this much at first, then twice what has come. */
+/** Memory for a message grows with the bytes that arrive: first to this size, then doubling. */
 const FIRST = 64 * 1024;
 
 export class Framer {
@@ -14,18 +14,18 @@ export class Framer {
   #messageHave = 0;
   #messageLength = 0;
 
-  /** @param limit the longest message accepted now, or any bound that a message of this length keeps. */
+  /** @param limit the longest message to accept now, or any smaller limit that `length` does not exceed. */
   constructor(deliver: (message: Buffer) => void, limit: (length: number) => number) {
     this.#deliver = deliver;
     this.#limit = limit;
   }
 
-  /** Bytes that are still to come of a frame that was begun; 0 between frames. */
+  /** Missing bytes of an incomplete frame; 0 between frames. */
   get missing(): number {
     return this.#message ? this.#messageLength - this.#messageHave : this.#headerHave === 0 ? 0 : HEADER;
   }
 
-  /** @throws MalformedError for a frame that is none or too long. Delivered messages may share the chunk's memory. */
+  /** @throws MalformedError for an invalid or too long frame. Delivered messages may share memory with the chunk. */
   push(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) {
@@ -60,7 +60,7 @@ export class Framer {
 
   #lengthOf(buffer: Buffer, at: number): number {
     const word = buffer.readUInt32BE(at);
-    // A NetBIOS keep-alive (RFC 1002 4.3.5) carries nothing.
+    // A NetBIOS keep-alive (RFC 1002 4.3.5) has no content.
     if (word === 0x85000000) return 0;
     if (word > 0xffffff) throw new MalformedError('not a direct TCP frame');
     const most = this.#limit(word);

@@ -1,11 +1,11 @@
-/** The sending side of a connection: whole frames, bounded, dropped when the client stops reading. */
+/** The sending side of a connection: sends whole frames, and ends the connection when the client stops reading. */
 import type { Socket } from 'node:net';
 
 const SLOWEST_BYTES_PER_MS = 256;
-/** Large frames are not put together: only whole writes count as progress of the client. */
+/** Larger frames are not merged into one write: only completed writes count as progress of the client. */
 const SMALL = 16 * 1024;
 
-/** Somebody who wants to know when the memory of a frame may be reused, sent or not. */
+/** Notified when the memory of a frame can be reused, whether it was sent or not. */
 export interface FrameOwner {
   release(): void;
 }
@@ -14,7 +14,7 @@ export class Outbox {
   readonly #socket: Socket;
   readonly #timeoutMs: number;
   readonly #stalled: () => void;
-  /** Owners of the frames that the socket has not taken yet, in their order. */
+  /** Owners of the frames that the socket has not taken yet, in order. */
   readonly #owners: (FrameOwner | undefined)[] = [];
   #timer: NodeJS.Timeout | undefined;
   #sent = -1;
@@ -36,7 +36,7 @@ export class Outbox {
     return this.#socket.writableLength;
   }
 
-  /** Sends `frame`; small ones of one turn of the event loop leave in one write. */
+  /** Sends `frame`. Small frames of one turn of the event loop go out in one write. */
   send(frame: Buffer, owner?: FrameOwner): void {
     if (this.#socket.destroyed || !this.#socket.writable) {
       owner?.release();
@@ -60,8 +60,8 @@ export class Outbox {
   }
 
   /**
-   * Progress is a frame that the kernel has taken whole, so a slow but living client is kept: a large frame has the
-   * time it takes at the slowest rate that is put up with.
+   * Progress is a frame that the kernel has taken completely. The timeout includes the time for the unsent bytes at the
+   * slowest accepted rate, so that a slow client is not disconnected.
    */
   #watch(): void {
     const patience = this.#timeoutMs + this.#socket.writableLength / SLOWEST_BYTES_PER_MS;

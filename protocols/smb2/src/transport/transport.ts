@@ -1,4 +1,7 @@
-/** One TCP connection: frames in, frames out, and a stop of reading while its client is owed too much. */
+/**
+ * One TCP connection with frames in both directions. Stops reading while the client has too many requests or unread
+ * replies.
+ */
 import type { Socket } from 'node:net';
 import type { Limits } from '../limits.ts';
 import { Framer } from './framer.ts';
@@ -6,19 +9,19 @@ import { Outbox } from './outbox.ts';
 import type { FrameOwner } from './outbox.ts';
 
 const SLOWEST_BYTES_PER_MS = 64;
-/** How long the peer may take to answer our FIN with its own. */
+/** Longest time for the peer to answer our FIN with its own, in ms. */
 const LINGER_MS = 1000;
 
 export interface TransportEvents {
-  /** A whole message. What it throws is handed to `failed`. */
+  /** A whole message. Errors that this throws go to `failed`. */
   received(message: Buffer): void;
   failed(error: unknown): void;
   ended(reason: string): void;
-  /** The longest message accepted now, or any bound that one of this length keeps. */
+  /** The longest message to accept now, or any smaller limit that `length` does not exceed. */
   messageLimit(length: number): number;
 }
 
-/** IPv4 addresses as such, also on a socket that listens for both kinds. */
+/** IPv4 addresses in IPv4 form, even on a dual-stack socket. */
 export const addressOf = (socket: Socket): string =>
   (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
 
@@ -29,12 +32,12 @@ export class Transport {
   readonly #outbox: Outbox;
   readonly #limits: Limits;
   readonly #framer: Framer;
-  /** When the frame that has begun has to be whole (performance.now()). */
+  /** When the frame being received must be complete (performance.now()). */
   #frameDue: number | undefined;
   #requestBytes = 0;
   #paused = false;
   #stopped = false;
-  /** When bytes last came from the client (performance.now()). */
+  /** When the last bytes from the client arrived (performance.now()). */
   receivedAt = performance.now();
 
   constructor(socket: Socket, limits: Limits, events: TransportEvents) {
@@ -64,24 +67,24 @@ export class Transport {
     socket.on('end', () => events.ended('closed by the client'));
   }
 
-  /** Whether bytes that have come are left unread for now. */
+  /** Whether reading from the socket is paused. */
   get paused(): boolean {
     return this.#paused;
   }
 
-  /** A frame that was begun has its time, and the time its bytes take at the slowest rate that is put up with. */
+  /** Sets the deadline of an incomplete frame: the timeout, plus the time for its bytes at the slowest accepted rate. */
   #watchFrame(): void {
     const { missing } = this.#framer;
     if (missing === 0) this.#frameDue = undefined;
     else this.#frameDue ??= performance.now() + this.#limits.frameTimeoutMs + missing / SLOWEST_BYTES_PER_MS;
   }
 
-  /** Whether a frame was begun and not finished in time. */
+  /** Whether a frame was not completed in time. */
   isOverdue(now: number): boolean {
     return this.#frameDue !== undefined && now > this.#frameDue && !this.#paused;
   }
 
-  /** Counts the memory of requests in progress. */
+  /** Counts memory that running requests hold. */
   hold(bytes: number): void {
     this.#requestBytes += bytes;
   }
@@ -91,7 +94,7 @@ export class Transport {
     if (this.#paused) this.#regulate();
   }
 
-  /** Stops reading while the client has too much in progress or takes too little of what it asked for. */
+  /** Pauses reading while running requests or unsent replies exceed their limits. */
   #regulate(): void {
     const full =
       this.#stopped ||
@@ -103,18 +106,18 @@ export class Transport {
     else this.#socket.resume();
   }
 
-  /** Stops reading for good. */
+  /** Stops reading and does not resume. */
   stopReading(): void {
     this.#stopped = true;
     this.#regulate();
   }
 
-  /** Sends a whole frame; its owner is told when its memory may be reused, sent or not. */
+  /** Sends a whole frame. Notifies its owner when the memory can be reused, whether it was sent or not. */
   send(frame: Buffer, owner?: FrameOwner): void {
     this.#outbox.send(frame, owner);
   }
 
-  /** Sends what `work` sends in as few segments as possible. */
+  /** Sends the frames of `work` in as few segments as possible. */
   together(work: () => void): void {
     this.#socket.cork();
     work();
@@ -122,8 +125,8 @@ export class Transport {
   }
 
   /**
-   * Sends what `lastWords` sends, then FIN, and waits for the peer's. What still comes is taken off the socket unseen: closing over
-   * unread bytes would send a reset, which may overtake the answers.
+   * Sends the frames of `lastWords`, then FIN, and waits for the FIN of the peer. Discards input: closing a socket with
+   * unread bytes would send a reset, which can overtake the replies.
    */
   finish(lastWords: () => void, late: () => void): Promise<void> {
     return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** Numbers of [MS-SMB2] 2.2 that more than one module needs. */
+/** Constants of [MS-SMB2] 2.2 that several modules need. */
 
 export const Dialect = {
   SMB_2_0_2: 0x0202,
@@ -6,7 +6,7 @@ export const Dialect = {
   SMB_3_0: 0x0300,
   SMB_3_0_2: 0x0302,
   SMB_3_1_1: 0x0311,
-  /** Answer to an SMB1 NEGOTIATE with "SMB 2.???" (3.3.5.3.1). */
+  /** The answer to an SMB1 NEGOTIATE with "SMB 2.???" (3.3.5.3.1). */
   WILDCARD: 0x02ff,
 } as const;
 export type Dialect = 0x0202 | 0x0210 | 0x0300 | 0x0302 | 0x0311;
@@ -107,9 +107,9 @@ export const Access = {
   GENERIC_EXECUTE: 0x20000000,
   GENERIC_WRITE: 0x40000000,
   GENERIC_READ: 0x80000000,
-  /** Every specific and standard right of a file. */
+  /** All specific and standard rights of a file. */
   ALL: 0x001f01ff,
-  /** Everything that changes nothing. */
+  /** All rights that change nothing. */
   READ_ONLY: 0x001200a9,
 } as const;
 
@@ -165,7 +165,7 @@ export const FileAttribute = {
   ENCRYPTED: 0x4000,
 } as const;
 
-/** Attributes a client may give to an object, new or not. */
+/** Attributes that a client may set on a new or existing object. */
 export const SETTABLE_ATTRIBUTES =
   FileAttribute.READONLY |
   FileAttribute.HIDDEN |
@@ -192,6 +192,6 @@ export const NotifyFilter = {
   ALL: 0xfff,
 } as const;
 
-/** Both halves of a FileId that names the previous open of a compound chain (3.3.5.2.7.2). */
+/** Either half of a FileId that means the open of the previous request in a compound (3.3.5.2.7.2). */
 export const RELATED_ID = 0xffffffffffffffffn;
 export const HEADER_SIZE = 64;

@@ -17,12 +17,12 @@ const contextHeader = structure('SMB2_CREATE_CONTEXT', '[MS-SMB2] 2.2.13.2', {
   dataLength: u32,
 });
 
-/** Name tags as latin-1 text; the POSIX one is 16 bytes ([MS-SMB2] 2.2.13.2, SMB3 POSIX extensions). */
+/** Names of contexts as latin-1 text. That of the POSIX context has 16 bytes ([MS-SMB2] 2.2.13.2, SMB3 POSIX extensions). */
 export const POSIX_CONTEXT = Buffer.from('93ad25509cb411e7b42383de968bcd7c', 'hex').toString('latin1');
 export const APP_INSTANCE_CONTEXT = Buffer.from('45bca66aefa7f74a9008fa462e144d74', 'hex').toString('latin1');
 
 /**
- * @param most contexts that are accepted at most.
+ * @param most number of contexts to accept.
  * @throws MalformedError when a context lies outside the chain or the chain does not advance.
  */
 export function decodeCreateContexts(chain: Buffer, most: number): CreateContext[] {
@@ -110,7 +110,7 @@ export const durableReconnectV2 = structure(
   },
 );
 
-/** Flags of the durable handle contexts of version 2. */
+/** Flag of the durable handle contexts of version 2. */
 export const DURABLE_FLAG_PERSISTENT = 2;
 
 export const durableResponseV2 = structure(
@@ -135,7 +135,7 @@ export const allocationSize = structure('SMB2_CREATE_ALLOCATION_SIZE', '[MS-SMB2
   size: size64,
 });
 
-/** A FULL_EA chain or other opaque payload handed on unchanged. */
+/** The payload of the first context with this name, unchanged. */
 export const payloadOf = (contexts: readonly CreateContext[], name: string): Buffer | undefined =>
   contexts.find((context) => context.name === name)?.data;
 

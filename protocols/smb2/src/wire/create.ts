@@ -44,7 +44,7 @@ export const closeRequest = structure('SMB2 CLOSE Request', '[MS-SMB2] 2.2.15', 
   fileId,
 });
 
-/** Flags of a CLOSE: the reply carries attributes. */
+/** Flag of a CLOSE: the reply carries attributes. */
 export const CLOSE_POSTQUERY_ATTRIB = 1;
 
 export const closeResponse = structure('SMB2 CLOSE Response', '[MS-SMB2] 2.2.16', {

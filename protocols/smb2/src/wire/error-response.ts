@@ -7,7 +7,7 @@ export const errorResponse = structure('SMB2 ERROR Response', '[MS-SMB2] 2.2.2',
   byteCount: u32,
 });
 
-/** Precedes the error data with dialect 3.1.1. */
+/** With dialect 3.1.1 this precedes the error data. */
 export const errorContext = structure('SMB2 ERROR Context', '[MS-SMB2] 2.2.2.1', {
   dataLength: u32,
   errorId: u32,

@@ -1,10 +1,10 @@
-/** FILETIME ([MS-DTYP] 2.3.3): 100 ns since 1601, as everything in this package and its backends tells times. */
+/** FILETIME ([MS-DTYP] 2.3.3): 100 ns units since 1601. All times in this package and its backends have this form. */
 const EPOCH_SECONDS = 11_644_473_600n;
-/** The sign bit is not used: larger values mean something else in SET_INFO ([MS-FSCC] 2.4.7). */
+/** Without the sign bit: larger values have a special meaning in SET_INFO ([MS-FSCC] 2.4.7). */
 const LATEST = 0x7fffffffffffffffn;
 
 /**
- * A time after 1970, which may be negative. What lies before 1601 or too far ahead is held at the end of the range.
+ * Converts a time relative to 1970, which may be negative. Times outside of the range become its first or last time.
  * @param nanoseconds 0 to 999,999,999.
  */
 export function toFileTime(seconds: number, nanoseconds = 0): bigint {

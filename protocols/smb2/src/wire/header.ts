@@ -1,4 +1,4 @@
-/** SMB2 packet header ([MS-SMB2] 2.2.1), by hand: every packet passes here. */
+/** The SMB2 header ([MS-SMB2] 2.2.1). Encoded and decoded by hand, since every packet has one. */
 import { HEADER_SIZE } from './constants.ts';
 import { MalformedError } from './malformed.ts';
 
@@ -7,7 +7,7 @@ export const TRANSFORM_ID = 0x424d53fd;
 export const COMPRESSION_ID = 0x424d53fc;
 export const SMB1_ID = 0x424d53ff;
 
-/** 64-bit members are numbers: inexact beyond 2^53, where nothing the server has issued lies. */
+/** 64-bit fields are numbers. Values above 2^53 are inexact, but the server never issues such values. */
 export interface Header {
   readonly creditCharge: number;
   /** ChannelSequence in a 3.x request. */
@@ -17,13 +17,13 @@ export interface Header {
   readonly flags: number;
   readonly nextCommand: number;
   readonly messageId: number;
-  /** Of an asynchronous request (CANCEL). */
+  /** For an asynchronous request (CANCEL). */
   readonly asyncId: number;
   readonly treeId: number;
   readonly sessionId: number;
 }
 
-/** @throws MalformedError when it is no SMB2 header. */
+/** @throws MalformedError when this is not an SMB2 header. */
 export function decodeHeader(packet: Buffer, at: number): Header {
   if (packet.length - at < HEADER_SIZE) throw new MalformedError('message shorter than an SMB2 header');
   const view = new DataView(packet.buffer, packet.byteOffset + at, HEADER_SIZE);
@@ -55,7 +55,7 @@ export interface ResponseHeader {
   readonly sessionId: number;
 }
 
-/** Writes the header with NextCommand and Signature zero. */
+/** Writes the header with NextCommand and Signature set to zero. */
 export function encodeHeader(header: ResponseHeader, packet: Buffer, at: number): void {
   const view = new DataView(packet.buffer, packet.byteOffset + at, HEADER_SIZE);
   view.setUint32(0, PROTOCOL_ID, true);

@@ -49,12 +49,12 @@ export const writeResponse = structure('SMB2 WRITE Response', '[MS-SMB2] 2.2.22'
 
 export interface ReadRange {
   readonly length: number;
-  /** Beyond 2^53 inexact, but then above `Number.MAX_SAFE_INTEGER`. */
+  /** Values above 2^53 are inexact, but stay above `Number.MAX_SAFE_INTEGER`. */
   readonly offset: number;
   readonly minimumCount: number;
 }
 
-/** The members of a READ that the server acts on, by hand: the hottest request of all. */
+/** Decodes the fields of a READ that the server uses. By hand, since READ is the most frequent request. */
 export function decodeRead(packet: Buffer, body: number): ReadRange {
   return {
     length: packet.readUInt32LE(body + 4),
@@ -63,7 +63,7 @@ export function decodeRead(packet: Buffer, body: number): ReadRange {
   };
 }
 
-/** Whether a READ or WRITE ends at 2^63 - 1 at most, which a number cannot tell. */
+/** Whether a READ or WRITE ends at 2^63 - 1 at most. Reads the 64-bit offset again, because a number is inexact there. */
 export const isWithinOffsets = (packet: Buffer, body: number, length: number): boolean =>
   packet.readBigUInt64LE(body + 8) + BigInt(length) < 1n << 63n;
 

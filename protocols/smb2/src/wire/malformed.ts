@@ -1,4 +1,4 @@
-/** Bytes that no correct client sends; they end the connection. */
+/** Received data is not valid. It fails the request or ends the connection. */
 export class MalformedError extends Error {
   override readonly name = 'MalformedError';
 }

@@ -8,7 +8,7 @@ export const negotiateRequest = structure('SMB2 NEGOTIATE Request', '[MS-SMB2] 2
   reserved: reserved(2),
   capabilities: u32,
   clientGuid: bytes(16),
-  /** With 3.1.1 only; ClientStartTime otherwise. */
+  /** For 3.1.1 only. Otherwise this is ClientStartTime. */
   contextOffset: u32,
   contextCount: u16,
   reserved2: reserved(2),
@@ -47,7 +47,7 @@ export interface NegotiateContext {
   readonly data: Buffer;
 }
 
-/** @throws MalformedError when a context lies outside the message. */
+/** @throws MalformedError when a context exceeds the message. */
 export function decodeNegotiateContexts(packet: Buffer, offset: number, count: number): NegotiateContext[] {
   const contexts: NegotiateContext[] = [];
   let at = offset;
@@ -61,7 +61,7 @@ export function decodeNegotiateContexts(packet: Buffer, offset: number, count: n
   return contexts;
 }
 
-/** The contexts one after the other, each but the last padded to 8 bytes. */
+/** Encodes the contexts one after the other. All but the last are padded to 8 bytes. */
 export function encodeNegotiateContexts(contexts: readonly NegotiateContext[]): Buffer {
   const parts = contexts.map(({ type, data }, index) => {
     const size = negotiateContext.size + data.length;
@@ -73,7 +73,7 @@ export function encodeNegotiateContexts(contexts: readonly NegotiateContext[]): 
   return Buffer.concat(parts);
 }
 
-/** A count followed by that many 16-bit ids (encryption and signing capabilities, 2.2.3.1.2 and 2.2.3.1.7). */
+/** Decodes a count and that many 16-bit ids (encryption and signing capabilities, 2.2.3.1.2 and 2.2.3.1.7). */
 export function decodeIdList(data: Buffer): number[] {
   if (data.length < 2) throw new MalformedError('negotiate context too short');
   const count = data.readUInt16LE(0);

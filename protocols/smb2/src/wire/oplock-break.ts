@@ -1,7 +1,7 @@
 import { fileId } from './file-id.ts';
 import { bytes, reserved, structure, structureSize, u8, u16, u32, u64 } from './struct.ts';
 
-/** Notification, acknowledgement and its reply are the same structure (2.2.23.1, 2.2.24.1, 2.2.25.1). */
+/** Notification, acknowledgement and reply have the same structure (2.2.23.1, 2.2.24.1, 2.2.25.1). */
 export const oplockBreak = structure('SMB2 OPLOCK_BREAK Notification', '[MS-SMB2] 2.2.23.1', {
   structureSize: structureSize(24),
   oplockLevel: u8,
@@ -21,10 +21,10 @@ export const leaseBreakNotification = structure('SMB2 Lease Break Notification',
   shareMaskHint: reserved(4),
 });
 
-/** Flags of a lease break: an acknowledgement is expected. */
+/** Flag of a lease break: an acknowledgement is required. */
 export const ACK_REQUIRED = 1;
 
-/** Acknowledgement and its reply (2.2.24.2, 2.2.25.2). */
+/** The acknowledgement and its reply (2.2.24.2, 2.2.25.2). */
 export const leaseBreakAck = structure('SMB2 Lease Break Acknowledgment', '[MS-SMB2] 2.2.24.2', {
   structureSize: structureSize(36),
   reserved: reserved(2),

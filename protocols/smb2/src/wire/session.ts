@@ -11,7 +11,7 @@ export const sessionSetupRequest = structure('SMB2 SESSION_SETUP Request', '[MS-
   previousSessionId: u64,
 });
 
-/** Flags of a SESSION_SETUP request. */
+/** Flag of a SESSION_SETUP request. */
 export const SESSION_FLAG_BINDING = 1;
 
 export const sessionSetupResponse = structure('SMB2 SESSION_SETUP Response', '[MS-SMB2] 2.2.6', {
@@ -21,7 +21,7 @@ export const sessionSetupResponse = structure('SMB2 SESSION_SETUP Response', '[M
   securityBufferLength: u16,
 });
 
-/** LOGOFF, TREE_DISCONNECT, ECHO and CANCEL in both directions, and the replies to FLUSH and LOCK. */
+/** The body of LOGOFF, TREE_DISCONNECT, ECHO and CANCEL in both directions, and of the replies to FLUSH and LOCK. */
 export const emptyBody = structure('SMB2 LOGOFF Request', '[MS-SMB2] 2.2.7', {
   structureSize: structureSize(4),
   reserved: reserved(2),

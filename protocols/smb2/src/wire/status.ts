@@ -1,4 +1,4 @@
-/** NTSTATUS values the server sends or understands ([MS-ERREF] 2.3.1). */
+/** NTSTATUS values that the server sends or handles ([MS-ERREF] 2.3.1). */
 export type NtStatus = number;
 
 export const Status = {
@@ -100,9 +100,9 @@ export const Status = {
 
 const names = new Map<number, string>(Object.entries(Status).map(([name, value]) => [value, name]));
 
-/** The symbolic name, or the value in hexadecimal. */
+/** The symbolic name of a status, or its value in hexadecimal. */
 export const statusName = (status: NtStatus): string =>
   names.get(status) ?? `0x${status.toString(16).padStart(8, '0')}`;
 
-/** Severity ERROR: such a reply carries an ERROR body ([MS-ERREF] 2.3). */
+/** Whether the severity is ERROR: such a reply has an ERROR body ([MS-ERREF] 2.3). */
 export const isError = (status: NtStatus): boolean => status >= 0xc0000000;

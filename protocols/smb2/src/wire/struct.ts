@@ -1,6 +1,7 @@
 /**
- * Declarations of fixed-layout, little-endian structures. A structure is declared once; its type, decoder, encoder and
- * size follow from the declaration. Offsets are computed when it is declared, so that using it is a walk over a list.
+ * Declarations of little-endian structures with a fixed layout. Each structure is declared once, and its type, decoder,
+ * encoder and size follow from the declaration. Offsets are computed at declaration, so decoding and encoding only loop
+ * over a list.
  */
 import { MalformedError } from './malformed.ts';
 
@@ -10,7 +11,7 @@ export interface Field<T> {
   write(view: DataView, at: number, value: T): void;
 }
 
-/** Fields of this value are not part of the structure's type: they are checked or filled in by themselves. */
+/** The type of fields that are not part of the structure's value, because the codec checks or fills them. */
 type Silent = undefined;
 
 export type Fields = Readonly<Record<string, Field<unknown>>>;
@@ -39,7 +40,7 @@ export const u64: Field<bigint> = {
   read: (view, at) => view.getBigUint64(at, true),
   write: (view, at, value) => view.setBigUint64(at, value, true),
 };
-/** A 64-bit quantity as a number. Beyond 2^53 it is inexact but stays above `Number.MAX_SAFE_INTEGER`. */
+/** A 64-bit integer as a number. Values above 2^53 are inexact, but stay above `Number.MAX_SAFE_INTEGER`. */
 export const size64: Field<number> = {
   size: 8,
   read: (view, at) => view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true),
@@ -54,7 +55,7 @@ export const flag: Field<boolean> = {
   write: (view, at, value) => view.setUint8(at, value ? 1 : 0),
 };
 
-/** A copy of `length` bytes; a shorter value is padded with zeros. */
+/** `length` bytes; reading makes a copy. A shorter value is padded with zeros. */
 export const bytes = (length: number): Field<Buffer> => ({
   size: length,
   read: (view, at) => Buffer.from(new Uint8Array(view.buffer, view.byteOffset + at, length)),
@@ -65,14 +66,14 @@ export const bytes = (length: number): Field<Buffer> => ({
   },
 });
 
-/** Ignored on receipt, zero when sent. */
+/** Ignored when read, zero when written. */
 export const reserved = (length: number): Field<undefined> => ({
   size: length,
   read: () => undefined,
   write: (view, at) => void new Uint8Array(view.buffer, view.byteOffset + at, length).fill(0),
 });
 
-/** A value that never differs; another one on receipt is malformed. */
+/** A constant. Any other value in received data is malformed. */
 export const fixed = (field: Field<number>, constant: number): Field<undefined> => ({
   size: field.size,
   read: (view, at) => {
@@ -83,7 +84,7 @@ export const fixed = (field: Field<number>, constant: number): Field<undefined> 
   write: (view, at) => field.write(view, at, constant),
 });
 
-/** The StructureSize that begins every SMB2 body. */
+/** The StructureSize at the start of every SMB2 body. */
 export const structureSize = (size: number): Field<undefined> => fixed(u16, size);
 
 export const viewOf = (buffer: Buffer): DataView =>
@@ -91,9 +92,9 @@ export const viewOf = (buffer: Buffer): DataView =>
 
 export class Structure<F extends Fields> {
   readonly name: string;
-  /** Where the specification defines it. */
+  /** The section of the specification that defines it. */
   readonly section: string;
-  /** Bytes of the fixed part. */
+  /** Size of the fixed part in bytes. */
   readonly size: number;
   readonly #fields: readonly { name: string; at: number; field: Field<unknown> }[];
 
@@ -109,7 +110,7 @@ export class Structure<F extends Fields> {
     this.size = at;
   }
 
-  /** @throws MalformedError when the buffer is too short or a constant differs. */
+  /** @throws MalformedError when the buffer is too short or a constant is wrong. */
   decode(buffer: Buffer, at = 0): Values<F> {
     if (at < 0 || at + this.size > buffer.length)
       throw new MalformedError(`${this.name} needs ${this.size} bytes, ${buffer.length - at} left`);
@@ -128,7 +129,7 @@ export class Structure<F extends Fields> {
     for (const { name, at: offset, field } of this.#fields) field.write(view, at + offset, source[name]);
   }
 
-  /** A new buffer with the structure, followed by `tail`. */
+  /** A new buffer with the structure, then `tail`. */
   toBuffer(values: Values<F>, tail?: Buffer): Buffer {
     const buffer = Buffer.allocUnsafe(this.size + (tail?.length ?? 0));
     this.encode(values, buffer);
@@ -141,9 +142,9 @@ export const structure = <F extends Fields>(name: string, section: string, field
   new Structure(name, section, fields);
 
 /**
- * The `length` bytes at `offset` of `packet`, for an offset and length taken from the wire.
- * @param earliest where variable data may begin at the soonest.
- * @throws MalformedError when any of it lies outside.
+ * Returns `length` bytes at `offset` of `packet`, for an offset and a length from the wire.
+ * @param earliest lowest valid offset of variable data.
+ * @throws MalformedError when the range exceeds these bounds.
  */
 export function area(packet: Buffer, offset: number, length: number, earliest: number): Buffer {
   if (length === 0) return packet.subarray(0, 0);

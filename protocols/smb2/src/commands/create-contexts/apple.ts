@@ -1,4 +1,4 @@
-/** AAPL: what macOS asks of a server beside the rest of a CREATE, so that Finder needs fewer round trips (told in its SMB client's smb_2.h). */
+/** AAPL: extensions of CREATE for macOS, which save Finder round trips. Documented in smb_2.h of Apple's SMB client. */
 import type { CallContext } from '../../backend.ts';
 import { fail, StatusError } from '../../errors.ts';
 import { toWireName } from '../../names/characters.ts';
@@ -14,10 +14,10 @@ const QUERY_VOLUME_CAPS = 2;
 const QUERY_MODEL_INFO = 4;
 const SUPPORTS_RESOLVE_ID = 1n;
 const CASE_SENSITIVE = 2n;
-/** Entries of FileIdBothDirectoryInformation carry what Finder would ask for one by one: rights, mode, Finder info. */
+/** Entries of FileIdBothDirectoryInformation carry rights, mode and Finder info, which Finder would request one by one. */
 const READ_DIR_ATTR = 1;
 
-/** Undefined when the client asks for something else. */
+/** Returns undefined for an unknown AAPL command. */
 export async function appleReply(
   request: Buffer,
   open: Open,
@@ -60,7 +60,7 @@ function serverQueryReply(request: Buffer, share: Volume): Buffer {
   return Buffer.concat(parts);
 }
 
-/** The path of the object with that id, from the share's root. A failure is told in here: the CREATE itself goes on. */
+/** Replies with the path of an object, from the share's root. A failure goes into this reply; the CREATE itself succeeds. */
 async function resolveIdReply(id: bigint, share: Volume, call: CallContext): Promise<Buffer> {
   let status: NtStatus = Status.SUCCESS;
   let path = Buffer.alloc(0);
@@ -82,14 +82,14 @@ async function pathOfId(id: bigint, share: Volume, call: CallContext): Promise<s
   const wanted = backend.nodeById?.(id) ?? fail(Status.OBJECT_NAME_NOT_FOUND);
   const names = share.namesOf(wanted);
   let at = backend.root;
-  // Who asks must be able to go this way, and it must still lead there.
+  // Walk the path as the caller: it needs permission for each step, and the path must still lead to the object.
   for (const name of names)
     at = (await backend.lookup(at, name, true, call)) ?? fail(Status.OBJECT_NAME_NOT_FOUND);
   if (at !== wanted) fail(Status.OBJECT_NAME_NOT_FOUND);
   return names.map(toWireName).join('\\');
 }
 
-/** Whether the client has agreed on directory entries with the attributes that Finder wants. */
+/** Whether client and server agree on directory entries with the attributes for Finder. */
 export const wantsFinderEntries = (request: Buffer): boolean =>
   request.length >= 24 &&
   request.readUInt32LE(0) === SERVER_QUERY &&

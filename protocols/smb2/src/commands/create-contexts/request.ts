@@ -38,7 +38,7 @@ export interface RequestContexts {
   readonly wantsDiskId: boolean;
   /** AlSi */
   readonly allocationSize: number | undefined;
-  /** TWrp: a previous version, of which there are none. */
+  /** TWrp: a previous version. The server has none. */
   readonly snapshot: bigint | undefined;
   /** SecD */
   readonly descriptor: Buffer | undefined;
@@ -47,7 +47,7 @@ export interface RequestContexts {
   readonly lease: LeaseRequest | undefined;
   readonly durable: DurableRequest | undefined;
   readonly reconnect: DurableReconnect | undefined;
-  /** Mode bits of a new object; present with POSIX semantics. */
+  /** Mode bits of a new object. Present when the client asks for POSIX semantics. */
   readonly posixMode: number | undefined;
   readonly apple: Buffer | undefined;
   readonly appInstance: Buffer | undefined;
@@ -89,7 +89,7 @@ export function decodeContexts(chain: Buffer, limits: Limits): RequestContexts {
   };
 }
 
-/** The versions of durable requests and reconnects do not mix (3.3.5.9.6, 3.3.5.9.7, 3.3.5.9.10, 3.3.5.9.12). */
+/** Versions 1 and 2 of durable requests and reconnects must not be mixed (3.3.5.9.6, 3.3.5.9.7, 3.3.5.9.10, 3.3.5.9.12). */
 function checkDurableContexts(names: ReadonlySet<string>): void {
   const excluded: readonly (readonly [string, readonly string[]])[] = [
     ['DHnQ', ['DH2Q', 'DH2C']],

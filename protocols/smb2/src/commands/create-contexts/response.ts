@@ -18,7 +18,7 @@ import type { CreateContext } from '../../wire/create-contexts.ts';
 import { Status } from '../../wire/status.ts';
 import type { RequestContexts } from './request.ts';
 
-/** What had to be asked for. */
+/** Values for contexts that the backend had to be asked for. */
 export interface Gathered {
   readonly maximalAccess: number;
   /** AAPL */
@@ -79,12 +79,13 @@ function encodeLease(open: Open): Buffer | undefined {
 }
 
 /**
- * SMB3 POSIX extensions: bits 12 to 14 of the mode hold the type, 2 for a symlink. Linux reads them since 6.12. Folders and files
- * stay 0, which it takes for "see the attributes": 6.1 takes the bits for its own S_IFMT, and would know no folder any more.
+ * SMB3 POSIX extensions: bits 12 to 14 of the mode hold the file type, 2 for a symlink. Linux reads them since 6.12.
+ * For files and folders they stay 0, which Linux takes as "see the attributes": Linux 6.1 reads these bits as S_IFMT
+ * and would no longer recognise folders.
  */
 const SYMLINK_TYPE = 2 << 12;
 
-/** SMB3 POSIX extensions, create context response: links, reparse tag, mode, owner and group. */
+/** SMB3 POSIX extensions, create context response: link count, reparse tag, mode, owner and group. */
 export function posixReply(attributes: NodeAttributes): Buffer {
   const fixed = Buffer.alloc(12);
   fixed.writeUInt32LE(attributes.links, 0);

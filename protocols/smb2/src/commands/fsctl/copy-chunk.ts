@@ -25,7 +25,7 @@ const copyResponse = structure('SRV_COPYCHUNK_RESPONSE', '[MS-SMB2] 2.2.32.1', {
   totalBytesWritten: u32,
 });
 
-/** What Windows and Samba allow, and clients expect (3.3.3). */
+/** The limits of Windows and Samba, which clients expect (3.3.3). */
 const MOST_CHUNKS = 256;
 const LARGEST_CHUNK = 2 ** 20;
 const MOST_BYTES = 16 * 2 ** 20;
@@ -33,7 +33,7 @@ const RESPONSE_SIZE = 32;
 
 type Chunk = ReturnType<typeof chunkEntry.decode>;
 
-/** The key is the FileId: opaque to the client, and only its own session can use it. */
+/** The resume key is the FileId: opaque to the client, and valid in its session only. */
 export function requestResumeKey(request: Request, _input: Buffer, maxOutput: number): FsctlResult {
   if (maxOutput < RESPONSE_SIZE) return fail(Status.INVALID_PARAMETER);
   const { open } = request;
@@ -81,7 +81,7 @@ export async function copyChunk(
   };
 }
 
-/** Tells the client what it may ask for (3.3.5.15.6). */
+/** Tells the client the limits (3.3.5.15.6). */
 const limits = (): FsctlResult => ({
   output: copyResponse.toBuffer({
     chunksWritten: MOST_CHUNKS,

@@ -1,4 +1,4 @@
-/** FSCTL_DUPLICATE_EXTENTS_TO_FILE ([MS-FSCC] 2.3.8, [MS-FSA] 2.1.5.10.4): a copy, whatever the backend makes of it. */
+/** FSCTL_DUPLICATE_EXTENTS_TO_FILE ([MS-FSCC] 2.3.8, [MS-FSA] 2.1.5.10.4), done as a copy. */
 import { fail } from '../../errors.ts';
 import type { Open } from '../../open/open.ts';
 import type { Request } from '../../request/request.ts';
@@ -34,7 +34,7 @@ export async function duplicateExtents(request: Request, input: Buffer): Promise
   const targetSize = await checkFiles(request, source, target, sourceOffset + length);
   if (source.node === target.node && length > 0 && Math.abs(sourceOffset - targetOffset) < length)
     return fail(Status.NOT_SUPPORTED);
-  // The file does not grow, and byte-range locks do not matter.
+  // The file does not grow, and byte-range locks are not checked.
   const most = Math.max(0, Math.min(length, targetSize - targetOffset));
   target.file.breakReadCaches(target);
   const piece = Buffer.allocUnsafe(Math.min(PIECE, most));
@@ -57,7 +57,7 @@ function findSource({ session }: Request, { persistent, volatile }: FileId): Ope
 }
 
 /**
- * The source's range has to lie in it, and a sparse file is not cloned into one that is none.
+ * The range must lie within the source, and a sparse file is not cloned into one that is not sparse.
  * @returns the size of the target.
  */
 async function checkFiles(request: Request, source: Open, target: Open, end: number): Promise<number> {

@@ -19,7 +19,7 @@ const validateResponse = structure('VALIDATE_NEGOTIATE_INFO Response', '[MS-SMB2
   dialect: u16,
 });
 
-/** [MS-SMB2] 3.3.5.15.12: what differs from the NEGOTIATE was changed on the way, so the connection ends. */
+/** [MS-SMB2] 3.3.5.15.12: a difference to the NEGOTIATE means that it was changed on the way, so the connection ends. */
 export function validateNegotiate(request: Request, input: Buffer, maxOutput: number): FsctlResult {
   const { negotiated } = request.connection;
   const { dialect } = negotiated;
@@ -61,7 +61,7 @@ const RSS_CAPABLE = 1;
 const INTER_NETWORK = 2;
 const INTER_NETWORK_V6 = 0x17;
 
-/** 2.2.32.5.1.1 and 2.2.32.5.1.2: the family, a port of no meaning, the address; that of IPv6 behind the flow. */
+/** 2.2.32.5.1.1 and 2.2.32.5.1.2: family, port (unused), for IPv6 the flow label, then the address. */
 function socketAddress(address: string): Buffer {
   const data = Buffer.alloc(128);
   const isV6 = address.includes(':');
@@ -71,7 +71,7 @@ function socketAddress(address: string): Buffer {
   return data;
 }
 
-/** The 16 bytes of an IPv6 address in text. */
+/** The 16 bytes of an IPv6 address given as text. */
 function addressBytes(address: string): Buffer {
   const [head = '', tail] = address.replace(/%.*$/, '').split('::');
   const groups = (part: string): number[] =>

@@ -9,7 +9,7 @@ const OBJECT_ID_SIZE = 64;
 const COMPRESSION_FORMAT_NONE = 0;
 const COMPRESSION_FORMAT_LZNT1 = 2;
 
-/** [MS-FSCC] 2.3.1: the id follows from the volume and the node; the birth ids are those of the volume and itself. */
+/** [MS-FSCC] 2.3.1: the id is derived from volume and node. The birth ids are the id of the volume and the id itself. */
 export async function objectId(request: Request, _input: Buffer, maxOutput: number): Promise<FsctlResult> {
   if (maxOutput < OBJECT_ID_SIZE) return fail(Status.INVALID_PARAMETER);
   const { share, node } = request.open;
@@ -36,7 +36,7 @@ export async function getCompression(
   return { output };
 }
 
-/** [MS-FSCC] 2.3.67. Where nothing can be compressed, staying uncompressed is all that is possible. */
+/** [MS-FSCC] 2.3.67. A backend that does not compress accepts only the format "not compressed". */
 export async function setCompression(request: Request, input: Buffer): Promise<FsctlResult> {
   if (input.length < 2) return fail(Status.INVALID_PARAMETER);
   const format = input.readUInt16LE(0);

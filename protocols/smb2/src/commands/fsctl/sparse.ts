@@ -82,7 +82,7 @@ export async function queryAllocatedRanges(
   };
 }
 
-/** All of a file, unless it is sparse and the backend knows its holes. */
+/** The allocated parts of a range: all of it, unless the file is sparse and the backend knows its holes. */
 async function allocatedRanges(
   request: Request,
   open: Open,

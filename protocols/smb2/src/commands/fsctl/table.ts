@@ -14,12 +14,12 @@ import { getReparsePoint } from './reparse.ts';
 import { queryAllocatedRanges, setSparse, setZeroData } from './sparse.ts';
 
 export interface FsctlRow {
-  /** False when its FileId is meaningless. */
+  /** False when the control does not use its FileId. */
   readonly open?: false;
   readonly handle: (request: Request, input: Buffer, maxOutput: number) => Awaitable<FsctlResult>;
 }
 
-/** An unknown control is one of an open: the FileId is looked at before the control is refused. */
+/** Unknown controls count as acting on an open: the FileId is checked before the control is refused. */
 export const controlActsOnOpen = (code: number): boolean => fsctls.get(code)?.open !== false;
 
 const refuse = (status: NtStatus) => (): FsctlResult => fail(status);
@@ -49,7 +49,7 @@ const Fsctl = {
 } as const;
 
 export const fsctls: ReadonlyMap<number, FsctlRow> = new Map<number, FsctlRow>([
-  // No DFS namespace is served: clients take the path as it is (3.3.5.15.2).
+  // There is no DFS namespace. On this status clients use the path as it is (3.3.5.15.2).
   [Fsctl.DFS_GET_REFERRALS, { open: false, handle: refuse(Status.FS_DRIVER_REQUIRED) }],
   [Fsctl.DFS_GET_REFERRALS_EX, { open: false, handle: refuse(Status.FS_DRIVER_REQUIRED) }],
   [Fsctl.PIPE_TRANSCEIVE, { handle: pipeTransceive }],

@@ -3,7 +3,7 @@ import { IO_REPARSE_TAG_SYMLINK } from '../error-response.ts';
 import { FileAttribute } from '../constants.ts';
 import { viewOf } from '../struct.ts';
 
-/** What is told of an entry. Fields are read in one go, so the object may be used for the next one. */
+/** The data of one entry. `add` reads all fields at once, so the object may be reused for the next entry. */
 export interface DirectoryEntry {
   readonly name: string;
   readonly fileIndex: number;
@@ -17,14 +17,14 @@ export interface DirectoryEntry {
   /** FILE_ATTRIBUTE_* as on the wire. */
   readonly attributes: number;
   readonly eaSize: number;
-  /** Rights an open would get, and the mode with the bits of its kind: entries for Finder only. */
+  /** For Finder entries only: the rights that an open would get, and the mode with the file type bits. */
   readonly maximalAccess: number;
   readonly unixMode: number;
-  /** Links, reparse tag, mode, owner and group: the POSIX class only. */
+  /** For the POSIX class only: link count, reparse tag, mode, owner and group. */
   readonly posix: Buffer;
 }
 
-/** The reply: as bytes and as numbers. */
+/** The reply buffer and its DataView. */
 interface Target {
   readonly bytes: Buffer;
   readonly view: DataView;
@@ -32,9 +32,9 @@ interface Target {
 
 interface EntryLayout {
   readonly section: string;
-  /** Offset of the name. */
+  /** Offset of the name in bytes. */
   readonly fixed: number;
-  /** Writes what the classes do not have in common. */
+  /** Writes the fields that only this class has. */
   readonly extra?: (entry: DirectoryEntry, target: Target, at: number) => void;
   readonly write?: (entry: DirectoryEntry, target: Target, at: number) => void;
   readonly size?: (entry: DirectoryEntry) => number;
@@ -42,7 +42,7 @@ interface EntryLayout {
 
 const reparseTag = (entry: DirectoryEntry): number =>
   (entry.attributes & FileAttribute.REPARSE_POINT) === 0 ? 0 : IO_REPARSE_TAG_SYMLINK;
-/** In these classes the reparse tag travels in EaSize ([MS-FSCC] 2.4.17). */
+/** In these classes EaSize holds the reparse tag of a link ([MS-FSCC] 2.4.17). */
 const eaOrTag = (entry: DirectoryEntry): number => reparseTag(entry) || entry.eaSize;
 
 const size64 = (view: DataView, value: number, at: number): void => {
@@ -166,7 +166,10 @@ const layouts = new Map<number, EntryLayout>([
   ],
 ]);
 
-/** FileIdBothDirectoryInformation as macOS wants it: what nobody else needs holds rights, resource fork, Finder info and mode. */
+/**
+ * FileIdBothDirectoryInformation for macOS: fields that other clients do not need hold rights, resource fork, Finder
+ * info and mode.
+ */
 const finderLayout: EntryLayout = {
   section: 'macOS, kAAPL_SUPPORTS_READ_DIR_ATTR',
   fixed: 104,
@@ -190,14 +193,14 @@ export class DirectoryEntries {
     this.#target = { bytes, view: viewOf(bytes) };
   }
 
-  /** Undefined for an information class that lists no directories. */
+  /** Returns undefined when the information class is not one for directories. */
   static of(informationClass: number, target: Buffer, forFinder = false): DirectoryEntries | undefined {
     const isForFinder = forFinder && informationClass === ID_BOTH;
     const layout = isForFinder ? finderLayout : layouts.get(informationClass);
     return layout && new DirectoryEntries(layout, target);
   }
 
-  /** Bytes an entry takes at least. */
+  /** Smallest size of an entry in bytes. */
   get fixedSize(): number {
     return this.#layout.fixed;
   }
@@ -210,7 +213,7 @@ export class DirectoryEntries {
     return this.#last < 0;
   }
 
-  /** Returns false, having done nothing, when the entry does not fit. */
+  /** Returns false and changes nothing when the entry does not fit. */
   add(entry: DirectoryEntry): boolean {
     const layout = this.#layout;
     const at = (this.#end + 7) & ~7;

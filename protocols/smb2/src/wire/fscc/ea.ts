@@ -15,7 +15,7 @@ export interface ExtendedAttribute {
   readonly value: Buffer;
 }
 
-/** @throws MalformedError when an entry lies outside. */
+/** @throws MalformedError when an entry exceeds the buffer. */
 export function decodeExtendedAttributes(data: Buffer): ExtendedAttribute[] {
   const result: ExtendedAttribute[] = [];
   let at = 0;
@@ -53,6 +53,6 @@ export function encodeExtendedAttributes(list: readonly ExtendedAttribute[]): Bu
   );
 }
 
-/** EaSize of FileEaInformation: what the list takes in the form of OS/2, 0 when there are none ([MS-FSCC] 2.4.13). */
+/** EaSize of FileEaInformation: the size of the list in OS/2 form, 0 without attributes ([MS-FSCC] 2.4.13). */
 export const extendedAttributeSize = (list: readonly ExtendedAttribute[]): number =>
   list.length === 0 ? 0 : list.reduce((sum, { name, value }) => sum + 4 + name.length + 1 + value.length, 4);

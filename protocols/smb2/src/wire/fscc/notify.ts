@@ -22,7 +22,7 @@ const header = structure('FILE_NOTIFY_INFORMATION', '[MS-FSCC] 2.7.1', {
   nameLength: u32,
 });
 
-/** Undefined when the entries take more than `most` bytes. */
+/** Returns undefined when the entries need more than `most` bytes. */
 export function encodeNotify(entries: readonly NotifyEntry[], most: number): Buffer | undefined {
   const distinct = entries.filter(
     (entry, index) => entries[index - 1]?.name !== entry.name || entries[index - 1]?.action !== entry.action,
