@@ -94,7 +94,7 @@ export interface ChangeEvent<N> {
    * kind of `node`; for a modification, attributes, size and times.
    */
   readonly filter?: number;
-  /** The call that made the change, if it was one and the backend knows which: its client's own cache need not hear of it. */
+  /** The call that made the change, if the backend knows it. The cache of its client needs no break. */
   readonly cause?: CallContext | undefined;
 }
 
@@ -110,7 +110,7 @@ export interface Caller {
 export interface CallContext {
   readonly caller: Caller;
   readonly signal: AbortSignal;
-  /** The lease on the directory that the client names as its own ([MS-SMB2] 2.2.13.2.10, ParentLeaseKey). */
+  /** Id of the client's own lease on the directory, as the client named it ([MS-SMB2] 2.2.13.2.10, ParentLeaseKey). */
   readonly parentLease?: string | undefined;
 }
 

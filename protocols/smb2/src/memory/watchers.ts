@@ -13,7 +13,7 @@ export class Watchers {
   private readonly watches = new Map<MemoryNode, Set<Watch>>();
   private cause: CallContext | undefined;
 
-  /** Whatever `change` does at once is told as done by `call`. */
+  /** Reports all changes that `change` makes before it returns as caused by `call`. */
   causedBy<T>(call: CallContext, change: () => T): T {
     this.cause = call;
     try {

@@ -1,4 +1,4 @@
-/** Breaks caches for changes that no client of this server made ([MS-SMB2] 3.3.4.7). */
+/** Breaks leases and oplocks when directories change, or files outside of the server ([MS-SMB2] 3.3.4.7). */
 import { LeaseState } from '../wire/constants.ts';
 import type { Open } from './open.ts';
 

@@ -35,7 +35,7 @@ export interface OpenInit {
   readonly posix: boolean;
   /** Alias id of the links that led to it. */
   readonly alias: bigint;
-  /** The lease on its directory that its client named. */
+  /** Id of the client's lease on the directory, if the client named one. */
   readonly parentLease?: string | undefined;
 }
 

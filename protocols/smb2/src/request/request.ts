@@ -33,7 +33,7 @@ export class Request implements CallContext, ChainedRequest, Principal {
   creditsGranted = false;
   asyncId: number | undefined;
   waitsForEvents = false;
-  /** As `parentLease`, of the open that a CREATE is about to make. */
+  /** The `parentLease` of the open that this CREATE will make. */
   createsUnder: string | undefined;
   cleanupStatus: NtStatus = Status.CANCELLED;
   setup: Setup | undefined;
