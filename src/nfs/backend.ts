@@ -38,7 +38,7 @@ export interface NfsExport {
   /** Without the leading slash. */
   readonly name: string;
   readonly tree: Tree;
-  /** Who reads what of it. */
+  /** The streams of its readers, for the status page. */
   readonly streams: Streams;
   readonly squash: Squash;
   readonly allows: (address: string) => boolean;

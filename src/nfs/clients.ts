@@ -1,9 +1,9 @@
-/** Who uses NFS: its connections, and what it said it has mounted. By address, since NFSv3 knows no sessions. */
+/** The NFS clients: their connections and the mounts they reported. By address, since NFSv3 has no sessions. */
 import type { CallFinished, Peer } from '@holdfast/nfs-rpc';
 import type { NfsClientStatus } from '../admin/index.ts';
 import { renderName } from '../log/index.ts';
 
-/** Addresses, and mounts of each, that are remembered; the oldest give way. */
+/** Most clients to remember, and most mounts of each. The oldest are dropped. */
 const mostClients = 1024;
 const mostMounts = 16;
 
@@ -16,7 +16,7 @@ interface Client {
 }
 
 export class NfsClients {
-  /** Those that came last are last. */
+  /** The client that was added last is last. */
   readonly #clients = new Map<string, Client>();
 
   connected({ address }: Peer): void {
@@ -44,7 +44,7 @@ export class NfsClients {
     }
   }
 
-  /** @param path `*`: everything. */
+  /** @param path `*` for all mounts. */
   unmounted({ address }: Peer, path: string): void {
     const mounts = this.#clients.get(address)?.mounts;
     if (path === '*') mounts?.clear();
@@ -55,7 +55,7 @@ export class NfsClients {
     return this.#clients.delete(address);
   }
 
-  /** Those with connections or mounts, the latest first, at most `most`. */
+  /** Clients with connections or mounts, latest first, at most `most`. */
   status(most: number): NfsClientStatus[] {
     const now = performance.now();
     return [...this.#clients]
@@ -81,7 +81,7 @@ export class NfsClients {
     return client;
   }
 
-  /** Those that are gone give way before those that are connected. */
+  /** Drops the oldest client without a connection; if all are connected, the oldest one. */
   #makeRoom(): void {
     for (const [address, { connections }] of this.#clients) {
       if (connections > 0) continue;

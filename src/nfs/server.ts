@@ -146,12 +146,12 @@ export class NfsServer {
     return this.#server.connections;
   }
 
-  /** Who uses it, the latest first, at most `most`. */
+  /** The clients, latest first, at most `most`. */
   clients(most: number): NfsClientStatus[] {
     return this.#clients.status(most);
   }
 
-  /** Cuts off the connections of an address and forgets its mounts; it may come back. False when it is not known. */
+  /** Closes the connections of an address and forgets its mounts. Returns false when the address is unknown. */
   endClient(address: string): boolean {
     const known = this.#clients.forget(address);
     return this.#server.disconnect(address) > 0 || known;
@@ -183,10 +183,10 @@ async function listenTcp(
   return server.attach(listener);
 }
 
-/** Who asked, and the XID by which the request is found in a capture of packets. */
+/** The client and the XID of a call, which finds it in a packet capture. */
 const asked = ({ peer, xid }: CallContext) => ({ client: peer.address, request: xid.toString(16) });
 
-/** False where another program has the port, or this user may not have it, and that is no reason not to start. */
+/** Returns false when portmap is optional and its port is in use or not permitted to this user. */
 async function listenForPortmap(
   listen: () => Promise<unknown>,
   isOptional: boolean,

@@ -17,11 +17,11 @@ describe('names between bytes and text', () => {
   it('keep what is not', () => {
     expect(textOf(bytes('a', 0xe9, '.mkv'))).toBe('a\uf7e9.mkv');
     expect(bytesOf('a\uf7e9.mkv')).toBe(bytes('a', 0xe9, '.mkv'));
-    // A character that would mean a byte is one by its bytes.
+    // A character of the private range that stands for stray bytes is itself written as its bytes.
     expect(textOf(bytes('\uf7e9'))).toBe('\uf7ef\uf79f\uf7a9');
-    // The replacement character itself is UTF-8 like any other.
+    // The replacement character itself is valid UTF-8.
     expect(textOf(bytes('\ufffd'))).toBe('\ufffd');
-    // Overlong and half sequences are none.
+    // Overlong and truncated sequences are not UTF-8.
     expect(textOf(bytes(0xc0, 0xaf))).toBe('\uf7c0\uf7af');
     expect(textOf(bytes('x', 0xf0, 0x9f, 0x8e))).toBe('x\uf7f0\uf79f\uf78e');
   });

@@ -26,7 +26,7 @@ export interface SmbExport {
   /** Path of the tree on this machine: absolute links that point below it stay inside the share. */
   readonly path: string;
   readonly tree: Tree;
-  /** Who reads what of it. */
+  /** The streams of its readers, for the status page. */
   readonly streams: Streams;
   readonly guest: boolean;
   readonly users: readonly SmbUser[];
@@ -65,7 +65,7 @@ export class SmbServer {
   /** One backend for each tree, so that opens of a remaining share survive a reload. */
   readonly #backends: Map<Tree, TreeShare>;
   readonly #admission: Admission;
-  /** performance.now() at which each session began. */
+  /** Start of each session by its id (performance.now()). */
   readonly #begun: ReadonlyMap<number, number>;
 
   private constructor(
@@ -113,7 +113,7 @@ export class SmbServer {
     return new SmbServer(server, backends, admission, begun, [{ host: config.listen.host, port }]);
   }
 
-  /** Sessions, at most `most`. */
+  /** The sessions, oldest first, at most `most`. */
   sessions(most: number): SmbSessionStatus[] {
     const now = performance.now();
     return this.#server.sessions(most).map((session) => ({
@@ -131,7 +131,7 @@ export class SmbServer {
     }));
   }
 
-  /** Ends a session by its id; its client may log on again. False when there is none. */
+  /** Ends a session. Its client may log on again. Returns false when there is no such session. */
   endSession(id: string): boolean {
     return /^\d{1,16}$/.test(id) && this.#server.endSession(Number(id));
   }

@@ -133,7 +133,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
   readonly #streams: Streams;
   #actorOf: (caller: Caller) => Actor = () => actor(65534, 65534);
 
-  /** @param streams who reads what of it. */
+  /** @param streams the streams of its readers, for the status page. */
   constructor(tree: Tree, streams: Streams) {
     this.#tree = tree;
     this.#streams = streams;

@@ -24,7 +24,7 @@ class FakeChild implements RunningChild {
 
 class FakeSpawner {
   readonly children: FakeChild[] = [];
-  /** What the next attempts fail with. */
+  /** Errors of the next attempts. */
   readonly failures: string[] = [];
 
   readonly spawn = (): Promise<RunningChild> => {

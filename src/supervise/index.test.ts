@@ -35,7 +35,7 @@ const gateway = {
   },
 };
 
-/** The promise is wrapped: it is for the test to wait for the end. */
+/** Returns the promise in an object, so that `await running()` does not wait for the end. */
 async function running(options: Partial<SuperviseOptions> = {}): Promise<{ ended: Promise<number> }> {
   const ended = supervise({
     spawn,

@@ -23,10 +23,10 @@ async function listeners(): Promise<Listeners> {
   return all;
 }
 
-/** A program that is started as a successor would be. */
+/** A program started like a successor. */
 const program = (script: string): [string, string, string] => [process.execPath, '-e', script];
 
-/** What it finds: its sockets, by what it can listen at. */
+/** Code that finds the inherited descriptor of a socket. */
 const inherits = `
   const { 'nfs 127.0.0.1:0': fd } = JSON.parse(process.env.HOLDFAST_INHERITED_SOCKETS);
   require('net').createServer((socket) => socket.end(String(process.pid))).listen({ fd }, () =>

@@ -6,7 +6,7 @@ import { mutate, randomSource } from './testing/fuzz.ts';
 import { callRecord, RawConnection, startServer } from './testing/harness.ts';
 import { recordedCalls } from './testing/recorded-calls.ts';
 
-/** FUZZ_RUNS asks for a longer run, FUZZ_SEED for another one. */
+/** FUZZ_RUNS sets the number of messages, FUZZ_SEED the sequence. */
 const runs = Number(process.env['FUZZ_RUNS'] ?? 1500);
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 const HEADER_SIZE = callRecord({}).length;
@@ -29,7 +29,7 @@ describe('mutated calls', () => {
       const good = await RawConnection.open(address);
       for (let run = 0; run < runs; run++) {
         const call = calls[random(calls.length)]!;
-        // Mostly the arguments, sometimes the header too, now and then the record mark.
+        // Mutate mostly the arguments, sometimes the header, rarely the record mark.
         const record = mutate(call, random, random(5) === 0 ? 0 : HEADER_SIZE);
         const marked = markRecord(record, 1 + random(200));
         const connection = await RawConnection.open(address);

@@ -1,4 +1,4 @@
-/** What one client may take of the server, and what it may not take from others. */
+/** What one client may use of the server, and what it cannot take from other clients. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryShare } from './memory/memory-share.ts';
 import { Media, openPath, TestKit } from './testing/kit.ts';
@@ -43,7 +43,7 @@ describe('authentications that are begun and not finished', () => {
         expect(await begin(client)).toBe(Status.MORE_PROCESSING_REQUIRED);
     }
     expect(server.statistics.sessions).toBe(6);
-    // Whoever finishes at once is let in all the same.
+    // A client that completes its logon at once still gets in.
     expect(await openPath(await kit.guest(), 'film.mkv')).toBeDefined();
   });
 });
@@ -131,7 +131,7 @@ describe('wrong passwords', () => {
     const rush = await Promise.all(
       [undefined, Media.password, undefined, 'three'].map((password) => attempt(password)),
     );
-    // What is right has to wait as well, and what finds no room is not even looked at.
+    // Correct logons wait as well. Logons beyond the queue are refused unchecked.
     expect(rush.filter((status) => status === Status.INSUFFICIENT_RESOURCES)).toHaveLength(2);
     expect(performance.now() - began).toBeGreaterThan(990);
   });

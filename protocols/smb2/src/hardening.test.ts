@@ -1,4 +1,4 @@
-/** What one client must not be able to do to the server or to another client. */
+/** What one client must not be able to do to the server or to other clients. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryShare } from './memory/memory-share.ts';
 import { Media, openPath, Other, TestKit } from './testing/kit.ts';
@@ -79,7 +79,7 @@ describe('a session', () => {
     await other.negotiate(0x0302, Buffer.alloc(16, 8));
     await setUp(other, victim.sessionId);
     expect(await openPath(victim, 'hello.txt')).toBeDefined();
-    // The same machine may: it has lost its connection.
+    // The same machine may do it, since it has lost its connection.
     const same = await kit.raw();
     await same.negotiate();
     await setUp(same, victim.sessionId);
@@ -184,7 +184,7 @@ it('CANCEL is never answered, not even a malformed one', async () => {
   expect(await client.request(Command.ECHO, empty)).toMatchObject({ command: Command.ECHO });
 });
 
-/** A lock of the first byte, at once or not at all. */
+/** A lock of the first byte that fails immediately on a conflict. */
 const lockBody = (fileId: FileId): Buffer =>
   lockRequest.toBuffer(
     { lockCount: 1, lockSequence: 0, fileId },
@@ -252,7 +252,7 @@ describe('caching', () => {
     expect(server.statistics.opens).toBe(left);
   });
 
-  /** The status of a CREATE behind its interim reply. */
+  /** The final status of a CREATE, after its interim reply. */
   async function openPath2(client: Awaited<ReturnType<TestKit['user']>>): Promise<number | undefined> {
     const first = await client.ask(Command.CREATE, client.createBody('hello.txt'));
     return first?.status === Status.PENDING ? (await client.next())?.status : first?.status;

@@ -175,7 +175,7 @@ describe('a client that stops reading', () => {
       const read = slow.message(READ, readBody(id, 60_000));
       slow.sendMessage(read);
     }
-    // What the kernels' buffers take comes on top.
+    // The kernel's socket buffers hold more in addition.
     const many = Buffer.concat(
       Array.from({ length: 60 }, () => slow.framed(slow.message(READ, readBody(id, 65_536)))),
     );

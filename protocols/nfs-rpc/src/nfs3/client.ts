@@ -1,4 +1,4 @@
-/** A small NFSv3 client over the server's own codecs: enough to measure a server, and to see what real clients hide. */
+/** A small NFSv3 client that uses the server's codecs. It measures a server, and shows replies that real clients hide. */
 import { accessShape } from './access.ts';
 import { getattrShape } from './getattr.ts';
 import { lookupShape } from './lookup.ts';
@@ -17,7 +17,7 @@ interface Shape<A, R, F> {
   readonly failed: Codec<F>;
 }
 
-/** A procedure that answered with something other than NFS3_OK. */
+/** A procedure returned a status other than NFS3_OK. */
 export class NfsFailure extends Error {
   override readonly name = 'NfsFailure';
   readonly status: number;
@@ -29,11 +29,11 @@ export class NfsFailure extends Error {
 
 export interface Nfs3ClientOptions {
   readonly host: string;
-  /** Of NFS, which answers MOUNT as well. */
+  /** The NFS port, which must also serve MOUNT. */
   readonly port: number;
-  /** Milliseconds for connecting and for each call. */
+  /** For connecting and for each call, in ms. */
   readonly timeoutMs: number;
-  /** AUTH_SYS, for user and group. */
+  /** User and group id for AUTH_SYS. */
   readonly uid: number;
 }
 
@@ -57,7 +57,7 @@ export class Nfs3Client {
     this.#mount.close();
   }
 
-  /** As a client that is switched off. */
+  /** Resets the connections, as when a client is switched off. */
   destroy(): void {
     this.#nfs.destroy();
     this.#mount.destroy();
@@ -107,7 +107,7 @@ export class Nfs3Client {
     return this.call(17, readdirplusShape, { directory, cookie, verifier: Buffer.alloc(8), ...counts });
   }
 
-  /** The handle at the end of a path, from the root of an export. */
+  /** Looks up a path from the root of an export and returns its file handle. */
   async walk(root: Buffer, path: string): Promise<Buffer> {
     let handle = root;
     for (const name of path.split('/').filter(Boolean)) handle = (await this.lookup(handle, name)).object;

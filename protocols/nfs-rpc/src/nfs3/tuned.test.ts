@@ -28,7 +28,7 @@ const link: CallLink = {
   },
 };
 
-/** Runs a tuned procedure; its bytes must be what the declared codec makes of the value it decodes from them. */
+/** Runs a tuned procedure and decodes its reply. The declared codec must encode the result to the same bytes. */
 function check<A, Ok extends object, Failed extends object>(
   backend: MemoryBackend,
   shape: Shape<A, Ok, Failed>,

@@ -37,7 +37,7 @@ const READ = procedureNumber('READ');
 const GETATTR = procedureNumber('GETATTR');
 const NONE = { flavor: 0, body: Buffer.alloc(0) };
 
-/** A backend whose reads wait until they are let go, in whatever order. */
+/** A backend whose reads wait until the test releases them, in any order. */
 class WaitingBackend extends MemoryBackend {
   readonly waiting: { readonly offset: number; readonly go: () => void; readonly call: CallContext }[] = [];
   jukebox = false;
@@ -61,7 +61,7 @@ class WaitingBackend extends MemoryBackend {
     return markRecord(callRecord({ xid, procedure: READ }, readShape.args, value));
   }
 
-  /** Another file. */
+  /** Adds another file. */
   another(name: string, size = 1 << 20): MemoryNode {
     return this.add(this.root, name, FileType.regular, Buffer.alloc(size, 'data'));
   }

@@ -1,4 +1,4 @@
-/** What hangs waits by itself: other calls of the same connection, and of other connections, get their answers. */
+/** A call that hangs delays no other calls, on its own connection or on others. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { FileType, NfsError } from '../backend.ts';
@@ -21,12 +21,12 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-/** Files whose name begins with `hung` do not answer until they are let go, nor do lookups of such names. */
+/** Reads of files named `hung…`, and lookups of such names, hang until the test releases them. */
 class HangingBackend extends MemoryBackend {
   readonly hanging: { readonly go: () => void; readonly target: Buffer | undefined }[] = [];
   readonly names = new Map<MemoryNode, string>();
   readonly healthy = this.file('healthy');
-  /** Whether lookups that hang may be answered early, as the gateway's are. */
+  /** Whether hanging lookups may be answered early, as in the gateway. */
   patient = false;
 
   file(name: string): MemoryNode {
@@ -99,7 +99,7 @@ describe('READs that hang', () => {
     connection.socket.write(backend.readCall(999, backend.healthy));
     expect(xidOf(await connection.reply())).toBe(999);
     expect(backend.heldBytes).toBe(4 * MiB);
-    // As they answer, more of them are on their way at once.
+    // As replies arrive, the server hands more calls to the backend.
     const seen = new Set<number | undefined>();
     while (seen.size < 140) {
       await vi.waitFor(() => expect(backend.hanging.length).toBeGreaterThan(0));
@@ -135,7 +135,7 @@ describe('READs that hang', () => {
     await vi.waitFor(() => expect(backend.heldBytes).toBe(10 * MiB));
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(backend.heldBytes).toBe(10 * MiB);
-    // What was set aside comes back.
+    // The memory set aside for slow calls is given back.
     for (let done = 0; done < 30; done++) {
       await vi.waitFor(() => expect(backend.hanging.length).toBeGreaterThan(0));
       backend.hanging.shift()!.go();

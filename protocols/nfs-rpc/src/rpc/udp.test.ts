@@ -1,4 +1,4 @@
-/** Datagrams: their sender can be forged, so that what is answered is short, and for few. */
+/** UDP: the sender can be forged, so only short replies are sent, and only for a few procedures. */
 import { createSocket } from 'node:dgram';
 import { afterEach, expect, it } from 'vitest';
 
@@ -38,7 +38,7 @@ async function serve(allows?: (address: string) => boolean) {
   });
   const socket = createSocket('udp4');
   stops.push(() => void socket.close());
-  /** Sends the datagrams; gives the first answer. */
+  /** Sends the datagrams and returns the first reply. */
   const ask = (...messages: Buffer[]) =>
     new Promise<XdrReader>((resolve) => {
       socket.once('message', (message) => resolve(new XdrReader(message)));

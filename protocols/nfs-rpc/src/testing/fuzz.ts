@@ -1,6 +1,6 @@
 /** Deterministic mutations of recorded calls. */
 
-/** Mulberry32: a small generator that gives the same numbers for the same seed everywhere. */
+/** Mulberry32: a small generator. The same seed gives the same numbers everywhere. */
 export function randomSource(seed: number): (below: number) => number {
   let state = seed >>> 0;
   return (below) => {
@@ -15,7 +15,7 @@ const EDGES = [
   0, 1, 2, 3, 63, 64, 65, 255, 256, 1024, 0x10000, 0x100000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
 ];
 
-/** A record with a few of its words, bytes or its length changed, from offset `from` (a multiple of four) on. */
+/** Changes a few words, bytes or the length of a record, from offset `from` (a multiple of four) on. */
 export function mutate(record: Buffer, random: (below: number) => number, from = 0): Buffer {
   const head = record.subarray(0, from);
   let bytes = Buffer.from(record.subarray(from));

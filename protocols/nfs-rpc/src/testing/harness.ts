@@ -18,7 +18,7 @@ import { type Codec, encodeOne } from '../xdr/codec.ts';
 import { RecordReader } from '../rpc/record.ts';
 import { MemoryBackend } from './memory-backend.ts';
 
-/** A server over a memory tree on a port of the system's choosing. */
+/** Starts a server with a memory tree on a port that the system chooses. */
 export async function startServer(
   options: RpcServerOptions = {},
   backend: MemoryBackend = new MemoryBackend(),
@@ -49,7 +49,7 @@ export class Nfs3Client {
     return new Nfs3Client(await RpcClient.open({ ...target, credential, timeoutMs: 5_000 }));
   }
 
-  /** The decoded results, whatever the status. */
+  /** Returns the decoded results, whatever the status. */
   call<A, Ok extends object, Failed extends object>(
     shape: Shape<A, Ok, Failed>,
     args: A,
@@ -60,7 +60,7 @@ export class Nfs3Client {
     return this.#client.call(procedureNumber(shape.name), shape.args, args, codec);
   }
 
-  /** The body of success. Throws when the status is another. */
+  /** Returns the success body. Throws for any other status. */
   async ok<A, Ok extends object>(shape: Shape<A, Ok, object>, args: A): Promise<Ok> {
     const { status, ...body } = await this.call(shape, args);
     if (status !== 0) throw new Error(`${shape.name}: status ${status}`);
@@ -72,7 +72,7 @@ export class Nfs3Client {
   }
 }
 
-/** A call record without its mark. */
+/** A call record without its record mark. */
 export function callRecord<A>(header: Partial<CallMessage>, args?: Codec<A>, value?: A): Buffer {
   const credential = encodeOne(authSysParms, { stamp: 1, machineName: 'test', uid: 0, gid: 0, gids: [] });
   const message = encodeOne(callMessage, {
@@ -89,7 +89,7 @@ export function callRecord<A>(header: Partial<CallMessage>, args?: Codec<A>, val
   return args === undefined ? message : Buffer.concat([message, encodeOne(args, value as A)]);
 }
 
-/** A connection that sends bytes as they are and collects the records that come back. */
+/** A connection that sends bytes unchanged and collects the records that come back. */
 export class RawConnection {
   readonly socket: Socket;
   readonly #records = new RecordReader(64 * 1024 * 1024, 1024);
@@ -123,7 +123,7 @@ export class RawConnection {
     });
   }
 
-  /** The next reply record; undefined when the connection ended first. */
+  /** Returns the next reply record; undefined when the connection ended first. */
   async reply(): Promise<Buffer | undefined> {
     for (;;) {
       const record = this.#received.shift();

@@ -48,12 +48,12 @@ export class MemoryNode {
   }
 }
 
-/** A writable tree in memory: what the tests and the README's server serve. */
+/** A writable tree in memory, for tests and for the server in the README. */
 export class MemoryBackend implements NfsBackend<MemoryNode>, NfsChanges<MemoryNode>, MountBackend {
   readonly root = new MemoryNode(1, FileType.directory, 0o755, undefined);
   readonly writeVerifier = Buffer.from('verifier');
   changes: NfsChanges<MemoryNode> | undefined = this;
-  /** Attributes at hand; switch off to see replies without them. */
+  /** Whether `cachedAttributes` returns attributes. Set to false to get replies without them. */
   attributesCached = true;
   readonly #nodes = new Map<number, MemoryNode>([[1, this.root]]);
   #nextId = 2;
@@ -286,10 +286,10 @@ export class MemoryBackend implements NfsBackend<MemoryNode>, NfsChanges<MemoryN
   }
 
   commit(): void {
-    // Memory is as stable as it gets.
+    // Memory needs no commit.
   }
 
-  /** Puts an object into a directory. */
+  /** Adds an object to a directory. */
   add(directory: MemoryNode, name: string, type: FileType, data = Buffer.alloc(0)): MemoryNode {
     const mode = type === FileType.directory ? 0o755 : 0o644;
     const node = new MemoryNode(this.#nextId++, type, mode, undefined);

@@ -25,7 +25,7 @@ import { writeShape } from '../nfs3/write.ts';
 import { callRecord, procedureNumber } from './harness.ts';
 import type { MemoryBackend } from './memory-backend.ts';
 
-/** One good call record of every procedure with arguments, against a tree that it fills. */
+/** One valid call record for each procedure with arguments. Fills the tree that the calls refer to. */
 export function recordedCalls(backend: MemoryBackend): Buffer[] {
   const root = backend.handle(backend.root);
   const file = backend.handle(backend.add(backend.root, 'file', FileType.regular, Buffer.alloc(5000, 'x')));

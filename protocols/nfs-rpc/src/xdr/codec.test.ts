@@ -29,7 +29,7 @@ const u32 = fc.nat({ max: 0xffff_ffff });
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((data) => Buffer.from(data));
 const latin1 = fc.uint8Array({ maxLength: 40 }).map((data) => Buffer.from(data).toString('latin1'));
 
-/** What is encoded, by RFC 4506's rules, and back. */
+/** Encodes by the rules of RFC 4506, and decodes again. */
 function golden<T>(codec: Codec<T>, value: T, hex: string): void {
   const wire = Buffer.from(hex.replaceAll(' ', ''), 'hex');
   expect(encodeOne(codec, value).toString('hex')).toBe(wire.toString('hex'));

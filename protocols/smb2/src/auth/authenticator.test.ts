@@ -47,7 +47,7 @@ type Client = Partial<NtlmClient>;
 const authenticateMessage = (challenge: Buffer, client: Client) =>
   authenticate(challenge, { userName: 'media', password: PASSWORD, ...client });
 
-/** A whole exchange of bare NTLMSSP messages. */
+/** Runs a whole exchange of bare NTLMSSP messages. */
 function logOn(client: Client, options: Partial<AuthOptions> = {}): AuthResult & { key: Buffer } {
   const server = exchange(options);
   const { reply } = server.step(negotiateMessage(client.flags));

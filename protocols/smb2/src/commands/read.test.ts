@@ -18,7 +18,7 @@ it('a large READ has as many pieces in flight as the backend serves at once, and
       if (operation !== 'read') return undefined;
       total++;
       return new Promise<void>((resolve) => {
-        // The last to come is the first to go.
+        // Answer the latest request first.
         waiting.unshift(resolve);
         most = Math.max(most, waiting.length);
         if (waiting.length === 3 || total === 5) for (const release of waiting.splice(0)) release();
@@ -48,7 +48,7 @@ it('the buffer of a READ behind the end is given back once', async () => {
     expect(await client.request(Command.READ, readBody(empty, 100))).toMatchObject({
       status: Status.END_OF_FILE,
     });
-  // Two replies in one buffer would hold the same.
+  // Replies that share one buffer would have the same content.
   const ids = await Promise.all(letters.map((letter) => openPath(client, letter)));
   const frames = ids.map((id) => client.framed(client.message(Command.READ, readBody(id, 10_000))));
   client.sendRaw(Buffer.concat(frames));

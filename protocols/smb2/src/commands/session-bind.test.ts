@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 afterEach(() => kit.end());
 
-/** A second connection for the session of `first`. */
+/** Binds a second connection to the session of `first`. */
 async function bind(
   first: UserClient,
   options: NegotiateOptions & { user?: string; password?: string; sign?: boolean } = {},
@@ -53,7 +53,7 @@ describe.each([
     const fileId = await openPath(one, 'film.mkv');
     const again = await openPath(two, 'film.mkv');
     expect(again).not.toEqual(fileId);
-    // With the key of the other channel nothing is accepted. (Below 3.1.1 the test's two exchanges give the same one.)
+    // The key of the other channel is not accepted. (Below 3.1.1 both exchanges of this test produce the same key.)
     if (dialect !== Dialect.SMB_3_1_1) return;
     const wrong = one.protect(two.message(Command.ECHO, empty), { sign: true });
     two.sendMessage(wrong);

@@ -28,7 +28,7 @@ const vectors: [SigningAlgorithm, { command?: number; flags?: number }, string][
 test.each(vectors)('%s %j', (algorithm, header, signature) => {
   const signer = createSigner({ algorithm, key });
   const whole = packet(header);
-  whole.fill(0xee, 48, 64); // what stood there before does not count
+  whole.fill(0xee, 48, 64); // the old content must not matter
   signer.sign(whole);
   expect(whole.subarray(48, 64).toString('hex')).toBe(signature);
 

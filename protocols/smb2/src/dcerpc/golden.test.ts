@@ -1,6 +1,6 @@
 /**
- * Whole exchanges, byte for byte. The requests are what impacket 0.10 encodes; it decodes each of the answers to the
- * values of `server` below.
+ * Whole exchanges, byte for byte. The requests were encoded by impacket 0.10, which decodes the responses to the values
+ * of `server` below.
  */
 import { describe, expect, it } from 'vitest';
 import type { PipeServer } from './interface.ts';
@@ -22,7 +22,7 @@ const server: PipeServer = {
   now: () => new Date(Date.UTC(2024, 1, 29, 23, 59, 58, 120)),
 };
 
-/** Pipe, request, response. The bind comes first and is answered with association group 0x12345678. */
+/** Pipe, request, response. The bind comes first; its response has association group 0x12345678. */
 const BINDS = {
   srvsvc: {
     request: hex(

@@ -47,7 +47,7 @@ function requestPdu(
   return encodePdu(PduType.REQUEST, options.flags ?? WHOLE, options.callId ?? 2, Buffer.concat([head, stub]));
 }
 
-/** No server name, an empty container at `level`, the preferred length, the resume handle. */
+/** The arguments of NetrShareEnum: no server name, an empty container at `level`, the preferred length, the resume handle. */
 function shareEnum(level = 0, preferred = 0xffffffff, resume?: number): Buffer {
   const words = [0, level, level, 1, 0, 0, preferred, ...(resume === undefined ? [0] : [1, resume])];
   const stub = Buffer.alloc(words.length * 4);

@@ -20,7 +20,7 @@ const names = Array.from({ length: 300 }, (_, i) => `file ${String(i).padStart(4
 class Memory implements ScanStore {
   readonly scans = new Map<string, SuspendedScan>();
   save(key: string, scan: SuspendedScan): Promise<void> {
-    // What a file would hold.
+    // The same conversion as for a file.
     this.scans.set(key, JSON.parse(JSON.stringify(scan)) as SuspendedScan);
     return Promise.resolve();
   }
@@ -78,7 +78,7 @@ const openFolder = (client: RawClient) => openPath(client, 'films');
 
 const closeBody = (fileId: FileId) => closeRequest.toBuffer({ flags: 0, fileId });
 
-/** Opens, asks and closes in one message. */
+/** Opens, queries and closes in one compound. */
 function lookAt(client: RawClient, path: string, infoType: number): void {
   const fileId = { persistent: RELATED_ID, volatile: RELATED_ID };
   const query = queryInfoRequest.toBuffer(
@@ -104,7 +104,7 @@ function lookAt(client: RawClient, path: string, infoType: number): void {
   client.sendMessage(Buffer.concat(parts));
 }
 
-/** Message ids of the answers that still come before the server hangs up. */
+/** Message ids of the replies that arrive before the server closes the connection. */
 async function answeredUntilTheEnd(client: RawClient): Promise<number[]> {
   const ids: number[] = [];
   for (let reply = await client.next(); reply; reply = await client.next()) ids.push(reply.messageId);
@@ -115,7 +115,7 @@ function readMessage(client: RawClient, fileId: FileId): Buffer {
   return client.message(READ, readBody(fileId, 100));
 }
 
-/** A page of some 40 names, or why there is none; undefined when the server has hung up. */
+/** One page of about 40 names, or the status of the failure; undefined when the server has closed the connection. */
 async function page(client: RawClient, fileId: FileId): Promise<string[] | number | undefined> {
   const body = queryDirectoryRequest.toBuffer(
     {
@@ -140,7 +140,7 @@ async function page(client: RawClient, fileId: FileId): Promise<string[] | numbe
   }
 }
 
-/** The rest of a scan. */
+/** The remaining names of a scan. */
 async function rest(client: RawClient, fileId: FileId): Promise<string[]> {
   const found: string[] = [];
   for (;;) {
@@ -211,7 +211,7 @@ describe('a server that closes', () => {
     const closed = server.close();
     expect([...begun, ...(await rest(one, first))]).toEqual(names);
     expect(await rest(two, other)).toEqual(names);
-    // Neither is told that the directory is closed, so neither goes on to the next.
+    // Neither client gets the reply to its CLOSE, so neither opens the next directory.
     expect(await one.request(CLOSE, closeBody(first))).toBeUndefined();
     expect(await two.request(CLOSE, closeBody(other))).toBeUndefined();
     await closed;
@@ -296,7 +296,7 @@ describe('a server that closes', () => {
     away!();
     good!();
     const text = async () => (await client.next())?.packet.subarray(80).toString();
-    // The one before it was asked earlier.
+    // The request before it was sent earlier.
     expect(await text()).toBe('good');
     release();
     expect(await text()).toBe('slow');
@@ -314,7 +314,7 @@ describe('a server that closes', () => {
     let credits = (await client.next())!.creditRequest;
     let asked = 0;
     let answered = 0;
-    // As Linux does: as many on their way as there are credits, up to eight.
+    // As Linux does: as many requests in flight as there are credits, up to eight.
     const ask = () => {
       for (; credits > 0 && asked - answered < 8; asked++, credits--)
         client.sendMessage(readMessage(client, fileId));

@@ -6,7 +6,7 @@ import { foldName } from './fold.ts';
 import { parsePath, sentBehind } from './path-name.ts';
 import { matcher } from './wildcard.ts';
 
-/** What a directory may hold: mostly the characters that matter. */
+/** Names that a directory may contain, mostly of special characters. */
 const backendName = fc
   .string({
     unit: fc.oneof(
@@ -102,7 +102,7 @@ describe('the fold', () => {
       const character = String.fromCodePoint(code);
       const folded = foldName(character);
       if (folded === character || character.normalize('NFC') !== character) continue;
-      // With these flags a regular expression compares by simple case folding.
+      // With these flags a regular expression uses simple case folding.
       expect(RegExp(`^\\u{${code.toString(16)}}$`, 'iu').test(folded), code.toString(16)).toBe(true);
     }
     for (const [one, other] of ['sſ', 'kK', 'ßẞ', 'σς', 'µμ', 'ǅǆ'].map((pair) => Array.from(pair)))

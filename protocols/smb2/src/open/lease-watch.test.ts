@@ -15,7 +15,7 @@ const READ_WRITE = 0x0012019f;
 let holder: RawClient;
 let other: RawClient;
 
-/** A lease request with a key of its own, in a directory whose lease has `parentKey`. */
+/** A lease request with its own key, for an object in a directory whose lease has `parentKey`. */
 function lease(key: Buffer, parentKey?: Buffer): { name: string; data: Buffer } {
   const data = leaseV2.toBuffer({
     key,
@@ -28,7 +28,7 @@ function lease(key: Buffer, parentKey?: Buffer): { name: string; data: Buffer } 
   return { name: 'RqLs', data };
 }
 
-/** Whether the holder hears of a break before the answer to an ECHO. */
+/** Whether the holder gets a break before the reply to an ECHO. */
 async function isBroken(): Promise<boolean> {
   const first = await holder.request(Command.ECHO, Buffer.from([4, 0, 0, 0]));
   if (first?.command !== Command.OPLOCK_BREAK) return false;

@@ -15,7 +15,7 @@ import {
 import { synthesise } from './new-descriptor.ts';
 import { decodeSid, encodeSid, WellKnownSid } from './sid.ts';
 
-/** What smbd 4.17 answers for owner 1000, group 1001 and the mode. */
+/** The descriptor from smbd 4.17 for owner 1000, group 1001 and the mode. */
 const SMBD_FILE_644 =
   '0100049014000000240000000000000034000000010200000000001601000000e8030000010200000000001602000000e903000002004c00' +
   '03000000000018009f011200010200000000001601000000e80300000000180089001200010200000000001602000000e903000000001400' +

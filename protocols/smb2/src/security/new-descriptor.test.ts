@@ -20,7 +20,7 @@ const flagsOf = (descriptor: SecurityDescriptor): (number | undefined)[] =>
   (descriptor.dacl?.aces ?? []).filter((ace) => ace.sid === sid).map((ace) => ace.flags);
 
 describe('synthesise', () => {
-  /** Masks smbd 4.17 shows for owner, group and everybody. */
+  /** Masks from smbd 4.17 for owner, group and everybody. */
   it.each([
     ['file', 0o644, 0x12019f, 0x120089, 0x120089],
     ['file', 0o600, 0x12019f, 0, 0],
@@ -41,7 +41,7 @@ describe('synthesise', () => {
 });
 
 describe('inherit', () => {
-  /** Flags of the parent's entry; of the file's; of the directory's. */
+  /** Flags of the parent's entry, of the file's entries, of the directory's entries. */
   it.each([
     [0, [], []],
     [OI, [0], [OI | IO]],

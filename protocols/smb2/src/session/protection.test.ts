@@ -33,7 +33,7 @@ async function serve(signing: 'auto' | 'required' = 'auto', encryption: 'auto' |
   });
 }
 
-/** What became of a request: a status, `no answer` or `disconnected`. */
+/** The result of a request: a status, `no answer` or `disconnected`. */
 async function outcome(client: UserClient, command: number, body: Buffer, protection: Protection) {
   const message = client.protect(client.message(command, body), protection);
   return await sent(client, message);
@@ -42,7 +42,7 @@ async function outcome(client: UserClient, command: number, body: Buffer, protec
 async function sent(client: UserClient, message: Buffer): Promise<RawReply | 'no answer' | 'disconnected'> {
   client.sendMessage(message);
   const mark = client.messageId;
-  // Answers come in order: if that of the ECHO comes first there is no other.
+  // Replies come in order: if the reply to the ECHO comes first, there is no other.
   client.sendMessage(
     client.protect(client.message(Command.ECHO, empty), { sign: client.signer !== undefined }),
   );
@@ -60,7 +60,7 @@ const arrivalCases: Record<string, () => Promise<void>> = {
     const client = await kit.user({ share: 'share' });
     client.sessionId = 0;
     await client.logOn(Media);
-    // Sealed with the key of the first.
+    // Sealed with the key of the first session.
     const message = client.message(Command.ECHO, empty);
     client.sendMessage(client.protect(message, sealed));
     expect(await client.next()).toBeUndefined();
@@ -104,7 +104,7 @@ const arrivalCases: Record<string, () => Promise<void>> = {
     expect(await client.logOn({ ...Media, password: 'wrong' })).toMatchObject({
       status: Status.ACCESS_DENIED,
     });
-    // The session is none the worse for it.
+    // The session continues to work.
     expect(await outcome(client, Command.TREE_CONNECT, treeConnectBody('share'), signed)).toMatchObject({
       status: Status.SUCCESS,
     });
@@ -114,7 +114,7 @@ const arrivalCases: Record<string, () => Promise<void>> = {
     await serve();
     const client = await kit.user();
     expect(await outcome(client, Command.TREE_CONNECT, treeConnectBody('share'), plain)).toBe('disconnected');
-    // A guest has nothing to sign with, and other dialects do not ask for it.
+    // A guest has no key to sign with, and other dialects do not require a signature.
     const guest = await kit.negotiated();
     await guest.logOn();
     expect(await outcome(guest, Command.TREE_CONNECT, treeConnectBody('share'), plain)).toMatchObject({
@@ -205,7 +205,7 @@ const departureCases: Record<string, () => Promise<void>> = {
   'in a session that signs': async () => {
     await serve('required');
     const client = await kit.user({ share: 'share' });
-    // Even the refusal of what came unsigned.
+    // Even the error reply to an unsigned request is signed.
     expect(client.isSigned((await client.ask(Command.ECHO, empty, plain))!)).toBe(true);
   },
   'to a signed request': async () => {

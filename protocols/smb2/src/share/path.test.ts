@@ -36,7 +36,7 @@ interface Entry {
   readonly attributes: number;
 }
 
-/** All entries of a folder by FileDirectoryInformation, without the dots. */
+/** All entries of a folder by FileDirectoryInformation, without `.` and `..`. */
 async function list(client: RawClient, path: string): Promise<Entry[]> {
   const fileId = await openPath(client, path, [], { desiredAccess: 0x81 });
   const pattern = Buffer.from('*', 'utf16le');
@@ -81,7 +81,7 @@ describe('a share that follows links', () => {
   it.each(['relative', 'absolute', 'chain', 'climbs'])('opens what lib\\%s leads to', async (name) => {
     const client = await kit.guest();
     expect(await sizeOf(client, `lib\\${name}`)).toBe(5000);
-    // Who asks for the link itself does not get to see one either.
+    // Opening the link itself does not show the link either.
     expect(await sizeOf(client, `lib\\${name}`, CreateOption.OPEN_REPARSE_POINT)).toBe(5000);
   });
 
@@ -126,7 +126,7 @@ describe('a folder that is seen at two places', () => {
     expect(await idOf('lib\\folder')).not.toBe(await idOf('src'));
     expect(await idOf('lib\\folder\\deeper')).not.toBe(await idOf('src\\deeper'));
     expect(await idOf('lib\\folder\\film.mkv')).toBe(await idOf('src\\film.mkv'));
-    // Listings and opens say the same.
+    // Listings and opens return the same ids.
     expect(await idIn('lib', 'folder')).toBe(await idOf('lib\\folder'));
     expect(await idIn('lib\\folder', 'deeper')).toBe(await idOf('lib\\folder\\deeper'));
     expect(await idIn('', 'src')).toBe(await idOf('src'));
@@ -145,7 +145,7 @@ describe('UnparsedPathLength', () => {
     await kit.serve(share);
     expect(await unparsed('lib\\away')).toBe(0);
     expect(await unparsed('lib\\away\\a\uf022b')).toBe(2 * '\\ab:'.length);
-    // An escape takes two characters on the wire and one in the name.
+    // An escaped character has two characters on the wire and one in the name.
     expect(await unparsed('lib\\away\\\uf07e\uf022\\x')).toBe(2 * '\\eb\\x'.length);
     expect(await unparsed('lib\\away\\film:stream')).toBe(2 * '\\film:stream'.length);
   });

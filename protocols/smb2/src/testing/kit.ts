@@ -1,4 +1,4 @@
-/** A server and its clients for one test; `end` closes everything and tells of bugs. */
+/** A server and its clients for one test. `end` closes everything and fails on bugs that the server reported. */
 import { MemoryShare } from '../memory/memory-share.ts';
 import { SmbServer } from '../server.ts';
 import type { SmbServerOptions } from '../server.ts';
@@ -63,7 +63,7 @@ export class TestKit {
     return client;
   }
 
-  /** Negotiated and logged on; `share` also connected to. */
+  /** A client that has negotiated and logged on; with `share` also connected to it. */
   async user(options: NegotiateOptions & { share?: string; logOn?: LogOnOptions } = {}): Promise<UserClient> {
     const client = await this.negotiated(options);
     await client.logOn({ ...Media, ...options.logOn });
@@ -82,7 +82,7 @@ export class TestKit {
 
 const CREATE = 5;
 
-/** Opens a path; the FileId. */
+/** Opens a path and returns the FileId. */
 export async function openPath(
   client: RawClient,
   ...create: Parameters<RawClient['createBody']>
@@ -95,7 +95,7 @@ export async function openPath(
   return createResponse.decode(reply.packet, HEADER_SIZE).fileId;
 }
 
-/** A create context of a reply to CREATE. */
+/** Returns a create context of a CREATE reply. */
 export function contextOf({ packet }: RawReply, name: string): Buffer | undefined {
   const { contextsOffset, contextsLength } = createResponse.decode(packet, HEADER_SIZE);
   return payloadOf(
@@ -104,7 +104,7 @@ export function contextOf({ packet }: RawReply, name: string): Buffer | undefine
   );
 }
 
-/** Asks for the path of an id with a CREATE of the root, as macOS does: the status of that answer, and the path. */
+/** Asks for the path of an id with a CREATE of the root, as macOS does. Returns the status and path in that context. */
 export async function pathOfId(client: RawClient, id: bigint): Promise<[status: number, path: string]> {
   const data = Buffer.alloc(16);
   data.writeUInt32LE(2, 0);

@@ -1,9 +1,9 @@
 /**
  * Serves shares in memory, for real clients and conformance suites: `node dist/testing/memory-server.js [PORT]`.
- * `rw` (and `rw2` to `rw5`) for the users `user` and `second` (passwords `pass` and `pass2`) and `ro`, a read-only guest share with a few
- * files.
- * SMB_SIGNING=required makes signing so, SMB_GUESTS=off refuses guests; SMB_VERBOSE names each request.
- * SMB_PERSISTENT=on grants persistent handles, SMB_STREAMS=off and SMB_COMPRESSION=off take these away.
+ * Shares: `rw` (and `rw2` to `rw5`) for the users `user` and `second` (passwords `pass` and `pass2`), and `ro`, a
+ * read-only guest share with a few files.
+ * SMB_SIGNING=required requires signing, SMB_GUESTS=off refuses guests, SMB_VERBOSE logs each request.
+ * SMB_PERSISTENT=on grants persistent handles, SMB_STREAMS=off and SMB_COMPRESSION=off disable those features.
  */
 import { createHash } from 'node:crypto';
 import { MemoryShare } from '../memory/memory-share.ts';
@@ -21,7 +21,7 @@ readOnly.putFile('big.bin', Buffer.alloc(32 * 2 ** 20, 'holdfast '));
 readOnly.putFile('films/Release: One (2024)/film.mkv', Buffer.alloc(3 * 2 ** 20 + 17, 'x'));
 readOnly.putFile('films/empty.txt', Buffer.alloc(0));
 
-/** A share whose root nobody may open. */
+/** A share whose root nobody can open. */
 const closed = new MemoryShare();
 const forNobody = encodeDescriptor({
   control: 0,
@@ -55,7 +55,7 @@ const server = new SmbServer({
     { name: 'ro', comment: 'read only', backend: readOnly, guest: process.env['SMB_GUESTS'] !== 'off' },
   ],
   interfaces: () => [{ address: '127.0.0.1', index: 1, linkSpeed: 1e10, isParallel: true }],
-  // A conformance suite fails to log on a lot.
+  // A conformance suite has many failed logons.
   limits: { freeLogonFailures: 1_000_000, maxOpensPerAddress: 262_144 },
   hooks: {
     bug: (error, context) => console.error('bug:', context, error),

@@ -1,6 +1,6 @@
 /**
- * Sends messages that are nearly right, and looks for the server's mistakes: `node dist/testing/mutate.js [MESSAGES] [SEED]`.
- * Half of them go to a share that can be written to, half to a read-only one. Ends with 1 if the server told of a bug.
+ * Sends almost valid messages and looks for bugs in the server: `node dist/testing/mutate.js [MESSAGES] [SEED]`. Half
+ * of them go to a writable share, half to a read-only one. Exits with 1 if the server reported a bug.
  */
 import { MemoryShare } from '../memory/memory-share.ts';
 import { SmbServer } from '../server.ts';
@@ -11,7 +11,7 @@ import { negotiateMessage } from './ntlm-client.ts';
 
 const wanted = Number(process.argv[2] ?? 100_000);
 let seed = Number(process.argv[3] ?? 1);
-/** Messages sent before the answers are looked at, and on one connection before a new one is made. */
+/** Messages to send before reading the replies, and messages for each connection. */
 const BURST = 24;
 const LIFE = 400;
 
@@ -57,7 +57,7 @@ function body(structureSize: number, size: number, fileId: Buffer, at: number | 
   return made;
 }
 
-/** A server query (1) or the path of an id (2). */
+/** The AAPL context for a server query (1) or for the path of an id (2). */
 function appleContext(command: number): Buffer {
   const made = Buffer.alloc(24);
   made.writeUInt32LE(command, 0);
@@ -66,7 +66,7 @@ function appleContext(command: number): Buffer {
   return made;
 }
 
-/** Bodies that are right, or might be, by command. */
+/** Bodies by command that are valid, or may be. */
 function bodyFor(client: RawClient, command: number, fileId: Buffer): Buffer {
   switch (command) {
     case 0:
@@ -164,18 +164,18 @@ function bodyFor(client: RawClient, command: number, fileId: Buffer): Buffer {
   }
 }
 
-/** Changes a few bytes, mostly of the body: a wrong header seldom gets far. */
+/** Changes a few bytes, mostly of the body: a message with a wrong header is refused early. */
 function mutate(message: Buffer): void {
   for (let count = below(4); count > 0; count--) {
     const at = random() < 0.9 ? HEADER_SIZE + below(message.length - HEADER_SIZE) : below(HEADER_SIZE);
-    // The message id would end the connection every time.
+    // A changed message id would always end the connection.
     if (at >= 24 && at < 32) continue;
     message[at] = pick([0, 1, 0x7f, 0x80, 0xff, below(256)]);
   }
 }
 
 function nextMessage(client: RawClient, fileId: Buffer): Buffer {
-  // A second NEGOTIATE and LOGOFF end what there is.
+  // A second NEGOTIATE ends the connection, and a LOGOFF ends the session.
   const command =
     random() < 0.01
       ? below(20)
@@ -187,7 +187,7 @@ function nextMessage(client: RawClient, fileId: Buffer): Buffer {
   return message;
 }
 
-/** Sends up to LIFE messages on a connection of its own; how many. */
+/** Sends up to LIFE messages on a new connection. Returns how many. */
 async function live(name: string): Promise<number> {
   const client = await RawClient.connect(port);
   await client.enter(name);

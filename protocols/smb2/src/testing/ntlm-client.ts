@@ -17,7 +17,7 @@ export interface NtlmClient {
   readonly userName: string;
   readonly password: string;
   readonly flags?: number;
-  /** Replaces the response that would be right. */
+  /** Replaces the correct response. */
   readonly ntResponse?: Buffer;
   readonly lmResponse?: Buffer;
   /** Replaces or adds AV pairs of the target information. */
@@ -34,7 +34,7 @@ export function negotiateMessage(flags = CLIENT_FLAGS): Buffer {
   return message;
 }
 
-/** What a client answers to a CHALLENGE_MESSAGE, and the key it exported. */
+/** The AUTHENTICATE_MESSAGE for a CHALLENGE_MESSAGE, and the key that the client exported. */
 export function authenticateMessage(challenge: Buffer, client: NtlmClient): { message: Buffer; key: Buffer } {
   const { userName, password, flags = CLIENT_FLAGS, withMic = false } = client;
   const targetInfo = challenge.subarray(challenge.readUInt32LE(44));
@@ -74,7 +74,7 @@ export function authenticateMessage(challenge: Buffer, client: NtlmClient): { me
   return { message, key };
 }
 
-/** An AUTHENTICATE_MESSAGE of nobody ([MS-NLMP] 3.2.5.1.2). */
+/** An anonymous AUTHENTICATE_MESSAGE ([MS-NLMP] 3.2.5.1.2). */
 export function anonymousMessage(): Buffer {
   const message = Buffer.alloc(72);
   message.write('NTLMSSP\0', 'latin1');

@@ -1,4 +1,4 @@
-/** A client for tests that says exactly what it is told to, right or wrong. */
+/** A test client that sends exactly what the test asks for, valid or not. */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { anonymousMessage, negotiateMessage } from './ntlm-client.ts';
@@ -19,9 +19,9 @@ type CreateBody = Parameters<typeof createRequest.encode>[0];
 
 export interface RawReply extends Header {
   readonly status: number;
-  /** From the SMB2 header on. */
+  /** The message from its SMB2 header on. */
   readonly packet: Buffer;
-  /** It came in a transform header. */
+  /** Whether it had a transform header. */
   readonly isSealed: boolean;
 }
 
@@ -122,7 +122,7 @@ export class RawClient {
     else this.#replies.push(reply);
   }
 
-  /** The next message, or undefined when the server hung up. */
+  /** Returns the next message; undefined when the server has closed the connection. */
   next(): Promise<RawReply | undefined> {
     const reply = this.#replies.shift();
     if (reply) return Promise.resolve(reply);
@@ -144,12 +144,12 @@ export class RawClient {
     this.sendRaw(this.framed(message));
   }
 
-  /** Takes no byte any more. */
+  /** Stops reading from the socket. */
   pause(): void {
     this.#socket.pause();
   }
 
-  /** A request with the next message id, 64 credits asked for. */
+  /** Makes a request with the next message id. It asks for 64 credits. */
   message(
     command: number,
     body: Buffer,

@@ -1,4 +1,4 @@
-/** A client for tests that logs on as a user, and signs and seals as it is told. */
+/** A test client that logs on as a user. It signs and seals as the test asks. */
 import type { Socket } from 'node:net';
 import { createSealer, createSigner, deriveKeys, PreauthHash } from '../crypto/index.ts';
 import type { CipherName, Sealer, Signer, SigningAlgorithm } from '../crypto/index.ts';
@@ -31,7 +31,7 @@ export interface NegotiateOptions {
   readonly signing?: SigningAlgorithm;
   readonly securityMode?: number;
   readonly capabilities?: number;
-  /** One of this machine to come from. */
+  /** The local address to connect from. */
   readonly from?: string;
 }
 
@@ -41,10 +41,10 @@ export interface Protection {
 }
 
 export interface LogOnOptions extends SetupOptions {
-  /** Undefined: anonymous. */
+  /** Undefined for an anonymous logon. */
   readonly user?: string;
   readonly password?: string;
-  /** Signs the requests with the key there is, as a channel that is bound does. */
+  /** Signs the requests with the present key, as binding a channel needs. */
   readonly sign?: boolean;
 }
 
@@ -54,7 +54,7 @@ export class UserClient extends RawClient {
   cipher: CipherName | undefined;
   signer: Signer | undefined;
   sealer: Sealer | undefined;
-  /** How requests are sent unless told otherwise. */
+  /** The default protection of requests. */
   protection: Protection = {};
   #preauth = new PreauthHash();
 
@@ -105,7 +105,10 @@ export class UserClient extends RawClient {
     return reply;
   }
 
-  /** A whole SESSION_SETUP exchange; the last reply. On success the keys are those of the session or channel. */
+  /**
+   * Runs a whole SESSION_SETUP exchange and returns the last reply. After success, the client has the keys of the
+   * session or channel.
+   */
   async logOn(options: LogOnOptions = {}): Promise<RawReply | undefined> {
     const protection = { sign: options.sign ?? false };
     const hash = this.#preauth.clone();
@@ -143,7 +146,7 @@ export class UserClient extends RawClient {
     if (cipher && keys.encryptionKey && keys.decryptionKey)
       this.sealer ??= createSealer({
         cipher,
-        // What the server seals with is what a client opens with.
+        // The server's encryption key is the client's decryption key.
         encryptionKey: keys.decryptionKey,
         decryptionKey: keys.encryptionKey,
         sessionId: BigInt(this.sessionId),
@@ -156,7 +159,7 @@ export class UserClient extends RawClient {
     return reply;
   }
 
-  /** Signs or seals a message; what is returned is ready to be framed. */
+  /** Signs or seals a message. The result is ready to be framed. */
   protect(message: Buffer, { sign = false, seal = false }: Protection = this.protection): Buffer {
     if (seal) {
       const frame = Buffer.concat([Buffer.alloc(TRANSFORM), message]);
@@ -175,7 +178,7 @@ export class UserClient extends RawClient {
     return await this.next();
   }
 
-  /** Whether a reply is signed, and rightly so. */
+  /** Whether a reply is signed correctly. */
   isSigned(reply: RawReply): boolean {
     if ((reply.flags & HeaderFlags.SIGNED) === 0) return false;
     if (!this.signer?.verify(reply.packet)) throw new Error('the signature of a reply is wrong');

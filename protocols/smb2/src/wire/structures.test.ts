@@ -26,7 +26,7 @@ import { area, structure, u16, u32 } from './struct.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replace(/\s/g, ''), 'hex');
 
-/** Golden bytes: a packet as clients and servers put it on the wire, and what it means. */
+/** Golden bytes: packets as clients and servers send them, and their values. */
 const golden: { of: ReturnType<typeof structure>; bytes: Buffer; values: Record<string, unknown> }[] = [
   {
     of: closeRequest,
@@ -76,7 +76,7 @@ describe('structures', () => {
   });
 
   it('has the fixed sizes of the specification', () => {
-    // StructureSize without the one byte that stands for the variable part.
+    // StructureSize counts one byte for the variable part, which `size` does not include.
     const sizes: [{ size: number }, number][] = [
       [negotiateRequest, 36],
       [negotiateResponse, 64],

@@ -10,7 +10,10 @@ import { Status } from '../../wire/status.ts';
 const kit = new TestKit();
 afterEach(() => kit.end());
 
-/** What macOS sends with its first CREATE: asks for server and volume capabilities and the model, and tells its own. */
+/**
+ * The AAPL context of macOS's first CREATE: asks for server and volume capabilities and the model, and sends its own
+ * capabilities.
+ */
 function appleRequest(clientCaps: number): Buffer {
   const data = Buffer.alloc(24);
   data.writeUInt32LE(1, 0);
