@@ -1,26 +1,26 @@
-/** The source's own attributes are taken in here, in one place, and nowhere else. */
+/** Turns the source's raw attributes into those that clients see. Only this module does so. */
 import type { RawAttributes } from '../source/raw.ts';
 import type { Attributes, Time, TimesPolicy } from './contract.ts';
 
-/** See ObservedTimes.saved: seconds and nanoseconds of mtime and creation, last change in ms since 1970, clock follower. */
+/** Seconds and nanoseconds of mtime, the same of creation, last change (ms since 1970 or null), whether it follows the clock. */
 export type SavedTimes = readonly [number, number, number, number, number | null, 0 | 1];
 
-/** Longer than any kernel keeps a FUSE attribute: what follows the clock stays behind it by less than this, in ms. */
+/** A time that follows the clock lags by less than this: kernels cache FUSE attributes for a shorter time. In ms. */
 const clockSlack = 60_000;
-/** A directory's time that lies within this of the first look is taken for the clock's, until it has stayed put, in ms. */
+/** A directory's time within this distance of the first look is presumed to follow the clock, in ms. */
 const presumedSlack = 2_000;
-/** So long it has to stay put: longer than kernels keep a name without asking (1 s nearly everywhere), in ms. */
+/** The presumption ends when the time has stayed the same for this long: kernels cache a name for less (1 s). In ms. */
 const presumedStays = 1_500;
-/** So often a time has to move with the clock, while nothing else moves, before it is the clock's. */
+/** A time follows the clock once it has moved with it this many times in a row, without any other change. */
 const clockHits = 2;
-/** For so long a time in the future has to be reported before it is believed, in ms. */
+/** A time in the future is accepted once it has been reported for this long, in ms. */
 const futureStays = 2_000;
-/** A time further ahead of the clock than this is in the future, in ms. */
+/** A time is in the future if it is ahead of the clock by more than this, in ms. */
 const aheadSlack = 1_000;
 
 const toMs = (time: Time): number => time.seconds * 1000 + time.nanoseconds / 1e6;
 
-/** Whole milliseconds as a time. */
+/** Converts milliseconds to a time, with whole milliseconds. */
 function fromMs(ms: number): Time {
   const seconds = Math.floor(ms / 1000);
   return { seconds, nanoseconds: Math.floor(ms - seconds * 1000) * 1_000_000 };
@@ -32,7 +32,7 @@ export const sameTime = (a: Time, b: Time): boolean =>
 export const isLater = (a: Time, b: Time): boolean =>
   a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds);
 
-/** FNV-1a over numbers, to 30 bits or fewer: fills the nanoseconds of a ctime, so below 10^9. */
+/** FNV-1a over numbers, reduced to less than 10^9, as it is used as the nanoseconds of a ctime. */
 function digest(...values: readonly number[]): number {
   let hash = 0x811c9dc5;
   for (const value of values) {
@@ -46,9 +46,9 @@ function digest(...values: readonly number[]): number {
 }
 
 /**
- * What is remembered of one object's times. FUSE daemons report "now" from getattr and the real time from lookup; a
- * client that is told a new time drops what it has cached, and people sort by dates. So a time is shown at once and
- * believed until it was seen to follow the clock; from then on the first one shown is kept.
+ * The times of one object. FUSE daemons may report "now" from getattr and the real time from lookup. But a client drops its
+ * cache when a time changes, and people sort by dates. So the first time is shown at once. Later times replace it, until they
+ * are found to follow the clock; from then on the shown time is kept.
  */
 export class ObservedTimes {
   readonly policy: TimesPolicy;
@@ -56,20 +56,20 @@ export class ObservedTimes {
   #mtime: Time;
   #creation: Time;
   #followsClock = false;
-  /** A directory was changed just when it was first looked at, or its time is the clock's: the latter is far more likely. */
+  /** A directory's time was "now" at the first look. It was then presumably not just changed, but follows the clock. */
   #isPresumed: boolean;
   readonly #presumedStays: number;
-  /** Times in a row that another time was reported, and always the present one. */
+  /** How many times in a row a different time was reported that was "now". */
   #clockHits = 0;
   #candidate: Time;
   #candidateSince: number;
   #size: number;
   #changedAt: number | undefined;
   #signature: number;
-  /** The source's ctime, where it is believed; undefined until it was seen in this process. */
+  /** The source's last ctime; undefined until it was seen in this process. */
   #sourceCtime: Time | undefined;
 
-  /** @param isRoot whether no name leads to it, so that kernels keep its attributes for longer. */
+  /** @param isRoot a root is never looked up by name, so kernels cache its attributes for longer. */
   constructor(raw: RawAttributes, now: number, policy: TimesPolicy, isRoot = false) {
     this.#presumedStays = isRoot ? clockSlack : presumedStays;
     this.policy = policy;
@@ -89,24 +89,24 @@ export class ObservedTimes {
     return this.#mtime;
   }
 
-  /** The birth time, else the modification time as it was first believed. */
+  /** The birth time, else the first modification time that was shown. */
   get creation(): Time {
     return this.#creation;
   }
 
-  /** Whether what the source reports is the clock's time, as far as can be told. */
+  /** Whether the reported time follows the clock, known or presumed. */
   get followsClock(): boolean {
     return this.#followsClock || this.#isPresumed;
   }
 
-  /** Whether it may still turn out to follow the clock: it is as young as the clock's would be. */
+  /** Whether the time may still turn out to follow the clock, as it is near to "now". */
   isSuspect(now: number): boolean {
     return (
       this.policy === 'auto' && !this.#followsClock && Math.abs(toMs(this.#candidate) - now) < clockSlack
     );
   }
 
-  /** What another process needs to go on with the same times. */
+  /** The state that another process needs to show the same times. */
   get saved(): SavedTimes {
     const { seconds, nanoseconds } = this.#mtime;
     const creation = this.#creation;
@@ -114,7 +114,7 @@ export class ObservedTimes {
     return [seconds, nanoseconds, creation.seconds, creation.nanoseconds, this.#changedAt ?? null, follows];
   }
 
-  /** Goes on with times that an earlier process had settled on. */
+  /** Continues with the times of an earlier process. */
   resume([seconds, nanoseconds, bornSeconds, bornNanoseconds, changedAt, follows]: SavedTimes): void {
     this.#mtime = { seconds, nanoseconds };
     this.#creation = { seconds: bornSeconds, nanoseconds: bornNanoseconds };
@@ -124,7 +124,7 @@ export class ObservedTimes {
     this.#sourceCtime = undefined;
   }
 
-  /** Takes in one more look; true when the object was really modified since the last one. */
+  /** Notes the result of a look. True if the object was really modified since the last one. */
   observe(raw: RawAttributes, now: number): boolean {
     const resized = raw.size !== this.#size;
     const signature = signatureOf(raw);
@@ -147,12 +147,12 @@ export class ObservedTimes {
     return this.#note(changed, now);
   }
 
-  /** Where times are believed, ctime tells of a file that was replaced by one of the same size and mtime. */
+  /** With policy `source`, a new ctime shows that a file was replaced by one of the same size and mtime. */
   #isReplaced({ ctime }: RawAttributes): boolean {
     return this.policy === 'source' && this.#sourceCtime !== undefined && !sameTime(ctime, this.#sourceCtime);
   }
 
-  /** A directory got or lost entries: that is why its time has moved. */
+  /** The directory's entries have changed, which explains that its time has moved. */
   listingChanged(): void {
     this.#clockHits = 0;
   }
@@ -160,10 +160,10 @@ export class ObservedTimes {
   #isBelievable(ms: number, resized: boolean, now: number): boolean {
     if (this.policy === 'source') return true;
     const isAhead = ms > now + aheadSlack;
-    // Older than our first look: it cannot have come from the clock since then.
+    // Older than the first look: the clock cannot have reported it since then.
     if (ms < this.#firstSeen - clockSlack || (resized && !isAhead)) return true;
     const stayed = now - this.#candidateSince;
-    // So far ahead nothing that follows the clock is; two looks at the same are enough.
+    // A time that far ahead cannot follow the clock: the same time in two looks is enough.
     if (ms > now + clockSlack) return stayed >= futureStays;
     return stayed >= clockSlack && (isAhead || ms < now - clockSlack);
   }
@@ -174,8 +174,8 @@ export class ObservedTimes {
   }
 
   /**
-   * The change attribute: the second of the change if it was seen here, else of the mtime; the nanoseconds are a digest of
-   * what it stands for, so that a change made while nobody looked shows as well, and nothing else does.
+   * The change attribute. Seconds: the time of the last change seen here, else the mtime. Nanoseconds: a digest of mtime, size,
+   * mode and owner. So it also changes for a modification made between looks, and never without a modification.
    */
   get ctime(): Time {
     const { seconds, nanoseconds } = this.#mtime;
@@ -186,7 +186,7 @@ export class ObservedTimes {
   }
 }
 
-/** A time in the future is no date to show at once; the time of the last change may be one, else there is none yet. */
+/** The time to show at first: the mtime, unless it is in the future; then the ctime; if that is too, 1970. */
 function firstBelieved(raw: RawAttributes, now: number): Time {
   if (toMs(raw.mtime) <= now + aheadSlack) return raw.mtime;
   return toMs(raw.ctime) <= now + aheadSlack ? raw.ctime : { seconds: 0, nanoseconds: 0 };
@@ -194,13 +194,13 @@ function firstBelieved(raw: RawAttributes, now: number): Time {
 
 const signatureOf = (raw: RawAttributes) => digest(raw.mode, raw.uid, raw.gid);
 
-/** What a directory's times come from besides its own: they move when, and only when, the listing does. */
+/** The part of a directory's times that comes from its listing and entries. They change only if the listing changes. */
 export interface ListingTimes {
-  /** 30-bit digest of the names, 0 before the first listing. */
+  /** 30-bit digest of the names; 0 before the first listing. */
   readonly digest: number;
-  /** Milliseconds since 1970 of the last change seen here; undefined when none was. */
+  /** Milliseconds since 1970 of the last change seen here; undefined if there was none. */
   readonly changedAt: number | undefined;
-  /** Times of its newest and its oldest entry; undefined until all entries were looked at. */
+  /** mtimes of its newest and oldest entry; undefined until all entries were looked at. */
   readonly newest: Time | undefined;
   readonly oldest: Time | undefined;
 }
@@ -224,7 +224,7 @@ export function normalise(
     used: raw.used,
     rdevMajor: (raw.rdev >>> 8) & 0xfff,
     rdevMinor: (raw.rdev & 0xff) | ((raw.rdev >>> 12) & 0xfff00),
-    // Reading does not change anything here, and most FUSE daemons report the clock.
+    // The atime is not tracked: most FUSE daemons report "now" for it.
     atime: policy === 'source' ? raw.atime : mtime,
     mtime,
     ctime: listed ?? times.ctime,
@@ -232,7 +232,7 @@ export function normalise(
   };
 }
 
-/** A directory whose time is the clock's has its newest entry's: the same after a restart and on every gateway. */
+/** A directory whose time follows the clock gets its newest entry's: the same after a restart and on every gateway. */
 function directoryTime(times: ObservedTimes, listing: ListingTimes): Time {
   const { newest, changedAt } = listing;
   const base =

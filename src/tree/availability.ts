@@ -1,4 +1,4 @@
-/** Whether the sources of a tree are there, since when, and the requests that wait for each of them. */
+/** Which mounts of a tree are live, since when, and the requests that wait for each of them. */
 import type { PartChange, TreeSource } from '../source/source.ts';
 import type { Awaitable } from './contract.ts';
 import { TreeError } from './errors.ts';
@@ -7,9 +7,9 @@ import { TreeLimits } from './limits.ts';
 import type { ByteString } from './names.ts';
 import { Outage, type OutageToll } from './outage.ts';
 
-/** Of one mount. */
+/** The state of one mount. */
 interface Presence {
-  /** Since when it is away, performance.now(); undefined while it is live. */
+  /** Since when it is absent, performance.now(); undefined while it is live. */
   awaySince: number | undefined;
   liveSince: number;
 }
@@ -24,8 +24,8 @@ export class Availability {
   readonly #presences = new Map<ByteString, Presence>();
 
   /**
-   * @param failAfter milliseconds after which a source that is away makes requests fail; Infinity: they wait.
-   * @param onLive called when a source is there again, before those who wait for it go on.
+   * @param failAfter milliseconds that requests wait for an absent mount before they fail; Infinity: until it returns.
+   * @param onLive called when a mount is live again, before waiting requests continue.
    */
   constructor(
     source: Pick<TreeSource, 'part' | 'onState'>,
@@ -43,17 +43,17 @@ export class Availability {
     return this.#source.part(path).state === 'live';
   }
 
-  /** What was learnt of a path before this moment (performance.now()) came from an earlier mount, and is asked for again. */
+  /** When the path's mount became live, performance.now(). Older information about the path must be refreshed. */
   liveSince(path: ByteString): number {
     return this.#presence(this.#source.part(path).base).liveSince;
   }
 
-  /** Requests that wait for a source now. */
+  /** The number of waiting requests. */
   get waiting(): number {
     return this.#outage.waiting;
   }
 
-  /** Of these, the ones that wait for the mount at this place. */
+  /** The number of requests that wait for the mount at this place. */
   waitingFor(base: ByteString): number {
     return this.#outage.waitingFor(base);
   }
@@ -63,7 +63,7 @@ export class Availability {
     return this.#outage.toll(base);
   }
 
-  /** The gateway is stopping: whoever waits is told at once to retry, and so reaches the next gateway. */
+  /** For shutdown: waiting requests are answered with a retry status at once, so that clients turn to the next gateway. */
   stopWaiting(): void {
     this.#outage.dismiss();
   }
@@ -90,20 +90,20 @@ export class Availability {
       this.#onLive(base);
       this.#outage.over(base);
     } else presence.awaySince ??= performance.now();
-    // What was waited for is not expected any more: another source answers now.
+    // This mount is no longer expected: its requests continue with the mount around it.
     if (this.#source.part(base).base === base) return;
     this.#presences.delete(base);
     this.#outage.over(base);
   }
 
-  /** Which source a failure speaks of. */
+  /** The place of the mount that caused a failure. */
   #baseOf(failure: unknown, path: ByteString): ByteString {
     return (failure instanceof TreeError ? failure.base : undefined) ?? this.#source.part(path).base;
   }
 
   /**
-   * Does work on `path` that has just failed with `down` again as soon as the source is there, for at most `timeoutMs`
-   * (Infinity: as long as it takes), and no longer than somebody waits: then it is `cancelled`. Fails as the work did last.
+   * Repeats `work` on `path`, which has just failed with `down`, as soon as the mount is live. Waits at most `timeoutMs`
+   * (Infinity: no limit); if `signal` aborts, rejects with `cancelled`. At the end of the time rejects with the last failure.
    */
   async resume<T>(
     path: ByteString,
@@ -122,7 +122,7 @@ export class Availability {
       if (patience <= 0) throw new TreeError('io', 'the source has been away for too long', { cause: last });
       const rest = Math.min(until - now, patience);
       if (rest <= 0) break;
-      // A source that is live although the work says otherwise has just come back, or is just going.
+      // The mount is not `down` although the work failed so: it has just come back, or is about to disappear.
       const unsure = this.#source.part(base).state !== 'down';
       if (!unsure || attempt > 0) {
         const outcome = await this.#outage.wait(

@@ -1,4 +1,4 @@
-/** Changes of the tree that are found out, and who wants to hear of them. */
+/** Announces detected changes of the tree to subscribers. */
 import type { TreeNode } from './node.ts';
 
 export interface ListingChange {

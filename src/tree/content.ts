@@ -1,4 +1,4 @@
-/** What files and symlinks hold. */
+/** The content of files and the targets of symlinks. */
 import type { TreeSource } from '../source/source.ts';
 import type { ReadOutcome } from './contract.ts';
 import { TreeError } from './errors.ts';
@@ -20,9 +20,9 @@ export class Content {
   }
 
   /**
-   * Reads into `target` at `offset`; short only at the end of the file, as the node's attributes then tell it. After a
-   * rejection the target may still be written to: never use it again.
-   * @param wanted asked before a read begins that had to wait: false when nobody waits for it any more.
+   * Reads into `target` at `offset`. Short only at the end of the file, which the node's attributes then agree with. After a
+   * rejection the kernel may still write to the target: never use it again.
+   * @param wanted called before a queued read begins: false if no client waits for it any more.
    */
   async read(node: TreeNode, offset: number, target: Buffer, wanted?: () => boolean): Promise<ReadOutcome> {
     if (node.kind === 'directory') throw new TreeError('isdir');
@@ -46,7 +46,7 @@ export class Content {
     }
   }
 
-  /** The file has become shorter. An end that the attributes do not tell would not be one to the client. */
+  /** The file has become shorter. Refresh its attributes: clients accept an end only where the attributes have it. */
   async #shrunk(node: TreeNode, offset: number, length: number): Promise<ReadOutcome> {
     const { size } = await this.#looks.look(node);
     const eof = offset + length >= size;

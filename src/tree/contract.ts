@@ -1,12 +1,12 @@
-/** The types that everything in the tree may import. This module imports nothing but other plain types. */
+/** Types that every module of the tree may import. Imports only other plain types. */
 import type { Kind, Time } from '../source/raw.ts';
 
 export type { Kind, SourceState, SpaceUsage, Time } from '../source/raw.ts';
 
-/** An answer at once where it is known, a promise where the source must be asked. */
+/** A value if it is known, a promise if the source must be asked. */
 export type Awaitable<T> = T | Promise<T>;
 
-/** How far the times of a source are believed. */
+/** `source`: times are passed on unchanged. `auto`: times that follow the clock are replaced by stable ones. */
 export type TimesPolicy = 'auto' | 'source';
 
 /** Attributes as every consumer sees them. */
@@ -14,7 +14,7 @@ export interface Attributes {
   readonly kind: Kind;
   /** Permission bits with set-uid, set-gid and sticky. */
   readonly mode: number;
-  /** Directories at least 2, everything else at least 1: SMB and NFS clients take 0 for "deleted". */
+  /** At least 2 for directories and 1 for other kinds: SMB and NFS clients treat 0 as deleted. */
   readonly links: number;
   readonly uid: number;
   readonly gid: number;
@@ -24,9 +24,9 @@ export interface Attributes {
   readonly rdevMinor: number;
   readonly atime: Time;
   readonly mtime: Time;
-  /** The change attribute of NFSv3: moves when, and only when, something changed. */
+  /** NFSv3 clients use it as the change attribute: it changes if and only if the object has changed. */
   readonly ctime: Time;
-  /** Constant for an object: the Linux cifs client takes it for the inode's generation. */
+  /** Constant for an object: the Linux cifs client uses it as the inode's generation. */
   readonly creation: Time;
 }
 

@@ -1,13 +1,13 @@
 /**
- * File handles: at most 64 bytes, a multiple of 4, canonical, and enough to find the object by walking the tree.
+ * File handles: at most 64 bytes, a multiple of 4, one encoding for each object, and enough to find it by a tree walk.
  *
  *     0     version (1)
  *     1     depth: number of path components, 0 for the root
  *     2..7  export tag
- *     8..15 path hash (Identity.pathHash, big-endian): the full digest that decides
- *     16..  a piece of each component's name hash: 6 bytes each down to depth 8, then 4 (12), 3 (16), 2 (24), 1 (48)
+ *     8..15 path hash (Identity.pathHash, big-endian), which identifies the object
+ *     16..  a piece of each component's name hash: 6 bytes each up to depth 8, then 4 (12), 3 (16), 2 (24), 1 (48)
  *
- * Below depth 48 there are no pieces: such a handle is known only to a process that has seen the path.
+ * Beyond depth 48 there are no pieces: only a process that has seen the path can resolve such a handle.
  */
 import type { HashHalves, Identity } from './identity.ts';
 
@@ -15,7 +15,7 @@ export const handleVersion = 1;
 const fixed = 16;
 export const handleMax = 64;
 
-/** Bytes of each component's piece at a depth. */
+/** Bytes of each component's piece in a handle of this depth. */
 export function pieceWidth(depth: number): number {
   if (depth <= 8) return 6;
   if (depth <= 12) return 4;
@@ -60,11 +60,11 @@ function writePiece(target: Buffer, offset: number, hash: HashHalves, width: num
 export interface DecodedHandle {
   readonly depth: number;
   readonly pathHash: HashHalves;
-  /** False when the handle carries no pieces, so that only memory can tell its path. */
+  /** False if the handle has no pieces, so that it can only be found in memory. */
   readonly walkable: boolean;
 }
 
-/** Undefined for bytes that this module never wrote for this export. */
+/** Decodes a handle. Undefined if the bytes are not a handle of this export. */
 export function decodeHandle(identity: Identity, handle: Buffer): DecodedHandle | undefined {
   if (handle.length < fixed || handle.length > handleMax || handle[0] !== handleVersion) return undefined;
   if (handle.compare(identity.exportTag, 0, 6, 2, 8) !== 0) return undefined;
@@ -79,7 +79,7 @@ export function decodeHandle(identity: Identity, handle: Buffer): DecodedHandle 
   };
 }
 
-/** Whether a name can be the component at `level` (0 is the topmost) of this handle's path. */
+/** Whether a name may be the component at `level` (0 is the topmost) of this handle's path. */
 export function pieceMatches(handle: Buffer, depth: number, level: number, nameHash: HashHalves): boolean {
   const width = pieceWidth(depth);
   const offset = fixed + level * width;

@@ -1,4 +1,4 @@
-/** How a protocol adapter asks the tree: at once where it can, with patience while the source is away, in its own words. */
+/** Runs a protocol request's tree work: synchronously if possible. It waits while the source is absent and translates errors. */
 import type { Awaitable } from './contract.ts';
 import { failedWith } from './failures.ts';
 import type { ByteString } from './names.ts';
@@ -6,40 +6,40 @@ import type { TreeNode } from './node.ts';
 import type { Tree } from './tree.ts';
 import type { Waiter } from './waiters.ts';
 
-/** The part of a protocol's request that is needed here. The signal is made on first use. */
+/** The part of a protocol request that is used here. The signal is created on first use. */
 interface Abortable {
   readonly signal: AbortSignal;
 }
 
 export interface HoldTerms<C extends Abortable> {
-  /** How long a request waits for a source that is away, in ms; Infinity: as long as somebody waits for the answer. */
+  /** How long a request waits for an absent source, in ms; Infinity: until the signal aborts. */
   readonly timeoutMs: number;
-  /** The error of the protocol for one of the tree; what is not a tree error is a bug and stays as it is. */
+  /** Converts a tree error to the protocol's. Any other error is a bug and is returned unchanged. */
   readonly translate: (error: unknown) => unknown;
-  /** Address of the client that asks. */
+  /** Address of the client. */
   readonly client: (call: C) => string;
   /** Called when a request has to wait. */
   readonly onWait?: (call: C) => void;
 }
 
-/** What a request is about, for those who want to know who waits for what. */
+/** The object of a request, for the list of waiting requests. */
 export interface Subject {
   readonly node: TreeNode | undefined;
-  /** Of an entry in it that is looked up. */
+  /** Name of the entry that is looked up in `node`, if any. */
   readonly name?: ByteString | undefined;
 }
 
-/** Of an unknown object: the root's. */
+/** The path of the subject; the root's if the object is unknown. */
 const pathOf = ({ node, name }: Subject): ByteString =>
   name === undefined ? (node?.path ?? '') : `${node?.path ?? ''}/${name}`;
 
 export const isDown = (error: unknown): boolean => failedWith(error, 'down');
 
-/** Like `then`, but synchronous when the value is there already. */
+/** Like `then`, but synchronous if the value is not a promise. */
 export const andThen = <T, R>(value: Awaitable<T>, next: (value: T) => R): Awaitable<R> =>
   value instanceof Promise ? value.then(next) : next(value);
 
-/** Does tree work for a request. An answer that is there at once is returned without a promise. */
+/** Runs tree work for a request. Returns the answer without a promise if it is available at once. */
 export function hold<T, C extends Abortable>(
   tree: Tree,
   call: C,

@@ -1,7 +1,7 @@
 /**
- * Identity of every object, computed from (configuration, export, path) and nothing else: the same in every process, on
- * every node, after every remount. Golden files in test/ hold these functions still; changing one breaks every
- * mounted client once.
+ * Ids of all objects. They are computed only from configuration, export and path, so they are the same in every process, on
+ * every node and after every remount. Golden files in test/ guard these functions: any change breaks every mounted client
+ * once.
  */
 import { createHash } from 'node:crypto';
 import { SipHash, type StringHash } from './siphash.ts';
@@ -16,7 +16,7 @@ export interface HashHalves {
 
 export class Identity {
   readonly exportName: string;
-  /** Whether the seed is known to gateways alone, so that nobody else can make a handle. */
+  /** Whether the seed is secret, so that only gateways can make handles. */
   readonly secret: boolean;
   /** Filesystem id: constant for the export, unsigned 32-bit halves. */
   readonly fsid: HashHalves;
@@ -28,9 +28,9 @@ export class Identity {
   readonly #names: StringHash;
 
   /**
-   * @param seed `identity` of the configuration: gateways that share it give the same ids.
-   * @param makeHash replaced in tests, to make collisions likely.
-   * @param secret whether the seed is.
+   * @param seed from `identity` and the secret of the configuration. Gateways with the same seed give the same ids.
+   * @param makeHash for tests: a hash with frequent collisions.
+   * @param secret whether the seed is secret.
    */
   constructor(
     seed: string,
@@ -49,7 +49,7 @@ export class Identity {
     this.exportTag = key('export').subarray(0, 6);
   }
 
-  /** 63-bit hash of a path: the digest in its handle, and, unless that is taken, its node id. */
+  /** 63-bit hash of a path. It is part of the handle and, unless another path has it, the node id. */
   pathHash(path: ByteString, attempt = 0): HashHalves {
     this.#paths.update(attempt === 0 ? path : `${path}\0${attempt}`);
     const high = this.#paths.high & 0x7fffffff;
@@ -57,24 +57,24 @@ export class Identity {
     return high === 0 && low === 0 ? { high, low: 1 } : { high, low };
   }
 
-  /** 64-bit hash of one name: its place in the listing and its trace in handles. */
+  /** 64-bit hash of a name. It decides the entry's place in the listing; a piece of it is in handles. */
   nameHash(name: ByteString): HashHalves {
     this.#names.update(name);
     return { high: this.#names.high, low: this.#names.low };
   }
 }
 
-/** The seed of gateways that have a secret: without it nothing of what follows from the seed can be computed. */
+/** The seed of gateways with a secret. Without the secret, no value derived from the seed can be computed. */
 export function seedWithSecret(identity: string, secret: string): string {
   return derive('holdfast', identity, 'secret', secret).toString('hex');
 }
 
-/** 16 bytes that name this server to SMB clients, the same on every gateway of one configuration. */
+/** The 16-byte server GUID for SMB clients: the same on every gateway with this configuration. */
 export function serverGuid(seed: string): Buffer {
   return derive('holdfast', seed, 'server-guid').subarray(0, 16);
 }
 
-/** 32 bytes, as secret as the seed, with which durable SMB handles are authenticated. */
+/** The 32-byte key that authenticates durable SMB handles. It is as secret as the seed. */
 export function durableKey(seed: string): Buffer {
   return derive('holdfast', seed, 'durable-handles');
 }

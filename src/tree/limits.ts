@@ -1,56 +1,56 @@
-/** Bounds and freshness of the tree. Times are milliseconds. */
+/** Limits and cache times of the tree. Times are milliseconds. */
 export const TreeLimits = {
-  /** Objects remembered at once in one export; directories not used for longest are forgotten first. */
+  /** The most objects in memory for one export. Least recently used directories are dropped first. */
   nodes: 400_000,
-  /** An attribute this young answers a GETATTR or LOOKUP without asking the source. */
+  /** Attributes up to this age answer GETATTR and LOOKUP without a call to the source. */
   attributesFresh: 1_000,
-  /** An attribute this young is good enough inside a listing, where a client opening the file asks again. */
+  /** Attributes up to this age are used in listings: a client that opens the file asks again. */
   entryFresh: 30_000,
-  /** A READ of a file whose attributes are older than this has them refreshed behind it. */
+  /** A READ refreshes attributes older than this in the background. */
   readFresh: 5_000,
-  /** A listing this young is served without asking. */
+  /** A listing up to this age is served without a call to the source. */
   listingFresh: 1_000,
-  /** What is being asked again keeps its reader waiting no longer than this; then the last good answer serves. */
+  /** A request waits at most this long for a refresh; then it gets the last good answer. */
   patience: 250,
-  /** The same for the first date of a directory whose own is the clock's, which takes a look at all entries. */
+  /** The same for the first date of a directory whose own follows the clock, which needs a look at all its entries. */
   datePatience: 2_000,
-  /** Such directories whose dates are waited for in one listing. */
+  /** A listing waits for such dates only if it has at most this many such directories. */
   datesInListing: 16,
-  /** A listing is refreshed at most once in this many times what it takes. */
+  /** A listing that takes time t to read stays fresh for t times this factor... */
   listingCostFactor: 20,
-  /** But at least this often while somebody uses it, however long it takes. */
+  /** ...but for no longer than this, or than t itself. */
   listingStale: 4_000,
-  /** A directory used within this time is looked at in the background. */
+  /** A directory used within this time is refreshed in the background. */
   inUse: 60_000,
   directoriesInUse: 1_024,
-  /** For so long an entry that is still there may be left out of listings before these are believed. */
+  /** An entry that still exists but is missing from listings is dropped only after this long. */
   omission: 10_000,
-  /** Entries that are looked at at once to find out. */
+  /** Missing entries are looked up in batches of this size. */
   omittedBatch: 64,
-  /** How often directories in use are gone through, and how many of them are read at a time. */
+  /** How often directories in use are checked, and how many are read at a time. */
   refreshInterval: 500,
   refreshBatch: 16,
-  /** How long one round of it may take before the next begins. */
+  /** The next check begins after this long even if the last one is not finished. */
   refreshPatience: 2_000,
-  /** Listings that are read again in a second because only the attributes of their directories were asked for. */
+  /** The most listings per second that are refreshed because of a request for their directory's attributes. */
   attributeRefreshes: 100,
-  /** How often files that are held open are looked at for changes, and how many at a time. */
+  /** How often open files are checked for changes, and how many at a time. */
   pinnedInterval: 1_000,
   pinnedBatch: 64,
-  /** How many levels of directories whose times are the clock's are gone through for the time of one. */
+  /** The most levels below a directory that are searched for its newest entry. */
   gatherDepth: 3,
   negativeFresh: 1_000,
   negatives: 20_000,
-  /** Entries hashed, or prepared, before the event loop gets its turn. */
+  /** Entries processed before the event loop gets a turn. */
   slice: 250,
-  /** Entries whose attributes are fetched ahead of a reader of a listing. */
+  /** Entries whose attributes are fetched in advance for the reader of a listing. */
   prefetch: 1_024,
-  /** An answer that took long serves for so many times as long. */
+  /** A slow answer is reused for this many times as long as it took. */
   rememberedFactor: 3,
-  /** Requests that may wait for a source that is away; beyond it the oldest is told to come again. */
+  /** The most requests that wait for absent sources. Beyond it the oldest gets a retry status. */
   waiting: 4_096,
-  /** Bytes shown, all of them free, where a source reports no totals: 1 PiB. */
+  /** Total and free bytes that are shown if a source reports no totals: 1 PiB. */
   unknownSpace: 2 ** 50,
-  /** Pause before work is tried again that fails as if the source were away while it answers others. */
+  /** Pause before a retry of work that fails with `down` although the source is not `down`. */
   unsureWait: 250,
 } as const;

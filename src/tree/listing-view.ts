@@ -1,4 +1,4 @@
-/** A snapshot as the protocols go through it; each adds what its own listings want to know. */
+/** A snapshot with the methods that both protocols need for their listings. Each protocol extends it. */
 import type { Awaitable } from './contract.ts';
 import type { TreeNode } from './node.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -21,19 +21,19 @@ export class ListingView {
     return this.snapshot.nodes[index]!.cookie;
   }
 
-  /** Index of the first entry behind the cookie's place. */
+  /** Index of the first entry after the cookie. */
   after(cookie: number): number {
     return this.snapshot.after(cookie);
   }
 
-  /** Makes the attributes of the entries from..to (exclusive) ready. */
+  /** Loads the attributes of the entries from..to (exclusive). */
   load(from: number, to: number): Awaitable<void> {
     return this.tree.load(this.snapshot, from, to);
   }
 
   /**
-   * The entry's node; undefined only when a live source has said since that it is gone. Its attributes may be missing: it was
-   * listed, but could not be looked at in time.
+   * The entry's node; undefined only if a live source has since said that it is gone. Its attributes are missing if they could
+   * not be loaded in time.
    */
   nodeAt(index: number): TreeNode | undefined {
     const node = this.snapshot.nodes[index]!;

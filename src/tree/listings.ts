@@ -1,4 +1,4 @@
-/** Directory listings: read, compared with the last one, and looked at again while somebody uses them. */
+/** Reads directory listings, compares them with the last ones, and refreshes those in use. */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { RawListing, TreeSource } from '../source/source.ts';
 import type { Availability } from './availability.ts';
@@ -21,21 +21,21 @@ export interface ListingsOptions {
   readonly changes: Changes;
   /** Called after each reading. */
   readonly onListed: (directory: TreeNode) => void;
-  /** Looks at an object: rejects with `noent` or `notdir` when a live source says that it is gone. */
+  /** Looks up an object. Rejects with `noent` or `notdir` if a live source says that it is gone. */
   readonly look: (node: TreeNode) => Promise<unknown>;
 }
 
 export class Listings {
   readonly #options: ListingsOptions;
-  /** How many users wait to hear of changes, by directory. */
+  /** Number of watchers of each directory. */
   readonly #watched = new Map<TreeNode, number>();
-  /** When each directory was last asked for, least recently first; only the latest few are looked after. */
+  /** Directories in use and when they were last requested, least recent first. Bounded by `directoriesInUse`. */
   readonly #inUse = new Map<TreeNode, number>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
-  /** When a directory was asked for first, of late. */
+  /** When each directory was first requested in the current period of use. */
   readonly #usedOnce = new WeakMap<TreeNode, number>();
-  /** Since when a directory's listings leave out what is still there. */
+  /** Since when a directory's listings lack entries that still exist. */
   readonly #omittedSince = new WeakMap<TreeNode, number>();
 
   constructor(options: ListingsOptions) {
@@ -48,7 +48,7 @@ export class Listings {
     clearTimeout(this.#timer);
   }
 
-  /** Keeps a directory's listing looked at until the returned function is called. */
+  /** Keeps a directory's listing fresh until the returned function is called. */
   keepFresh(directory: TreeNode): () => void {
     this.#watched.set(directory, (this.#watched.get(directory) ?? 0) + 1);
     let kept = true;
@@ -67,7 +67,7 @@ export class Listings {
     return now - state.listedAt < freshFor(state.cost);
   }
 
-  /** The listing as of about a second ago; when reading it takes long, the last one meanwhile. */
+  /** A listing that is about a second old at most; the last one if a refresh takes long. */
   get(directory: TreeNode): Awaitable<Snapshot<TreeNode>> {
     if (directory.kind !== 'directory') throw new TreeError('notdir');
     if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
@@ -80,7 +80,7 @@ export class Listings {
     return this.#refreshOrLast(directory, state.snapshot);
   }
 
-  /** The listing as it is now; the last good one while the source is away. */
+  /** A newly read listing; the last good one while the source is absent. */
   async current(directory: TreeNode): Promise<Snapshot<TreeNode>> {
     const last = directory.directory?.snapshot;
     try {
@@ -94,11 +94,11 @@ export class Listings {
   refreshSoon(directory: TreeNode): void {
     if (directory.gone) return;
     this.#refresh(directory).catch(() => {
-      // Whoever asks for the listing hears of it.
+      // The next request for the listing gets the error.
     });
   }
 
-  /** An object is gone, or another has taken its place: forgets it and all below it. */
+  /** Forgets an object that is gone or replaced, and everything below it. */
   remove(node: TreeNode): void {
     const directory = node.parent;
     this.#options.source.forget(node.path);
@@ -142,7 +142,7 @@ export class Listings {
     }
   }
 
-  /** The present snapshot if nothing changed, else a new one; announces what came and went. */
+  /** Returns the last snapshot if nothing has changed, else a new one, and announces the changes. */
   async #take(directory: TreeNode, raw: RawListing): Promise<Snapshot<TreeNode>> {
     const { registry, times, changes } = this.#options;
     const last = directory.directory?.snapshot;
@@ -150,13 +150,13 @@ export class Listings {
       directory.observeListing(last.digest, false, Date.now(), times(directory));
       return last;
     }
-    // A set: a daemon may list a name twice, and it is one entry all the same.
+    // A set, as a daemon may list a name twice.
     const found = new Set<TreeNode>();
     for (let i = 0; i < raw.names.length; i++) {
       found.add(registry.child(directory, raw.names[i]!, raw.kinds[i]!));
       if (i % TreeLimits.slice === TreeLimits.slice - 1) await turn();
     }
-    // A directory can be removed while its entries are taken in; then nothing of it counts.
+    // The directory may have been removed meanwhile: then discard the listing.
     if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
     if (last) for (const node of await this.#omitted(directory, last, found)) found.add(node);
     const nodes = [...found];
@@ -171,9 +171,8 @@ export class Listings {
   }
 
   /**
-   * Entries of the last listing that this one lacks and that are to stay: a live source has not said that they do not exist.
-   * What is only left out stays for a while, as a listing may be cut short; in a listing that is empty, for as long as it
-   * is there (some daemons' errors are read as an empty listing).
+   * Entries that this listing lacks but that still exist, by a lookup: they are kept for a while, as the listing may have been
+   * cut short. If the listing is empty, they are kept as long as they exist, as some daemons return an empty listing on errors.
    */
   async #omitted(
     directory: TreeNode,
@@ -193,7 +192,10 @@ export class Listings {
     return stay;
   }
 
-  /** Of very many the first ones speak for all, when every one of them is gone, or when no entry at all was listed. */
+  /**
+   * The nodes that still exist. Stops early: if the first two batches are all gone, all count as gone; if the listing is empty
+   * and one node exists, all count as existing.
+   */
   async #stillThere(nodes: readonly TreeNode[], isEmpty: boolean): Promise<readonly TreeNode[]> {
     const stay: TreeNode[] = [];
     for (let at = 0; at < nodes.length; at += TreeLimits.omittedBatch) {
@@ -206,7 +208,7 @@ export class Listings {
     return stay;
   }
 
-  /** Throws `down` when nobody can tell. */
+  /** Whether the node still exists. Throws `down` if the source cannot tell. */
   async #isThere(node: TreeNode): Promise<boolean> {
     try {
       await this.#options.look(node);
@@ -230,7 +232,7 @@ export class Listings {
 
   // -- Background refresh ------------------------------------------------------------------------------------------------
 
-  /** A directory that was asked for in two different moments is in use; a scan passes through each only once. */
+  /** A directory is in use if it is requested again after a second or more. A scan requests each one only once. */
   #use(directory: TreeNode, now: number): void {
     const first = this.#usedOnce.get(directory);
     if (first === undefined || now - first > TreeLimits.inUse) {
@@ -255,7 +257,7 @@ export class Listings {
     }, TreeLimits.refreshInterval).unref();
   }
 
-  /** Directories somebody waits for, then those used lately, as many as one round allows. */
+  /** Refreshes watched directories, then recently used ones, up to `refreshBatch`. */
   async #refreshDue(): Promise<void> {
     const { availability } = this.#options;
     const now = performance.now();
@@ -270,12 +272,12 @@ export class Listings {
       else if (directory.directory) consider(directory);
     }
     const all = Promise.all(due.map((directory) => this.#refresh(directory).catch(() => undefined)));
-    // One that hangs keeps the others from being looked at no longer than this.
+    // A hung directory delays the next round no longer than this.
     await withPatience(all, TreeLimits.refreshPatience, undefined);
   }
 }
 
-/** What takes long to read is read less often. */
+/** How long a listing stays fresh, in ms: longer if it takes long to read. */
 const freshFor = (cost: number) =>
   Math.max(
     TreeLimits.listingFresh,
@@ -283,12 +285,12 @@ const freshFor = (cost: number) =>
     Math.min(TreeLimits.listingStale, cost * TreeLimits.listingCostFactor),
   );
 
-/** Whether the names are those of the last listing. Kinds are hints, and do not count. */
+/** Whether the names are those of the last listing. Kinds are only hints and are ignored. */
 function isSame(directory: TreeNode, last: Snapshot<TreeNode>, raw: RawListing): boolean {
   const { children } = directory;
   if (!children || last.length > raw.names.length) return false;
   if (last.length === raw.names.length) return raw.names.every((name) => children.get(name)?.listed);
-  // More names than entries: some may have come twice.
+  // More names than entries: there may be duplicates.
   const names = new Set(raw.names);
   if (names.size !== last.length) return false;
   for (const name of names) if (!children.get(name)?.listed) return false;

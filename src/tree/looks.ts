@@ -1,4 +1,4 @@
-/** Attributes of objects: how fresh they must be, and what a look at the source changes. */
+/** Looks up attributes of objects ("looks"), decides when they must be refreshed, and applies the results. */
 import type { RawAttributes, TreeSource } from '../source/source.ts';
 import { isLater } from './attributes.ts';
 import type { Availability } from './availability.ts';
@@ -29,14 +29,14 @@ export class Looks {
   readonly #options: LooksOptions;
   #refreshSecond = 0;
   #refreshes = 0;
-  /** What was gathered of the entries' times of a directory, and for which listing. */
+  /** The last gathering of entries' times for a directory, with the digest of its listing. */
   readonly #gathered = new WeakMap<TreeNode, { readonly digest: number; readonly done: Promise<void> }>();
 
   constructor(options: LooksOptions) {
     this.#options = options;
   }
 
-  /** Whether the last look is young enough, and was at the source that is there now. */
+  /** Whether the last look is younger than `limit` and was made since the mount became live. */
   isFresh(node: TreeNode, now: number, limit: number): boolean {
     return (
       now - node.attributesAt < limit && node.attributesAt > this.#options.availability.liveSince(node.path)
@@ -44,8 +44,8 @@ export class Looks {
   }
 
   /**
-   * Attributes as of the last second, or the last good ones while the source is away.
-   * @param listing somebody is about to list the directory: its times shall be those of the listing that is read then.
+   * Attributes that are a second old at most, or the last good ones while the source is absent.
+   * @param listing the client is about to list the directory: read the listing first, so that the times match it.
    */
   attributes(node: TreeNode, listing = false): Awaitable<Attributes> {
     const now = performance.now();
@@ -56,31 +56,31 @@ export class Looks {
     return this.#lookAgain(node);
   }
 
-  /** One look at the source; those who ask meanwhile share it. */
+  /** Looks up the node at the source. Parallel calls share one lookup. */
   look(node: TreeNode): Promise<Attributes> {
     node.looking ??= this.#lookNow(node).finally(() => (node.looking = undefined));
     return node.looking;
   }
 
-  /** Takes in what a lookup has said of a node. */
+  /** Applies the result of a lookup to a node. */
   observe(node: TreeNode, raw: RawAttributes): void {
     const { source, times, changes } = this.#options;
     const changed = node.observe(raw, Date.now(), performance.now(), times(node));
     if (!changed) return;
-    // A descriptor of the file that was there before would go on reading that one.
+    // An open descriptor may still read the old file: drop it.
     if (node.kind === 'file') source.forget(node.path);
     changes.announce({ type: 'content', node });
   }
 
-  /** The object is not there any more, by a live source's word. An export's root is never gone: what it stands for is. */
+  /** A live source says that the object is gone. For the root, the source counts as down instead. */
   vanished(node: TreeNode, error: unknown): void {
     if (!node.parent) throw new TreeError('down', 'the root does not exist', { cause: error });
     this.#options.listings.remove(node);
   }
 
   /**
-   * A directory's times follow its listing, so that is looked at as well; not for one that was never listed, and not for
-   * thousands at once, which is what `ls -l` of a large directory asks for.
+   * A directory's times depend on its listing, so this refreshes the listing as well. Not if it was never listed, and not for
+   * thousands of directories at once, as with `ls -l` of a large directory.
    */
   #directoryAttributes(node: TreeNode, now: number, listing: boolean): Awaitable<Attributes> {
     const known = node.gone ? undefined : node.attributes;
@@ -90,7 +90,7 @@ export class Looks {
     return this.#bothOf(node, known);
   }
 
-  /** Whether attributes alone may cause one more listing within this second. */
+  /** Whether a request for attributes may refresh one more listing within this second. Counts it. */
   #mayRefresh(now: number): boolean {
     const second = Math.floor(now / 1000);
     if (second !== this.#refreshSecond) {
@@ -103,10 +103,10 @@ export class Looks {
 
   async #bothOf(node: TreeNode, fresh: Attributes | undefined): Promise<Attributes> {
     const listing = this.#listed(node).catch((error: unknown) => {
-      // What cannot be listed can still have attributes.
+      // Attributes are available even if the directory cannot be listed.
       if (failedWith(error, 'stale', 'noent')) throw error;
     });
-    // Known attributes do not wait long for a listing that was never read.
+    // If attributes are known, do not wait long for the listing.
     const listed = node.attributes ? withPatience(listing, TreeLimits.patience, undefined) : listing;
     const [attributes] = await Promise.all([fresh ?? this.#lookAgain(node), listed]);
     if (node.isTimeless) await withPatience(this.gatherTimes(node), TreeLimits.datePatience, undefined);
@@ -124,7 +124,7 @@ export class Looks {
       const looking = this.look(node);
       return await (last ? withPatience(looking, TreeLimits.patience, last) : looking);
     } catch (error) {
-      // The last good copy speaks for a source that cannot.
+      // While the source is absent, use the last good attributes.
       if (last && isAway(error)) return last;
       if (isAbsent(error)) throw new TreeError('stale', `gone: ${node.path}`, { cause: error });
       throw error;
@@ -151,9 +151,9 @@ export class Looks {
   // -- Many at once --------------------------------------------------------------------------------------------------------
 
   /**
-   * Makes the attributes of the entries from..to (exclusive) ready, and begins with those after them. One that is slow or
-   * broken keeps the page no longer than the tree's patience. Throws `down` when the source is away and an entry was never
-   * seen: then the listing waits, since an entry is left out only when a live source has said that it is gone.
+   * Loads the attributes of the entries from..to (exclusive), and starts to load those after them. Slow or broken entries delay
+   * the page only until no other entry has been loaded for `patience`. Throws `down` if the source is absent and an entry was
+   * never seen: then the listing waits, as an entry may be left out only if a live source says that it is gone.
    */
   load(snapshot: Snapshot<TreeNode>, from: number, to: number): Awaitable<void> {
     const ready = this.#loadRange(snapshot, from, to);
@@ -178,7 +178,7 @@ export class Looks {
       if (node.gone || (node.attributes && this.isFresh(node, now, TreeLimits.entryFresh))) continue;
       const look = this.look(node).catch((error: unknown) => {
         if (node.attributes || !failedWith(error, 'down')) return;
-        // A mount that is away is listed all the same.
+        // An absent mount is still listed.
         if (!this.#options.source.holdsMount(node.path)) throw error;
       });
       (looks ??= []).push(look);
@@ -186,7 +186,7 @@ export class Looks {
     return looks && this.#whenLooked(looks).then(() => this.#dated(snapshot.nodes.slice(from, to)));
   }
 
-  /** A few directories whose dates are their entries' are shown with these from the first listing on. */
+  /** If there are only a few directories without a date, waits for the dates of their entries. */
   async #dated(nodes: readonly TreeNode[]): Promise<void> {
     const timeless = nodes.filter((node) => node.kind === 'directory' && node.isTimeless);
     if (timeless.length === 0 || timeless.length > TreeLimits.datesInListing) return;
@@ -195,7 +195,7 @@ export class Looks {
   }
 
   async #whenLooked(looks: readonly Promise<unknown>[]): Promise<void> {
-    // As long as entries keep coming they are waited for; what is left when none came is slow.
+    // Wait while entries keep arriving. If none arrives within `patience`, the rest is slow.
     let left = looks.length;
     const all = Promise.all(
       looks.map((look) =>
@@ -210,18 +210,18 @@ export class Looks {
     }
   }
 
-  // -- A directory whose time is the clock's --------------------------------------------------------------------------------
+  // -- Directories whose time follows the clock -----------------------------------------------------------------------------
 
   /**
-   * Gives such a directory the time of its newest entry: looks at the entries that were never looked at, since the listing
-   * that was read last. Settles when that is done; never fails.
+   * Gives such a directory the time of its newest entry. Looks up the entries without attributes first. Runs once for each
+   * listing. Never rejects.
    */
   gatherTimes(directory: TreeNode, depth = 0): Promise<void> {
     const known = this.#gathered.get(directory);
     if (!directory.followsClock || depth > TreeLimits.gatherDepth) return Promise.resolve();
     if (known && known.digest === directory.listingDigest) return known.done;
     const done = this.#gather(directory, depth).catch(() => {
-      // What could not be looked at now is looked at after the next listing.
+      // Try again after the next listing.
       this.#gathered.delete(directory);
     });
     this.#gathered.set(directory, { digest: directory.listingDigest, done });
@@ -242,18 +242,18 @@ export class Looks {
     if (!range) return;
     const before = directory.attributes;
     directory.observeEntries(range.newest, range.oldest, times(directory));
-    // An empty folder has no entry to stand for it; those beside it do.
+    // An empty folder has no entries: give it the times of its siblings.
     for (const node of nodes)
       if (node.kind === 'directory' && node.isTimeless)
         node.observeEntries(range.newest, range.oldest, times(node));
-    // What stands for this directory may stand for the one above it.
+    // This directory's new time may be the newest of its parent.
     const { parent } = directory;
     if (directory.attributes === before || !parent || depth > 0) return;
     this.#gathered.delete(parent);
     void this.gatherTimes(parent);
   }
 
-  /** Called after each listing: whether the time of a directory is the clock's shows only in another look. */
+  /** Called after each listing. Looks up the directory again if its time may follow the clock, and gathers entry times. */
   listed(directory: TreeNode): void {
     if (directory.isSuspect(Date.now())) this.look(directory).catch(() => undefined);
     void this.gatherTimes(directory);
@@ -272,11 +272,11 @@ function timeRange(nodes: readonly TreeNode[]): { newest: Time; oldest: Time } |
   return range;
 }
 
-/** What the source has to confirm before it is believed to have changed. */
+/** What is known of an object: the source has to confirm a change of it. Undefined if it was never seen. */
 export const knownOf = (node: TreeNode | undefined): { size: number } | undefined =>
   node && (node.wasSeen || node.listed) ? { size: node.attributes?.size ?? 0 } : undefined;
 
-/** A client can mount, and keep its mount, before the source was ever there; and list what is beside a mount. */
+/** Attributes of a mountpoint that was never seen, so that clients can mount, and list its parent, before it is there. */
 const unseenMount: Attributes = {
   kind: 'directory',
   mode: 0o755,

@@ -1,4 +1,4 @@
-/** Names: which object a directory has under one, and which it does not have. */
+/** Looks up names in directories, with a cache of absent names. */
 import { LRUCache } from 'lru-cache';
 import type { RawAttributes, TreeSource } from '../source/source.ts';
 import type { Availability } from './availability.ts';
@@ -34,7 +34,7 @@ export class Lookups {
     this.#options = options;
   }
 
-  /** The object of that name (a valid one: see nameFault). Throws `noent` only on a live source's word. */
+  /** The object of a valid name (see nameFault). Throws `noent` only if a live source says so. */
   lookup(directory: TreeNode, name: ByteString): Awaitable<TreeNode> {
     if (directory.kind !== 'directory') throw new TreeError('notdir');
     if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
@@ -53,7 +53,7 @@ export class Lookups {
       pending = this.#find(directory, name, path).finally(() => this.#pending.delete(path));
       this.#pending.set(path, pending);
     }
-    // The last good answer, if it takes long: the object was there, and its reader will hear if it is not any more.
+    // If it takes long, answer from the cache: if the object is gone, later calls on it will report that.
     if (!known?.attributes) return pending;
     return withPatience(pending, known.isTimeless ? TreeLimits.datePatience : TreeLimits.patience, known);
   }
@@ -69,14 +69,14 @@ export class Lookups {
         this.#negatives.set(path, true);
         if (known) listings.remove(known);
       } else if (isAway(error) && known?.attributes) return known;
-      // A mount that is away is a directory all the same, be it that it was never there.
+      // An absent mount is shown as a directory, even if it was never there.
       if (isAway(error) && source.holdsMount(path)) return registry.child(directory, name, 'directory');
       throw error;
     }
     const node = registry.seen(directory, name, raw.kind);
     looks.observe(node, raw);
     registry.trim();
-    // Seen here before it was seen in the listing: whoever looks at that should see it too.
+    // The object is not in the listing yet: refresh the listing.
     if (!node.listed && directory.directory) listings.refreshSoon(directory);
     if (!timesKnown(node)) await withPatience(this.#list(node), TreeLimits.patience, undefined);
     if (node.isTimeless) await withPatience(looks.gatherTimes(node), TreeLimits.datePatience, undefined);
@@ -87,7 +87,7 @@ export class Lookups {
     try {
       await this.#options.listings.get(directory);
     } catch {
-      // What cannot be listed can still be found.
+      // The lookup succeeds even if the directory cannot be listed.
     }
   }
 }

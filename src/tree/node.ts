@@ -1,8 +1,8 @@
 /**
- * One object of an export, found by path. The same object is the same reference for as long as it is remembered.
+ * One object of an export, identified by its path. While it is in memory, there is one TreeNode for it.
  *
- * A node holds what is known; the modules that find it out are the only ones to change it: looks.ts attributes, listings.ts
- * listings, registry.ts the place among the others, pins.ts the pins.
+ * A node only stores data. Each part is changed by one module: attributes by looks.ts, listings by listings.ts, the place in
+ * the tree by registry.ts, pins by pins.ts.
  */
 import type { RawAttributes } from '../source/raw.ts';
 import {
@@ -24,12 +24,12 @@ export interface SavedNode {
   readonly times: SavedTimes;
 }
 
-/** What is known of a directory's contents. */
+/** The last listing of a directory. */
 export interface DirectoryState {
   snapshot: Snapshot<TreeNode>;
   /** Milliseconds of performance.now(). */
   listedAt: number;
-  /** How long the last reading took. */
+  /** Ms that the last reading took. */
   cost: number;
 }
 
@@ -46,25 +46,25 @@ export class TreeNode {
   idLow: number;
   /** Place in the parent's listing; 0 until it was listed. */
   cookie = 0;
-  /** Whether the parent's present snapshot holds it. */
+  /** Whether the parent's current snapshot contains it. */
   listed = false;
-  /** What a look has said; before the first one, what the directory said, which is a hint. */
+  /** The kind from the last lookup; before the first one, the kind from the listing, which is only a hint. */
   kind: Kind;
-  /** True once a healthy source said that it is gone; another object may live at its path now. */
+  /** True once a healthy source has said that it is gone. Another object may be at its path now. */
   gone = false;
-  /** Users who want the reference to stay the same. */
+  /** Number of users that need this node to stay in memory. */
   pins = 0;
   attributes: Attributes | undefined;
-  /** performance.now() of the last look. */
+  /** performance.now() of the last lookup. */
   attributesAt = Number.NEGATIVE_INFINITY;
-  /** The look that is under way. */
+  /** The running lookup, if any. */
   looking: Promise<Attributes> | undefined;
   children: Map<ByteString, TreeNode> | undefined;
   directory: DirectoryState | undefined;
   listing: Promise<Snapshot<TreeNode>> | undefined;
   #raw: RawAttributes | undefined;
   #times: ObservedTimes | undefined;
-  /** Survives the listing itself, so that a directory's times do not move when it is merely forgotten. */
+  /** Kept when the listing is dropped from memory, so that the directory's times stay the same. */
   #listed: ListingTimes = { digest: 0, changedAt: undefined, newest: undefined, oldest: undefined };
   #handle: Buffer | undefined;
 
@@ -91,12 +91,12 @@ export class TreeNode {
     return (this.#handle ??= encodeHandle(this.identity, this));
   }
 
-  /** Whether a look has ever been at it; before, `kind` is only a hint. */
+  /** Whether it was ever looked up. Before that, `kind` is only a hint. */
   get wasSeen(): boolean {
     return this.#raw !== undefined;
   }
 
-  /** Digest of the names of its last listing; 0 before the first. */
+  /** Digest of the names in its last listing; 0 before the first. */
   get listingDigest(): number {
     return this.#listed.digest;
   }
@@ -106,27 +106,27 @@ export class TreeNode {
     return this.#listed.changedAt;
   }
 
-  /** Whether its own times are the clock's, so that those of its entries stand for them. */
+  /** Whether its own time follows the clock, so that those of its entries are used instead. */
   get followsClock(): boolean {
     return this.#times?.followsClock ?? false;
   }
 
-  /** Whether its times are only the clock's: neither its own nor those of any entry are known. */
+  /** Whether it has no usable time: its own follows the clock, and those of its entries are not known. */
   get isTimeless(): boolean {
     return this.followsClock && this.#listed.newest === undefined;
   }
 
-  /** Whether another look may tell that its time is the clock's. */
+  /** Whether another lookup may show that its time follows the clock. */
   isSuspect(wallClock: number): boolean {
     return this.#times?.isSuspect(wallClock) ?? false;
   }
 
-  /** Takes in what the source says of it now; true when the object was really changed since the last look. */
+  /** Applies the result of a lookup. True if the object has really changed since the last one. */
   observe(raw: RawAttributes, wallClock: number, now: number, policy: TimesPolicy): boolean {
     let changed: boolean;
     if (this.#times?.policy === policy) changed = this.#times.observe(raw, wallClock);
     else {
-      // Something is mounted there now, or nothing any more: another object.
+      // A mount has appeared or disappeared there: it is another object.
       changed = this.#times !== undefined;
       this.#times = new ObservedTimes(raw, wallClock, policy, !this.parent);
     }
@@ -137,7 +137,7 @@ export class TreeNode {
     return changed;
   }
 
-  /** Takes in a listing that was read; the directory's times move only if it `changed` since the last one. */
+  /** Applies a listing. The directory's times change only if the listing has `changed` since the last one. */
   observeListing(digest: number, changed: boolean, wallClock: number, policy: TimesPolicy): void {
     const known = this.#listed.digest !== 0;
     if (known && !changed && digest === this.#listed.digest) return;
@@ -146,20 +146,20 @@ export class TreeNode {
     this.#renew(policy);
   }
 
-  /** Takes in the times of its entries. */
+  /** Applies the times of its newest and oldest entry. */
   observeEntries(newest: Time, oldest: Time, policy: TimesPolicy): void {
     this.#listed = { ...this.#listed, newest, oldest };
     this.#renew(policy);
   }
 
-  /** What another process needs to answer for this object while the source is away; undefined if it was never seen. */
+  /** The data that another process needs to answer for this object while the source is absent; undefined if never seen. */
   get saved(): SavedNode | undefined {
     if (!this.#raw || !this.#times) return undefined;
     const { mode, uid, gid, size, used, rdev } = this.#raw;
     return { raw: [mode, uid, gid, size, used, rdev], times: this.#times.saved };
   }
 
-  /** Takes in what an earlier process had saved. It answers while the source is away, and is asked for again after. */
+  /** Applies data that an earlier process has saved. It is used while the source is absent, and then refreshed. */
   resume(
     { raw: [mode, uid, gid, size, used, rdev], times }: SavedNode,
     policy: TimesPolicy,
@@ -178,7 +178,7 @@ export class TreeNode {
   #renew(policy: TimesPolicy): void {
     if (!this.#raw || !this.#times) return;
     const next = normalise(this.#raw, this.#times, this.#listed, policy);
-    // The same object as long as nothing moved: adapters keep what they made of it.
+    // Keep the same object if nothing has changed: protocol adapters cache what they derive from it.
     if (!this.attributes || !sameAttributes(this.attributes, next)) this.attributes = next;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Requests that wait for a source that is away. They are bounded: beyond the bound the ones that wait longest are told
- * to come again, in the words of their protocol.
+ * Requests that wait for an absent source. Their number is limited: beyond it, the oldest gets a retry status of its protocol
+ * (`crowded`).
  */
 export type WaitOutcome = 'live' | 'expired' | 'crowded' | 'abandoned';
 
@@ -13,7 +13,7 @@ export interface OutageToll {
 const noToll: OutageToll = { requests: 0, longestMs: 0 };
 
 interface Waiting {
-  /** The place of the mount that is waited for. */
+  /** The place of the mount that the request waits for. */
   readonly base: string;
   readonly since: number;
   readonly settle: (outcome: WaitOutcome) => void;
@@ -27,7 +27,7 @@ export class Outage {
   /** Of waits that are over, by the place of the mount. */
   readonly #tolls = new Map<string, OutageToll>();
 
-  /** @param limit how many requests may wait at once, for all mounts together. */
+  /** @param limit the most waiting requests, for all mounts together. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -36,7 +36,7 @@ export class Outage {
     return this.#waiting.size;
   }
 
-  /** Those that wait for the mount at this place. */
+  /** The number of requests that wait for the mount at this place. */
   waitingFor(base: string): number {
     let count = 0;
     for (const waiting of this.#waiting) if (waiting.base === base) count += 1;
@@ -44,8 +44,7 @@ export class Outage {
   }
 
   /**
-   * Waits for the source at `base`, at most `timeoutMs` (Infinity: as long as it takes) and no longer than somebody waits for
-   * the answer.
+   * Waits for the mount at `base`: at most `timeoutMs` (Infinity: no limit), and only until `signal` aborts.
    */
   wait(base: string, timeoutMs: number, signal?: AbortSignal): Promise<WaitOutcome> {
     return new Promise((resolve) => {
@@ -73,13 +72,13 @@ export class Outage {
     });
   }
 
-  /** The gateway is stopping: releases everybody who waits, and lets nobody wait from now on. */
+  /** For shutdown: releases all waiting requests with `crowded`, and refuses new ones in the same way. */
   dismiss(): void {
     this.#dismissed = true;
     for (const waiting of [...this.#waiting]) waiting.settle('crowded');
   }
 
-  /** The source at `base` is there again: releases everybody who waits for it. */
+  /** The mount at `base` is live again: releases the requests that wait for it. */
   over(base: string): void {
     for (const waiting of [...this.#waiting]) if (waiting.base === base) waiting.settle('live');
   }

@@ -1,4 +1,4 @@
-/** What the promise gives, or, when that takes longer than `ms`, the last good answer. Failures pass through. */
+/** Resolves with the promise's value, or with `last` if that takes longer than `ms`. Rejects if the promise does in time. */
 export async function withPatience<T>(promise: Promise<T>, ms: number, last: T): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise<T>((resolve) => {
@@ -8,7 +8,7 @@ export async function withPatience<T>(promise: Promise<T>, ms: number, last: T):
     return await Promise.race([promise, patience]);
   } finally {
     clearTimeout(timer);
-    // Whoever comes next hears of a late failure.
+    // Ignore a late failure; the next request gets its own.
     promise.catch(() => undefined);
   }
 }

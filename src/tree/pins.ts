@@ -1,6 +1,6 @@
 /**
- * What somebody holds open. The reference stays the same, and the object is looked at: a client with a lease reads from its
- * own cache and asks for nothing, so that a file has changed is found out here.
+ * Objects that clients hold open. They stay in memory, and files among them are checked regularly: a client with a lease reads
+ * from its own cache and sends no requests, so changes must be detected here.
  */
 import type { TreeSource } from '../source/source.ts';
 import type { Availability } from './availability.ts';
@@ -13,7 +13,7 @@ export class Pins {
   readonly #source: TreeSource;
   readonly #looks: Looks;
   readonly #availability: Availability;
-  /** Those looked at least recently come first. */
+  /** Least recently checked first. */
   readonly #pinned = new Set<TreeNode>();
   readonly #timer: NodeJS.Timeout;
 
@@ -28,7 +28,7 @@ export class Pins {
     clearInterval(this.#timer);
   }
 
-  /** Until the returned function is called, which is the last sign of use for the file's descriptor. */
+  /** Pins an object until the returned function is called. That also releases the client's hold on the file's content. */
   pin(node: TreeNode): () => void {
     node.pins += 1;
     this.#pinned.add(node);
@@ -43,13 +43,13 @@ export class Pins {
     };
   }
 
-  /** After an outage of the mount at `base`: leases and caches depend on hearing of what has come back as something else. */
+  /** After an outage of the mount at `base`: checks all pinned objects, as clients with leases must learn of changes. */
   lookAtAll(base: ByteString): void {
     for (const node of this.#pinned)
       if (this.#source.part(node.path).base === base) this.#looks.look(node).catch(() => undefined);
   }
 
-  /** Up to so many files per tick, oldest first. */
+  /** Checks up to `pinnedBatch` files per tick, least recently checked first. */
   #lookAtOldest(): void {
     const now = performance.now();
     let left: number = TreeLimits.pinnedBatch;

@@ -1,4 +1,4 @@
-/** All objects that are remembered of one export: by id, by handle, and which directories were used least. */
+/** All objects of one export in memory, by id and by handle. Drops the least recently used ones beyond a limit. */
 import type { Kind } from './contract.ts';
 import { encodeHandle } from './handle.ts';
 import type { HashHalves, Identity } from './identity.ts';
@@ -19,9 +19,9 @@ export class Registry {
   readonly #identity: Identity;
   readonly #limit: number;
   readonly #byId = new Map<string, TreeNode>();
-  /** Objects whose path hash was another's id already; for the 63 bits of SipHash this stays empty. */
+  /** Objects whose path hash was already another object's id, by handle. With 63 bits of SipHash practically empty. */
   readonly #displaced = new Map<string, TreeNode>();
-  /** Directories that have children here, least recently used first. */
+  /** Directories with children in memory and when they were used, least recent first. */
   readonly #directories = new Map<TreeNode, number>();
 
   constructor(identity: Identity, limit: number = TreeLimits.nodes) {
@@ -34,7 +34,7 @@ export class Registry {
     return this.#byId.size;
   }
 
-  /** The child of that name, made when it is not known yet. @param hint what the directory says of its kind. */
+  /** The child of that name; creates it if it is unknown. @param hint its kind in the directory listing. */
   child(directory: TreeNode, name: ByteString, hint: Kind): TreeNode {
     const known = directory.children?.get(name);
     if (!known) return this.#add(directory, name, hint);
@@ -42,7 +42,7 @@ export class Registry {
     return known;
   }
 
-  /** The child of that name, of which a look has told the kind. One that was seen as another kind is another object. */
+  /** The child of that name, whose kind a lookup has returned. If it was seen with another kind, it is a new object. */
   seen(directory: TreeNode, name: ByteString, kind: Kind): TreeNode {
     const known = directory.children?.get(name);
     if (known && (!known.wasSeen || known.kind === kind)) return known;
@@ -60,13 +60,13 @@ export class Registry {
     return node;
   }
 
-  /** The object of an id (unsigned 32-bit halves), if it is remembered. */
+  /** The object of an id (unsigned 32-bit halves), if it is in memory. */
   byId(high: number, low: number): TreeNode | undefined {
     const node = this.#byId.get(keyOf(high, low));
     return node?.gone === false ? node : undefined;
   }
 
-  /** The object whose handle begins with this path hash, if it is remembered and the handle is exactly its own. */
+  /** The object with exactly this handle, if it is in memory. */
   byHandle(handle: Buffer): TreeNode | undefined {
     const node = this.#byId.get(handle.toString('latin1', 8, 16));
     if (node && !node.gone && node.handle.equals(handle)) return node;
@@ -74,7 +74,7 @@ export class Registry {
     return displaced && !displaced.gone ? displaced : undefined;
   }
 
-  /** Notes a use; cheap enough for every call. */
+  /** Notes a use of a directory. Cheap enough for every call. */
   touch(directory: TreeNode, now: number): void {
     const last = this.#directories.get(directory);
     if (last === undefined || now - last < 1_000) return;
@@ -82,12 +82,12 @@ export class Registry {
     this.#directories.set(directory, now);
   }
 
-  /** Directories whose listings are remembered, most recently used first. */
+  /** Directories with a listing in memory, most recently used first. */
   listedDirectories(): TreeNode[] {
     return [...this.#directories.keys()].filter((node) => node.directory && !node.gone).reverse();
   }
 
-  /** Forgets an object that is gone, and all below it. */
+  /** Removes an object that is gone, and everything below it. */
   remove(node: TreeNode): void {
     node.gone = true;
     for (const child of node.children?.values() ?? []) this.remove(child);
@@ -99,7 +99,7 @@ export class Registry {
     if (parent?.children?.get(node.name) === node) parent.children.delete(node.name);
   }
 
-  /** Forgets what was used least until the bound holds; identities do not depend on memory. */
+  /** Drops the least recently used objects until the limit holds. Their ids and handles stay valid. */
   trim(): void {
     if (this.#byId.size <= this.#limit) return;
     for (const directory of this.#directories.keys()) {
@@ -129,15 +129,14 @@ export class Registry {
   }
 
   /**
-   * Gives the node its path hash as id, or, when an object of another path has that id, the next of its own sequence of
-   * hashes. Within one listing the order is that of the cookies, so every process decides alike.
+   * Gives the node its path hash as id. If another path has that id, uses the next hash in this path's sequence of hashes.
    */
   #claimId(node: TreeNode): void {
     let hash: HashHalves = node.pathHash;
     let key = keyOf(hash.high, hash.low);
     for (let attempt = 1; this.#byId.has(key); attempt++) {
       const holder = this.#byId.get(key)!;
-      // The same path again: the old object is gone, or was forgotten while somebody held on to it.
+      // The same path: the old object is gone, or was dropped from memory while it was still in use.
       if (holder.path === node.path) break;
       hash = this.#identity.pathHash(node.path, attempt);
       key = keyOf(hash.high, hash.low);

@@ -1,6 +1,6 @@
 /**
- * An answer that is shared by all who ask while it is on its way, and serves for a while after: a second, or some times as long
- * as it took. So a client that was told to retry, because the answer took too long, finds it there.
+ * A cached answer. Parallel requests share one call, and its result is reused for a second, or for a multiple of the time that
+ * it took. So a client that had to retry, because the answer took too long, gets it.
  */
 import type { Awaitable } from './contract.ts';
 import { TreeLimits } from './limits.ts';
@@ -9,7 +9,7 @@ export class Remembered<T> {
   #asking: Promise<T> | undefined;
   #last: { readonly value: T; readonly until: number } | undefined;
 
-  /** @param ask how to find out; a failure is nobody's but theirs who wait for it. */
+  /** @param ask makes the call. A failure is not cached: it goes only to those who wait for it. */
   get(ask: () => Promise<T>): Awaitable<T> {
     if (this.#last && performance.now() < this.#last.until) return this.#last.value;
     if (this.#asking) return this.#asking;
@@ -26,7 +26,7 @@ export class Remembered<T> {
     return asking;
   }
 
-  /** Asks anew next time. */
+  /** Drops the answer, so that the next request makes a new call. */
   forget(): void {
     this.#last = undefined;
   }

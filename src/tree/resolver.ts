@@ -1,4 +1,4 @@
-/** From a handle to its object: from memory, or by walking the tree along the pieces of its path. */
+/** Finds the object of a handle: in memory, or by a tree walk along the pieces of its path. */
 import type { TreeSource } from '../source/source.ts';
 import type { Awaitable } from './contract.ts';
 import { TreeError } from './errors.ts';
@@ -45,7 +45,7 @@ export class Resolver {
     const { source, registry, lookups } = this.#options;
     const walked: TreeNode[] = [];
     const found = await this.#walk(registry.root, handle, decoded, 0, walked);
-    // Nothing of that name in any listing: gone, if the sources that said so are still there.
+    // No listing has it: it is gone, if all mounts that were listed are still live.
     if (!found) {
       const bases = new Set(walked.map(({ path }) => source.part(path).base));
       for (const base of bases) await source.confirm(base);
@@ -54,7 +54,7 @@ export class Resolver {
     return await lookups.lookup(found.parent!, found.name);
   }
 
-  /** Depth first through every name that fits the piece at this level; nearly always there is one. */
+  /** Depth-first search of the names that match the piece at this level. Nearly always only one does. */
   async #walk(
     directory: TreeNode,
     handle: Buffer,
@@ -73,7 +73,7 @@ export class Resolver {
         if (node.handle.equals(handle)) return node;
         continue;
       }
-      // What the directory said of its kind is a hint only.
+      // The kind from the listing is only a hint: look the entry up.
       if (!node.wasSeen && !(await isThere(looks, node))) continue;
       if (node.kind !== 'directory') continue;
       const found = await this.#walk(node, handle, decoded, level + 1, walked);

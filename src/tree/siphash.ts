@@ -1,6 +1,6 @@
 /**
- * SipHash-2-4 (Aumasson, Bernstein 2012) over byte strings, in 32-bit halves: no bigint, no buffer, no allocation. The
- * digest is left in `high` and `low`.
+ * SipHash-2-4 (Aumasson, Bernstein 2012) over byte strings, in 32-bit halves, without bigint, buffer or allocation. The digest
+ * is in `high` and `low`.
  */
 export interface StringHash {
   /** Unsigned 32-bit halves of the last digest. */
@@ -40,7 +40,7 @@ export class SipHash implements StringHash {
     const length = text.length;
     const blocks = length >> 3;
     let position = 0;
-    // One turn more than there are whole blocks for the last block, and two for finalisation.
+    // One turn for each whole block, one for the last, partial block, and one for the finalisation.
     for (let turn = 0; turn <= blocks + 1; turn++) {
       let ml = 0;
       let mh = 0;

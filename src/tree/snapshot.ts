@@ -1,10 +1,10 @@
 /**
- * A directory as an ordered, immutable list. The order is that of the name hashes, so that a cookie stands for the same
- * place in every process, and a listing goes on behind an entry that is gone meanwhile.
+ * A directory as an ordered, immutable list. It is ordered by name hashes, so that a cookie means the same place in every
+ * process, and a listing can continue after an entry that has been removed meanwhile.
  */
 import type { HashHalves } from './identity.ts';
 
-/** What an entry must have to be listed. */
+/** The part of an entry that a snapshot uses. */
 export interface Listed {
   readonly name: string;
   readonly nameHash: HashHalves;
@@ -12,21 +12,21 @@ export interface Listed {
   cookie: number;
 }
 
-/** 0 begins a listing; 1 and 2 stand for `.` and `..` in the protocols. */
+/** Cookie 0 is the start of a listing; the protocols use 1 and 2 for `.` and `..`. */
 const firstCookie = 3;
 
-/** 52 bits of a name hash: exact as a number, and well below 2^63. */
+/** 52 bits of a name hash: an exact number, well below 2^63. */
 function cookieOf(hash: HashHalves): number {
   return Math.max(firstCookie, hash.high * 0x100000 + (hash.low >>> 12));
 }
 
 export class Snapshot<E extends Listed> {
-  /** In ascending order of their cookies. */
+  /** In ascending order of cookies. */
   readonly nodes: readonly E[];
-  /** 30 bits of the set of names, never 0. */
+  /** 30-bit digest of the set of names, never 0. */
   readonly digest: number;
 
-  /** Sorts the nodes and gives each its cookie; names that share a hash get neighbouring ones, in byte order. */
+  /** Sorts the nodes in place and sets their cookies. Names with the same hash get consecutive cookies, in byte order. */
   constructor(nodes: E[]) {
     for (const node of nodes) node.cookie = cookieOf(node.nameHash);
     nodes.sort((a, b) => a.cookie - b.cookie || (a.name < b.name ? -1 : 1));
@@ -45,7 +45,7 @@ export class Snapshot<E extends Listed> {
     return this.nodes.length;
   }
 
-  /** Index of the first node whose cookie is greater. */
+  /** Index of the first node with a greater cookie. */
   after(cookie: number): number {
     let low = 0;
     let high = this.nodes.length;

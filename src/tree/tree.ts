@@ -1,8 +1,8 @@
 /**
- * The one filesystem contract: what both protocols see of an export. Identity, attributes, listings and content, whatever
- * the FUSE daemon behind it says and does. The work is done in the modules that are put together here.
+ * An export as both protocols see it: stable ids, attributes, listings and content, whatever the FUSE daemon does. This class
+ * joins the modules that do the work.
  *
- * Methods answer at once where they can and with a promise where they must ask the source; they fail with TreeError.
+ * Methods return a value if they can, or a promise if they must ask the source. They fail with TreeError.
  */
 import type { TreeSource } from '../source/source.ts';
 import { Availability } from './availability.ts';
@@ -31,15 +31,15 @@ export interface TreeOptions {
   readonly identity: Identity;
   readonly source: TreeSource;
   readonly times: TimesPolicy;
-  /** Milliseconds after which a source that is away makes requests fail; Infinity, the default: they wait. */
+  /** Milliseconds that requests wait for an absent source before they fail. Default Infinity: until it returns. */
   readonly failAfter?: number;
-  /** Replaced in tests: bound of remembered objects. */
+  /** For tests: the most objects in memory. */
   readonly nodes?: number;
 }
 
 export class Tree {
   readonly identity: Identity;
-  /** Requests that are being answered. */
+  /** Requests that are not answered yet. */
   readonly waiters = new Waiters();
   readonly #source: TreeSource;
   readonly #times: PolicyOf;
@@ -52,7 +52,7 @@ export class Tree {
   readonly #content: Content;
   readonly #resolver: Resolver;
   readonly #pins: Pins;
-  /** Totals of each mount, by its place. */
+  /** Totals of each mount, by the mount's place. */
   readonly #spaces = new Map<ByteString, { readonly asked: Remembered<SpaceUsage>; last?: SpaceUsage }>();
 
   constructor({ identity, source, times, failAfter = Infinity, nodes }: TreeOptions) {
@@ -93,7 +93,7 @@ export class Tree {
     return this.#registry.root;
   }
 
-  /** Objects remembered now. */
+  /** The number of objects in memory. */
   get size(): number {
     return this.#registry.size;
   }
@@ -105,37 +105,37 @@ export class Tree {
     this.#changes.clear();
   }
 
-  /** Calls back for every change that is found out, until the returned function is called. */
+  /** Calls back for every detected change, until the returned function is called. */
   subscribe(listener: (change: TreeChange) => void): () => void {
     return this.#changes.subscribe(listener);
   }
 
-  /** Keeps a directory's listing looked at, as long as somebody waits to hear of its changes. */
+  /** Keeps a directory's listing fresh, to detect changes, until the returned function is called. */
   keepFresh(directory: TreeNode): () => void {
     return this.#listings.keepFresh(directory);
   }
 
-  /** Keeps the reference to an object the same, and watches it over outages, until the returned function is called. */
+  /** Keeps an object in memory and checks it for changes, until the returned function is called. */
   pin(node: TreeNode): () => void {
     return this.#pins.pin(node);
   }
 
-  /** Attributes as of the last second, or the last good ones while the source is away: see Looks.attributes. */
+  /** Attributes that are a second old at most, or the last good ones while the source is absent: see Looks.attributes. */
   attributes(node: TreeNode, listing = false): Awaitable<Attributes> {
     return this.#looks.attributes(node, listing);
   }
 
-  /** The object of that name (a valid one: see nameFault). Throws `noent` only on a live source's word. */
+  /** The object of a valid name (see nameFault). Throws `noent` only if a live source says so. */
   lookup(directory: TreeNode, name: ByteString): Awaitable<TreeNode> {
     return this.#lookups.lookup(directory, name);
   }
 
-  /** The listing as of about a second ago, or the last good one while the source is away. */
+  /** A listing that is about a second old at most, or the last good one while the source is absent. */
   list(directory: TreeNode): Awaitable<Snapshot<TreeNode>> {
     return this.#listings.get(directory);
   }
 
-  /** Makes the attributes of the entries from..to (exclusive) ready: see Looks.load. */
+  /** Loads the attributes of the entries from..to (exclusive): see Looks.load. */
   load(snapshot: Snapshot<TreeNode>, from: number, to: number): Awaitable<void> {
     return this.#looks.load(snapshot, from, to);
   }
@@ -149,17 +149,17 @@ export class Tree {
     return this.#content.readlink(node);
   }
 
-  /** The object of a handle. Throws `stale` only on a live source's word. */
+  /** The object of a handle. Throws `stale` only if a live source says that it is gone, or if the handle is too deep. */
   resolve(handle: Buffer): Awaitable<TreeNode> {
     return this.#resolver.resolve(handle);
   }
 
-  /** The object of an id (unsigned 32-bit halves), if it is remembered: an id alone does not tell where to look. */
+  /** The object of an id (unsigned 32-bit halves), if it is in memory: an id alone is not enough to find it otherwise. */
   byId(high: number, low: number): TreeNode | undefined {
     return this.#registry.byId(high, low);
   }
 
-  /** Totals of the filesystem in which an object lies; the last good ones while its source is away. */
+  /** Totals of the file system of an object; the last good ones while its source is absent. */
   async space(node: TreeNode = this.root): Promise<SpaceUsage> {
     const { base } = this.#source.part(node.path);
     const known = this.#spaces.get(base) ?? { asked: new Remembered<SpaceUsage>() };
@@ -175,12 +175,12 @@ export class Tree {
 
   // -- Outages -----------------------------------------------------------------------------------------------------------
 
-  /** Requests that wait for a source now. */
+  /** The number of requests that wait for an absent source. */
   get waiting(): number {
     return this.#availability.waiting;
   }
 
-  /** Of these, the ones that wait for the mount at this place. */
+  /** The number of requests that wait for the mount at this place. */
   waitingFor(base: ByteString): number {
     return this.#availability.waitingFor(base);
   }
@@ -190,12 +190,12 @@ export class Tree {
     return this.#availability.toll(base);
   }
 
-  /** The gateway is stopping: whoever waits for the source is told at once to retry, and so reaches the next gateway. */
+  /** For shutdown: waiting requests are answered with a retry status at once, so that clients turn to the next gateway. */
   stopWaiting(): void {
     this.#availability.stopWaiting();
   }
 
-  /** Does work on `path` that has just failed with `down` again as soon as the source is there: see Availability.resume. */
+  /** Repeats work on `path`, which has just failed with `down`, as soon as the source is live: see Availability.resume. */
   resume<T>(
     path: ByteString,
     work: () => Awaitable<T>,
@@ -213,18 +213,18 @@ export class Tree {
 
   // -- Over restarts -----------------------------------------------------------------------------------------------------
 
-  /** The last good metadata, for an earlier answer after a restart: see warm.ts. */
+  /** The metadata in memory, so that the next process can answer from it: see warm.ts. */
   warmLines(): AsyncGenerator<string> {
     return warmLines(this.#registry, this.identity.exportName);
   }
 
-  /** Takes in such lines before anybody is served. Returns how many objects are known; throws for lines that are not ours. */
+  /** Applies such lines, before any request. Returns the number of objects; throws if the lines are not valid. */
   resumeWarm(lines: readonly string[]): number {
     return resumeWarm(this.#registry, this.identity.exportName, lines, this.#times);
   }
 }
 
-/** A source that reports no size is not full: df, Finder and Explorer would say so. */
+/** For a source without totals: with a size of 0, df, Finder and Explorer would show a full disk. */
 const withoutTotals = (space: SpaceUsage): SpaceUsage => ({
   ...space,
   totalBytes: TreeLimits.unknownSpace,

@@ -1,29 +1,29 @@
-/** Requests that the tree has not answered yet: who waits for what, and since when. */
+/** Requests that the tree has not answered yet: their client, object and start. */
 import type { ByteString } from './names.ts';
 import type { TreeNode } from './node.ts';
 
 export interface Waiter {
   /** performance.now(). */
   readonly since: number;
-  /** Undefined as long as it is not known what a handle stands for. */
+  /** Undefined while the object of a handle is not known. */
   readonly node: Pick<TreeNode, 'path'> | undefined;
-  /** Of the entry that is looked up in `node`; undefined when `node` itself is meant. */
+  /** Name of the entry that is looked up in `node`; undefined if the request is for `node` itself. */
   readonly name: ByteString | undefined;
   /** Address of the client. */
   readonly client: string;
 }
 
-/** What several requests wait for. */
+/** The waiting requests for one path. */
 export interface Wait {
   readonly path: ByteString;
   readonly requests: number;
-  /** Addresses, each once. */
+  /** Client addresses, each once; at most `mostClients`. */
   readonly clients: readonly string[];
-  /** How long the first of them has waited, in ms. */
+  /** How long the oldest request has waited, in ms. */
   readonly ms: number;
 }
 
-/** Enough to see who is concerned. */
+/** The most client addresses in a summary. */
 const mostClients = 16;
 
 export class Waiters {
@@ -48,12 +48,12 @@ export class Waiters {
     return 0;
   }
 
-  /** Those who wait for the object at this path. */
+  /** The requests that wait for the object at this path. */
   for(path: ByteString): Wait | undefined {
     return this.#summed((at) => at === path).get(path);
   }
 
-  /** What has been waited for since `ms` at least; the longest waits first, at most `most` of them. */
+  /** The paths with requests that have waited for at least `ms`; longest waits first, at most `most`. */
   longest(ms: number, most: number): Wait[] {
     const before = performance.now() - ms;
     return [...this.#summed((_, { since }) => since <= before).values()].slice(0, most);

@@ -1,6 +1,6 @@
 /**
- * The last good metadata as lines of text, so that a gateway that starts before its mount can answer for what consumers had
- * looked at. One line for each directory, most recently used first.
+ * Saves the metadata in memory as lines of text, so that a gateway that starts before its mount can answer for what clients
+ * have used. One line for each directory, most recently used first.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Kind } from './contract.ts';
@@ -10,26 +10,26 @@ import type { Registry } from './registry.ts';
 import { Snapshot } from './snapshot.ts';
 import type { PolicyOf } from './times-policy.ts';
 
-/** Grows when the lines change their meaning; others are not read. */
+/** Format version. Lines of another version are not read. */
 const version = 2;
 
-/** Entries saved at most, over all directories. */
+/** The most saved entries, over all directories. */
 const entriesMax = 200_000;
 
 const kinds: readonly Kind[] = ['file', 'directory', 'symlink', 'fifo', 'socket', 'block', 'character'];
 
-/** [name, index of kind, attributes if they were seen]. Names are byte strings. */
+/** [name, index in `kinds`, attributes if it was looked up]. Names are byte strings. */
 type SavedEntry = readonly [string, number, SavedNode?];
 
 interface SavedDirectory {
   readonly path: string;
   readonly self?: SavedNode;
-  /** Milliseconds since 1970 of the last change seen; null when none was. */
+  /** Milliseconds since 1970 of the last change seen; null if there was none. */
   readonly changedAt: number | null;
   readonly entries: readonly SavedEntry[];
 }
 
-/** The lines, one after the other, with turns of the event loop in between. The first says what they are. */
+/** Yields the lines, with a turn of the event loop after each. The first line identifies format and export. */
 export async function* warmLines(registry: Registry, exportName: string): AsyncGenerator<string> {
   yield JSON.stringify({ holdfast: 'metadata', version, export: exportName });
   let left = entriesMax;
@@ -57,8 +57,8 @@ function saveDirectory(directory: TreeNode, snapshot: Snapshot<TreeNode>): Saved
 }
 
 /**
- * Takes in the lines of an earlier process, before anybody is served. Returns how many objects are now known.
- * @throws Error when any line is not of this version, export or form; then nothing is taken in.
+ * Applies the lines of an earlier process, before any request. Returns the number of objects.
+ * @throws Error if any line has another version, export or form; then none is applied.
  */
 export function resumeWarm(
   registry: Registry,
@@ -70,7 +70,7 @@ export function resumeWarm(
   if (header['holdfast'] !== 'metadata' || header['version'] !== version || header['export'] !== exportName) {
     throw new Error('written for another version or export');
   }
-  // Parents first: a directory is found by walking to it.
+  // Parents first, as a directory is found by a walk from the root.
   const directories = lines.slice(1).filter(Boolean).map(parseDirectory);
   directories.sort((a, b) => pathParts(a.path).length - pathParts(b.path).length);
   let objects = 0;
