@@ -8,7 +8,7 @@ export class LineThrottle {
   readonly #linesPerMinute: number;
   #minute = 0;
   #lines = 0;
-  #left = 0;
+  #omitted = 0;
 
   constructor(linesPerMinute = troubleLines) {
     this.#linesPerMinute = linesPerMinute;
@@ -23,11 +23,11 @@ export class LineThrottle {
     }
     this.#lines += 1;
     if (this.#lines > this.#linesPerMinute) {
-      this.#left += 1;
+      this.#omitted += 1;
       return undefined;
     }
-    const left = this.#left;
-    this.#left = 0;
-    return left;
+    const omitted = this.#omitted;
+    this.#omitted = 0;
+    return omitted;
   }
 }

@@ -23,10 +23,10 @@ function nfsTime(time: NfsTime): NfsTime {
   return { seconds: time.seconds > lastSecond ? lastSecond : 0, nanoseconds: 0 };
 }
 
-const made = new WeakMap<Attributes, FileAttributes>();
+const cache = new WeakMap<Attributes, FileAttributes>();
 
 export function fileAttributes(node: TreeNode, attributes: Attributes): FileAttributes {
-  let result = made.get(attributes);
+  let result = cache.get(attributes);
   if (!result) {
     result = {
       type: types[attributes.kind],
@@ -46,7 +46,7 @@ export function fileAttributes(node: TreeNode, attributes: Attributes): FileAttr
       mtime: nfsTime(attributes.mtime),
       ctime: nfsTime(attributes.ctime),
     };
-    made.set(attributes, result);
+    cache.set(attributes, result);
   }
   return result;
 }

@@ -53,7 +53,7 @@ export interface NfsGatewayHooks {
 }
 
 /** Answers a retransmission at once while the first call still waits: a client with a `soft` mount would give up soon. */
-const comeAgain = (): never => {
+const throwJukebox = (): never => {
   throw new NfsError(NfsStatus.JUKEBOX);
 };
 
@@ -68,7 +68,7 @@ const terms: HoldTerms<CallContext> = {
   translate: toNfsError,
   client: ({ peer }) => peer.address,
   onWait: (call) => {
-    call.onRetransmission = comeAgain;
+    call.onRetransmission = throwJukebox;
   },
 };
 

@@ -13,13 +13,13 @@ export type FoldIndex = ReadonlyMap<string, TreeNode>;
 const SLICE = 1000;
 
 export class FoldIndexes {
-  readonly #made = new WeakMap<Snapshot<TreeNode>, Awaitable<FoldIndex>>();
+  readonly #cache = new WeakMap<Snapshot<TreeNode>, Awaitable<FoldIndex>>();
 
   of(snapshot: Snapshot<TreeNode>): Awaitable<FoldIndex> {
-    let index = this.#made.get(snapshot);
+    let index = this.#cache.get(snapshot);
     if (!index) {
       index = this.#make(snapshot);
-      this.#made.set(snapshot, index);
+      this.#cache.set(snapshot, index);
     }
     return index;
   }
@@ -28,15 +28,15 @@ export class FoldIndexes {
     const index = new Map<string, TreeNode>();
     add(index, snapshot, 0);
     if (snapshot.length <= SLICE) return index;
-    return this.#goOn(snapshot, index);
+    return this.#continue(snapshot, index);
   }
 
-  async #goOn(snapshot: Snapshot<TreeNode>, index: Map<string, TreeNode>): Promise<FoldIndex> {
+  async #continue(snapshot: Snapshot<TreeNode>, index: Map<string, TreeNode>): Promise<FoldIndex> {
     for (let at = SLICE; at < snapshot.length; at += SLICE) {
       await new Promise(setImmediate);
       add(index, snapshot, at);
     }
-    this.#made.set(snapshot, index);
+    this.#cache.set(snapshot, index);
     return index;
   }
 }

@@ -63,10 +63,10 @@ const unknownAttributes = (kind: Kind): Attributes => ({
   creation: noTime,
 });
 
-const made = new WeakMap<Attributes, NodeAttributes>();
+const cache = new WeakMap<Attributes, NodeAttributes>();
 
 function nodeAttributes(node: TreeNode, attributes: Attributes): NodeAttributes {
-  let result = made.get(attributes);
+  let result = cache.get(attributes);
   if (!result) {
     result = {
       kind: kindOf(attributes),
@@ -88,7 +88,7 @@ function nodeAttributes(node: TreeNode, attributes: Attributes): NodeAttributes 
       uid: attributes.uid,
       gid: attributes.gid,
     };
-    made.set(attributes, result);
+    cache.set(attributes, result);
   }
   return result;
 }

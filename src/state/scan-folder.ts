@@ -53,13 +53,13 @@ export class ScanFolder implements ScanStore {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       const found = lstatSync(folder);
       if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o022) !== 0)
-        throw new Error('it is not a folder that this user alone may write to');
+        throw new Error('not a folder that only this user can write to');
       sweep(folder);
       return new ScanFolder(folder, log);
     } catch (error) {
       log.warn(
         { folder, reason: (error as Error).message },
-        'SMB listings under way will not outlive this process: set `state` to a folder that can be written to',
+        'unfinished SMB listings fail when this process ends: set `state` to a writable folder',
       );
       return undefined;
     }
@@ -70,7 +70,7 @@ export class ScanFolder implements ScanStore {
     try {
       await writeFile(this.#path(key), JSON.stringify(scan), { mode: 0o600 });
     } catch (error) {
-      this.#log.warn({ reason: (error as Error).message }, 'an SMB listing under way could not be kept');
+      this.#log.warn({ reason: (error as Error).message }, 'an unfinished SMB listing could not be saved');
     }
   }
 
@@ -89,7 +89,7 @@ export class ScanFolder implements ScanStore {
   }
 
   #path(key: string): string {
-    if (!/^[0-9a-f]{32}$/.test(key)) throw new RangeError(`no key of a scan: ${key}`);
+    if (!/^[0-9a-f]{32}$/.test(key)) throw new RangeError(`not a scan key: ${key}`);
     return join(this.#folder, `${prefix}${key}`);
   }
 }

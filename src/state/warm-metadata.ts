@@ -28,7 +28,7 @@ export class WarmMetadata {
       const lines = this.#store.readLines(file);
       if (!lines) return;
       const objects = tree.resumeWarm(lines);
-      this.#log.info({ export: exportName, file, objects }, 'metadata of the last run taken in');
+      this.#log.info({ export: exportName, file, objects }, 'loaded the metadata of the last run');
     } catch (error) {
       this.#log.warn({ export: exportName, file, reason: String(error) }, 'saved metadata not taken in');
     }

@@ -133,7 +133,7 @@ export class ChildSupervisor {
       log.warn({ childPid: child.pid, graceMs }, 'the child did not end in time: killing it');
       child.kill();
       this.#timer = setTimeout(() => {
-        log.error({ childPid: child.pid }, 'the child cannot be killed: giving it up');
+        log.error({ childPid: child.pid }, 'the child did not end after SIGKILL: not waiting any longer');
         this.#end(128 + constants.signals.SIGKILL);
       }, killTimeout);
     }, graceMs);

@@ -47,7 +47,10 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
       throw error;
     }
     const { signal } = stop;
-    options.log.info(signal === undefined ? {} : { signal }, signal ? 'asked to stop' : 'the child is gone');
+    options.log.info(
+      signal === undefined ? {} : { signal },
+      signal ? 'asked to stop' : 'the child has ended',
+    );
     await drain(gateway, signal === undefined ? stop.first : stop.second, options);
     return await child.stop(signal ?? 'SIGTERM');
   } finally {
@@ -82,17 +85,17 @@ class StopRequests {
   readonly first: Promise<void>;
   readonly second: Promise<void>;
   readonly #steps: (() => void)[] = [];
-  readonly #others: () => void;
+  readonly #further: () => void;
 
-  constructor(others: () => void) {
+  constructor(further: () => void) {
     this.first = new Promise((resolve) => this.#steps.push(resolve));
     this.second = new Promise((resolve) => this.#steps.push(resolve));
-    this.#others = others;
+    this.#further = further;
   }
 
   add(signal: NodeJS.Signals): void {
     this.signal ??= signal;
-    const step = this.#steps.shift() ?? this.#others;
+    const step = this.#steps.shift() ?? this.#further;
     step();
   }
 }

@@ -32,7 +32,7 @@ export function listenForSignals(
   const listeners = new Map<NodeJS.Signals, () => void>();
   const forward = (signal: NodeJS.Signals) => {
     const delivered = actions.forward(signal);
-    log.info({ signal }, delivered ? 'signal handed to the child' : 'signal dropped: no child is running');
+    log.info({ signal }, delivered ? 'signal forwarded to the child' : 'signal dropped: no child is running');
   };
   for (const signal of stopSignals) listeners.set(signal, () => actions.stop(signal));
   for (const signal of childSignals) listeners.set(signal, () => forward(signal));

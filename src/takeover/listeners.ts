@@ -52,6 +52,6 @@ export class Listeners {
 function descriptorOf(server: Server): number {
   const { _handle: handle } = server as unknown as { _handle?: { fd?: unknown } | null };
   if (typeof handle?.fd !== 'number' || handle.fd < 0)
-    throw new Error('this Node.js does not tell the descriptor of a listening socket');
+    throw new Error('this Node.js does not expose the descriptor of a listening socket');
   return handle.fd;
 }

@@ -29,9 +29,9 @@ export class Takeover {
   async begin(): Promise<void> {
     const { sockets, log, start = startSuccessor, pid = process.pid } = this.#options;
     const refusal = this.#busy
-      ? 'one is under way'
+      ? 'a takeover is already running'
       : pid === 1
-        ? 'this is PID 1, and its end would end the container; start the container with an init that outlives it'
+        ? 'this is PID 1, so the container would end with it; start the container with an init'
         : undefined;
     if (refusal !== undefined) {
       log.warn({ reason: refusal }, 'takeover refused');

@@ -312,7 +312,8 @@ class Arrived implements Arrival {
 function checkProtection(request: Request, row: CommandRow): void {
   const verdict = judgeArrival(new Arrived(request, row));
   if (verdict === 'accept') return;
-  if (verdict === 'disconnect') throw new DisconnectError('a message that had to be signed or sealed');
+  if (verdict === 'disconnect')
+    throw new DisconnectError('a message that was not signed or sealed as required');
   throw new StatusError(verdict);
 }
 

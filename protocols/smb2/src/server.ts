@@ -74,8 +74,8 @@ export class SmbServer {
   /** @throws RangeError for a GUID, key or hash of the wrong length, and for duplicate users. */
   constructor(options: SmbServerOptions) {
     const durableKey = options.durableKey ?? randomBytes(32);
-    if (options.serverGuid.length !== 16) throw new RangeError('serverGuid has 16 bytes');
-    if (durableKey.length !== 32) throw new RangeError('durableKey has 32 bytes');
+    if (options.serverGuid.length !== 16) throw new RangeError('serverGuid must have 16 bytes');
+    if (durableKey.length !== 32) throw new RangeError('durableKey must have 32 bytes');
     this.#context = new ServerContext(
       {
         serverGuid: options.serverGuid,
@@ -126,7 +126,7 @@ export class SmbServer {
     listener.on('connection', (socket) => this.#accept(socket));
     listener.on('error', (error) => this.#context.hooks.bug?.(error, 'listening'));
     this.#listeners.push(listener);
-    this.#sweep ??= setInterval(() => this.#lookOver(), SWEEP_MS).unref();
+    this.#sweep ??= setInterval(() => this.#checkConnections(), SWEEP_MS).unref();
     return listener.address() as AddressInfo;
   }
 
@@ -136,9 +136,9 @@ export class SmbServer {
     const address = socket.remoteAddress ?? '';
     const count = this.#perAddress.get(address) ?? 0;
     const isFull = connections.size >= limits.maxConnections || count >= limits.maxConnectionsPerAddress;
-    const isForNobody = !this.#state.allows(addressOf(socket));
-    if (isFull || isForNobody) {
-      const reason = isForNobody ? 'no share for this address' : 'too many connections';
+    const isRefusedAddress = !this.#state.allows(addressOf(socket));
+    if (isFull || isRefusedAddress) {
+      const reason = isRefusedAddress ? 'no share for this address' : 'too many connections';
       hooks.connectionRefused?.({ address: addressOf(socket), port: socket.remotePort ?? 0, reason });
       socket.destroy();
       return;
@@ -155,7 +155,7 @@ export class SmbServer {
     hooks.connected?.({ address: connection.address, port: connection.port });
   }
 
-  #lookOver(): void {
+  #checkConnections(): void {
     const now = performance.now();
     for (const connection of this.#state.connections) {
       connection.sendInterims(now - this.#context.limits.interimAfterMs);

@@ -24,7 +24,7 @@ interface FileReads {
   readonly queue: Set<Waiter>;
 }
 
-const comeAgain = (): never => {
+const throwJukebox = (): never => {
   throw new NfsError(NfsStatus.JUKEBOX);
 };
 
@@ -129,20 +129,20 @@ export class ReadTurns<N> {
 
   /** Resolves when the call has its turn. */
   #queue(node: N, { queue }: FileReads, call: RpcCall): Promise<void> {
-    const waitsNoLonger = this.#backend.readWaits?.(node, call);
+    const waitEnded = this.#backend.readWaits?.(node, call);
     return new Promise((resolve, reject) => {
       const go = (): void => {
         call.onRetransmission = undefined;
-        waitsNoLonger?.();
+        waitEnded?.();
         resolve();
       };
       const fail = (error: Error): void => {
-        waitsNoLonger?.();
+        waitEnded?.();
         reject(error);
       };
       const waiter: Waiter = { since: performance.now(), go, fail };
       queue.add(waiter);
-      call.onRetransmission = comeAgain;
+      call.onRetransmission = throwJukebox;
       call.onGivenUp = () => {
         if (queue.delete(waiter)) fail(new NfsError(NfsStatus.JUKEBOX));
       };

@@ -32,10 +32,10 @@ export class UserStore {
   /** @throws RangeError for an empty or overlong name, a duplicate name, or a hash that is not 16 bytes. */
   add(name: string, hash: Buffer): void {
     if (name === '' || name.length > MAX_NAME_LENGTH)
-      throw new RangeError('a user name has 1 to 256 characters');
-    if (hash.length !== 16) throw new RangeError('an NT hash has 16 bytes');
+      throw new RangeError('a user name must have 1 to 256 characters');
+    if (hash.length !== 16) throw new RangeError('an NT hash must have 16 bytes');
     const key = upperCase(name);
-    if (this.#users.has(key)) throw new RangeError(`user ${name} is there already`);
+    if (this.#users.has(key)) throw new RangeError(`user ${name} exists already`);
     this.#users.set(key, { name, ntHash: Buffer.from(hash) });
   }
 

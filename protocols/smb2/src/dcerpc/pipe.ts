@@ -132,7 +132,7 @@ class Association implements PipeEndpoint {
         throw new DceRpcError(`fragment of ${header.fragmentLength} bytes`);
       }
       if (bytes.length < header.fragmentLength) break;
-      if (this.unreadLength > MAX_UNREAD) throw new DceRpcError('answers are not read');
+      if (this.unreadLength > MAX_UNREAD) throw new DceRpcError('the client does not read the replies');
       this.handle(header, bytes.subarray(0, header.fragmentLength));
       bytes = bytes.subarray(header.fragmentLength);
     }

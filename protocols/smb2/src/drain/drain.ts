@@ -33,7 +33,7 @@ export interface DrainTerms {
 export async function drain(connection: DrainedConnection, terms: DrainTerms): Promise<void> {
   const { deadline, limits } = terms;
   const last = deadline - limits.drainStreamMs - limits.drainHoldMs;
-  do await goThrough(connection, terms, last);
+  do await runPhases(connection, terms, last);
   while (connection.busySince(Infinity) && performance.now() < last);
   connection.stopReading();
   await until(connection, deadline, () => !connection.busySince(Infinity));
@@ -42,12 +42,12 @@ export async function drain(connection: DrainedConnection, terms: DrainTerms): P
   connection.close('server stops');
 }
 
-async function goThrough(connection: DrainedConnection, terms: DrainTerms, last: number): Promise<void> {
+async function runPhases(connection: DrainedConnection, terms: DrainTerms, last: number): Promise<void> {
   const { deadline, limits } = terms;
   const { gate } = connection;
   let withholds = false;
   for (const phase of phases) {
-    if (phase.stops === 'nobody') gate.open();
+    if (phase.stops === 'none') gate.open();
     else if (!gate.allStopped) gate.stop(phase.stops);
     if (phase.withholds && !withholds) gate.withholdFromReads();
     withholds = phase.withholds;

@@ -17,7 +17,7 @@ export class Gate {
   readonly #credits: Credits;
   readonly #few: number;
   readonly #send: (answers: readonly Answer[]) => void;
-  #stopping: Stopping = 'nobody';
+  #stopping: Stopping = 'none';
   #kept: KeptAnswer[] = [];
   /** When a READ was last granted no credits (performance.now()). Undefined while READs get credits. */
   #withheldAt: number | undefined;
@@ -34,7 +34,7 @@ export class Gate {
   /** Sends all kept answers and serves all requests again. */
   open(): void {
     this.ending = true;
-    this.#stopping = 'nobody';
+    this.#stopping = 'none';
     this.#withheldAt = undefined;
     this.#credits.forgetFew();
     this.#send(this.#kept.splice(0));
@@ -70,7 +70,7 @@ export class Gate {
 
   /** Keeps the answer to `message` for the end. Returns false when it must be sent now. */
   keeps(message: readonly AnsweredRequest[], answer: Answer): boolean {
-    if (this.#stopping === 'nobody') return false;
+    if (this.#stopping === 'none') return false;
     const fate = fateOfAnswer(message, this.#stopping);
     if (fate === 'send') return false;
     this.#kept.push({ ...answer, fate, isRead: isRead(message) });

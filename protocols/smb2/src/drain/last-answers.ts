@@ -20,7 +20,7 @@ export interface AnsweredRequest {
 }
 
 /** Which answers are kept. `scans`: only those of clients that have ended a scan. `all`: nearly all. */
-export type Stopping = 'nobody' | 'scans' | 'all';
+export type Stopping = 'none' | 'scans' | 'all';
 
 /** `keep`: send at the end. `drop`: do not send; the client repeats the request or does not need the answer. */
 export type Fate = 'send' | 'keep' | 'drop';
@@ -48,7 +48,7 @@ const neverStopped: ReadonlySet<number> = new Set([
 
 /** @param message the requests of one message. */
 export function fateOfAnswer(message: readonly AnsweredRequest[], stopping: Stopping): Fate {
-  if (stopping === 'nobody' || message.some(({ header }) => neverStopped.has(header.command))) return 'send';
+  if (stopping === 'none' || message.some(({ header }) => neverStopped.has(header.command))) return 'send';
   const [first] = message;
   const isClose = message.length === 1 && first!.header.command === Command.CLOSE;
   if (stopping === 'scans') return isClose && isOfDirectory(first!) ? 'drop' : 'send';

@@ -42,12 +42,12 @@ const isSilent = (connection: Draining, limits: Limits): boolean =>
 
 export const phases: readonly Phase[] = [
   {
-    name: 'wait for what hangs',
-    stops: 'nobody',
+    name: 'wait for slow requests',
+    stops: 'none',
     withholds: false,
     mostMs: () => undefined,
     isOver: (connection, limits) => !connection.busySince(ago(limits.interimAfterMs)),
-    because: 'A request that takes longer than usual is waited for; all others are served meanwhile.',
+    because: 'Slow requests get time to finish. All other requests are served meanwhile.',
   },
   {
     name: 'let scans end',
@@ -56,24 +56,24 @@ export const phases: readonly Phase[] = [
     mostMs: (limits) => limits.drainScansMs,
     isOver: (connection, limits) => !isScanning(connection, limits),
     because:
-      'cifs keeps the FileId of a scan over a reconnect; before 6.8 it fails a scan that goes on while it is not connected.',
+      'cifs keeps the FileId of a scan over a reconnect. Before 6.8 it fails a scan that continues while disconnected.',
   },
   {
-    name: 'let streams run dry',
+    name: 'let streams use up their credits',
     stops: 'scans',
     withholds: true,
     mostMs: (limits) => limits.drainStreamMs,
     isOver: ({ gate }, limits) => gate.allStopped || !gate.withheldSince(ago(limits.drainSilenceMs)),
     because:
-      'cifs from 6.10 on fails the READs that are in flight when the connection ends, even on hard mounts.',
+      'From 6.10 on, cifs fails the READs that are in flight when the connection ends, even on hard mounts.',
   },
   {
-    name: 'stop everybody',
+    name: 'keep all answers',
     stops: 'all',
     withholds: true,
     mostMs: (limits) => limits.drainHoldMs,
     isOver: (connection, limits) => isSilent(connection, limits) && !isScanning(connection, limits),
     because:
-      'A thread of the client that has no answer asks nothing more; the answers go out together with the FIN.',
+      'A thread of the client that waits for an answer sends nothing more. The answers go out with the FIN.',
   },
 ];

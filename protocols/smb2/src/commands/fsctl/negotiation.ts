@@ -88,10 +88,10 @@ function addressBytes(address: string): Buffer {
 export function networkInterfaces(request: Request, _input: Buffer, maxOutput: number): FsctlResult {
   if (request.dialect < Dialect.SMB_3_0) return fail(Status.INVALID_DEVICE_REQUEST);
   const { packet } = request;
-  const isForNothing =
+  const hasNoFileId =
     packet.readBigUInt64LE(HEADER_SIZE + 8) === RELATED_ID &&
     packet.readBigUInt64LE(HEADER_SIZE + 16) === RELATED_ID;
-  if (!isForNothing) return fail(Status.INVALID_PARAMETER);
+  if (!hasNoFileId) return fail(Status.INVALID_PARAMETER);
   const interfaces = request.context.settings.interfaces?.() ?? [];
   if (interfaces.length === 0) return fail(Status.NOT_SUPPORTED);
   const list = interfaces.map(({ address, index, linkSpeed, isParallel }, place) =>
