@@ -6,7 +6,7 @@
  * on to a file system that refuses it with EINVAL, at open or at an unaligned read. Such files are read through the page
  * cache. Other daemons always answer in pieces: with fewer bytes than asked for, even in the middle of a file.
  *
- * A habit that several files have shown is assumed for all files of the mount; O_DIRECT only if no file has accepted it.
+ * A habit of several files is assumed for all files of the mount; a refusal of O_DIRECT only if no file has accepted it.
  */
 import { LRUCache } from 'lru-cache';
 import { SourceLimits } from './limits.ts';

@@ -192,7 +192,7 @@ export class Source {
 
   /**
    * Applies the configured list of expected mounts.
-   * @param keepsSeen whether seen mounts stay expected; else, of the others, only those that are present now do.
+   * @param keepsSeen whether seen mounts stay expected; if not, unlisted mounts stay expected only if they are present now.
    */
   expect(listed: readonly string[], keepsSeen: boolean): void {
     this.#expected = listed;

@@ -16,9 +16,9 @@ export const TreeLimits = {
   datePatience: 2_000,
   /** A listing waits for such dates only if it has at most this many such directories. */
   datesInListing: 16,
-  /** A listing that takes time t to read stays fresh for t times this factor... */
+  /** A listing stays fresh for this many times the time that it took to read, up to `listingStale`. */
   listingCostFactor: 20,
-  /** ...but for no longer than this, or than t itself. */
+  /** The longest time that a listing stays fresh, unless it takes even longer to read. */
   listingStale: 4_000,
   /** A directory used within this time is refreshed in the background. */
   inUse: 60_000,

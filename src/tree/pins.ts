@@ -28,7 +28,7 @@ export class Pins {
     clearInterval(this.#timer);
   }
 
-  /** Pins an object until the returned function is called. That also releases the client's hold on the file's content. */
+  /** Pins an object, and holds the file's content open, until the returned function is called. */
   pin(node: TreeNode): () => void {
     node.pins += 1;
     this.#pinned.add(node);
