@@ -1,11 +1,11 @@
 /**
- * `npm run bench:mounts`: what mount options are worth to the Linux kernel client (HOLDFAST_KERNEL says which). Each line is a mount
- * of its own with files of its own; MOUNTS=cifs or MOUNTS=nfs measures one protocol.
+ * `npm run bench:mounts`: compares mount options of the Linux kernel client (HOLDFAST_KERNEL selects the kernel). Each line uses a
+ * separate mount and separate files. MOUNTS=cifs or MOUNTS=nfs measures one protocol only.
  *
- * - first byte: 4 KiB of each of 20 files nobody has read
+ * - first byte: 4 KiB of each of 20 files that were not read before
  * - stream: one file of 64 MiB, from a tree whose reads take 5 ms; and four at once
- * - again: the same file once more, 12 s after it was closed: what is fetched a second time
- * - scan: 64 KiB of head and tail of 60 files, and the same 3 s later: seconds, and what is fetched a second time
+ * - again: the same file 12 s after it was closed: the bytes that are fetched a second time
+ * - scan: 64 KiB of head and tail of 60 files, and the same 3 s later: seconds, and the bytes fetched a second time
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,7 @@ const ports = { nfs: 12_049, smb: 1445 };
 interface Line {
   readonly protocol: 'cifs' | 'nfs';
   readonly options: string;
-  /** Of the mount's backing device, set after mounting. */
+  /** A setting of the mount's backing device, made after the mount. */
   readonly readAheadKb?: number;
 }
 
@@ -98,7 +98,7 @@ afterAll(async () => {
 /** Hundredths of a second of the guest's clock, and bytes received. */
 const MARK = `$(cut -d' ' -f1 /proc/uptime) $(cat /sys/class/net/vec0/statistics/rx_bytes)`;
 
-/** Runs it in the guest: seconds, and bytes that came over the network. */
+/** Runs a command in the guest. Returns its seconds and the bytes received over the network. */
 async function measure(script: string): Promise<{ seconds: number; bytes: number }> {
   const text = await client.output(
     `a="${MARK}"; { ${script}; } >/dev/null 2>&1; echo "$a" "${MARK}"`,

@@ -78,7 +78,7 @@ const watch = ({
   inquiries: source.inquiries,
 });
 
-/** What health checks tell of an export. */
+/** The state of an export for health checks. */
 const stateOf = ({ config, source, tree, trouble }: ServedExport): ExportState => ({
   name: config.name,
   path: config.path,
@@ -90,7 +90,7 @@ const stateOf = ({ config, source, tree, trouble }: ServedExport): ExportState =
   waits: trouble.waits,
 });
 
-/** And what the page tells besides. */
+/** The state of an export for the status page. */
 const statusOf = (one: ServedExport): ExportStatus => ({
   ...stateOf(one),
   history: one.history.status,
@@ -186,21 +186,21 @@ export class ExportSet {
     return this.#served.map(statusOf);
   }
 
-  /** Who reads what, of every export. */
+  /** The current streams of all exports. */
   streams(): StreamStatus[] {
     return this.#served.flatMap(({ config, streams }) =>
       streams.current.map((stream) => stream.status(config.name)),
     );
   }
 
-  /** Lets the next request for an object in quarantine try. False when there is no such object. */
+  /** Ends the cool-down of an object in quarantine, so that its next request is tried. False if there is no such object. */
   retry(exportName: string, path: string, aspect: string): boolean {
     return this.#served.some(
       ({ config, trouble }) => config.name === exportName && trouble.retry(path, aspect),
     );
   }
 
-  /** Requests that were not answered at once and are being worked on. */
+  /** The number of requests that were not answered at once and still run. */
   get waiting(): number {
     return this.#served.reduce((sum, { tree }) => sum + tree.waiters.size, 0);
   }
@@ -271,9 +271,9 @@ export class ExportSet {
   }
 }
 
-/** One line for each state of a mount; that of its return says what the outage has cost. */
+/** Logs each change of state of a mount. The line of its return has the outage's duration and the requests that waited. */
 function tellStates(config: ExportConfig, source: Source, tree: Tree, history: History, log: Logger): void {
-  /** performance.now(), by the place of the mount. */
+  /** Since when a mount is absent, performance.now(), by its place. */
   const awaySince = new Map<string, number>();
   source.onState(({ base, state, epoch, reason }) => {
     const mount = base === '' ? {} : { mount: renderName(base.slice(1)) };
@@ -283,7 +283,7 @@ function tellStates(config: ExportConfig, source: Source, tree: Tree, history: H
     if (state !== 'live') {
       if (since === undefined) {
         awaySince.set(base, performance.now());
-        // Earlier waits are no part of this outage.
+        // Reset the toll: earlier waits do not belong to this outage.
         tree.toll(base);
       }
       log.warn(line, `source is ${state}`);
@@ -300,7 +300,7 @@ function tellStates(config: ExportConfig, source: Source, tree: Tree, history: H
   });
 }
 
-/** To a tenth. */
+/** Rounds to one decimal place. */
 const rounded = (value: number) => Math.round(value * 10) / 10;
 
 const isSameTree = (a: ExportConfig, b: ExportConfig) =>

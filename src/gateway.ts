@@ -147,7 +147,7 @@ const protocolAddresses = (nfs: NfsServer, smb: SmbServer) => [
   ...smb.addresses.map((address) => ({ protocol: 'smb' as const, ...address })),
 ];
 
-/** What the page may do. */
+/** The actions of the status page. */
 function actionsOf(exports: ExportSet, nfs: NfsServer, smb: SmbServer): Actions {
   return {
     retry: ({ export: name = '', path = '', aspect = '' }) =>

@@ -53,7 +53,7 @@ export class Trouble {
     }));
   }
 
-  /** Lets the next request for an object in quarantine try. False when it is not there. @param path as it was shown. */
+  /** Ends an object's cool-down, so that its next request is tried. False if it is not there. @param path as displayed. */
   retry(path: string, aspect: string): boolean {
     const found = this.#source
       .quarantine(most)

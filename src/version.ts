@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** The version in package.json, which lies one folder up from the sources and two from dist/app. */
+/** The version from package.json, which is one folder above src and two above dist/app. */
 export function version(): string {
   for (const place of ['../package.json', '../../package.json']) {
     try {
@@ -10,7 +10,7 @@ export function version(): string {
       >;
       if (found.name === 'holdfast' && typeof found.version === 'string') return found.version;
     } catch {
-      // The next place may have it.
+      // Try the next place.
     }
   }
   return 'unknown';

@@ -1,4 +1,4 @@
-/** `holdfast doctor` on this machine, with faults that were put there: it names each, and the command that mends it. */
+/** `holdfast doctor` on this machine with prepared faults: it must report each one and the command that fixes it. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,7 +28,7 @@ afterEach(async () => {
   for (const step of cleanUp.splice(0).reverse()) await step();
 });
 
-/** Runs it by a shell that first sets a limit, as a bad unit file would. */
+/** Runs the doctor from a shell that first sets a limit, as a bad unit file would. */
 function doctor(limit: string, ...args: string[]): Promise<{ code: number; findings: Finding[] }> {
   const command = `${limit} exec "$@"`;
   const line = ['-c', command, 'sh', process.execPath, main, 'doctor', '--json', ...args];
@@ -41,7 +41,7 @@ function doctor(limit: string, ...args: string[]): Promise<{ code: number; findi
 
 const bad = (findings: readonly Finding[]) => findings.filter(({ level }) => level !== 'ok');
 
-it('finds six faults at once, each with what mends it', async () => {
+it('finds six faults at once, each with its fix', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   cleanUp.push(() => taken.close());

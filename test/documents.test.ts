@@ -1,4 +1,4 @@
-/** The documents: every link leads somewhere, and every command is run by a test or said not to be runnable here. */
+/** The documents: every link has a target, and every command is run by a test or listed as not runnable here. */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -18,7 +18,7 @@ const documents = folders.flatMap((folder) =>
 const name = (file: string) => relative(root, file);
 const withoutCode = (text: string) => text.replace(/^```[\s\S]*?^```$/gm, '').replace(/`[^`\n]*`/g, '');
 
-/** As GitHub makes them. */
+/** The anchors of a file's headings, as GitHub makes them. */
 function anchors(file: string): Set<string> {
   const found = new Set<string>();
   for (const [, title = ''] of readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm))
@@ -33,7 +33,7 @@ function anchors(file: string): Set<string> {
 }
 
 describe.each(documents.map((file) => [name(file), file]))('%s', (_, file) => {
-  it('links to what is there', () => {
+  it('has links to existing targets only', () => {
     const broken: string[] = [];
     for (const [, target = ''] of withoutCode(readFileSync(file, 'utf8')).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^[a-z]+:/.test(target)) continue;
@@ -45,7 +45,7 @@ describe.each(documents.map((file) => [name(file), file]))('%s', (_, file) => {
   });
 });
 
-/** Command lines of shell blocks, without comments; a line that goes on behind `\` is one. */
+/** Command lines of shell blocks, without comments. Lines that continue with `\` are joined. */
 function commandLines(file: string): string[] {
   const text = readFileSync(file, 'utf8');
   return [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block = '']) =>
@@ -62,7 +62,7 @@ function commandLines(file: string): string[] {
   );
 }
 
-/** What is run where, or why it is not: by the beginning of the command line. */
+/** By the beginning of the command line: the test that runs it, or why none does. */
 const places: readonly (readonly [RegExp, string])[] = [
   [/^npm start$/, 'test/demo.test.ts; npm run test:fresh'],
   [/^npm test$/, 'npm run test:fresh'],
@@ -77,11 +77,11 @@ const places: readonly (readonly [RegExp, string])[] = [
   [/^docker /, 'not here: there is no docker daemon'],
 ];
 
-/** Words of a command line, as far as the documents use quotes. */
+/** Splits a command line into words. Supports only the quotes that the documents use. */
 const words = (line: string) =>
   [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
 
-it('have no command that nobody knows to be right', () => {
+it('have no command that is missing from the list', () => {
   const operating = documents.filter((file) => !/^(bench|protocols)/.test(name(file)));
   const unknown = operating.flatMap((file) =>
     commandLines(file)
@@ -91,7 +91,7 @@ it('have no command that nobody knows to be right', () => {
   expect(unknown).toEqual([]);
 });
 
-it('name only commands and flags of the program that there are', () => {
+it('name only existing commands and flags of the program', () => {
   for (const file of documents) {
     const inText = [...readFileSync(file, 'utf8').matchAll(/`((?:npx )?holdfast [a-z-]+[^`\n]*)`/g)];
     const lines = [...commandLines(file), ...inText.map(([, line = '']) => line)];

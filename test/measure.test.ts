@@ -1,4 +1,4 @@
-/** `holdfast bench` on a FUSE tree, and through a gateway. It asserts that everything was measured, never how fast it was. */
+/** `holdfast bench` on a FUSE tree, and through a gateway. Checks that everything was measured, not how fast it was. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -37,7 +37,7 @@ it('measures a source', async () => {
   expect(JSON.parse(out)).toMatchObject(whole);
 });
 
-it('measures a gateway by NFS, and says it in words', async () => {
+it('measures a gateway over NFS, and prints the result as text', async () => {
   const args = [
     'serve',
     fuse.mountpoint,
@@ -58,7 +58,7 @@ it('measures a gateway by NFS, and says it in words', async () => {
   expect(out).toMatch(/4 streams at once +[\d.]+ [kMG]?B\/s/);
 });
 
-it('says what it needs', async () => {
+it('reports missing arguments', async () => {
   expect(await bench()).toMatchObject({
     code: 2,
     err: expect.stringContaining('one of PATH and --gateway') as string,

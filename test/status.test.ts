@@ -1,4 +1,4 @@
-/** `holdfast status`: what the page shows, on a terminal, also while the source is away and while it hangs. */
+/** `holdfast status` shows the status page's data on a terminal, even while the source is absent or hangs. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -59,7 +59,7 @@ function status(...args: string[]): Promise<{ code: number; out: string; err: st
 
 const asJson = async () => JSON.parse((await status(...shown(), '--json')).out) as Status;
 
-it('shows who reads, and after an outage what it has cost', async () => {
+it('shows readers, and after an outage its duration and waits', async () => {
   const nfs = await NfsClient.connect(gateway.port('nfs'));
   cleanUp.push(() => nfs.destroy());
   const smb = await RawClient.connect(gateway.port('smb'));
@@ -109,7 +109,7 @@ it('answers health, metrics and the status while every call to the source hangs'
   await fuse.heal();
 });
 
-it('shows numbers to whom it does not know, and says what to do where nothing answers', async () => {
+it('shows only numbers without the token, and says what to do if no gateway answers', async () => {
   const numbers = await status(...place());
   expect(numbers.out).toMatch(/ {2}dfs +live /);
   expect(numbers.out).toContain('without its token');
@@ -120,7 +120,7 @@ it('shows numbers to whom it does not know, and says what to do where nothing an
   expect(nothing.err).toMatch(/^holdfast: no answer from http:\/\/127\.0\.0\.1:\d+ .*is the gateway running/);
 });
 
-it('goes on showing', async () => {
+it('keeps updating with --watch', async () => {
   const child = spawn(process.execPath, [main, 'status', ...shown(), '--json', '--watch'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

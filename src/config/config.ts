@@ -77,14 +77,14 @@ export interface Config {
   };
   readonly admin: {
     readonly listen: Endpoint;
-    /** Clients that may see paths and addresses without the token: those in the configuration, and loopback where there is none. */
+    /** Clients that may see paths and addresses without the token: those in the configuration; without a token, also loopback. */
     readonly details: ClientRule;
     /** Host names accepted in requests, besides addresses and localhost. Lower case. */
     readonly hosts: readonly string[];
-    /** Whoever shows it sees names and may change something; without one loopback may. */
+    /** Requests with the token may see paths and run actions. Without a token, requests from loopback may. */
     readonly token: UserSecret | undefined;
   };
-  /** Whether the local network is told by mDNS what is served. */
+  /** Whether the exports are announced on the local network by mDNS. */
   readonly discovery: boolean;
   /** Absolute path of the folder for data that is kept across restarts. */
   readonly state: string | undefined;

@@ -1,4 +1,4 @@
-/** The reference of all settings as Markdown, made from the schema: deploy/CONFIGURATION.md. */
+/** Makes deploy/CONFIGURATION.md, the Markdown reference of all settings, from the schema. */
 import { jsonSchema } from './schema.ts';
 
 interface Schema {
@@ -17,7 +17,7 @@ interface Schema {
   readonly maximum?: number;
 }
 
-/** Parts with a heading of their own, by the path of the setting. */
+/** Headings of the sections, by the path of the setting. */
 const headings: Readonly<Record<string, string>> = {
   '': 'The file',
   'exports.NAME': 'An export',
@@ -32,7 +32,7 @@ const headings: Readonly<Record<string, string>> = {
 
 const code = (value: unknown) => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
 
-/** What is allowed there. */
+/** The text for the allowed values of a setting. */
 function typeText(schema: Schema): string {
   if (schema.anyOf) return schema.anyOf.map(typeText).join(' or ');
   if (schema.const !== undefined) return code(schema.const);
@@ -56,7 +56,7 @@ function numberText({ type, minimum, exclusiveMinimum, maximum }: Schema): strin
   return `${kind}${low}${high}`;
 }
 
-/** A default that says something: an empty mapping does not. */
+/** The text for a default; empty for an empty mapping. */
 function defaultText(schema: Schema, isRequired: boolean): string {
   if (isRequired) return 'required';
   const { default: value } = schema;

@@ -178,7 +178,7 @@ class Resolver {
     return this.#longSecret([], 'secret', secretFile, secretEnv);
   }
 
-  /** One that must not be guessed, from the setting NAMEFile or NAMEEnv. */
+  /** Reads a secret from the setting NAMEFile or NAMEEnv and checks its length, so that it cannot be guessed. */
   #longSecret(
     at: Path,
     name: 'secret' | 'token',

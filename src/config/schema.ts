@@ -255,7 +255,7 @@ export const settingsSchema = z
               })
               .default('auto')
               .describe(
-                'Portmap on port 111, by which clients find NFS that cannot be told its port (Kodi, VLC, GNOME). auto: where the port is free. true: always. register: register with the rpcbind that runs on this host.',
+                'Portmap on port 111, for NFS clients that cannot be given a port (Kodi, VLC, GNOME). auto: if the port is free. true: always. register: register with the rpcbind that runs on this host.',
               ),
           },
           { error: 'a mapping with listen, mountListen, portmap' },
@@ -269,7 +269,7 @@ export const settingsSchema = z
             details: clients
               .default([])
               .describe(
-                'Addresses and CIDR ranges that may see paths and client addresses. Loopback may as well, unless there is a token; others see numbers only.',
+                'Addresses and CIDR ranges that may see paths and client addresses. Without a token, loopback may as well. Others see numbers only.',
               ),
             hosts: z
               .array(hostName, { error: 'a list of host names such as ["gateway.example"]' })
@@ -278,7 +278,7 @@ export const settingsSchema = z
             tokenFile: filePath('the path of a file that holds the token')
               .optional()
               .describe(
-                'File with a secret of 16 characters or more: who shows it sees names and may change something. Without one loopback may.',
+                'File with a secret of 16 characters or more. Requests with it may see paths and run actions. Without a token, loopback may.',
               ),
             tokenEnv: variableName.optional().describe('Environment variable that holds that secret.'),
           },
@@ -292,7 +292,7 @@ export const settingsSchema = z
       discovery: yesOrNo
         .default(false)
         .describe(
-          'true: tell the local network by mDNS what is served, so that Infuse, Kodi, Finder and others show it.',
+          'true: announce the exports on the local network by mDNS, so that Infuse, Kodi, Finder and others show them.',
         ),
       state: filePath('the path of a folder')
         .optional()

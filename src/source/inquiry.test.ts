@@ -28,7 +28,7 @@ const inquire = (options: Partial<InquiryOptions> = {}) =>
     grace,
   );
 
-/** Milliseconds until the verdict, if the object brings the same news each time. */
+/** Milliseconds until the verdict, if the object returns the same error each time. */
 async function untilVerdict(inquiry: Inquiry): Promise<number> {
   const begun = performance.now();
   for (;;) {
@@ -39,27 +39,27 @@ async function untilVerdict(inquiry: Inquiry): Promise<number> {
   }
 }
 
-describe('bad news', () => {
-  it('that is an error is believed soon, when another object is well', async () => {
+describe('an error or short answer', () => {
+  it('is accepted soon if it is an error and another object answers', async () => {
     expect(await untilVerdict(inquire())).toBeLessThan(1_500);
     expect(counts.verdicts.get('io')).toBe(1);
     expect(counts.held).toBe(0);
   });
 
-  it('is asked about more than once, however soon the verdict comes', async () => {
+  it('is retried at least once before the verdict', async () => {
     const weighed = inquire().weigh('io');
     await vi.advanceTimersByTimeAsync(SourceLimits.pauses[0]);
     expect(await weighed).toBe('again');
   });
 
-  it('is held for longer when nobody else can be asked, or nobody else is well', async () => {
+  it('is held for longer if no other object can be asked or none answers', async () => {
     for (const opinion of ['none', 'unwell'] as const) {
       const inquiry = inquire({ opinion: () => Promise.resolve(opinion) });
       expect(await untilVerdict(inquiry)).toBeGreaterThanOrEqual(2 * grace);
     }
   });
 
-  it('is never believed soon while anything else speaks for a source that leaves', async () => {
+  it('is not accepted soon while another call indicates a shutdown of the daemon', async () => {
     let suspicions = 0;
     const suspicious = inquire({ onSuspicion: () => (suspicions += 1) });
     for (let i = 0; i < 2; i++) {
@@ -73,13 +73,13 @@ describe('bad news', () => {
     expect(await untilVerdict(inquire())).toBeLessThan(1_500);
   });
 
-  it('of an object that was convicted before is believed at once, from a source that is there', async () => {
+  it('is accepted at once if the object already has a verdict and the source is there', async () => {
     expect(await inquire({ convicted: true }).weigh('io')).toBe('verdict');
     const gone = inquire({ convicted: true, confirm: () => Promise.reject(new TreeError('down')) });
     await expect(gone.weigh('io')).rejects.toMatchObject({ code: 'down' });
   });
 
-  it('that is a short answer, or another error each time, is never believed briefly', async () => {
+  it('is not accepted soon if it is a short answer, or a different error each time', async () => {
     const short = inquire();
     const begun = performance.now();
     const weigh = async (news: 'short' | 'io' | 'acces', inquiry: Inquiry) => {
@@ -96,11 +96,11 @@ describe('bad news', () => {
     }
   });
 
-  it('that took very long to come is not asked for again', async () => {
+  it('is not retried if it took very long', async () => {
     expect(await inquire().weigh('io', SourceLimits.slowFailure)).toBe('verdict');
   });
 
-  it('is an outage when the source goes meanwhile', async () => {
+  it('is an outage if the source goes away meanwhile', async () => {
     let isThere = true;
     const confirm = () => (isThere ? Promise.resolve() : Promise.reject(new TreeError('down')));
     const inquiry = inquire({ confirm });
@@ -113,7 +113,7 @@ describe('bad news', () => {
     expect(suspicion.calls).toBe(0);
   });
 
-  it('is forgotten when an answer comes', async () => {
+  it('is dropped when an answer comes', async () => {
     const inquiry = inquire();
     const weighed = inquiry.weigh('short');
     await vi.advanceTimersByTimeAsync(600);

@@ -3,7 +3,7 @@ import { TreeError } from './errors.ts';
 import { Lane, createLanes, exportsMax, type CallOptions, type Callback } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 
-/** Calls that end when the test says so. */
+/** Starts a call that ends when the test calls `finish`. */
 function held(lane: Lane, key = 'k', options: CallOptions<string> = {}) {
   let done: Callback<string> | undefined;
   const result = lane.run<string>(key, (callback) => (done = callback), options);
@@ -24,7 +24,7 @@ beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'perf
 afterEach(() => vi.useRealTimers());
 
 describe('Lane', () => {
-  it('runs no more calls at once than its limit, the others in order', async () => {
+  it('runs no more calls at once than its limit, and queues further calls in order', async () => {
     const lane = new Lane('close', 2, 1_000);
     const calls = [held(lane), held(lane), held(lane), held(lane)];
     expect(calls.map((call) => call.begun())).toEqual([true, true, false, false]);
@@ -34,7 +34,7 @@ describe('Lane', () => {
     expect(calls.map((call) => call.begun())).toEqual([true, true, true, false]);
   });
 
-  it('frees the caller at the deadline but keeps the place until the kernel lets go', async () => {
+  it('frees the caller at the deadline but keeps the place until the kernel returns', async () => {
     const lane = new Lane('close', 1, 1_000);
     const late: string[] = [];
     const ended: string[] = [];
@@ -49,7 +49,7 @@ describe('Lane', () => {
     expect(lane).toMatchObject({ inFlight: 0, hung: 0, waiting: 0 });
   });
 
-  it('leaves places for other sources, however many calls of one hang', () => {
+  it('leaves places for other mounts, however many calls of one hang', () => {
     const lane = new Lane('data', 64, 100_000);
     lane.baseOf = (key) => key.slice(0, 2);
     const many = (base: string) => Array.from({ length: 64 }, (_, i) => held(lane, `${base}/${i}`));
@@ -59,7 +59,7 @@ describe('Lane', () => {
       return begun(calls);
     };
     held(lane, '/c').finish();
-    // A quarter is for what has lately answered; of the rest each takes half of what the others leave.
+    // A quarter is reserved for keys that answered recently; of the rest each mount takes half of what the others leave.
     expect(places('/a')).toBe(24);
     expect(places('/b')).toBe(12);
     expect(held(lane, '/c/unknown').begun()).toBe(true);
@@ -67,7 +67,7 @@ describe('Lane', () => {
     expect(lane.waiting).toBe(64 - 12);
   });
 
-  it('never blames a call that did not begin: its deadline has not begun either', async () => {
+  it('does not time out a call that has not begun: its deadline counts from its begin', async () => {
     const lane = new Lane('close', 1, 1_000);
     const first = held(lane);
     const second = held(lane);
@@ -104,7 +104,7 @@ describe('Lane', () => {
     expect(lane.inFlight).toBe(0);
   });
 
-  it('drops what nobody wants any more when its turn comes', async () => {
+  it('drops a queued call that is no longer wanted when its turn comes', async () => {
     const lane = new Lane('close', 1, 1_000);
     const first = held(lane);
     const second = held(lane, 'k', { wanted: () => false });
@@ -114,7 +114,7 @@ describe('Lane', () => {
     expect([second.begun(), third.begun()]).toEqual([false, true]);
   });
 
-  it('refuses what has not begun when the source goes, and nothing else', async () => {
+  it('refuses queued calls when the source goes away, but not running ones', async () => {
     const lane = new Lane('close', 1, 1_000);
     const running = held(lane, '/a/x');
     const [here, elsewhere] = [held(lane, '/a/y'), held(lane, '/b/y')];
@@ -137,7 +137,7 @@ describe('the data lane', () => {
     expect(begun(Array.from({ length: 20 }, () => held(lane, 'a')))).toBe(SourceLimits.callsPerKey);
   });
 
-  it('leaves places for healthy files, whatever number of others hang, now and after the deadlines', () => {
+  it('leaves places for healthy files, however many others hang, before and after the deadlines', () => {
     const lane = new Lane('data', 64, 10_000);
     prove(lane, 'known');
     const hung = Array.from({ length: 50 }, (_, i) => i).flatMap((i) =>
@@ -171,7 +171,7 @@ describe('the data lane', () => {
     expect(next.begun()).toBe(true);
   });
 
-  it('gives a file that answers slowly a few places, as long as it answers', () => {
+  it('gives a slow file a few places while it still answers', () => {
     const lane = new Lane('data', 64, 150_000);
     const first = held(lane, 'a');
     vi.advanceTimersByTime(8_000);
@@ -186,7 +186,7 @@ describe('the data lane', () => {
     expect(more.begun()).toBe(false);
   });
 
-  it('shares the places out among files that are read at once', () => {
+  it('divides the places among files that are read at the same time', () => {
     const lane = new Lane('data', 32, 150_000);
     const keys = Array.from({ length: 8 }, (_, i) => `f${i}`);
     prove(lane, ...keys);
@@ -196,7 +196,7 @@ describe('the data lane', () => {
 });
 
 describe('the metadata lane', () => {
-  it('lets other entries of a directory go on beside some that hang', () => {
+  it('runs calls for other entries of a directory while some hang', () => {
     const lane = new Lane('metadata', 64, 60_000);
     prove(lane, '/d');
     for (let i = 0; i < SourceLimits.callsPerKey; i++) held(lane, '/d');

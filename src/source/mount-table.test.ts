@@ -25,7 +25,7 @@ describe('the mount that a path leads to', () => {
     expect([table.has(45), table.has(46)]).toEqual([true, false]);
   });
 
-  it('is the one a path lies in, whatever other names begin alike', () => {
+  it('is the one that contains the path, not one with a similar name', () => {
     expect(table.at('/mnt/dfs/__all__')?.id).toBe(41);
     expect(table.at('/mnt/dfs-other/x')?.id).toBe(43);
     expect(table.at('/mnt/dfsx')?.id).toBe(30);
@@ -67,7 +67,7 @@ it('lists what is visible below a path, outer mounts first', () => {
   expect(nested.below('/mnt').map(({ id }) => id)).toEqual([41, 70, 43, 42]);
 });
 
-it('knows FUSE filesystems and what their mounts say', () => {
+it('knows FUSE file systems and their mount options', () => {
   expect(['fuse', 'fuseblk', 'fuse.decypharr'].every(isFuse)).toBe(true);
   expect(['ext4', 'fusectl', 'tmpfs'].some(isFuse)).toBe(false);
   const [dfs, other] = [table.at('/mnt/dfs')!, table.at('/mnt/with space')!];
@@ -76,7 +76,7 @@ it('knows FUSE filesystems and what their mounts say', () => {
 });
 
 describe('MountReader', () => {
-  it('gives the same table as long as nothing changed, and never one read before the call', async () => {
+  it('returns the same table while nothing has changed, and never one read before the call', async () => {
     let calls = 0;
     let current = text;
     const waiting: (() => void)[] = [];

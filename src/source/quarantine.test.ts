@@ -21,14 +21,14 @@ const refusal = (place = '') => {
   }
 };
 
-it('refuses at once with the error that was confirmed, until the cool-down is over', () => {
+it('refuses at once with the confirmed error until the cool-down is over', () => {
   quarantine.admit('content', '/f').failed('io');
   expect(refusal()).toBe('io');
   vi.advanceTimersByTime(SourceLimits.coolDown);
   expect(refusal()).toBe('admitted');
 });
 
-it('lets one call try after the cool-down, which decides for all', () => {
+it('lets one call try after the cool-down; its result decides', () => {
   quarantine.admit('content', '/f').failed('timeout');
   vi.advanceTimersByTime(SourceLimits.coolDown);
   const permit = quarantine.admit('content', '/f');
@@ -42,13 +42,13 @@ it('lets one call try after the cool-down, which decides for all', () => {
   expect(quarantine.size).toBe(0);
 });
 
-it('never ends in a permit that nobody settles: a call that learnt nothing gives it back', () => {
+it('lets another call try if the permit is withdrawn without a result', () => {
   quarantine.admit('content', '/f').failed('timeout');
   vi.advanceTimersByTime(SourceLimits.coolDown);
   for (let i = 0; i < 3; i++) expect(refusal()).toBe('admitted');
 });
 
-it('is ended by a late answer, whoever asked', () => {
+it('is ended by a late answer of any call', () => {
   const first = quarantine.admit('content', '/f');
   first.failed('timeout');
   expect(refusal()).toBe('timeout');
@@ -56,13 +56,13 @@ it('is ended by a late answer, whoever asked', () => {
   expect(refusal()).toBe('admitted');
 });
 
-it('counts calls that had begun together as one', () => {
+it('counts parallel failures as one', () => {
   const permits = [quarantine.admit('content', '/f'), quarantine.admit('content', '/f')];
   for (const permit of permits) permit.failed('timeout');
   expect(events).toHaveLength(1);
 });
 
-it('tells places of one object apart, and knows that it has any', () => {
+it('distinguishes regions of one object, and knows whether it has any case', () => {
   quarantine.admit('content', '/f', '7').failed('io');
   expect(refusal('8')).toBe('admitted');
   expect(refusal('7')).toBe('io');

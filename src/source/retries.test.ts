@@ -8,13 +8,13 @@ const never = () => new Promise<number>(() => undefined);
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-it('gives the outcome of a try that comes in time', async () => {
+it('returns the result of a retry that comes in time', async () => {
   await expect(new Retries().soon(Promise.resolve(7), known)).resolves.toBe(7);
   const worse = new Error('worse');
   await expect(new Retries().soon(Promise.reject(worse), known)).rejects.toBe(worse);
 });
 
-it('lets few wait for long, and the others only for a glance', async () => {
+it('lets a few readers wait for long, and others only briefly', async () => {
   const retries = new Retries();
   const ended: number[] = [];
   const start = (id: number) => void retries.soon(never(), known).catch(() => ended.push(id));

@@ -19,7 +19,7 @@ const seen = (look: RawAttributes, times: ObservedTimes, listing = unlisted) =>
   normalise(look, times, listing, 'auto');
 
 describe('times of a file', () => {
-  it('are shown as the source says them, in the first second as well', () => {
+  it('are shown as the source reports them, even in the first second', () => {
     for (const mtimeMs of [start - 5 * 365 * day, start - 10, start]) {
       const look = raw({ mtimeMs });
       const { mtime, creation } = seen(look, new ObservedTimes(look, start, 'auto'));
@@ -28,13 +28,13 @@ describe('times of a file', () => {
     }
   });
 
-  it('stay where they are while the source reports the clock, from whatever they were at first', () => {
+  it('stay the same while the source reports "now", whatever they were at first', () => {
     for (const first of [start - day, start]) {
       const look = raw({ mtimeMs: first });
       const times = new ObservedTimes(look, start, 'auto');
       const before = seen(look, times);
       for (let t = 1_000; t < 20 * minute; t += 7_000) {
-        // A kernel hands out what it cached for up to 30 s.
+        // The kernel may return a cached time for up to 30 s.
         const now = start + t;
         const later = raw({ mtimeMs: now - (t % 30_000), ctime: time(now) });
         expect(times.observe(later, now)).toBe(false);
@@ -44,7 +44,7 @@ describe('times of a file', () => {
     }
   });
 
-  it('in the future are shown only once they stay put', () => {
+  it('in the future are shown only once they stay the same', () => {
     const future = start + 400 * day;
     const look = raw({ mtimeMs: future, ctime: time(start - day) });
     const times = new ObservedTimes(look, start, 'auto');
@@ -55,7 +55,7 @@ describe('times of a file', () => {
     expect(times.mtime).toEqual(time(future));
   });
 
-  it('move when the size does', () => {
+  it('change when the size does', () => {
     const times = new ObservedTimes(raw(), start, 'auto');
     const before = seen(raw(), times);
     const look = raw({ size: 1001, mtimeMs: start + 5_000 });
@@ -66,7 +66,7 @@ describe('times of a file', () => {
     expect(after.creation).toEqual(before.creation);
   });
 
-  it('move to a new time that stays put, once that is sure', () => {
+  it('change to a new time once it has stayed the same for long enough', () => {
     const times = new ObservedTimes(raw(), start, 'auto');
     const touched = start + 10_000;
     const look = raw({ mtimeMs: touched });
@@ -76,26 +76,26 @@ describe('times of a file', () => {
     expect(times.mtime).toEqual(time(touched));
   });
 
-  it('move at once to a time from before we looked', () => {
+  it('change at once to a time from before the first look', () => {
     const times = new ObservedTimes(raw({ mtimeMs: start }), start, 'auto');
     expect(times.observe(raw({ mtimeMs: start - 2 * day }), start + 1_000)).toBe(true);
     expect(times.mtime).toEqual(time(start - 2 * day));
   });
 
-  it('have a change attribute that tells a change nobody saw', () => {
+  it('have a change attribute that shows a change made between looks', () => {
     const small = new ObservedTimes(raw({ size: 1 }), start, 'auto');
     const large = new ObservedTimes(raw({ size: 2 }), start, 'auto');
     expect(small.ctime).not.toEqual(large.ctime);
     expect(small.ctime.nanoseconds).toBeLessThan(1e9);
   });
 
-  it('tell of a file replaced by one of the same size and mtime, where times are believed', () => {
+  it('show that a file was replaced by one of the same size and mtime, with policy `source`', () => {
     const times = new ObservedTimes(raw(), start, 'source');
     expect(times.observe(raw(), start + 1_000)).toBe(false);
     expect(times.observe(raw({ ctime: time(start + 2_000) }), start + 3_000)).toBe(true);
   });
 
-  it('are born when the source says so, else when they were first believed, for ever', () => {
+  it('have a constant creation time: the birth time, else the first time shown', () => {
     const birth = time(start - 9 * day);
     expect(new ObservedTimes(raw({ birth }), start, 'auto').creation).toEqual(birth);
     const times = new ObservedTimes(raw(), start, 'auto');
@@ -110,7 +110,7 @@ describe('times of a file', () => {
 describe('times of a directory', () => {
   const directory = (mtimeMs: number) => raw({ kind: 'directory', mtimeMs });
 
-  it('move with its listing alone', () => {
+  it('change only with its listing', () => {
     const look = directory(start - day);
     const times = new ObservedTimes(look, start, 'auto');
     const at = (listing: Partial<ListingTimes>) => seen(look, times, { ...unlisted, ...listing });
@@ -121,7 +121,7 @@ describe('times of a directory', () => {
     expect(changed.mtime).toEqual(changed.ctime);
   });
 
-  it('are those of its entries when its own are the clock’s', () => {
+  it('are those of its entries if its own follow the clock', () => {
     const times = new ObservedTimes(directory(start), start, 'auto');
     for (const t of [2_000, 4_000]) times.observe(directory(start + t), start + t);
     expect(times.followsClock).toBe(true);
@@ -133,7 +133,7 @@ describe('times of a directory', () => {
     });
   });
 
-  it('are taken for the clock’s when they are just now, until they stay put', () => {
+  it('are presumed to follow the clock if they are "now", until they stay the same', () => {
     const look = directory(start - 500);
     const times = new ObservedTimes(look, start, 'auto');
     const newest = time(start - day);
@@ -143,7 +143,7 @@ describe('times of a directory', () => {
     expect(seen(look, times, listing).mtime.seconds).toBe(Math.floor((start - 500) / 1000));
   });
 
-  it('are not the clock’s when they move with its listing', () => {
+  it('do not count as following the clock if they change with its listing', () => {
     const times = new ObservedTimes(directory(start), start, 'auto');
     for (let t = 2_000; t < 20_000; t += 2_000) {
       times.observe(directory(start + t), start + t);

@@ -57,7 +57,7 @@ describe('identity', () => {
 });
 
 describe('file handles', () => {
-  it('are at most 64 bytes, a multiple of 4, and lead back along every component', () => {
+  it('are at most 64 bytes, a multiple of 4, and match every component of the path', () => {
     fc.assert(
       fc.property(fc.array(name, { maxLength: 60 }), (parts) => {
         const node = nodeAt(parts);
@@ -78,7 +78,7 @@ describe('file handles', () => {
     );
   });
 
-  it('are refused when any of length, version, tag or padding is not ours', () => {
+  it('are refused if length, version, tag or padding is wrong', () => {
     const handle = encodeHandle(identity, nodeAt(['a']));
     expect(handle.length).toBe(24);
     const changed = (offset: number) => {

@@ -5,7 +5,7 @@ beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
 describe('Outage', () => {
-  it('lets everybody go on when the source is there again', async () => {
+  it('releases all requests when the source is live again', async () => {
     const outage = new Outage(10);
     const waits = [outage.wait('', 20_000), outage.wait('', Infinity)];
     expect(outage.waiting).toBe(2);
@@ -14,7 +14,7 @@ describe('Outage', () => {
     expect(outage.waiting).toBe(0);
   });
 
-  it('lets nobody go on who waits for another source', async () => {
+  it('does not release requests that wait for another mount', async () => {
     const outage = new Outage(10);
     const one = outage.wait('/a', Infinity);
     void outage.wait('/b', Infinity);
@@ -23,7 +23,7 @@ describe('Outage', () => {
     expect([outage.waitingFor('/a'), outage.waitingFor('/b')]).toEqual([0, 1]);
   });
 
-  it('gives up after the time asked for, and never when none was', async () => {
+  it('ends a wait after its timeout, and never without one', async () => {
     const outage = new Outage(10);
     const short = outage.wait('', 20_000);
     void outage.wait('', Infinity);
@@ -32,7 +32,7 @@ describe('Outage', () => {
     expect(outage.waiting).toBe(1);
   });
 
-  it('sends away the oldest when too many wait', async () => {
+  it('releases the oldest request when too many wait', async () => {
     const outage = new Outage(2);
     const first = outage.wait('', Infinity);
     void outage.wait('', Infinity);
@@ -41,7 +41,7 @@ describe('Outage', () => {
     expect(outage.waiting).toBe(2);
   });
 
-  it('forgets who does not wait any more', async () => {
+  it('drops aborted requests', async () => {
     const outage = new Outage(2);
     const controller = new AbortController();
     const wait = outage.wait('', Infinity, controller.signal);
@@ -51,7 +51,7 @@ describe('Outage', () => {
     expect(outage.waiting).toBe(0);
   });
 
-  it('sends everybody away, and whoever comes later, when the gateway is going', async () => {
+  it('releases all requests, and refuses later ones, when the gateway stops', async () => {
     const outage = new Outage(2);
     const wait = outage.wait('', Infinity);
     outage.dismiss();

@@ -4,7 +4,7 @@ import { Remembered } from './remembered.ts';
 beforeEach(() => vi.useFakeTimers({ toFake: ['performance'] }));
 afterEach(() => vi.useRealTimers());
 
-it('asks once for all who wait, and answers those who come soon after', async () => {
+it('makes one call for parallel requests, and reuses its result for a while', async () => {
   const remembered = new Remembered<string>();
   let answer: (value: string) => void = () => undefined;
   let asked = 0;
@@ -23,7 +23,7 @@ it('asks once for all who wait, and answers those who come soon after', async ()
   expect(asked).toBe(2);
 });
 
-it('remembers no failure, and forgets when told to', async () => {
+it('does not cache failures, and can drop its answer', async () => {
   const remembered = new Remembered<number>();
   await expect(remembered.get(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
   expect(await remembered.get(() => Promise.resolve(1))).toBe(1);

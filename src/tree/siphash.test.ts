@@ -24,7 +24,7 @@ describe('SipHash-2-4', () => {
     expect(bytes.toString('hex')).toBe(expected);
   });
 
-  it('takes bytes above 0x7f as they are', () => {
+  it('hashes bytes above 0x7f unchanged', () => {
     const hash = new SipHash(key);
     hash.update('\xff\xfe\x80');
     const first = [hash.high, hash.low];

@@ -13,12 +13,12 @@ import { SipHash, type StringHash } from './siphash.ts';
 import type { TreeChange } from './changes.ts';
 import { Tree } from './tree.ts';
 
-/** A source in memory that can be taken away, and that counts what it is asked. */
+/** A source in memory that can go down and that counts its calls. */
 class FakeSource implements TreeSource {
   state: 'live' | 'down' | 'stuck' = 'live';
   epoch = 1;
   readonly asked: string[] = [];
-  /** Paths that are there, but left out of listings. */
+  /** Paths that exist but are missing from listings. */
   readonly unlisted = new Set<string>();
   readonly entries = new Map<string, Partial<RawAttributes> & { content?: string; target?: string }>([
     ['', {}],
@@ -26,7 +26,7 @@ class FakeSource implements TreeSource {
 
   /** Mounts below the root, by their places. */
   readonly mounts = new Map<string, SourcePart['state']>();
-  /** Places that are none of a FUSE daemon's. */
+  /** Places that are not FUSE mounts. */
   readonly plain = new Set<string>();
 
   #listener: ((change: PartChange) => void) | undefined;
@@ -170,7 +170,7 @@ beforeEach(() => {
     'Date',
   ] as const;
   vi.useFakeTimers({ toFake: [...toFake] });
-  // A cache takes a start at 0 ms for none.
+  // lru-cache treats a start at 0 ms as none.
   vi.advanceTimersByTime(1);
   source = new FakeSource();
   source.put('/__all__/Release.A/a.mkv', { content: 'hello' });
@@ -182,7 +182,7 @@ afterEach(() => {
 });
 
 describe('lookup', () => {
-  it('finds objects and gives the same reference for the same object', async () => {
+  it('finds objects and returns the same node for the same object', async () => {
     const tree = treeOf(source);
     const file = await at(tree, '/__all__/Release.A/a.mkv');
     expect(file.attributes).toMatchObject({ kind: 'file', size: 5, links: 1 });
@@ -200,7 +200,7 @@ describe('lookup', () => {
     expect(source.asked).toContain('lstat /__all__/Release.A/a.mkv');
   });
 
-  it('remembers for a moment that a name does not exist', async () => {
+  it('caches briefly that a name does not exist', async () => {
     const tree = treeOf(source);
     expect(await code(at(tree, '/nope'))).toBe('noent');
     source.asked.length = 0;
@@ -211,7 +211,7 @@ describe('lookup', () => {
     expect((await at(tree, '/nope')).kind).toBe('directory');
   });
 
-  it('asks once for many who want the same', async () => {
+  it('makes one call for parallel requests', async () => {
     const tree = treeOf(source);
     await Promise.all(Array.from({ length: 50 }, () => at(tree, '/__all__')));
     expect(source.asked.filter((call) => call === 'lstat /__all__')).toHaveLength(1);
@@ -228,8 +228,8 @@ describe('lookup', () => {
   });
 });
 
-describe('a mount below the root that is away', () => {
-  it('is listed and found beside what is there, be it that it was never seen', async () => {
+describe('an absent mount below the root', () => {
+  it('is listed and found like other entries, even if it was never seen', async () => {
     source.mounts.set('/torrents', 'down');
     source.put('/torrents');
     const tree = treeOf(source);
@@ -243,7 +243,7 @@ describe('a mount below the root that is away', () => {
     expect(await code(at(tree, '/__all__/nope'))).toBe('noent');
   });
 
-  it('is shown as it was, and its handles wait for it alone', async () => {
+  it('is shown as before, and only requests for it wait', async () => {
     source.mounts.set('/torrents', 'live');
     source.put('/torrents/Release.C/c.mkv', { content: '1234' });
     const tree = treeOf(source);
@@ -266,7 +266,7 @@ describe('a mount below the root that is away', () => {
     expect((await waiting).path).toBe('/torrents/Release.C/c.mkv');
   });
 
-  it('lets those go on who waited for it, when it is not expected any more', async () => {
+  it('releases its waiting requests when it is no longer expected', async () => {
     source.mounts.set('/torrents', 'down');
     source.put('/torrents');
     const tree = treeOf(source);
@@ -279,7 +279,7 @@ describe('a mount below the root that is away', () => {
     expect(await waiting).toBe('noent');
   });
 
-  it('has times that are believed only where no FUSE daemon tells them', async () => {
+  it('has times that are passed on unchanged only if it is not FUSE', async () => {
     source.plain.add('');
     source.mounts.set('/dfs', 'live');
     source.put('/dfs/a.mkv', { content: 'x' });
@@ -308,7 +308,7 @@ describe('attributes', () => {
     expect(file.gone).toBe(true);
   });
 
-  it('tell of a new size, and drop the old descriptor', async () => {
+  it('show a new size, and drop the old descriptor', async () => {
     const tree = treeOf(source);
     const changes: TreeChange[] = [];
     tree.subscribe((change) => changes.push(change));
@@ -323,7 +323,7 @@ describe('attributes', () => {
     expect(source.asked).toContain('forget /__all__/Release.A/a.mkv');
   });
 
-  it('of a file held open are looked at, so that a client with a lease hears of a change', async () => {
+  it('of an open file are checked, so that a client with a lease learns of a change', async () => {
     const tree = treeOf(source);
     const file = await at(tree, '/__all__/Release.A/a.mkv');
     const changes: TreeChange[] = [];
@@ -338,13 +338,13 @@ describe('attributes', () => {
     expect(source.asked).not.toContain('lstat /__all__/Release.A/a.mkv');
   });
 
-  it('of a root never seen are there all the same', async () => {
+  it('of a root that was never seen are available', async () => {
     source.state = 'down';
     const tree = treeOf(source);
     expect(await tree.attributes(tree.root)).toMatchObject({ kind: 'directory', links: 2 });
   });
 
-  it('take an object of another kind for another object', async () => {
+  it('of another kind mean that it is another object', async () => {
     const tree = treeOf(source);
     const file = await at(tree, '/__all__/Release.A/a.mkv');
     source.put('/__all__/Release.A/a.mkv', { kind: 'directory' });
@@ -355,7 +355,7 @@ describe('attributes', () => {
 });
 
 describe('listings', () => {
-  it('are in the order of their cookies and can be resumed behind an entry that is gone', async () => {
+  it('are ordered by cookie and can continue after an entry that is gone', async () => {
     for (let i = 0; i < 500; i++) source.put(`/__all__/R${i}`);
     const tree = treeOf(source);
     const all = await at(tree, '/__all__');
@@ -372,7 +372,7 @@ describe('listings', () => {
     expect(second.nodes.slice(second.after(middle.cookie)).map((node) => node.name)).toEqual(expected);
   });
 
-  it('move the directory’s times when, and only when, they change', async () => {
+  it('change the directory’s times if and only if they change', async () => {
     const tree = treeOf(source);
     const all = await at(tree, '/__all__');
     const before = (await tree.attributes(all)).ctime;
@@ -386,7 +386,7 @@ describe('listings', () => {
     expect((await tree.attributes(all)).ctime).toEqual(after);
   });
 
-  it('are not read for the attributes of directories that nobody has listed, nor of thousands at once', async () => {
+  it('are not read for the attributes of directories that were never listed, nor for thousands at once', async () => {
     for (let i = 0; i < 500; i++) source.put(`/many/R${i}/x`, { content: 'x' });
     const tree = treeOf(source);
     const { nodes } = await tree.list(await at(tree, '/many'));
@@ -402,7 +402,7 @@ describe('listings', () => {
     expect(source.asked.filter((call) => call.startsWith('readdir'))).toHaveLength(100);
   });
 
-  it('give two processes the same times, and another when something was added in between', async () => {
+  it('give two processes the same times, and a new time after an entry was added', async () => {
     const ctime = async () => {
       const tree = treeOf(source);
       return (await tree.attributes(await at(tree, '/__all__'), true)).ctime;
@@ -413,7 +413,7 @@ describe('listings', () => {
     expect(await ctime()).not.toEqual(first);
   });
 
-  it('are refreshed in the background for those who use them, and the change is announced', async () => {
+  it('are refreshed in the background while in use, and changes are announced', async () => {
     const tree = treeOf(source);
     const all = await at(tree, '/__all__');
     await tree.list(all);
@@ -433,7 +433,7 @@ describe('listings', () => {
     ]);
   });
 
-  it('of directories that a scan passes through once are not refreshed', async () => {
+  it('of directories that were requested only once are not refreshed', async () => {
     const tree = treeOf(source);
     await tree.list(await at(tree, '/__all__'));
     source.asked.length = 0;
@@ -441,7 +441,7 @@ describe('listings', () => {
     expect(source.asked.filter((call) => call.startsWith('readdir'))).toEqual([]);
   });
 
-  it('keep what they leave out while a live source says that it is there, and drop it when it says no', async () => {
+  it('keep missing entries while a live source says that they exist, and drop them when it denies it', async () => {
     const tree = treeOf(source);
     const all = await at(tree, '/__all__');
     const names = async () => (await tree.list(all)).nodes.map(({ name }) => name).sort();
@@ -459,7 +459,7 @@ describe('listings', () => {
     }
   });
 
-  it('of a directory nobody uses any more are left alone, unless somebody waits for changes', async () => {
+  it('of a directory that is no longer in use are not refreshed, unless it is watched', async () => {
     const tree = treeOf(source);
     const all = await at(tree, '/__all__');
     await tree.list(all);
@@ -476,7 +476,7 @@ describe('listings', () => {
     expect(source.asked).toEqual([]);
   });
 
-  it('stay as they were while the source is down, and were never empty', async () => {
+  it('stay the same while the source is down, and are never empty', async () => {
     const tree = treeOf(source);
     const all = await at(tree, '/__all__');
     const before = await tree.list(all);
@@ -487,7 +487,7 @@ describe('listings', () => {
     expect(await code(Promise.resolve(tree.list(unseen)))).not.toBe('noent');
   });
 
-  it('load attributes of a range and look ahead of the reader', async () => {
+  it('load the attributes of a range and of the entries after it', async () => {
     for (let i = 0; i < 50; i++) source.put(`/__all__/R${i}`, { content: 'x' });
     const tree = treeOf(source);
     const snapshot = await tree.list(await at(tree, '/__all__'));
@@ -510,7 +510,7 @@ describe('content', () => {
     expect(await tree.read(file, 2 ** 52, target)).toEqual({ length: 0, eof: true });
   });
 
-  it('of anything but a file is refused', async () => {
+  it('is refused for anything but a file', async () => {
     source.put('/link', { target: 'x' });
     source.put('/pipe', { kind: 'fifo' });
     const tree = treeOf(source);
@@ -523,7 +523,7 @@ describe('content', () => {
 });
 
 describe('an outage', () => {
-  it('keeps work waiting until the source is back, and then lets it go on', async () => {
+  it('makes work wait until the source is back', async () => {
     const tree = treeOf(source);
     const file = await at(tree, '/__all__/Release.A/a.mkv');
     source.become('down');
@@ -538,7 +538,7 @@ describe('an outage', () => {
     expect(target.toString()).toBe('hello');
   });
 
-  it('is an error for those who asked for no more patience than that', async () => {
+  it('is an error after the request’s timeout', async () => {
     const tree = treeOf(source);
     source.become('down');
     const waiting = code(
@@ -558,7 +558,7 @@ describe('an outage', () => {
     expect(await code(tree.resume('', work, new TreeError('down'), Infinity))).toBe('io');
   });
 
-  it('is followed by a look at what somebody holds open: it may have come back changed', async () => {
+  it('is followed by a check of pinned objects, which may have changed', async () => {
     const tree = treeOf(source);
     const file = await at(tree, '/__all__/Release.A/a.mkv');
     const release = tree.pin(file);
@@ -573,7 +573,7 @@ describe('an outage', () => {
     release();
   });
 
-  it('makes what was learnt before it be asked for again', async () => {
+  it('makes older answers be refreshed', async () => {
     const tree = treeOf(source);
     const all = await at(tree, '/__all__');
     await tree.list(all);
@@ -601,7 +601,7 @@ describe('metadata of an earlier process', () => {
     return tree;
   }
 
-  it('answers for what was seen while the source is not there yet', async () => {
+  it('answers for known objects before the source is there', async () => {
     const first = await earlier();
     const saved = await lines(first);
     const file = await at(first, '/__all__/Release.A/a.mkv');
@@ -617,7 +617,7 @@ describe('metadata of an earlier process', () => {
     expect(await code(second.read(again, 0, target))).toBe('down');
   });
 
-  it('is asked for again as soon as the source is there', async () => {
+  it('is refreshed as soon as the source is there', async () => {
     const saved = await lines(await earlier());
     source.remove('/__all__/Release.A');
     const second = treeOf(source);
@@ -626,7 +626,7 @@ describe('metadata of an earlier process', () => {
     expect((await second.list(await at(second, '/__all__'))).length).toBe(1);
   });
 
-  it('of another version, export or form is refused, whatever it holds', async () => {
+  it('of another version, export or form is refused', async () => {
     const saved = await lines(await earlier());
     const tree = () => treeOf(source);
     expect(() => tree().resumeWarm([])).toThrow();
@@ -642,7 +642,7 @@ describe('metadata of an earlier process', () => {
 });
 
 describe('handles', () => {
-  it('work in another process that has seen nothing', async () => {
+  it('work in a new process', async () => {
     source.put('/a/b/c/d/e/f/g/deep', { content: 'x' });
     const here = treeOf(source);
     const handles = await Promise.all(
@@ -659,7 +659,7 @@ describe('handles', () => {
     expect(await there.resolve(here.root.handle)).toBe(there.root);
   });
 
-  it('are stale on a live source’s word only', async () => {
+  it('are stale only if a live source says so', async () => {
     const { handle } = await at(treeOf(source), '/__all__/Release.A/a.mkv');
     source.state = 'down';
     const there = treeOf(source);
@@ -670,7 +670,7 @@ describe('handles', () => {
     expect(await code(Promise.resolve(treeOf(source).resolve(handle)))).toBe('stale');
   });
 
-  it('that are not ours are refused', () => {
+  it('that are not valid are refused', () => {
     const tree = treeOf(source);
     const wrong = Buffer.from(tree.root.handle);
     wrong[15]! ^= 1;
@@ -680,7 +680,7 @@ describe('handles', () => {
 });
 
 describe('memory', () => {
-  it('is bounded, and what was forgotten is the same when it comes back', async () => {
+  it('is bounded, and dropped objects return with the same ids', async () => {
     for (let d = 0; d < 20; d++) for (let f = 0; f < 50; f++) source.put(`/d${d}/f${f}`, { content: 'x' });
     const tree = treeOf(source, { nodes: 200 });
     const ids = new Map<string, bigint>();
@@ -699,7 +699,7 @@ describe('memory', () => {
 });
 
 describe('colliding hashes', () => {
-  /** Eight bits of hash for ids: with hundreds of paths every value is taken many times over. */
+  /** An 8-bit hash for ids: hundreds of paths use every value many times. */
   class WeakHash implements StringHash {
     high = 0;
     low = 0;
@@ -714,7 +714,7 @@ describe('colliding hashes', () => {
   }
   const weak = () => new Identity('holdfast', 'dfs', (key) => new WeakHash(key));
 
-  it('still give every object an id, a cookie and a handle of its own, alike in every process', async () => {
+  it('still give every object a unique id, cookie and handle, the same in every process', async () => {
     for (let i = 0; i < 300; i++) source.put(`/R${i}`, { content: String(i) });
     const look = async () => {
       const tree = treeOf(source, { identity: weak() });

@@ -10,7 +10,7 @@ const waiter = (node: { path: string } | undefined, client: string, ago: number,
 });
 
 describe('Waiters', () => {
-  it('sums up what several wait for, by path, whether the object is known or looked up', () => {
+  it('groups waiting requests by path, for known objects and for lookups', () => {
     const waiters = new Waiters();
     const all = [
       waiter(at('/a/b'), '10.0.0.1', 9_000),
@@ -32,7 +32,7 @@ describe('Waiters', () => {
     expect(waiters.longest(0, 10)).toEqual([]);
   });
 
-  it('names so many clients', () => {
+  it('lists a limited number of clients', () => {
     const waiters = new Waiters();
     for (let i = 0; i < 40; i++) waiters.add(waiter(at('/a'), `10.0.0.${i}`, 1));
     expect(waiters.for('/a')).toMatchObject({ requests: 40 });

@@ -1,6 +1,6 @@
 /**
- * The status page in Debian's chromium: an outage is played, and the page must tell it, let somebody act, and come back by
- * itself. SCREENSHOTS=FOLDER keeps what was seen.
+ * The status page in Debian's chromium: it must show an outage, offer its actions, and reconnect by itself. SCREENSHOTS=FOLDER
+ * saves screenshots.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,7 +24,7 @@ let gateway: Gateway;
 let nfs: NfsClient;
 let browser: Browser;
 
-/** Loopback sees names and may act, unless there is a token. */
+/** Starts a gateway. Without a token, loopback may see names and run actions. */
 async function serve(admin = ''): Promise<Gateway> {
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-page-'));
   cleanUp.push(() => rmSync(folder, { recursive: true }));
@@ -67,7 +67,7 @@ interface Look {
   readonly of?: Gateway;
 }
 
-/** A page that has got its first status, and every complaint of its console. */
+/** Opens a page and waits for its first status. Collects the errors on its console. */
 async function open({ width = 1280, colorScheme = 'light', of = gateway }: Look = {}) {
   const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme });
   const complaints: string[] = [];
@@ -86,11 +86,11 @@ async function keep(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: join(screenshots, `${name}.png`) });
 }
 
-/** Nothing reaches out of the window to the side. */
+/** How many pixels the content is wider than the window. */
 const overflow = (page: Page) =>
   page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
 
-it('tells of an outage while it lasts, and goes on by itself', async () => {
+it('shows an outage while it lasts, and continues by itself', async () => {
   const { page, complaints } = await open();
   const root = await nfs.mount('/dfs');
   const file = await nfs.walk(root, film);
@@ -133,7 +133,7 @@ it('tells of an outage while it lasts, and goes on by itself', async () => {
   await page.close();
 });
 
-it('lets a file in quarantine be tried again, by the keyboard alone', async () => {
+it('can retry a file in quarantine, with the keyboard only', async () => {
   const { page, complaints } = await open();
   const root = await nfs.mount('/dfs');
   const file = await nfs.walk(root, hanging);
@@ -146,7 +146,7 @@ it('lets a file in quarantine be tried again, by the keyboard alone', async () =
   const focused = () => page.evaluate("document.activeElement?.getAttribute('aria-label') ?? ''");
   for (let presses = 0; presses < 50 && !/^Try again/.test(String(await focused())); presses++)
     await page.keyboard.press('Tab');
-  // What is brought up to date every second keeps the focus.
+  // The update of the table every second must keep the focus.
   const countdown = await table.getByRole('cell').nth(4).textContent();
   await expect.poll(() => table.getByRole('cell').nth(4).textContent()).not.toBe(countdown);
   expect(await focused()).toMatch(/^Try again: .*video.mkv$/);
@@ -160,7 +160,7 @@ it('lets a file in quarantine be tried again, by the keyboard alone', async () =
   await page.close();
 });
 
-it('ends a session when it is told to', async () => {
+it('ends a session on request', async () => {
   const { page } = await open();
   const smb = await RawClient.connect(gateway.port('smb'));
   await smb.enter('dfs');
@@ -173,7 +173,7 @@ it('ends a session when it is told to', async () => {
   await page.close();
 });
 
-it('shows numbers until it has the token', async () => {
+it('shows only numbers until it has the token', async () => {
   const guarded = await serve(', tokenFile: TOKEN');
   const { page } = await open({ of: guarded });
   expect(await page.content()).not.toContain(fuse.mountpoint);
@@ -188,7 +188,7 @@ it('shows numbers until it has the token', async () => {
   await page.close();
 });
 
-it('says that the gateway is away, and comes back with it', async () => {
+it('reports that the gateway is away, and reconnects to it', async () => {
   const stopped = await serve();
   const { page } = await open({ of: stopped });
   await stopped.stop();

@@ -1,4 +1,4 @@
-/** Gets packages of another Debian suite, unpacked beside the system, which stays as it is. */
+/** Fetches packages of another Debian suite and unpacks them into a cache folder. The system is not changed. */
 import { execFile } from 'node:child_process';
 import {
   copyFileSync,
@@ -21,11 +21,11 @@ const run = promisify(execFile);
 
 export interface Wanted {
   readonly suite: string;
-  /** The first one's version names what is kept. */
+  /** The first package's version names the folder. */
   readonly packages: readonly [string, ...string[]];
-  /** Fetches what these depend on as well. */
+  /** Whether to fetch the packages' dependencies as well. */
   readonly withDependencies?: boolean;
-  /** The folder in which what was unpacked stays, in a folder for each suite and version. */
+  /** The cache folder. It has a folder for each suite and version. */
   readonly kept: string;
 }
 
@@ -39,7 +39,7 @@ export function unpackedRoot(suite: string, kept: string): string | undefined {
   return version === undefined ? undefined : join(folder, version);
 }
 
-/** Everything that apt reads and writes here lies in `folder`, except the system's configuration and keys. */
+/** Options that make apt use `folder` for everything except the system's configuration and keys. */
 function aptOptions(folder: string): string[] {
   const options = {
     'Dir::Etc::SourceList': join(folder, 'debian.sources'),
@@ -47,22 +47,22 @@ function aptOptions(folder: string): string[] {
     'Dir::Etc::Preferences': '/dev/null',
     'Dir::Etc::PreferencesParts': '/dev/null',
     'Dir::State::Lists': join(folder, 'lists'),
-    // Nothing is installed in a root of its own.
+    // The new root has no installed packages.
     'Dir::State::Status': join(folder, 'status'),
     'Dir::Cache': join(folder, 'cache'),
-    // Its own user may not write to a folder of ours.
+    // The user _apt may not write to this folder.
     'APT::Sandbox::User': 'root',
     'APT::Install-Recommends': 'false',
     'Acquire::Retries': '1',
     'Acquire::http::Timeout': '20',
     'Acquire::https::Timeout': '20',
-    // Otherwise `update` succeeds where it has got nothing.
+    // Without this, `update` succeeds even if it has fetched nothing.
     'APT::Update::Error-Mode': 'any',
   };
   return ['-q', ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])];
 }
 
-/** Downloads and unpacks into `folder`/root; returns the first package's version. */
+/** Downloads the packages and unpacks them into `folder`/root. Returns the first package's version. */
 async function unpack(mirror: Mirror, wanted: Wanted, folder: string): Promise<string> {
   const { suite, packages, withDependencies = false } = wanted;
   const archives = withDependencies ? 'cache/archives' : 'packages';
@@ -87,7 +87,7 @@ async function unpack(mirror: Mirror, wanted: Wanted, folder: string): Promise<s
   return version;
 }
 
-/** What a root needs besides the packages: mount points, the usual links into /usr, and a program that needs no library. */
+/** Adds what a root needs besides the packages: mountpoints, the usual links into /usr, and busybox. */
 export function completeRoot(root: string): void {
   for (const folder of ['usr/share', 'etc']) rmSync(join(root, folder), { recursive: true, force: true });
   for (const folder of ['boot', 'dev', 'old', 'proc', 'tmp', 'usr/bin'])
@@ -98,7 +98,7 @@ export function completeRoot(root: string): void {
   copyFileSync(BUSYBOX, join(root, 'bin/busybox'));
 }
 
-/** Removes what runs left that were killed while they fetched. */
+/** Removes the folders of runs that were killed during a fetch. */
 function sweep(kept: string): void {
   const [parent, name] = [dirname(kept), `${basename(kept)}.`];
   for (const left of readdirSync(parent).filter((entry) => entry.startsWith(name))) {
@@ -111,7 +111,7 @@ async function fetchFrom(mirror: Mirror, wanted: Wanted): Promise<string> {
   const { kept, suite } = wanted;
   mkdirSync(kept, { recursive: true });
   sweep(kept);
-  // Beside the place where it stays: only so it can be renamed.
+  // In the same file system as the final place, so that it can be renamed.
   const folder = mkdtempSync(`${kept}.`);
   try {
     const version = await unpack(mirror, wanted, folder);
@@ -119,7 +119,7 @@ async function fetchFrom(mirror: Mirror, wanted: Wanted): Promise<string> {
     completeRoot(staged);
     const root = join(kept, suite, version);
     mkdirSync(dirname(root), { recursive: true });
-    // Another run may have been faster.
+    // Another run may have finished first.
     if (!existsSync(root)) renameSync(staged, root);
     return root;
   } finally {
@@ -127,14 +127,14 @@ async function fetchFrom(mirror: Mirror, wanted: Wanted): Promise<string> {
   }
 }
 
-/** What apt complained of, or the message itself. */
+/** The first error line of apt, or the message itself. */
 function complaint(error: unknown): string {
   const { stderr = '', message } = error as Error & { stderr?: string };
   const lines = stderr.split('\n').filter((line) => /^[EW]: /.test(line));
   return (lines.find((line) => line.startsWith('E: ')) ?? lines[0] ?? message).replace(/^[EW]: /, '').trim();
 }
 
-/** Fetches from the first of the mirrors that has it; the root. Fails with what each of them said. */
+/** Fetches the packages from the first mirror that has them. Returns the root. Fails with the errors of all mirrors. */
 export async function fetchRoot(wanted: Wanted, mirrors: readonly Mirror[]): Promise<string> {
   if (mirrors.length === 0) throw new Error("apt's lists name no mirror of Debian");
   const complaints: string[] = [];

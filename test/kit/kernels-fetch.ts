@@ -1,4 +1,4 @@
-/** Gets a kernel of another Debian suite, unpacked beside the system. */
+/** Fetches the kernel of another Debian suite and unpacks it into a cache folder. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchRoot, unpackedRoot } from './debian-packages.ts';
@@ -23,7 +23,7 @@ export function fetchedKernel(suite: string, kept = keptFolder): Kernel | undefi
   return root === undefined ? undefined : kernelIn(suite, root);
 }
 
-/** Fetches the suite's kernel from the first of the system's mirrors that has it. Fails with what each of them said. */
+/** Fetches the suite's kernel from the first of the system's mirrors that has it. Fails with the errors of all mirrors. */
 export async function fetchKernel(
   suite: string,
   mirrors = systemMirrors(),

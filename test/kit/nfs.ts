@@ -1,4 +1,4 @@
-/** The protocol package's own client, for what real clients do not let a test see. */
+/** The NFS client of the protocol package. It shows tests every reply, which real clients hide. */
 import { Nfs3Client } from '../../protocols/nfs-rpc/src/nfs3/client.ts';
 
 export { NfsFailure } from '../../protocols/nfs-rpc/src/nfs3/client.ts';

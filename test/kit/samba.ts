@@ -1,4 +1,4 @@
-/** Samba's test suite and server of a newer Debian suite, unpacked beside the system and run in a root of their own. */
+/** Samba's test suite and server from a newer Debian suite, unpacked into a separate root. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,13 +7,13 @@ import { systemMirrors } from './kernels-sources.ts';
 
 const kept = fileURLToPath(new URL('../../node_modules/.cache/holdfast-samba/fetched-1', import.meta.url));
 
-/** The root of that suite's smbtorture and smbd, fetched when it is not here yet. */
+/** The root with that suite's smbtorture and smbd. Fetches it if necessary. */
 export async function sambaRoot(suite: string): Promise<string> {
   const packages = ['samba-testsuite', 'samba'] as const;
   const root =
     unpackedRoot(suite, kept) ??
     (await fetchRoot({ suite, packages, withDependencies: true, kept }, systemMirrors()));
-  // smbd asks who its users are.
+  // smbd looks its users up in passwd and group.
   const users = ['root', 'nobody', 'user', 'second'].map((name, index) => {
     const id = name === 'root' ? 0 : name === 'nobody' ? 65_534 : 1000 + index;
     return { passwd: `${name}:x:${id}:${id}::/:/bin/false\n`, group: `${name}:x:${id}:\n` };

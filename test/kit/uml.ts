@@ -206,10 +206,10 @@ export class KernelClient {
   }
 
   /**
-   * Unmounts a cifs share when nothing is on its way any more. Since "open files should not hold ref on superblock" cifs does not wait at
-   * unmount for reads ahead in flight: when such a one is answered, Linux 6.1.176 panics in cifs_readv_complete, after "Dentry still in
-   * use". (Much the same for closes was mended in 2026: "Fix busy dentry used after unmounting".) A file that is closed but read
-   * stays in the list of open files; where closes are put off, the one user that remains is no reader.
+   * Unmounts a cifs share when no request is in flight. Since the change "open files should not hold ref on superblock", an unmount
+   * does not wait for read-ahead: when its answer comes, Linux 6.1.176 panics in cifs_readv_complete, after "Dentry still in use".
+   * (The same fault for closes was fixed in 2026: "Fix busy dentry used after unmounting".) A closed file with reads in flight
+   * stays in the list of open files. On kernels with deferred close, one remaining reference is not a reader.
    */
   async umountCifs(mountpoint: string): Promise<void> {
     const idle = keepsClosedFiles(this.kernel) ? 1 : 0;

@@ -13,7 +13,7 @@ const TITLES = {
 };
 const LINE = /^(?<status>pass|fail|skip|timeout) (?<name>smb2\..*?)(?: # (?<reason>.*))?$/;
 
-/** `list`: a file beside this one. One that is not there yet expects nothing. */
+/** Reads the list in the file `list` beside this one. A missing file is an empty list. */
 export function readExpected(list) {
   const expected = new Map();
   if (!existsSync(pathOf(list))) return expected;

@@ -26,7 +26,7 @@ export function listTests(root) {
   }
 }
 
-/** Makes $1 the root, with this system's devices and with $2 as /tmp. Nobody else sees these mounts. */
+/** Makes $1 the root, with this system's devices and with $2 as /tmp. Runs in a private mount namespace. */
 const ENTER_ROOT = `set -e
 root=$1 folder=$2
 shift 2
@@ -36,7 +36,7 @@ mount --bind "$folder" "$root/tmp"
 exec chroot "$root" /bin/busybox sh -c 'cd /tmp && exec "$@"' sh "$@"
 `;
 
-/** The command line that runs a program of Samba: the system's, or one of a distribution unpacked into `root`. */
+/** The command line of a Samba program: the system's, or the one of the distribution in `root`. */
 export function command(root, folder, program, ...args) {
   if (root === undefined) return [program, ...args];
   const enter = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', ENTER_ROOT, 'sh'];
@@ -121,7 +121,7 @@ export function parseSubunit(output) {
   return { status: status ?? 'fail', reason: reason.replaceAll(/\(?\S*\/(source\d\/\S+?:\d+)\)?:?/g, '$1') };
 }
 
-/** Settings of the peer, near to what Samba's own tests give it: everything that its tests ask for is switched on. */
+/** Settings of smbd for comparison, similar to those of Samba's own tests: everything that the tests need is enabled. */
 function smbdSettings(port, environment) {
   const streams = environment.SMB_STREAMS === 'off' ? '' : 'streams_xattr';
   const share = (name) => `[${name}]\npath = /tmp/${name}\nread only = no\n`;
@@ -146,7 +146,7 @@ vfs objects = acl_xattr ${streams}
 ${['rw', 'rw2', 'rw3', 'rw4', 'rw5'].map(share).join('')}`;
 }
 
-/** Starts the unpacked Samba's own server on an empty share. */
+/** Starts the smbd of the unpacked Samba with empty shares. */
 async function startSmbd({ root }, environment, folder) {
   const port = await freePort();
   for (const name of ['smbd', 'rw', 'rw2', 'rw3', 'rw4', 'rw5']) {
@@ -183,7 +183,7 @@ async function freePort() {
   return port;
 }
 
-/** Resolves when somebody accepts connections. */
+/** Resolves when the port accepts connections. */
 async function accepts(port) {
   for (;;) {
     const socket = connect(port, '127.0.0.1');

@@ -1,4 +1,4 @@
-/** The smbtorture of Debian trixie, unpacked beside the system, against the in-memory backend; and the smbd of the same, for comparison. */
+/** Debian trixie's smbtorture against the in-memory backend and, for comparison, against trixie's smbd. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,7 @@ async function run(...args: string[]): Promise<number | null> {
   return code;
 }
 
-it('passes what it is expected to pass', async () => {
+it('passes the tests that are expected to pass', async () => {
   expect(await run('--expected', 'expected-trixie.txt')).toBe(0);
 });
 
