@@ -94,8 +94,26 @@ const layers = (name, root, list) =>
     to: { path: path(root, list.slice(index + 1).flat()) },
   }));
 
+/** Parts of src that know little of the rest: what each may import besides itself. */
+const apart = [
+  // The browser's code shares types and formats with the program, nothing more.
+  ['page', ['admin/status.ts', 'admin/state.ts', 'admin/format.ts']],
+  ['doctor', ['config/index.ts']],
+  ['measure', []],
+  ['discovery', ['log/index.ts']],
+];
+
+const alone = apart.map(([folder, others]) => ({
+  name: `apart-${folder}`,
+  comment: `src/${folder} imports nothing else of src than ${others.join(', ') || 'itself'}`,
+  severity: 'error',
+  from: { path: `^src/${folder}/` },
+  to: { path: '^src/', pathNot: [`^src/${folder}/`, ...others.map((file) => `^src/${escape(file)}$`)] },
+}));
+
 export default {
   forbidden: [
+    ...alone,
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     ...layers('smb2', 'protocols/smb2/src', smb2),
     ...layers('source', 'src/source', source),

@@ -101,7 +101,7 @@ figcaption { color: var(--faint); font-size: 0.85rem; }
   .rows, .rows tbody, .rows tr, .rows td { display: block; width: 100%; }
   .rows tr { border: 1px solid var(--line); border-radius: 0.4rem; margin-bottom: 0.75rem; padding: 0.25rem 0; }
   .rows td { border: none; padding: 0.15rem 0.8rem; display: grid; grid-template-columns: 8rem 1fr; overflow-wrap: anywhere; }
-  .rows td::before { content: attr(data-label); color: var(--faint); font-size: 0.85rem; }
+  .rows td::before { content: attr(data-label); color: var(--faint); font-size: 0.85rem; font-weight: 400; }
   .rows td:empty { display: none; }
 }
 `;

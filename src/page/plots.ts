@@ -91,6 +91,10 @@ export class Plots {
 
 const sizeOf = (place: HTMLElement) => ({ width: Math.max(200, place.clientWidth), height: 150 });
 
+/** As the reader's language has it. */
+const timeOfDay = (seconds: number | null) =>
+  seconds === null ? '' : new Date(seconds * 1000).toLocaleTimeString();
+
 function options({ lines, least }: PlotSpec, place: HTMLElement): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const color = (name: string) => style.getPropertyValue(name).trim();
@@ -103,9 +107,9 @@ function options({ lines, least }: PlotSpec, place: HTMLElement): uPlot.Options 
     ...sizeOf(place),
     cursor: { drag: { x: false, y: false } },
     scales: { y: { range: (_, __, max) => [0, Math.max(least, max * 1.1)] } },
-    axes: [axis, { ...axis, size: 55 }],
+    axes: [{ ...axis, values: (_, seconds) => seconds.map(timeOfDay) }, { ...axis, size: 55 }],
     series: [
-      {},
+      { label: 'at', value: (_, seconds) => timeOfDay(seconds) },
       ...lines.map(({ label, color: name }) => ({ label, stroke: color(name), width: 2, spanGaps: false })),
     ],
   };

@@ -70,7 +70,7 @@ describe.each([
     expect(server.statistics).toMatchObject({ sessions: 1, opens: 1 });
     expect(await openPath(two, 'film.mkv')).toBeDefined();
     two.close();
-    await expect.poll(() => server.statistics).toEqual({ connections: 0, sessions: 0, opens: 0 });
+    await expect.poll(() => server.statistics).toEqual({ connections: 0, sessions: 0, opens: 0, leases: 0 });
   });
 
   it('ends with the session', async () => {
