@@ -70,6 +70,7 @@ const places: readonly (readonly [RegExp, string])[] = [
   [/^npm run build$/, '.ci/run'],
   [/^(npx )?holdfast init --yes/, 'here'],
   [/^(npx )?holdfast init$/, 'src/cli/init.test.ts'],
+  [/^(npx )?holdfast doctor --config/, 'test/doctor.test.ts'],
   [/^(npx )?holdfast serve/, 'test/kit/gateway.ts, by most tests'],
   [/^(npx )?holdfast run/, 'test/supervise.test.ts'],
   [/^mount -t nfs/, 'test/nfs-kernel.test.ts'],
