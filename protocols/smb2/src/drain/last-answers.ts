@@ -19,7 +19,7 @@ export interface AnsweredRequest {
     { readonly kind: 'file'; readonly isDirectory: boolean } | { readonly kind: 'pipe' } | undefined;
 }
 
-/** Which answers are kept. `scans`: only those of clients that have ended a scan. `all`: nearly all. */
+/** Which answers are kept. `scans`: only that to the CLOSE of a directory, which ends a scan. `all`: nearly all. */
 export type Stopping = 'none' | 'scans' | 'all';
 
 /** `keep`: send at the end. `drop`: do not send; the client repeats the request or does not need the answer. */
@@ -79,8 +79,8 @@ function isAttributesQuery({ header, packet }: AnsweredRequest): boolean {
 }
 
 /**
- * Returns the answers to send at the end, in order. READs come first, the latest of them foremost, so that a stream
- * gets the data it waits for last and does not send more requests before it sees the FIN.
+ * Returns the answers to send at the end, in order. READs come first, newest to oldest: a stream waits for its oldest
+ * READ, so it sends no further request before it sees the FIN.
  */
 export function lastOrder(answers: readonly KeptAnswer[]): KeptAnswer[] {
   const missed = answers.filter(({ fate }) => fate === 'keep');

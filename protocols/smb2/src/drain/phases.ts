@@ -20,7 +20,7 @@ export interface Draining {
 
 export interface Phase {
   readonly name: string;
-  /** Whose answers are kept for the end. */
+  /** Which answers are kept for the end. */
   readonly stops: Stopping;
   /** Whether READs get no credits. */
   readonly withholds: boolean;
