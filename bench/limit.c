@@ -1,5 +1,5 @@
 /*
- * The bare limit of this machine for the same work without a protocol.
+ * Measures this machine's limit: the same work without a file protocol.
  *   limit read FILE seq|random [name=value ...]   a loopback TCP server that does pread and send, and its client
  *   limit list DIRECTORY [name=value ...]         readdir and a stat of each entry
  * Prints one JSON line {bytes, ops, seconds, p50, p99}; latencies in microseconds.

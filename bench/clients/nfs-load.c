@@ -14,7 +14,7 @@
 #include "measure.h"
 
 #define HANDLE_MAX 64
-/* What the Linux client asks for on a mount with the default sizes. */
+/* The sizes that the Linux client requests on a mount with default options. */
 #define DIRECTORY_BYTES 65536
 #define ATTRIBUTE_FLIGHT 32
 

@@ -1,8 +1,8 @@
 /*
- * A fast FUSE tree with known content, shaped like the one that is re-exported in production:
- *   /__all__/Release.00000.2024 ... each with one .mkv of its own
- *   /files/file-000.bin         ... the files that the read rows use
- * Node ids are arithmetic, so every lookup and handle is answered without a table.
+ * A fast FUSE tree with known content, similar to Decypharr's:
+ *   /__all__/Release.00000.2024 ... folders with one .mkv each
+ *   /files/file-000.bin         ... the files for the read rows
+ * Node ids are computed, so lookups and handles need no table.
  */
 #define FUSE_USE_VERSION 314
 #include <errno.h>
@@ -237,7 +237,7 @@ int main(int argc, char **argv)
     char options[160];
     if (argc < 2)
         fail("usage: tree MOUNTPOINT [name=value ...]");
-    /* The mount must not outlive the driver, however that one ends. */
+    /* The mount must not outlive the driver, however the driver ends. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     for (int i = 2; i < argc; i++)
         parse_argument(argv[i]);

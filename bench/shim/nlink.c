@@ -1,4 +1,4 @@
-/* For the peer's sake: smbd takes a link count of zero for a deleted file, so stat results get 2 or 1 instead. */
+/* For smbd, which treats a file with link count 0 as deleted: replaces 0 by 2 or 1 in stat results. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <sys/stat.h>

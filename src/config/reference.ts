@@ -114,7 +114,7 @@ export function referenceText(): string {
     '| `HOLDFAST_NFS_LISTEN`, `HOLDFAST_SMB_LISTEN`, `HOLDFAST_ADMIN_LISTEN` | `nfs.listen`, `smb.listen`, `admin.listen` |',
     '| `HOLDFAST_LOG_LEVEL`, `HOLDFAST_STATE`, `HOLDFAST_IDENTITY`, `HOLDFAST_SECRET_FILE` | `log.level`, `state`, `identity`, `secretFile` |',
     '',
-    ...section('', jsonSchema() as Schema, 2),
+    ...section('', jsonSchema(), 2),
   ];
   return `${lines.join('\n').trimEnd()}\n`;
 }

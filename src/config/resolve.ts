@@ -228,7 +228,7 @@ class Resolver {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       const problem =
-        code === 'ENOENT' ? 'does not exist' : `cannot be looked at (${code ?? 'unknown error'})`;
+        code === 'ENOENT' ? 'does not exist' : `cannot be accessed (${code ?? 'unknown error'})`;
       this.#find(at, `${path} ${problem}; expected ${hint}`);
     }
   }

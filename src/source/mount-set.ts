@@ -195,7 +195,7 @@ export class MountSet {
     this.#byPath.clear();
     mounted.close();
     const { state, epoch } = this.of(base);
-    this.#options.onChange({ base, state, epoch, reason: 'no mount is expected there any more' });
+    this.#options.onChange({ base, state, epoch, reason: 'the mount is no longer expected' });
   }
 
   /** Updates what depends on the set of expected mounts. */

@@ -10,7 +10,7 @@ export interface Mount {
   /** Whether mounts made on it reach its peers and slaves: those in other mount namespaces (shared subtrees). */
   readonly shared: boolean;
   readonly type: string;
-  /** What was mounted: a device, `10.0.0.1:/dfs`, `//10.0.0.1/dfs`, or any word. */
+  /** The mount's source: a device, `10.0.0.1:/dfs`, `//10.0.0.1/dfs`, or any word. */
   readonly origin: string;
   /** Super-block options, such as `rw,user_id=0,group_id=0,allow_other,max_read=131072`. */
   readonly options: string;
@@ -66,7 +66,7 @@ export class MountTable {
     }
   }
 
-  /** Whether a filesystem is mounted anywhere, be it covered by another. */
+  /** Whether a file system is mounted anywhere, even if another mount covers it. */
   has(device: number): boolean {
     return this.#all.some((mount) => mount.device === device);
   }

@@ -32,7 +32,7 @@ export interface WatchOptions {
 export class SourceWatch {
   readonly #options: WatchOptions;
   #state: SourceState = 'down';
-  #reason = 'not looked at yet';
+  #reason = 'not checked yet';
   #epoch = 0;
   #table: MountTable | undefined;
   #mount: Mount | undefined;
@@ -141,7 +141,7 @@ export class SourceWatch {
     await this.#freshProbe();
     if (this.#state !== 'live' || this.#epoch !== epoch) return;
     this.#epoch += 1;
-    this.#options.onChange(this.#state, this.#epoch, 'mounted anew');
+    this.#options.onChange(this.#state, this.#epoch, 'remounted');
   }
 
   /** Checks the mount table, and probes if a probe is due. Parallel calls share one check. */
@@ -241,7 +241,7 @@ export class SourceWatch {
       this.#probeHangs = true;
       this.#set('stuck', 'the source does not answer');
     } else if (failure.code === 'acces' && mount && isFuse(mount.type) && !allowsOthers(mount)) {
-      this.#set('down', 'the mount was made without allow_other: only the user who made it may read it');
+      this.#set('down', 'the mount lacks the option allow_other: only the user who mounted it can read it');
     } else if (failure.code !== 'busy') this.#set('down', failure.message);
   }
 

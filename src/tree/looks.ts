@@ -140,7 +140,7 @@ export class Looks {
       throw error;
     }
     if (node.wasSeen && raw.kind !== node.kind) {
-      if (!node.parent) throw new TreeError('down', 'the root is no directory');
+      if (!node.parent) throw new TreeError('down', 'the root is not a directory');
       this.#options.listings.remove(node);
       throw new TreeError('noent', 'another object has taken its place');
     }

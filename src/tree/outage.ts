@@ -4,7 +4,7 @@
  */
 export type WaitOutcome = 'live' | 'expired' | 'crowded' | 'abandoned';
 
-/** Who has waited in one outage. */
+/** The requests that have waited during one outage. */
 export interface OutageToll {
   readonly requests: number;
   readonly longestMs: number;
@@ -83,7 +83,7 @@ export class Outage {
     for (const waiting of [...this.#waiting]) if (waiting.base === base) waiting.settle('live');
   }
 
-  /** Those who have waited for the mount at this place since the last call, and who wait now. */
+  /** The requests that have waited for the mount at this place since the last call, including those that wait now. */
   toll(base: string): OutageToll {
     const now = performance.now();
     let { requests, longestMs } = this.#tolls.get(base) ?? noToll;

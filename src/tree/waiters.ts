@@ -42,7 +42,7 @@ export class Waiters {
     return this.#all.size;
   }
 
-  /** How long the first of them has waited, in ms; 0 when nobody waits. */
+  /** How long the oldest request has waited, in ms; 0 if none waits. */
   get longestMs(): number {
     for (const { since } of this.#all) return performance.now() - since;
     return 0;

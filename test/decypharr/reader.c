@@ -1,10 +1,10 @@
 /*
- * A reader that does what it is told, for seeks and pauses: over libnfs (-DOVER_NFS), libsmbclient (-DOVER_SMB) or locally.
+ * A reader that runs commands, for seeks and pauses: over libnfs (-DOVER_NFS), libsmbclient (-DOVER_SMB) or locally.
  *
  *   reader HOST PORT SHARE     (locally: reader MOUNTPOINT - -)
  *
- * Standard input: `open PATH`, `read OFFSET LENGTH`, `close`. Each is answered by a line, `ok BYTES MICROSECONDS` or `error TEXT`; that of
- * a read is followed by these bytes.
+ * Commands on standard input: `open PATH`, `read OFFSET LENGTH`, `close`. Each is answered by one line, `ok BYTES MICROSECONDS` or
+ * `error TEXT`. The answer to a read is followed by the bytes.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,9 +1,9 @@
 /*
- * A consumer of the mount, run in the guest: reads or lists again and again, checks all it gets, and times every call.
+ * A consumer of the mount in the guest: reads or lists repeatedly, checks all results, and times every call.
  *
  *   consumer read FILE [KEY=VALUE…]   consumer list FOLDER [KEY=VALUE…]   consumer names FOLDER [KEY=VALUE…]
  *
- * It ends with one line of JSON. A failed call is a result, not a failure of the program (exit code 0 all the same).
+ * It prints one line of JSON at its end. A failed call is a result, not an error of the program: the exit code is still 0.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -60,7 +60,7 @@ static void tell(const char *name) {
   close(tty);
 }
 
-/* Times what began at `start`. */
+/* Records the duration of a call that began at `start`. */
 static void timed(const char *call, double start) {
   double took = now() - start;
   if (took <= longest) return;
@@ -95,7 +95,7 @@ static uint32_t key_of(const char *text) {
   return hash;
 }
 
-/* Whether these bytes, all of one page, are those of the file of `key` at `offset`. */
+/* Whether these bytes, which lie in one page, are those of the file of `key` at `offset`. */
 static int same(uint32_t key, long long offset, const unsigned char *got, size_t length) {
   unsigned char page[PAGE];
   size_t from = (size_t)((key + (uint64_t)offset) % POOL), head = length < POOL - from ? length : POOL - from;
@@ -166,7 +166,7 @@ struct entry { uint64_t inode; int64_t offset; unsigned short length; unsigned c
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* One pass over the folder, with a look at its first and last entry; 0 if a call failed. */
+/* One pass over the folder, with a stat of its first and last entry; 0 if a call failed. */
 static int list_once(const char *path, int print) {
   static char **names;
   static size_t room;

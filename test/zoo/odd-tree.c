@@ -1,13 +1,12 @@
 /*
- * A FUSE tree whose answers are odd: each folder of its root is odd in one way, and every file holds bytes that
- * odd-tree.ts can compute. It runs in the foreground and reads commands from stdin, one a line; it answers each,
- * with "done" where nothing else is said:
+ * A FUSE tree with odd answers: each folder in its root is odd in one way. odd-tree.ts can compute the bytes of every file. It
+ * runs in the foreground, reads one command per line from stdin, and answers each with "done" unless stated otherwise:
  *
  *   statfs ok|zero|huge|ENOSYS|EIO|EACCES
- *   lookup|open|read PATH ok|ERRNO      what that call of that path answers from now on
- *   direct PATH                         says how often it was opened with O_DIRECT instead
+ *   lookup|open|read PATH ok|ERRNO      sets the result of that call for that path
+ *   direct PATH                         answers with the number of opens with O_DIRECT
  *
- * ERRNO is a name out of the table below.
+ * ERRNO is a name from the table below.
  */
 #define FUSE_USE_VERSION 31
 #define _GNU_SOURCE
@@ -23,7 +22,7 @@
 
 enum {
 	SHORT = 1,          /* Each answer has at most 3,000 bytes, with direct_io. */
-	LATE = 2,           /* Says 0 bytes to lookups, has 300,000, with direct_io. */
+	LATE = 2,           /* Reports a size of 0 but has 300,000 bytes, with direct_io. */
 	REFUSE_OPEN = 4,    /* O_DIRECT: EINVAL at open. */
 	REFUSE_READ = 8,    /* O_DIRECT: EINVAL at every read. */
 	REFUSE_UNALIGNED = 16, /* O_DIRECT: EINVAL where offset or length is no multiple of 512. */
@@ -55,31 +54,31 @@ struct entry {
 
 static struct entry entries[] = {
 	DIRECTORY("/"),
-	/* Listings that do not say what an entry is. */
+	/* Listings without entry types. */
 	DIRECTORY("/untyped"),
 	FILE_("/untyped/a.mkv", 100000),
 	FILE_("/untyped/b.mkv", 11),
 	DIRECTORY("/untyped/folder"),
 	FILE_("/untyped/folder/in.mkv", 10),
 	LINK("/untyped/link", "a.mkv"),
-	/* Listings that say something wrong about it. */
+	/* Listings with wrong entry types. */
 	DIRECTORY("/mistyped"),
 	FILE_("/mistyped/file.mkv", 70000),
 	DIRECTORY("/mistyped/folder"),
 	FILE_("/mistyped/folder/in.mkv", 4),
 	LINK("/mistyped/link", "file.mkv"),
-	/* Listings that name everything twice. */
+	/* Listings with every name twice. */
 	DIRECTORY("/twice"),
 	FILE_("/twice/one.mkv", 1),
 	FILE_("/twice/two.mkv", 2),
 	DIRECTORY("/twice/folder"),
-	/* Names that are no UTF-8; the first two look the same once the bad bytes are replaced. */
+	/* Names that are not UTF-8; the first two are equal after the bad bytes are replaced. */
 	DIRECTORY("/names"),
 	FILE_("/names/bad-\xff.mkv", 1000),
 	FILE_("/names/bad-\xfe.mkv", 2000),
 	FILE_("/names/latin-\xe9.mkv", 3000),
 	FILE_("/names/good-\xc3\xa9.mkv", 4000),
-	/* Times that a protocol cannot say: before 1970, before 1601, after 2106, and beyond what JavaScript can. */
+	/* Times that a protocol cannot represent: before 1970, before 1601, after 2106, and beyond JavaScript's range. */
 	DIRECTORY("/times"),
 	TIMED("/times/year-1", -62135596800LL, 0),
 	TIMED("/times/year-1500", -14831769600LL, 0),
@@ -179,7 +178,7 @@ static int odd_getattr(const char *path, struct stat *stat, struct fuse_file_inf
 	return 0;
 }
 
-/* What the listing says of the entry's kind. */
+/* The entry's type in listings. */
 static mode_t listed_mode(const char *folder, mode_t mode)
 {
 	if (!strcmp(folder, "/untyped")) return 0;
@@ -260,7 +259,7 @@ static int odd_statfs(const char *path, struct statvfs *space)
 	return 0;
 }
 
-/* Sets an error; returns -1 for a command that makes no sense. */
+/* Sets an error. Returns -1 for an invalid command. */
 static int obey(const char *what, const char *path, const char *value)
 {
 	struct entry *entry = find(path);
