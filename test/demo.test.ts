@@ -45,7 +45,7 @@ it('runs typed commands, and clients see the effect', async () => {
   try {
     const root = await client.mount('/dfs');
     const file = await client.walk(root, releasePath(0, 'video.mkv'));
-    await demo.type('help', /leave +the daemon stops/);
+    await demo.type('help', /leave +the daemon shuts down/);
     await demo.type('dance', /Unknown command/);
     const path = (await demo.type('add', /is there/)).split(' ')[0]!;
     expect(
@@ -59,7 +59,7 @@ it('runs typed commands, and clients see the effect', async () => {
     await demo.type('leave', /has left/);
     await demo.type('mount', /mounted again/);
     await demo.type('hang', /hang/);
-    await demo.type('heal', /well again/);
+    await demo.type('heal', /faults have ended/);
     expect((await client.read(file, 2 ** 20, 4096)).data).toHaveLength(4096);
     demo.closeInput();
     expect((await client.getattr(root)).attributes.type).toBe(2);
