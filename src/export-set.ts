@@ -5,6 +5,7 @@ import {
   type ExportState,
   type ExportStatus,
   type Metrics,
+  type MountState,
   type StreamStatus,
   type WatchedSource,
 } from './admin/index.ts';
@@ -12,7 +13,9 @@ import type { ExportConfig } from './config/index.ts';
 import { renderName, type Logger } from './log/index.ts';
 import type { NfsExport } from './nfs/backend.ts';
 import type { SmbExport } from './smb/server.ts';
-import { Source } from './source/source.ts';
+import { placeOf, SharedSources } from './shared-sources.ts';
+import type { ForgetOutcome, PartChange, Source } from './source/source.ts';
+import type { KnownMounts } from './state/known-mounts.ts';
 import type { WarmMetadata } from './state/warm-metadata.ts';
 import type { Seed } from './state/seed.ts';
 import { Identity } from './tree/identity.ts';
@@ -30,6 +33,8 @@ interface ServedExport {
   readonly trouble: Trouble;
   readonly history: History;
   readonly streams: Streams;
+  /** Ends what is told of the source's states. */
+  readonly untell: () => void;
   readonly watched: WatchedSource;
 }
 
@@ -39,7 +44,25 @@ export interface ExportSetOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly warm: WarmMetadata | undefined;
+  readonly known: KnownMounts | undefined;
 }
+
+/** Mounts of one export that are told of: their number must not be somebody else's to choose. */
+const mountsTold = 64;
+
+/** The mounts below an export's path. */
+const mountsOf = (source: Source, tree: Tree): MountState[] =>
+  source.parts
+    .filter(({ base }) => base !== '')
+    .slice(0, mountsTold)
+    .map(({ base, state, reason, epoch, quarantined }) => ({
+      path: renderName(base),
+      state,
+      reason,
+      epoch,
+      quarantined,
+      waiting: tree.waitingFor(base),
+    }));
 
 /** The view of an export that the metrics read. */
 const watch = ({
@@ -48,13 +71,16 @@ const watch = ({
   trouble,
   history,
   streams,
-}: Omit<ServedExport, 'watched' | 'config'>): WatchedSource => ({
+}: Omit<ServedExport, 'watched' | 'config' | 'untell'>): WatchedSource => ({
   lanes: source.lanes,
   get state() {
     return source.state;
   },
   get epoch() {
     return source.epoch;
+  },
+  get mounts() {
+    return mountsOf(source, tree);
   },
   get quarantined() {
     return source.quarantined;
@@ -86,6 +112,7 @@ const stateOf = ({ config, source, tree, trouble }: ServedExport): ExportState =
   reason: source.reason,
   epoch: source.epoch,
   nodes: tree.size,
+  mounts: mountsOf(source, tree),
   quarantine: trouble.quarantine,
   waits: trouble.waits,
 });
@@ -117,13 +144,15 @@ export class ExportSet {
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #warm: WarmMetadata | undefined;
+  readonly #sources: SharedSources;
   #closed = false;
 
-  constructor({ seed, metrics, log, warm }: ExportSetOptions) {
+  constructor({ seed, metrics, log, warm, known }: ExportSetOptions) {
     this.#seed = seed;
     this.#metrics = metrics;
     this.#log = log;
     this.#warm = warm;
+    this.#sources = new SharedSources(known);
   }
 
   /**
@@ -134,17 +163,18 @@ export class ExportSet {
     configs: readonly ExportConfig[],
   ): Promise<{ added: string[]; removed: string[]; kept: string[] }> {
     const before = this.#served;
+    this.#sources.plan(configs);
     const same = (config: ExportConfig) => before.find((one) => isSameTree(one.config, config));
     const after = await Promise.all(
       configs.map(async (config) => {
         const known = same(config);
-        return known ? { ...known, config } : this.#open(config, configs.length);
+        return known ? { ...known, config } : this.#open(config);
       }),
     );
     const stay = new Set(after.map(({ tree }) => tree));
     this.#served = after;
-    // The exports share one thread pool: adapt each one's part to their number.
-    for (const { source } of after) source.share(configs.length);
+    // The sources share one thread pool: adapt each one's part to their number.
+    this.#sources.share();
     for (const one of before) if (!stay.has(one.tree)) this.#retire(one);
     for (const { config, watched } of after) this.#metrics.watchSource(config.name, watched);
     if (this.#closed) await this.close();
@@ -223,15 +253,32 @@ export class ExportSet {
     await this.#warm?.close();
     for (const [one, timer] of this.#retiring) {
       clearInterval(timer);
-      closeExport(one);
+      this.#close(one);
     }
-    for (const one of this.#served) closeExport(one);
+    for (const one of this.#served) this.#close(one);
   }
 
-  async #open(config: ExportConfig, count: number): Promise<ServedExport> {
+  #close({ source, tree, trouble, untell }: ServedExport): void {
+    untell();
+    trouble.close();
+    tree.close();
+    this.#sources.release(source);
+  }
+
+  /**
+   * A mount below an export has gone for good: what lies at its place is served.
+   * @param mount its path below the export; empty for what is mounted at the export's own path.
+   */
+  forgetMount(exportName: string, mount: string): ForgetOutcome {
+    const source = this.#served.find(({ config }) => config.name === exportName)?.source;
+    const outcome = source?.forgetMount(placeOf(mount)) ?? 'unknown';
+    if (outcome === 'forgotten') this.#log.info({ export: exportName, mount }, 'mount forgotten');
+    return outcome;
+  }
+
+  async #open(config: ExportConfig): Promise<ServedExport> {
     const log = this.#log;
-    const { path, expectFuse, readDeadline, verdict, idleClose } = config;
-    const source = new Source({ path, expectFuse, readDeadline, verdict, idleClose, exports: count });
+    const { source, started } = this.#sources.acquire(config);
     const tree = new Tree({
       identity: new Identity(this.#seed.text, config.name, undefined, this.#seed.secret),
       source,
@@ -239,15 +286,19 @@ export class ExportSet {
       failAfter: config.failAfter,
     });
     const history = new History();
-    tellStates(config, source, tree, history, log);
+    const untell = tellStates(config, source, tree, history, log);
     const trouble = new Trouble(config.name, source, tree, log);
     const streams = new Streams();
-    await source.start();
+    await started;
     this.#warm?.resume(config.name, tree);
-    if (source.state !== 'live') {
-      log.warn({ export: config.name, path: config.path, reason: source.reason }, 'waiting for the source');
+    for (const { base, state, reason } of source.parts) {
+      if (state === 'live') continue;
+      log.warn(
+        { export: config.name, path: config.path, ...mountAt(base), reason },
+        'waiting for the source',
+      );
     }
-    const parts = { source, tree, trouble, history, streams };
+    const parts = { source, tree, trouble, history, streams, untell };
     return { config, ...parts, watched: watch(parts) };
   }
 
@@ -264,7 +315,7 @@ export class ExportSet {
       if (quiet < 2 && performance.now() - since < retireTimeout) return;
       clearInterval(timer);
       this.#retiring.delete(one);
-      closeExport(one);
+      this.#close(one);
       this.#log.info({ export: one.config.name, path: one.config.path }, 'export closed');
     }, retireInterval).unref();
     this.#retiring.set(one, timer);
@@ -272,11 +323,17 @@ export class ExportSet {
 }
 
 /** Logs each change of state of a mount. The line of its return has the outage's duration and the requests that waited. */
-function tellStates(config: ExportConfig, source: Source, tree: Tree, history: History, log: Logger): void {
+function tellStates(
+  config: ExportConfig,
+  source: Source,
+  tree: Tree,
+  history: History,
+  log: Logger,
+): () => void {
   /** Since when a mount is absent, performance.now(), by its place. */
   const awaySince = new Map<string, number>();
-  source.onState(({ base, state, epoch, reason }) => {
-    const mount = base === '' ? {} : { mount: renderName(base.slice(1)) };
+  const tell = ({ base, state, epoch, reason }: PartChange) => {
+    const mount = mountAt(base);
     history.note({ ...mount, state, reason, epoch });
     const line = { export: config.name, path: config.path, ...mount, state, epoch, reason };
     const since = awaySince.get(base);
@@ -297,8 +354,13 @@ function tellStates(config: ExportConfig, source: Source, tree: Tree, history: H
       longestSeconds: rounded(longestMs / 1000),
     };
     log.info({ ...line, ...cost }, 'source is live');
-  });
+  };
+  // Under another name it may be served already.
+  for (const part of source.parts) if (part.state === 'live') tell(part);
+  return source.onState(tell);
 }
+
+const mountAt = (base: string) => (base === '' ? {} : { mount: renderName(base.slice(1)) });
 
 /** Rounds to one decimal place. */
 const rounded = (value: number) => Math.round(value * 10) / 10;
@@ -312,8 +374,3 @@ const isSameTree = (a: ExportConfig, b: ExportConfig) =>
   a.readDeadline === b.readDeadline &&
   a.verdict === b.verdict &&
   a.idleClose === b.idleClose;
-
-function closeExport({ source, tree }: ServedExport): void {
-  tree.close();
-  source.close();
-}

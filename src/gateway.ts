@@ -8,11 +8,13 @@ import {
   type Actions,
   type AdminServer,
   type ListeningStatus,
+  type Refusal,
 } from './admin/index.ts';
 import { formatEndpoint, type Config, type Endpoint } from './config/index.ts';
 import type { Mdns } from './discovery/mdns.ts';
 import { ExportSet } from './export-set.ts';
 import type { Logger } from './log/index.ts';
+import type { ForgetOutcome } from './source/source.ts';
 import { NfsServer } from './nfs/server.ts';
 import { localAddresses } from './network.ts';
 import { SmbServer } from './smb/server.ts';
@@ -21,6 +23,7 @@ import { durableKey, serverGuid } from './tree/identity.ts';
 import { seedOf } from './state/seed.ts';
 import { version as programVersion } from './version.ts';
 import { ScanFolder, scanFolderPath } from './state/scan-folder.ts';
+import { KnownMounts } from './state/known-mounts.ts';
 import { WarmMetadata } from './state/warm-metadata.ts';
 
 export interface ListeningAddress extends Endpoint {
@@ -147,11 +150,19 @@ const protocolAddresses = (nfs: NfsServer, smb: SmbServer) => [
   ...smb.addresses.map((address) => ({ protocol: 'smb' as const, ...address })),
 ];
 
+const forgetAnswers: Readonly<Record<ForgetOutcome, string | Refusal | undefined>> = {
+  forgotten: 'nothing is expected there any more',
+  mounted: { refused: 'it is mounted: unmount it first' },
+  listed: { refused: 'the configuration names it: take it out there, and send SIGHUP' },
+  unknown: undefined,
+};
+
 /** The actions of the status page. */
 function actionsOf(exports: ExportSet, nfs: NfsServer, smb: SmbServer): Actions {
   return {
     retry: ({ export: name = '', path = '', aspect = '' }) =>
       exports.retry(name, path, aspect) ? 'the next request tries it again' : undefined,
+    'forget-mount': ({ export: name = '', mount = '' }) => forgetAnswers[exports.forgetMount(name, mount)],
     'end-session': ({ id = '' }) => (smb.endSession(id) ? 'the session has ended' : undefined),
     'end-client': ({ client = '' }) => (nfs.endClient(client) ? 'its connections have ended' : undefined),
   };
@@ -164,6 +175,7 @@ function fixedSettings(before: Config, after: Config): string[] {
     smb,
     admin,
     discovery,
+    run,
     state,
     identity,
     secret,
@@ -181,6 +193,7 @@ function fixedSettings(before: Config, after: Config): string[] {
     'admin.hosts': admin.hosts.join(),
     'admin.token': admin.token?.reveal(),
     discovery,
+    run: JSON.stringify(run),
     state,
     identity,
     secret: secret?.reveal(),
@@ -199,7 +212,8 @@ export async function startGateway(
   const version = programVersion();
   const seed = seedOf(config, log);
   const warm = config.state === undefined ? undefined : new WarmMetadata(config.state, log);
-  const exports = new ExportSet({ seed, metrics, log, warm });
+  const known = config.state === undefined ? undefined : new KnownMounts(config.state, log);
+  const exports = new ExportSet({ seed, metrics, log, warm, known });
   metrics.addInfo({ version, node: process.versions.node });
   await exports.change(config.exports);
   const series = new Series(metrics, () => exports.waiting);

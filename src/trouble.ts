@@ -20,11 +20,12 @@ export class Trouble {
   readonly #tree: Pick<Tree, 'waiters'>;
   /** Clients that waited for a quarantined path when it last failed, by case key. */
   readonly #waited = new Map<string, readonly string[]>();
+  readonly #unsubscribe: readonly (() => void)[];
 
   constructor(exportName: string, source: TroubledSource, tree: Pick<Tree, 'waiters'>, log: Logger) {
     this.#source = source;
     this.#tree = tree;
-    source.onTrouble(({ path, aspect, code, released, strikes, coolDown }) => {
+    const unsubscribe = source.onTrouble(({ path, aspect, code, released, strikes, coolDown }) => {
       const line = { export: exportName, path: renderName(path), aspect, strikes };
       const key = caseKey(aspect, path);
       if (released) {
@@ -39,7 +40,12 @@ export class Trouble {
         code === 'timeout' ? 'missed its deadline: in quarantine' : 'its error was confirmed: in quarantine',
       );
     });
-    source.onState(() => this.#forget());
+    this.#unsubscribe = [unsubscribe, source.onState(() => this.#forget())];
+  }
+
+  /** The source may live on under another name. */
+  close(): void {
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
 
   /** Paths in quarantine, the latest first. */

@@ -3,8 +3,15 @@
 /** What the caller sent besides the name of the action: texts alone, each bounded by the size of the request. */
 export type ActionArguments = Readonly<Record<string, string>>;
 
-/** Does it. Returns what has happened, in words for people; undefined when there is nothing of that kind. */
-export type Action = (args: ActionArguments) => string | undefined | Promise<string | undefined>;
+/** What was not done, and why, in words for people. */
+export interface Refusal {
+  readonly refused: string;
+}
+
+/** What has happened, in words for people; undefined when there is nothing of that kind. */
+type Outcome = string | Refusal | undefined;
+
+export type Action = (args: ActionArguments) => Outcome | Promise<Outcome>;
 
 export type Actions = Readonly<Record<string, Action>>;
 

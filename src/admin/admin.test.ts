@@ -22,11 +22,21 @@ const live: AdminState = {
       reason: '',
       epoch: 1,
       nodes: 3,
+      mounts: [],
       quarantine: [],
       waits: [],
     },
   ],
 };
+const torrents = {
+  path: '/torr<ents>',
+  state: 'down' as const,
+  reason: 'the mount has gone',
+  epoch: 2,
+  quarantined: 0,
+  waiting: 4,
+};
+
 const hung = {
   path: '/a/<b>.mkv',
   aspect: 'content',
@@ -99,6 +109,7 @@ describe('Metrics', () => {
     const source = {
       state: 'live' as WatchedSource['state'],
       epoch: 1,
+      mounts: [torrents],
       lanes: { data: { limit: 32, inFlight: 5, hung: 1, waiting: 7 } },
       quarantined: 2,
       quarantine: [hung],
@@ -124,6 +135,9 @@ describe('Metrics', () => {
     expect(text).toContain('holdfast_longest_wait_seconds{export="dfs"} 12');
     expect(text).toContain('holdfast_streams{export="dfs"} 2');
     expect(text).toContain('holdfast_source_outages_total{export="dfs"} 5');
+    expect(text).toContain('holdfast_source_mounts{export="dfs",state="down"} 1');
+    expect(text).toContain('holdfast_mount_live{export="dfs",mount="/torr<ents>"} 0');
+    expect(text).toContain('holdfast_mount_waiting{export="dfs",mount="/torr<ents>"} 4');
     expect(text).toContain('holdfast_source_descriptors{export="dfs"} 2');
     expect(text).toContain('holdfast_source_bytes_asked_total{export="dfs"} 4096');
     expect(text).toContain('holdfast_source_held_for_verdict{export="dfs"} 1');
@@ -191,7 +205,10 @@ describe('admin server', () => {
 
   it('shows what does not answer and who waits for it', async () => {
     const waits = [{ path: '', requests: 3, clients: ['10.0.0.9'], seconds: 12 }];
-    const troubled = { ...live, exports: [{ ...live.exports[0]!, quarantine: [hung], waits }] };
+    const troubled = {
+      ...live,
+      exports: [{ ...live.exports[0]!, mounts: [torrents], quarantine: [hung], waits }],
+    };
     const { get } = await start(() => troubled);
     expect(await (await get('/readyz')).json()).toEqual(troubled);
   });
@@ -203,6 +220,7 @@ describe('admin server', () => {
     const source = {
       state: 'live' as const,
       epoch: 1,
+      mounts: [torrents],
       lanes: {},
       quarantined: 1,
       quarantine: [hung],
@@ -221,7 +239,7 @@ describe('admin server', () => {
       const pages = ['/api/status', '/readyz', '/metrics'].map((path) => get(path));
       return (await Promise.all((await Promise.all(pages)).map((page) => page.text()))).join('\n');
     };
-    const secrets = ['.mkv', '/mnt/', '10.0.0.9', '10.0.0.7'];
+    const secrets = ['torr', '.mkv', '/mnt/', '10.0.0.9', '10.0.0.7'];
     const shown = await all();
     for (const secret of secrets) expect(shown).not.toContain(secret);
     expect(shown).toContain('"waiting": 3');

@@ -1,4 +1,4 @@
-export type { Action, Actions } from './actions.ts';
+export type { Action, Actions, Refusal } from './actions.ts';
 export { History } from './history.ts';
 export {
   ConnectionMeter,
@@ -11,6 +11,6 @@ export {
 export { gather } from './model.ts';
 export { Series } from './series.ts';
 export { startAdmin, type AdminOptions, type AdminServer } from './server.ts';
-export type { AdminState, ExportState, SourceState, TroubleEntry, WaitEntry } from './state.ts';
+export type { AdminState, ExportState, MountState, SourceState, TroubleEntry, WaitEntry } from './state.ts';
 export type * from './status.ts';
 export { Streams, type Stream } from './streams.ts';

@@ -6,7 +6,7 @@
  * bounded.
  */
 import { collectDefaultMetrics, Gauge, Registry, type Metric } from 'prom-client';
-import type { SourceState, TroubleEntry } from './state.ts';
+import type { MountState, SourceState, TroubleEntry } from './state.ts';
 
 export type Protocol = 'nfs' | 'mount' | 'portmap' | 'smb';
 
@@ -85,6 +85,8 @@ export interface SmbCounts {
 export interface WatchedSource {
   readonly state: SourceState;
   readonly epoch: number;
+  /** Those below its path, a bounded number. */
+  readonly mounts: readonly MountState[];
   readonly lanes: Readonly<Record<string, LaneUse>>;
   /** Objects that missed their deadline and are left alone for a while. */
   readonly quarantined: number;
@@ -397,6 +399,7 @@ export class Metrics {
       'Times that the source of an export went away.',
       ofEach(({ outages }, name) => [{ labels: { export: name }, value: outages }]),
     );
+    this.#addMounts(ofEach);
     this.#addContent(ofEach);
     const ofEachLane = (value: (lane: LaneUse) => number) =>
       ofEach(({ lanes }, name) =>
@@ -427,6 +430,40 @@ export class Metrics {
       ofEachLane(({ limit }) => limit),
     );
   }
+  /** Their number is bounded, but their paths are not everybody's business. */
+  #addMounts(ofEach: OfEach): void {
+    this.#add(
+      'holdfast_source_mounts',
+      'gauge',
+      'Mounts below the path of an export, by state.',
+      ofEach(({ mounts }, name) =>
+        sourceStates.map((state) => ({
+          labels: { export: name, state },
+          value: mounts.filter((one) => one.state === state).length,
+        })),
+      ),
+    );
+    const add = (name: string, help: string, value: (mount: MountState) => number): void =>
+      this.#add(
+        `holdfast_mount_${name}`,
+        'gauge',
+        help,
+        ofEach(({ mounts }, exportName) =>
+          mounts.map((mount) => ({
+            labels: { export: exportName, mount: mount.path },
+            value: value(mount),
+          })),
+        ),
+        this.#detailed,
+      );
+    add('live', 'Whether a mount below an export is there and answers.', ({ state }) =>
+      state === 'live' ? 1 : 0,
+    );
+    add('epoch', 'How often it was mounted, as far as it was seen.', ({ epoch }) => epoch);
+    add('quarantined', 'Objects of it that are left alone for a while.', ({ quarantined }) => quarantined);
+    add('waiting', 'Requests that wait for it.', ({ waiting }) => waiting);
+  }
+
   #addContent(ofEach: OfEach): void {
     const add = (
       name: string,

@@ -30,6 +30,7 @@ export const pageHtml = `<!doctype html>
         <p id="login-error" role="alert"></p>
       </form>
       <section aria-labelledby="exports-title"><h2 id="exports-title">Exports</h2><div id="exports"></div></section>
+      <section id="mounts-section" aria-labelledby="mounts-title" hidden><h2 id="mounts-title">Mounts</h2><div id="mounts"></div></section>
       <section id="waits-section" aria-labelledby="waits-title" hidden><h2 id="waits-title">Who waits</h2><div id="waits"></div></section>
       <section id="quarantine-section" aria-labelledby="quarantine-title" hidden><h2 id="quarantine-title">In quarantine</h2><div id="quarantine"></div></section>
       <section id="plots-section" aria-labelledby="plots-title" hidden>

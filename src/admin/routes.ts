@@ -142,7 +142,9 @@ async function act(context: Context, request: IncomingMessage): Promise<Answer> 
   const done = await actions[asked.name]!(asked.args);
   const args = Object.fromEntries(Object.entries(asked.args).map(([key, value]) => [key, renderText(value)]));
   const client = request.socket.remoteAddress;
-  log.info({ client, action: asked.name, ...args, done: done !== undefined }, 'asked for on the admin port');
+  const isDone = typeof done === 'string';
+  log.info({ client, action: asked.name, ...args, done: isDone }, 'asked for on the admin port');
+  if (typeof done === 'object') return json(409, { error: done.refused });
   return done === undefined
     ? json(404, { error: 'there is nothing like that any more' })
     : json(200, { done });

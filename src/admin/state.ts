@@ -22,6 +22,19 @@ export interface WaitEntry {
   readonly seconds: number;
 }
 
+/** A mount below an export's path. */
+export interface MountState {
+  /** Below the export, as `/name`; text that cannot break a line. */
+  readonly path: string;
+  readonly state: SourceState;
+  readonly reason: string;
+  readonly epoch: number;
+  /** Objects in quarantine. */
+  readonly quarantined: number;
+  /** Requests that wait for it. */
+  readonly waiting: number;
+}
+
 export interface ExportState {
   readonly name: string;
   readonly path: string;
@@ -33,6 +46,8 @@ export interface ExportState {
   readonly epoch: number;
   /** Objects that the tree knows now. */
   readonly nodes: number;
+  /** Those that are expected below the path, a bounded number. */
+  readonly mounts: readonly MountState[];
   /** The latest ones; a path is text that cannot break a line. */
   readonly quarantine: readonly TroubleEntry[];
   /** The longest ones. */
@@ -45,6 +60,9 @@ export interface ExportSummary {
   readonly state: SourceState;
   readonly epoch: number;
   readonly nodes: number;
+  /** Mounts below its path, and those of them that are not live. */
+  readonly mounts: number;
+  readonly mountsAway: number;
   /** Objects in quarantine. */
   readonly quarantined: number;
   /** Requests that wait. */
@@ -59,11 +77,13 @@ export interface AdminSummary {
 export function summaryOf({ ready, exports }: AdminState): AdminSummary {
   return {
     ready,
-    exports: exports.map(({ name, state, epoch, nodes, quarantine, waits }) => ({
+    exports: exports.map(({ name, state, epoch, nodes, mounts, quarantine, waits }) => ({
       name,
       state,
       epoch,
       nodes,
+      mounts: mounts.length,
+      mountsAway: mounts.filter((one) => one.state !== 'live').length,
       quarantined: quarantine.length,
       waiting: waits.reduce((sum, { requests }) => sum + requests, 0),
     })),

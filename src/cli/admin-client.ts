@@ -19,6 +19,8 @@ export interface AdminClient {
   readonly url: string;
   /** The answer's JSON. Rejects with an AdminError that says what to do. */
   get(path: string): Promise<unknown>;
+  /** Has the gateway do something; resolves with what it says of it. Rejects like `get`, also when it is not done. */
+  act(action: string, args: Readonly<Record<string, string>>): Promise<string>;
 }
 
 /** Has no answer. The message is for people, in one line. */
@@ -32,22 +34,30 @@ export function adminClient(invocation: Invocation, env: NodeJS.ProcessEnv): Adm
   const host = localHost(endpoint.host);
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${endpoint.port}`;
   const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const ask = async (path: string, init: RequestInit): Promise<Response> => {
+    try {
+      return await fetch(`${url}${path}`, { ...init, signal: AbortSignal.timeout(timeout) });
+    } catch (error) {
+      const cause = (error as Error).cause ?? error;
+      const hint = 'is the gateway running, and is this its admin port (--admin HOST:PORT)?';
+      throw new AdminError(`no answer from ${url} (${(cause as Error).message}): ${hint}`, { cause: error });
+    }
+  };
   return {
     url,
     get: async (path) => {
-      let response: Response;
-      try {
-        response = await fetch(`${url}${path}`, { headers, signal: AbortSignal.timeout(timeout) });
-      } catch (error) {
-        const cause = (error as Error).cause ?? error;
-        const hint = 'is the gateway running, and is this its admin port (--admin HOST:PORT)?';
-        throw new AdminError(`no answer from ${url} (${(cause as Error).message}): ${hint}`, {
-          cause: error,
-        });
-      }
+      const response = await ask(path, { headers });
       if (!response.ok)
         throw new AdminError(`${url}${path} answers ${response.status}: ${(await response.text()).trim()}`);
       return await response.json();
+    },
+    act: async (action, args) => {
+      const init = { method: 'POST', headers: { ...headers, 'x-holdfast': 'command' } };
+      const response = await ask('/api/actions', { ...init, body: JSON.stringify({ action, ...args }) });
+      const said = await response.text();
+      if (response.ok) return (JSON.parse(said) as { done: string }).done;
+      const isJson = response.headers.get('content-type')?.startsWith('application/json') === true;
+      throw new AdminError(isJson ? (JSON.parse(said) as { error: string }).error : said.trim());
     },
   };
 }

@@ -60,11 +60,11 @@ describe('holdfast', () => {
     [['/mnt/dfs'], 'holdfast: unknown command /mnt/dfs; did you mean holdfast serve /mnt/dfs?'],
     [
       ['zzzzzz'],
-      'holdfast: unknown command zzzzzz; expected one of serve, run, demo, init, check, mount-options, mount, status, doctor, bench',
+      'holdfast: unknown command zzzzzz; expected one of serve, run, demo, init, check, mount-options, mount, status, forget, doctor, bench',
     ],
     [
       ['--nfs', '0.0.0.0:1', 'serve'],
-      'holdfast: unknown flag --nfs: the command comes first (serve, run, demo, init, check, mount-options, mount, status, doctor, bench)',
+      'holdfast: unknown flag --nfs: the command comes first (serve, run, demo, init, check, mount-options, mount, status, forget, doctor, bench)',
     ],
     [
       ['serve', '/mnt/dfs', '--nsf', 'x'],
@@ -87,8 +87,8 @@ describe('holdfast', () => {
     [['serve', '/a', '/b'], 'holdfast: unexpected argument "/b"; see holdfast serve --help'],
     [['serve', '--name', 'dfs'], 'holdfast: --name needs PATH: it names its export'],
     [['run', '/mnt/dfs', 'decypharr'], 'holdfast: unexpected argument "decypharr"; see holdfast run --help'],
-    [['run', '/mnt/dfs'], 'holdfast: CMD is missing: it comes after --; see holdfast run --help'],
-    [['run', '/mnt/dfs', '--'], 'holdfast: CMD is missing: it comes after --; see holdfast run --help'],
+    [['run', '/mnt/dfs'], 'holdfast: CMD is missing: it comes after --'],
+    [['run', '/mnt/dfs', '--'], 'holdfast: CMD is missing: it comes after --'],
     [
       ['run', '/mnt/dfs', '--restart', 'often', '--', 'true'],
       'holdfast: --restart: often is not one of always, on-failure, never',

@@ -44,7 +44,7 @@ export interface Command {
   readonly positionals: {
     readonly names: readonly string[];
     readonly required: number;
-    /** Name of the command line that has to follow `--`. */
+    /** Name of the command line that may follow `--`. */
     readonly rest?: string;
   };
   /** Resolves to the exit code. */

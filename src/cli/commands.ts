@@ -3,6 +3,7 @@ import { check } from './check.ts';
 import type { Command } from './command.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
+import { forget } from './forget.ts';
 import { init } from './init.ts';
 import { mountOptions } from './mount-options.ts';
 import { mount } from './mount.ts';
@@ -20,6 +21,7 @@ export const commands: readonly Command[] = [
   mountOptions,
   mount,
   status,
+  forget,
   doctor,
   bench,
 ];

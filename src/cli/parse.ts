@@ -61,12 +61,10 @@ function unknownFlag(written: string, name: string, known: Iterable<string>): st
 }
 
 function checkPositionals(
-  { positionals: { names, required, rest: restName } }: Command,
-  { positionals: given, rest }: Invocation,
+  { positionals: { names, required } }: Command,
+  { positionals: given }: Invocation,
 ): void {
   if (given.length < required) throw new UsageError(`${names[given.length]!} is missing`);
   const extra = given[names.length];
   if (extra !== undefined) throw new UsageError(`unexpected argument ${JSON.stringify(extra)}`);
-  if (restName !== undefined && rest.length === 0)
-    throw new UsageError(`${restName} is missing: it comes after --`);
 }

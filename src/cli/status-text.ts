@@ -10,7 +10,7 @@ export function statusText(status: Status): string {
   const { at, process: program, listening } = status;
   const places = listening.map(({ protocol, host, port }) => `${protocol} ${host}:${port}`).join(', ');
   const head = `Holdfast ${program.version}, process ${program.pid}, up for ${duration((at - program.startedAt) / 1000)}, ${bytes(program.rssBytes)}\n${places}\n`;
-  return `${head}${exportLines(status)}${waitLines(status)}${quarantineLines(status)}${streamLines(status)}${clientLines(status)}`;
+  return `${head}${exportLines(status)}${mountLines(status)}${waitLines(status)}${quarantineLines(status)}${streamLines(status)}${clientLines(status)}`;
 }
 
 function exportLines({ at, exports }: Status): string {
@@ -28,6 +28,19 @@ function exportLines({ at, exports }: Status): string {
     'Exports',
     textTable(['EXPORT', 'PATH', 'SOURCE', 'FOR', 'SO FAR', 'OBJECTS', '', ''], rows),
   );
+}
+
+function mountLines({ exports }: Status): string {
+  const rows = exports.flatMap(({ name, mounts }) =>
+    mounts.map(({ path, state, reason, waiting }) => [
+      name,
+      path,
+      state,
+      waiting === 0 ? '' : `${plural(waiting, 'request')} waiting`,
+      state === 'live' ? '' : reason,
+    ]),
+  );
+  return section('Mounts below', textTable(['EXPORT', 'MOUNT', 'SOURCE', '', ''], rows));
 }
 
 function waitLines({ exports }: Status): string {

@@ -1,5 +1,6 @@
 /** The configuration as the rest of the program sees it: complete, checked, frozen. */
 import type { LogLevel } from '../log/index.ts';
+import type { RestartPolicy } from '../supervise/policies.ts';
 import type { ClientRule } from './cidr.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { UserSecret } from './secret.ts';
@@ -25,6 +26,15 @@ export interface ExportSmb {
   readonly persistentHandles: boolean;
   /** The gateway follows symbolic links that stay inside the share. */
   readonly followSymlinks: boolean;
+  /** Where links lead besides the export itself. */
+  readonly links: readonly LinkedExport[];
+}
+
+/** Another export into which links are followed. */
+export interface LinkedExport {
+  readonly name: string;
+  /** Absolute paths by which links know it; its own is the first. */
+  readonly paths: readonly string[];
 }
 
 export interface ExportNfs {
@@ -41,6 +51,8 @@ export interface ExportConfig {
   /** Absolute. */
   readonly path: string;
   readonly expectFuse: boolean;
+  /** Places below the path where mounts are expected from the start; auto: where they were seen. */
+  readonly mounts: 'auto' | readonly string[];
   readonly readOnly: true;
   readonly smb: ExportSmb;
   readonly nfs: ExportNfs;
@@ -53,6 +65,17 @@ export interface ExportConfig {
   readonly verdict: number;
   /** Milliseconds without reads after which a file is closed; undefined: the values of SourceLimits. */
   readonly idleClose: number | undefined;
+}
+
+/** A program that `run` starts. */
+export interface ChildConfig {
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+  /** Absolute; where it mounts something. */
+  readonly mount: string | undefined;
+  readonly restart: RestartPolicy;
+  /** A shell command. */
+  readonly afterCrash: string | undefined;
 }
 
 export interface Config {
@@ -86,6 +109,8 @@ export interface Config {
   };
   /** Whether the exports are announced on the local network by mDNS. */
   readonly discovery: boolean;
+  /** In the order in which they are started. */
+  readonly run: readonly ChildConfig[];
   /** Absolute path of the folder for data that is kept across restarts. */
   readonly state: string | undefined;
   /** Together with `secret`, the key of all ids that are derived from paths. */

@@ -1,5 +1,13 @@
 export { ClientRule, privateRanges } from './cidr.ts';
-export type { Config, ExportConfig, ExportNfs, ExportSmb, SmbUser } from './config.ts';
+export type {
+  ChildConfig,
+  Config,
+  ExportConfig,
+  ExportNfs,
+  ExportSmb,
+  LinkedExport,
+  SmbUser,
+} from './config.ts';
 export { formatEndpoint, parseEndpoint, type Endpoint } from './endpoint.ts';
 export { loadConfig, environmentSettings, type ConfigFlags, type ConfigInput } from './load.ts';
 export { ConfigError, type Problem } from './problems.ts';

@@ -54,11 +54,19 @@ describe('loadConfig', () => {
       name: 'dfs',
       path: join(folder, 'media'),
       expectFuse: true,
+      mounts: 'auto',
       readOnly: true,
       times: 'auto',
       failAfter: Infinity,
       nfs: { squash: 'root', uid: 65534, gid: 65534 },
-      smb: { guest: true, users: [], encrypt: false, persistentHandles: false, followSymlinks: false },
+      smb: {
+        guest: true,
+        users: [],
+        encrypt: false,
+        persistentHandles: false,
+        followSymlinks: false,
+        links: [],
+      },
     });
     for (const rule of [dfs!.nfs.clients, dfs!.smb.clients]) {
       expect(rule.allows('192.168.1.5')).toBe(true);
@@ -202,6 +210,29 @@ describe('loadConfig', () => {
   });
 });
 
+describe('mounts and links', () => {
+  it('are places below the export, and other exports with the paths by which links know them', () => {
+    const yaml = `
+exports:
+  library: { path: media, expectFuse: false, mounts: [torrents, a/b], followSymlinks: { dfs: /data/dfs, films: [] } }
+  dfs: { path: media, smb: { followSymlinks: true } }
+  films: { path: media, followSymlinks: [dfs] }
+`;
+    const [library, dfs, films] = load({ yaml }).exports;
+    const own = join(folder, 'media');
+    expect(library!.mounts).toEqual(['torrents', 'a/b']);
+    expect(library!.smb).toMatchObject({
+      followSymlinks: true,
+      links: [
+        { name: 'dfs', paths: [own, '/data/dfs'] },
+        { name: 'films', paths: [own] },
+      ],
+    });
+    expect(dfs!.smb).toMatchObject({ followSymlinks: true, links: [] });
+    expect(films!.smb).toMatchObject({ followSymlinks: true, links: [{ name: 'dfs', paths: [own] }] });
+  });
+});
+
 describe('a refused configuration has one line for each problem', () => {
   const clientsAllowed = 'expected an address or CIDR range such as "10.0.0.0/8" or "fd00::/8"';
 
@@ -210,8 +241,23 @@ describe('a refused configuration has one line for each problem', () => {
       'unknown key',
       'exports:\n  dfs:\n    path: media\n    expectFuze: false\n',
       [
-        'file:4:5: exports.dfs.expectFuze: unknown key (did you mean expectFuse?); expected one of path, expectFuse, readOnly, clients, uid, gid, smb, nfs, times, failAfter, readDeadline, verdict, idleClose',
+        'file:4:5: exports.dfs.expectFuze: unknown key (did you mean expectFuse?); expected one of path, expectFuse, mounts, followSymlinks, readOnly, clients, uid, gid, smb, nfs, times, failAfter, readDeadline, verdict, idleClose',
       ],
+    ],
+    [
+      'a mount outside of its export',
+      'exports: { dfs: { path: media, mounts: [../other] } }\n',
+      [
+        'file:1:41: exports.dfs.mounts[0]: "../other" is not allowed here; expected a path below the export such as "torrents", without "." and ".."',
+      ],
+    ],
+    [
+      'links into an export that is none, and into itself',
+      'exports:\n  dfs: { path: media, followSymlinks: [films, dfs] }\n',
+      ['films', 'dfs'].map(
+        (name) =>
+          `file:2:39: exports.dfs.followSymlinks: no other export is named ${name}; expected names of other exports`,
+      ),
     ],
     [
       'wrong type',

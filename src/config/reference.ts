@@ -27,6 +27,7 @@ const headings: Readonly<Record<string, string>> = {
   smb: 'The SMB server',
   nfs: 'The NFS server',
   admin: 'The admin port',
+  'run[]': 'A child',
   log: 'Logs',
 };
 

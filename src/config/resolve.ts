@@ -1,10 +1,10 @@
 /** Turns valid settings into the configuration: applies this machine's defaults and checks folders and secrets. */
 import { readFileSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { exportsMax } from '../source/lanes.ts';
 import { MountTable } from '../source/mount-table.ts';
 import { ClientRule } from './cidr.ts';
-import type { Config, ExportConfig, ExportSmb, SmbUser } from './config.ts';
+import type { ChildConfig, Config, ExportConfig, ExportSmb, LinkedExport, SmbUser } from './config.ts';
 import { parseEndpoint, type Endpoint } from './endpoint.ts';
 import { landing } from './landing.ts';
 import type { Finding, Path } from './problems.ts';
@@ -56,10 +56,11 @@ class Resolver {
     this.#checkNames(Object.keys(settings.exports));
     const exports = Object.entries(settings.exports).map(([name, one]) => this.#export(name, one));
     this.#checkGuests(settings, exports);
+    this.#checkLinks(exports);
     const hasToken = admin.tokenFile !== undefined || admin.tokenEnv !== undefined;
     return {
       file,
-      exports,
+      exports: exports.map((one) => withPaths(one, exports)),
       smb: { ...smb, interfaces: smb.interfaces, listen: listen(smb.listen, 'smb') },
       nfs: {
         listen: listen(nfs.listen, 'nfs'),
@@ -73,6 +74,7 @@ class Resolver {
         token: this.#longSecret(['admin'], 'token', admin.tokenFile, admin.tokenEnv),
       },
       discovery,
+      run: this.#children(settings.run),
       state: state === undefined ? undefined : this.#absolute(['state'], state),
       identity: identity ?? publicIdentity,
       ownIdentity: identity !== undefined && identity !== publicIdentity,
@@ -114,15 +116,28 @@ class Resolver {
     }
   }
 
+  #checkLinks(exports: readonly ExportConfig[]): void {
+    for (const { name, smb } of exports)
+      for (const { name: linked } of smb.links) {
+        const at = ['exports', name, 'followSymlinks'];
+        const other = exports.find((one) => one.name === linked);
+        if (!other || linked === name)
+          this.#find(at, `no other export is named ${linked}; expected names of other exports`);
+        else if (other.smb.encrypt && !smb.encrypt)
+          this.#find(at, `${linked} is for clients that encrypt; expected encrypt: true here as well`);
+      }
+  }
+
   #export(name: string, settings: ExportSettings): ExportConfig {
     const at = ['exports', name];
-    const { expectFuse, readOnly, times, nfs } = settings;
+    const { expectFuse, mounts, readOnly, times, nfs } = settings;
     const path = this.#absolute([...at, 'path'], settings.path);
     this.#checkFolder([...at, 'path'], path, expectFuse);
     return {
       name,
       path,
       expectFuse,
+      mounts,
       readOnly,
       times,
       failAfter: (settings.failAfter ?? Infinity) * 1000,
@@ -139,6 +154,25 @@ class Resolver {
     };
   }
 
+  #children(run: Settings['run']): ChildConfig[] {
+    const names = new Set<string>();
+    return run.map(({ name, command, mount, restart, afterCrash }, index) => {
+      const at = ['run', index];
+      const [program, ...rest] = command as [string, ...string[]];
+      const child: ChildConfig = {
+        name: name ?? basename(program),
+        command: [program, ...rest],
+        mount: mount === undefined ? undefined : this.#absolute([...at, 'mount'], mount),
+        restart,
+        afterCrash,
+      };
+      if (names.has(child.name))
+        this.#find(at, `a second child with the name ${child.name}; expected a name of its own for each`);
+      names.add(child.name);
+      return child;
+    });
+  }
+
   #smb(at: Path, { smb, clients, nfs, ...own }: ExportSettings): ExportSmb {
     const uid = own.uid ?? nfs.uid ?? nobody;
     const gid = own.gid ?? nfs.gid ?? nobody;
@@ -152,7 +186,8 @@ class Resolver {
       const secret = this.#secret(here, user);
       if (secret) users.push({ name: user.name, secret, uid: user.uid ?? uid, gid: user.gid ?? gid });
     }
-    const { encrypt, persistentHandles, followSymlinks } = smb;
+    const { encrypt, persistentHandles } = smb;
+    const follow = own.followSymlinks ?? (smb.followSymlinks ? 'within' : 'never');
     return {
       guest: smb.users === undefined,
       users,
@@ -161,7 +196,8 @@ class Resolver {
       clients: new ClientRule(clients),
       encrypt,
       persistentHandles,
-      followSymlinks,
+      followSymlinks: follow !== 'never',
+      links: linksOf(follow),
     };
   }
 
@@ -254,6 +290,22 @@ class Resolver {
   #find(path: Path, message: string, at: 'key' | 'value' = 'value'): void {
     this.findings.push({ path, at, message });
   }
+}
+
+/** Other exports into which links are followed, with the paths that the setting gives. */
+function linksOf(follow: NonNullable<ExportSettings['followSymlinks']>): LinkedExport[] {
+  if (typeof follow === 'string') return [];
+  if (Array.isArray(follow)) return follow.map((name) => ({ name, paths: [] }));
+  return Object.entries(follow).map(([name, paths]) => ({ name, paths: [paths].flat() }));
+}
+
+/** The same export, with the own paths of those into which its links lead. */
+function withPaths(config: ExportConfig, exports: readonly ExportConfig[]): ExportConfig {
+  const links = config.smb.links.map(({ name, paths }) => {
+    const own = exports.find((one) => one.name === name);
+    return { name, paths: own ? [own.path, ...paths] : paths };
+  });
+  return { ...config, smb: { ...config.smb, links } };
 }
 
 /** Names of all variables that hold a secret, whether they are set or not. */

@@ -7,6 +7,7 @@ import { isRange, privateRanges } from './cidr.ts';
 import { parseEndpoint } from './endpoint.ts';
 import { SourceLimits } from '../source/limits.ts';
 import { logLevels } from '../log/index.ts';
+import { restartPolicies } from '../supervise/policies.ts';
 
 const endpoint = (example: string) => {
   const allowed = `HOST:PORT such as "${example}" or "[::]:${example.split(':')[1]!}" (ports 0 to 65535)`;
@@ -24,6 +25,10 @@ const clients = z.array(
     .refine(isRange, 'an address or CIDR range such as "10.0.0.0/8" or "fd00::/8"'),
   { error: 'a list of addresses and CIDR ranges such as ["10.0.0.0/8"]' },
 );
+
+/** Whether a path stays below where it starts, in its canonical form. */
+const isPlaceBelow = (path: string): boolean =>
+  !path.includes('\0') && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 
 const yesOrNo = z.boolean({ error: 'true or false' });
 
@@ -101,7 +106,7 @@ const smbAccess = z
         ),
       followSymlinks: yesOrNo
         .default(false)
-        .describe('true: links that stay inside the share are followed here, and not handed to the client.'),
+        .describe('true: the same as followSymlinks: within at the export.'),
     },
     { error: 'a mapping with guest, users, encrypt, persistentHandles, followSymlinks' },
   )
@@ -129,6 +134,22 @@ const nfsAccess = z.strictObject(
   { error: 'a mapping with clients, squash, uid, gid' },
 );
 
+const exportNameRule =
+  'a name of 1 to 80 letters, digits, ".", "_" and "-" that begins with a letter or digit';
+const exportName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/, exportNameRule);
+
+const linkPath = z
+  .string({ error: 'an absolute path such as "/mnt/dfs"' })
+  .regex(/^\//, 'an absolute path such as "/mnt/dfs"');
+const linkRule =
+  '"never", "within", a list of exports such as [dfs], or a mapping of exports to the paths by which links know them such as { dfs: /mnt/dfs }';
+
+const mountPlaces = '"auto", or a list of places below the export such as [torrents, "films/new"]';
+const mountPlace = z
+  .string({ error: 'a path below the export such as "torrents"' })
+  .max(4096, 'a path below the export such as "torrents"')
+  .refine(isPlaceBelow, 'a path below the export such as "torrents", without "." and ".."');
+
 const seconds = 'a number of seconds above 0';
 const verdictRange = 'a number of seconds above 0 and at most 10';
 
@@ -141,6 +162,25 @@ const exportSettings = z.strictObject(
       .default(true)
       .describe(
         'Wait for a FUSE mount at the path and never serve what lies underneath. false: a plain folder.',
+      ),
+    mounts: z
+      .union([z.literal('auto'), z.array(mountPlace)], { error: mountPlaces })
+      .default('auto')
+      .describe(
+        'Mounts below the path. auto: one that was seen once is expected from then on, over restarts where there is `state`. A list: these are expected from the start. Where a mount is expected, what lies underneath is never served.',
+      ),
+    followSymlinks: z
+      .union(
+        [
+          z.enum(['never', 'within']),
+          z.array(exportName),
+          z.record(exportName, z.union([linkPath, z.array(linkPath)])),
+        ],
+        { error: linkRule },
+      )
+      .optional()
+      .describe(
+        'Links that are followed here for SMB clients, and not handed to them. within: those that stay inside the export. Exports: also those into these, by their own paths or by the ones given. NFS clients follow links themselves. Default never.',
       ),
     readOnly: z
       .literal(true, { error: 'true (read-write exports are not supported)' })
@@ -198,14 +238,40 @@ const exportSettings = z.strictObject(
   { error: 'a mapping with path' },
 );
 
-const exportNameRule =
-  'a name of 1 to 80 letters, digits, ".", "_" and "-" that begins with a letter or digit';
+const commandRule = 'a program and its arguments such as [rclone, mount, "torbox:", /mnt/torbox]';
+
+const child = z.strictObject(
+  {
+    name: z
+      .string({ error: exportNameRule })
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/, exportNameRule)
+      .optional()
+      .describe('What the log calls it. Default: the name of the program.'),
+    command: z
+      .array(z.string({ error: 'a text' }), { error: commandRule })
+      .min(1, commandRule)
+      .describe('The program, found as a shell would, and its arguments.'),
+    mount: filePath('the path at which it mounts')
+      .optional()
+      .describe('Where it mounts something: the next one is started when that is there, or after a minute.'),
+    restart: z
+      .enum(restartPolicies, { error: restartPolicies.map((policy) => `"${policy}"`).join(', ') })
+      .default('always')
+      .describe('When it is started again after it has ended.'),
+    afterCrash: z
+      .string({ error: 'a shell command' })
+      .min(1, 'a shell command')
+      .optional()
+      .describe('A shell command to run before it is started again after a crash.'),
+  },
+  { error: 'a child such as { name: torbox, command: [rclone, mount, "torbox:", /mnt/torbox] }' },
+);
 
 export const settingsSchema = z
   .strictObject(
     {
       exports: z
-        .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/, exportNameRule), exportSettings, {
+        .record(exportName, exportSettings, {
           error: 'a mapping of export names such as { dfs: { path: /mnt/dfs } }, or PATH on the command line',
         })
         .describe('What is served, by the name that clients mount: NFS path and SMB share.'),
@@ -293,6 +359,12 @@ export const settingsSchema = z
         .default(false)
         .describe(
           'true: announce the exports on the local network by mDNS, so that Infuse, Kodi, Finder and others show them.',
+        ),
+      run: z
+        .array(child, { error: 'a list of children such as [{ command: [zurg] }]' })
+        .default([])
+        .describe(
+          '`holdfast run` without a command line starts these, in this order, and ends them in the opposite one. It ends when all of them have ended for good.',
         ),
       state: filePath('the path of a folder')
         .optional()

@@ -8,6 +8,7 @@ import {
   historyRows,
   nfsRows,
   notice,
+  mountRows,
   quarantineRows,
   sessionRows,
   streamRows,
@@ -49,6 +50,15 @@ const numbersTable = table('exports', 'Exports', [
   'Objects known',
   'In quarantine',
   'Requests waiting',
+]);
+const mounts = table('mounts', 'Mounts below the exports', [
+  'Export',
+  'Mount',
+  'Source',
+  'Why',
+  'Mounts seen',
+  'Requests waiting',
+  '',
 ]);
 const waits = table('waits', 'Who waits', ['Export', 'For', 'Since', 'Requests', 'Clients']);
 const quarantine = table('quarantine', 'In quarantine', [
@@ -115,6 +125,7 @@ function showAll(status: Status, rights: Rights): void {
   setText(byId('about'), `${version} · Node ${node} · process ${pid} · up for ${up}`);
   setText(byId('notice'), notice(status));
   exportTable.update(exportRows(status));
+  fill('mounts-section', mounts, mountRows(status, act));
   fill('waits-section', waits, waitRows(status));
   fill('quarantine-section', quarantine, quarantineRows(status, act));
   fill('streams-section', streams, streamRows(status));

@@ -33,6 +33,35 @@ function lanesText({ lanes }: ExportStatus): string {
   return hung === 0 ? String(running) : `${running}, ${hung} hung`;
 }
 
+/** Mounts below the paths of the exports. */
+export function mountRows({ exports }: Status, act: Act): Row[] {
+  return exports.flatMap(({ name, mounts }) =>
+    mounts.map(({ path: mount, state, reason, epoch, waiting }) => ({
+      key: `${name} ${mount}`,
+      cells: [
+        name,
+        path(mount),
+        { text: state, style: state },
+        state === 'live' ? '' : reason,
+        number(String(epoch)),
+        number(String(waiting)),
+      ],
+      button:
+        act && state === 'down'
+          ? {
+              label: 'Forget',
+              about: mount,
+              press: () =>
+                act(
+                  { action: 'forget-mount', export: name, mount },
+                  `Serve what lies at ${mount} of ${name}? It is for a mount that has gone for good.`,
+                ),
+            }
+          : undefined,
+    })),
+  );
+}
+
 export function waitRows({ exports }: Status): Row[] {
   return exports.flatMap(({ name, waits }) =>
     waits.map(({ path: what, seconds, requests, clients }) => ({

@@ -5,6 +5,7 @@ import {
   statusName,
   type Caller,
   type Hooks,
+  type LinkRoot,
   type NetworkInterface,
   type NtStatus,
   type ScanStore,
@@ -14,16 +15,16 @@ import {
 import { actor, type Actor } from '../access.ts';
 import { Admission, GuardedServer } from '../admission.ts';
 import type { Metrics, SmbSessionStatus, Streams } from '../admin/index.ts';
-import type { ClientRule, Config, Endpoint, SmbUser } from '../config/index.ts';
+import type { ClientRule, Config, Endpoint, LinkedExport, SmbUser } from '../config/index.ts';
 import type { Logger } from '../log/index.ts';
 import { LineThrottle, ordinaryLines } from '../log/index.ts';
 import type { Listeners } from '../takeover/listeners.ts';
 import type { Tree } from '../tree/tree.ts';
-import { TreeShare } from './share.ts';
+import { linkedName, TreeShare, type LinkedTree } from './share.ts';
 
 export interface SmbExport {
   readonly name: string;
-  /** Path of the tree on this machine: absolute links that point below it stay inside the share. */
+  /** Path of the tree on this machine: absolute links that point below it lead there. */
   readonly path: string;
   readonly tree: Tree;
   /** The streams of its readers, for the status page. */
@@ -37,6 +38,7 @@ export interface SmbExport {
   readonly encrypt: boolean;
   readonly persistentHandles: boolean;
   readonly followSymlinks: boolean;
+  readonly links: readonly LinkedExport[];
 }
 
 /**
@@ -160,11 +162,11 @@ function rulesOf(exports: readonly SmbExport[]): ((address: string) => boolean)[
 
 function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>): ShareOptions[] {
   return exports.map((entry) => {
-    const { name, path, tree, streams, guest, users, clients, encrypt, persistentHandles, followSymlinks } =
-      entry;
+    const { name, tree, streams, guest, users, clients, encrypt, persistentHandles, followSymlinks } = entry;
     const backend = backends.get(tree) ?? new TreeShare(tree, streams);
     backends.set(tree, backend);
     backend.setActors(actorsOf(entry));
+    backend.setLinked(linkedTo(entry, exports));
     return {
       name,
       comment: 'served by Holdfast',
@@ -173,10 +175,29 @@ function sharesOf(exports: readonly SmbExport[], backends: Map<Tree, TreeShare>)
       encrypt,
       continuouslyAvailable: persistentHandles,
       followSymlinks,
-      linkRoot: path,
+      linkRoots: linkRootsOf(entry),
       ...(guest ? {} : { users: users.map((user) => user.name) }),
       allow: (address: string) => clients.allows(address),
     };
+  });
+}
+
+const linkRootsOf = ({ path, links }: SmbExport): LinkRoot[] => [
+  { path, at: [] },
+  ...links.flatMap(({ name, paths }) => paths.map((one) => ({ path: one, at: [linkedName(name)] }))),
+];
+
+/** Links let nobody read what its own export would refuse. */
+function linkedTo({ links }: SmbExport, exports: readonly SmbExport[]): LinkedTree[] {
+  return links.flatMap((link) => {
+    const entry = exports.find(({ name }) => name === link.name);
+    if (!entry) return [];
+    const { name, tree, clients, guest, users } = entry;
+    const named = new Set(users.map((user) => user.name.toLowerCase()));
+    const admits = (caller: Caller) =>
+      clients.allows(caller.address) &&
+      (guest || (!caller.guest && named.has(caller.userName.toLowerCase())));
+    return [{ name, tree, admits }];
   });
 }
 

@@ -123,6 +123,17 @@ function unlessMissing(error: unknown): undefined {
 
 const folds = new FoldIndexes();
 
+/** Another export into which links of this share are followed. */
+export interface LinkedTree {
+  readonly name: string;
+  readonly tree: Tree;
+  /** Whether a caller may read it, by its own rules. */
+  readonly admits: (caller: Caller) => boolean;
+}
+
+/** The name in a share's root under which a linked export is found; no listing shows it. */
+export const linkedName = (exportName: string): string => `.export-${exportName}`;
+
 export class TreeShare implements ShareBackend<TreeNode> {
   readonly volume: VolumeInfo;
   /** Every share is read-only: the gateway does not change a FUSE tree. */
@@ -132,6 +143,7 @@ export class TreeShare implements ShareBackend<TreeNode> {
   readonly #tree: Tree;
   readonly #streams: Streams;
   #actorOf: (caller: Caller) => Actor = () => actor(65534, 65534);
+  #linked: readonly LinkedTree[] = [];
 
   /** @param streams the streams of its readers, for the status page. */
   constructor(tree: Tree, streams: Streams) {
@@ -151,6 +163,20 @@ export class TreeShare implements ShareBackend<TreeNode> {
     this.#actorOf = actorOf;
   }
 
+  /** Where links lead besides the share itself, from now on. */
+  setLinked(linked: readonly LinkedTree[]): void {
+    this.#linked = linked;
+  }
+
+  /** The tree of an object, which links may have led to. */
+  #treeOf(node: TreeNode): Tree {
+    if (node.identity === this.#tree.identity) return this.#tree;
+    const linked = this.#linked.find(({ tree }) => tree.identity === node.identity);
+    // An export that was taken out meanwhile.
+    if (!linked) throw new StatusError(Status.FILE_CLOSED);
+    return linked.tree;
+  }
+
   get root(): TreeNode {
     return this.#tree.root;
   }
@@ -161,16 +187,21 @@ export class TreeShare implements ShareBackend<TreeNode> {
     caseSensitive: boolean,
     call: CallContext,
   ): Awaitable<TreeNode | undefined> {
+    const linked = directory === this.root ? this.#linkedUnder(name) : undefined;
+    if (linked) return linked.admits(call.caller) ? linked.tree.root : undefined;
     const exact = bytesOf(name);
     if (exact === undefined || nameFault(exact)) return undefined;
     const missing = caseSensitive
       ? (error: unknown) => unlessMissing(error)
       : (error: unknown) => this.#lookupFolded(directory, name, exact, error);
-    return answer(this.#tree, call, { node: directory, name: exact }, () =>
-      this.#permitted(directory, maySearch, call, () =>
-        orElse(() => this.#tree.lookup(directory, exact), missing),
-      ),
+    const tree = this.#treeOf(directory);
+    return answer(tree, call, { node: directory, name: exact }, () =>
+      this.#permitted(directory, maySearch, call, () => orElse(() => tree.lookup(directory, exact), missing)),
     );
+  }
+
+  #linkedUnder(name: string): LinkedTree | undefined {
+    return this.#linked.find((one) => linkedName(one.name) === name);
   }
 
   /** Looks the name up without regard to case, since no name matches exactly. */
@@ -181,13 +212,14 @@ export class TreeShare implements ShareBackend<TreeNode> {
     error: unknown,
   ): Awaitable<TreeNode | undefined> {
     unlessMissing(error);
+    const tree = this.#treeOf(directory);
     const find = (index: FoldIndex): Awaitable<TreeNode | undefined> => {
       const found = index.get(foldName(name));
       // The listing may be older than the answer that the exact name does not exist.
       if (!found || found.name === exact) return undefined;
-      return orElse(() => this.#tree.lookup(directory, found.name), unlessMissing);
+      return orElse(() => tree.lookup(directory, found.name), unlessMissing);
     };
-    const snapshot = this.#tree.list(directory);
+    const snapshot = tree.list(directory);
     const index = snapshot instanceof Promise ? snapshot.then((one) => folds.of(one)) : folds.of(snapshot);
     return index instanceof Promise ? index.then(find) : find(index);
   }
@@ -197,12 +229,15 @@ export class TreeShare implements ShareBackend<TreeNode> {
   }
 
   parent(node: TreeNode): { directory: TreeNode; name: string } | undefined {
-    return node.parent && { directory: node.parent, name: nameOf(node) };
+    if (node.parent) return { directory: node.parent, name: nameOf(node) };
+    const linked = this.#linked.find(({ tree }) => tree.root === node);
+    return linked && { directory: this.root, name: linkedName(linked.name) };
   }
 
   attributes(node: TreeNode, call: CallContext): Awaitable<NodeAttributes> {
-    return answer(this.#tree, call, { node }, () =>
-      andThen(this.#tree.attributes(node), (attributes) => nodeAttributes(node, attributes)),
+    const tree = this.#treeOf(node);
+    return answer(tree, call, { node }, () =>
+      andThen(tree.attributes(node), (attributes) => nodeAttributes(node, attributes)),
     );
   }
 
@@ -211,21 +246,20 @@ export class TreeShare implements ShareBackend<TreeNode> {
   }
 
   list(directory: TreeNode, call: CallContext): Awaitable<DirectoryListing<TreeNode>> {
-    const list = () => andThen(this.#tree.list(directory), (snapshot) => new Listing(this.#tree, snapshot));
-    return answer(this.#tree, call, { node: directory }, () =>
-      this.#permitted(directory, mayRead, call, list),
-    );
+    const tree = this.#treeOf(directory);
+    const list = () => andThen(tree.list(directory), (snapshot) => new Listing(tree, snapshot));
+    return answer(tree, call, { node: directory }, () => this.#permitted(directory, mayRead, call, list));
   }
 
   /** Called only for opens that read content, not for those that read attributes only. */
   open(node: TreeNode, _access: object, call: CallContext): Awaitable<OpenNode<TreeNode>> {
-    return answer(this.#tree, call, { node }, () =>
+    return answer(this.#treeOf(node), call, { node }, () =>
       this.#permitted(node, mayRead, call, () => this.#opened(node)),
     );
   }
 
   #opened(node: TreeNode): OpenNode<TreeNode> {
-    const tree = this.#tree;
+    const tree = this.#treeOf(node);
     return {
       node,
       read: (offset, target, call) => {
@@ -251,11 +285,12 @@ export class TreeShare implements ShareBackend<TreeNode> {
     work: () => Awaitable<T>,
   ): Awaitable<T> {
     const who = () => this.#actorOf(call.caller);
-    return whenPermitted(this.#tree, node, (attributes) => permits(attributes, who), work);
+    return whenPermitted(this.#treeOf(node), node, (attributes) => permits(attributes, who), work);
   }
 
   readlink(node: TreeNode, call: CallContext): Awaitable<string> {
-    return answer(this.#tree, call, { node }, async () => textOf(await this.#tree.readlink(node)));
+    const tree = this.#treeOf(node);
+    return answer(tree, call, { node }, async () => textOf(await tree.readlink(node)));
   }
 
   space(call: CallContext): Awaitable<VolumeSpace> {
@@ -267,12 +302,13 @@ export class TreeShare implements ShareBackend<TreeNode> {
     recursive: boolean,
     listener: (event: ChangeEvent<TreeNode>) => void,
   ): () => void {
-    const unsubscribe = this.#tree.subscribe((change) => {
+    const tree = this.#treeOf(directory);
+    const unsubscribe = tree.subscribe((change) => {
       const place = change.type === 'listing' ? change.directory : change.node.parent;
       if (!place || !(place === directory || (recursive && isBelow(place, directory)))) return;
       for (const event of eventsOf(change)) listener(event);
     });
-    const release = this.#tree.keepFresh(directory);
+    const release = tree.keepFresh(directory);
     return () => {
       unsubscribe();
       release();

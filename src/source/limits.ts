@@ -92,6 +92,8 @@ export const SourceLimits = {
   probeInterval: 2_000,
   /** The most mounts below the path of one export that are watched. */
   mounts: 256,
+  /** Folders of one mount of which the kernel is asked to tell changes. */
+  folderWatches: 1_024,
   /** The most entries of a directory; a larger one fails with `fbig`. */
   directoryEntries: 2_000_000,
 } as const;

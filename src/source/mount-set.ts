@@ -129,7 +129,9 @@ export class MountSet {
     this.#listed = new Set(listed);
     for (const [base, mounted] of this.#inner) {
       const stays = this.#listed.has(base) || mounted.watch.mount || (keepsSeen && this.#seen.has(base));
-      if (!stays) this.#drop(base, mounted);
+      if (stays) continue;
+      this.#seen.delete(base);
+      this.#drop(base, mounted);
     }
     for (const base of listed) if (!this.#inner.has(base)) void this.#add(base).look();
     this.#renew();

@@ -97,6 +97,22 @@ export class MountTable {
   }
 }
 
+/** Filesystems of this machine alone: whatever changes in them, inotify(7) tells. */
+const local: ReadonlySet<string> = new Set([
+  'bcachefs',
+  'btrfs',
+  'ext2',
+  'ext3',
+  'ext4',
+  'f2fs',
+  'overlay',
+  'tmpfs',
+  'xfs',
+  'zfs',
+]);
+
+export const tellsChanges = (type: string): boolean => local.has(type);
+
 export function isFuse(type: string): boolean {
   return type === 'fuse' || type === 'fuseblk' || type.startsWith('fuse.');
 }

@@ -16,12 +16,13 @@ import { ContentCounts } from './content-counts.ts';
 import { DaemonHabits } from './daemon-habits.ts';
 import { TreeError, fromErrno, isAbsence, type TreeErrorCode } from './errors.ts';
 import { FilePool } from './files.ts';
+import { FolderWatches } from './folder-watches.ts';
 import { Footholds, isOfDirectory } from './footholds.ts';
 import { Inquiry, Suspicion, type InquiryCounts, type InquiryOptions } from './inquiry.ts';
 import type { Callback, Lanes } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 import type { MountReader } from './mount-reader.ts';
-import { isFuse, maxRead, type MountTable } from './mount-table.ts';
+import { isFuse, maxRead, tellsChanges, type MountTable } from './mount-table.ts';
 import { Opinions } from './opinions.ts';
 import { probeOnce } from './probe.ts';
 import { Quarantine, type Aspect, type Permit, type QuarantineEvent } from './quarantine.ts';
@@ -84,6 +85,7 @@ export class Mounted implements SourcePart {
   readonly #habits: DaemonHabits;
   readonly #opinions = new Opinions((path) => this.#isThere(path));
   readonly #suspicion = new Suspicion();
+  readonly #folderWatches = new FolderWatches();
   #probes = 0;
   #isFuse: boolean;
   /** A directory of this mount has entries of unknown type, which Node's readdir with types cannot handle. */
@@ -170,6 +172,7 @@ export class Mounted implements SourcePart {
   }
 
   close(): void {
+    this.#folderWatches.clear();
     this.#footholds.clear();
     this.files.close();
   }
@@ -209,6 +212,14 @@ export class Mounted implements SourcePart {
       known: true,
       ask: () => this.#at(path, (place, done) => readlink(place, 'latin1', done)),
     });
+  }
+
+  /** Watches a directory for entries that come and go, where the filesystem tells: see FolderWatches.begin. */
+  async observe(path: string, onChange: () => void, onEnd: () => void): Promise<(() => void) | undefined> {
+    this.watch.require();
+    if (!tellsChanges(this.watch.filesystem ?? '')) return undefined;
+    const begin = (place: string) => Promise.resolve(this.#folderWatches.begin(place, onChange, onEnd));
+    return await this.#footholds.use(path, begin);
   }
 
   /** The totals; all 0 if the daemon has none or fails to report them. */
@@ -439,6 +450,7 @@ export class Mounted implements SourcePart {
   #newEpoch(epoch: number): void {
     this.#knownEpoch = epoch;
     this.quarantine.clear();
+    this.#folderWatches.clear();
     this.#footholds.clear();
     this.#habits.clear();
     this.#withoutTypes = false;

@@ -186,8 +186,8 @@ export class Source {
   // -- Which mounts are expected -------------------------------------------------------------------------------------------
 
   /** The mounts that have answered, for a later run. */
-  get seenMounts(): string[] {
-    return this.#mounts?.seen ?? [];
+  get seenMounts(): readonly string[] {
+    return this.#mounts?.seen ?? this.#options.seen ?? [];
   }
 
   /**
@@ -222,6 +222,15 @@ export class Source {
     const listing = await this.#ask(path, (mounted) => mounted.readdir(path, before));
     const expected = this.#mounts?.namesIn(path);
     return expected ? withNames(listing, expected) : listing;
+  }
+
+  /**
+   * Tells of entries that come and go in a directory, where its filesystem does; resolves with a function that ends it, or
+   * with undefined where changes have to be looked for.
+   * @param onEnd called when nobody tells any more, but for a call of that function.
+   */
+  observe(path: string, onChange: () => void, onEnd: () => void): Promise<(() => void) | undefined> {
+    return this.#ask(path, (mounted) => mounted.observe(path, onChange, onEnd));
   }
 
   readlink(path: string): Promise<string> {
@@ -305,6 +314,7 @@ export type TreeSource = Pick<
   | 'onState'
   | 'lstat'
   | 'readdir'
+  | 'observe'
   | 'readlink'
   | 'space'
   | 'file'

@@ -84,6 +84,11 @@ export class SourceWatch {
     return this.#mount;
   }
 
+  /** Type of the filesystem at the path, as the mount table last said; undefined when it is not known. */
+  get filesystem(): string | undefined {
+    return this.#table?.at(this.#options.path)?.type;
+  }
+
   /**
    * st_dev of every object of a FUSE mount. Undefined if any is allowed: if `plain` is expected, and on other file systems, some
    * of which have several (btrfs, overlayfs). Throws `down` while the expected mount is absent.

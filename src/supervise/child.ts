@@ -2,9 +2,7 @@
 import { constants } from 'node:os';
 import type { Logger } from '../log/index.ts';
 import { Backoff, type BackoffOptions } from './backoff.ts';
-
-export const restartPolicies = ['always', 'on-failure', 'never'] as const;
-export type RestartPolicy = (typeof restartPolicies)[number];
+import type { RestartPolicy } from './policies.ts';
 
 export interface ChildExit {
   /** Null when a signal ended it. */
@@ -66,10 +64,12 @@ export class ChildSupervisor {
   #hasCrashed = false;
   #stopSignal: NodeJS.Signals | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #graceMs: number;
 
   /** Starts the child at once. */
   constructor(options: ChildOptions) {
     this.#options = options;
+    this.#graceMs = options.graceMs;
     this.#backoff = new Backoff(options.backoff);
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
     void this.#run();
@@ -77,6 +77,11 @@ export class ChildSupervisor {
 
   get state(): ChildState {
     return this.#state;
+  }
+
+  /** Whether the command could be run at all, or it was asked to stop before that was known. */
+  get hasRun(): boolean {
+    return this.#hasRun || this.#stopSignal !== undefined;
   }
 
   /** Sends the signal to the child. Returns whether a child was running. */
@@ -89,8 +94,9 @@ export class ChildSupervisor {
    * Ends the child and does not restart it: sends `signal`, then SIGKILL after `graceMs`. Resolves with the exit code,
    * 0 if no child was running, within `graceMs` + 5 s.
    */
-  stop(signal: NodeJS.Signals): Promise<number> {
+  stop(signal: NodeJS.Signals, graceMs = this.#options.graceMs): Promise<number> {
     this.#stopSignal ??= signal;
+    this.#graceMs = graceMs;
     if (this.#state === 'backing off') this.#end(0);
     else if (this.#state === 'running') this.#terminate(this.#stopSignal);
     return this.ended;
@@ -124,7 +130,8 @@ export class ChildSupervisor {
   }
 
   #terminate(signal: NodeJS.Signals): void {
-    const { log, graceMs } = this.#options;
+    const { log } = this.#options;
+    const graceMs = this.#graceMs;
     const child = this.#child!;
     this.#state = 'stopping';
     log.info({ childPid: child.pid, signal }, 'stopping the child');

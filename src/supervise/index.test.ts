@@ -38,8 +38,7 @@ const gateway = {
 /** Returns the promise in an object, so that `await running()` does not wait for the end. */
 async function running(options: Partial<SuperviseOptions> = {}): Promise<{ ended: Promise<number> }> {
   const ended = supervise({
-    spawn,
-    restart: 'never',
+    children: [{ spawn, restart: 'never' }],
     startGateway: () => {
       events.push('gateway');
       return Promise.resolve(gateway);
@@ -117,7 +116,7 @@ describe('supervise', () => {
   });
 
   it('serves on while the child is started again', async () => {
-    const { ended } = await running({ restart: 'always' });
+    const { ended } = await running({ children: [{ spawn, restart: 'always' }] });
     exit({ code: 1, signal: null });
     await vi.advanceTimersByTimeAsync(250);
     expect(events).toEqual(['spawn', 'gateway', 'spawn']);

@@ -1,21 +1,21 @@
-/** Runs a program beside the gateway, and stops both in the order that clients do not notice. */
+/** Runs programs beside the gateway, and stops all of them in the order that clients do not notice. */
 import type { Logger } from '../log/index.ts';
-import { ChildSupervisor, type RestartPolicy, type SpawnChild } from './child.ts';
+import { Children, type ChildPlan, type ChildrenOptions } from './children.ts';
 import { listenForSignals, type SignalOptions } from './signals.ts';
 
-export { restartPolicies, type RestartPolicy } from './child.ts';
+export type { ChildPlan } from './children.ts';
 export { runBelowInit } from './init.ts';
-export { outputModes, processSpawner, type OutputMode } from './process.ts';
+export { restartPolicies, type RestartPolicy } from './policies.ts';
+export { outputModes, processSpawner, type OutputMode, type ProcessOptions } from './process.ts';
 
 export interface SuperviseOptions {
-  readonly spawn: SpawnChild;
-  readonly restart: RestartPolicy;
-  readonly afterCrash?: SpawnChild | undefined;
-  /** Called once the child is starting. Its result is closed before the child is asked to end. */
+  readonly children: readonly ChildPlan[];
+  /** Called once the first child is starting. Its result is closed before a child is asked to end. */
   readonly startGateway: () => Promise<{ close(): Promise<void> }>;
   /** Longest time for the gateway to drain, in ms. */
   readonly drainMs: number;
-  /** Longest time for the child to end, in ms. */
+  readonly mountAt?: NonNullable<ChildrenOptions['mountAt']>;
+  /** Longest time for all children to end, in ms. */
   readonly graceMs: number;
   readonly forwardHangup: boolean;
   readonly log: Logger;
@@ -24,35 +24,33 @@ export interface SuperviseOptions {
 }
 
 /**
- * Runs the child and the gateway until this process is asked to stop or the child has ended and is not restarted.
- * Closes the gateway first, since its outstanding requests may need the child. A second stop signal skips waiting for
- * the gateway, a third one kills the child. Resolves with the child's exit code (128 + n for signal n) within `drainMs`
- * + `graceMs` + 5 s of the first signal. When the gateway cannot start, ends the child and rejects.
+ * Runs the children and the gateway until this process is asked to stop or no child is left to run. Closes the gateway
+ * first, since its outstanding requests may need the children. A second stop signal skips waiting for the gateway, a
+ * third one kills the children. Resolves with the exit code of the first child that did not end with 0 (128 + n for
+ * signal n) within `drainMs` + `graceMs` + 5 s of the first signal. When the gateway cannot start, ends the children and
+ * rejects.
  */
 export async function supervise(options: SuperviseOptions): Promise<number> {
-  const child = new ChildSupervisor(options);
-  const stop = new StopRequests(() => child.kill());
-  const forward = (signal: NodeJS.Signals) => child.signal(signal);
+  const children = new Children(options);
+  const stop = new StopRequests(() => children.kill());
+  const forward = (signal: NodeJS.Signals) => children.signal(signal);
   const unlisten = listenForSignals({ stop: (signal) => stop.add(signal), forward }, options);
-  // The child must not outlive this process, even when an uncaught error ends it.
-  const onExit = () => void child.signal('SIGTERM');
+  // No child may outlive this process, even when an uncaught error ends it.
+  const onExit = () => void children.signal('SIGTERM');
   process.on('exit', onExit);
   try {
     const gateway = options.startGateway();
     const failure = gateway.then(() => new Promise<never>(() => undefined));
     try {
-      await Promise.race([stop.first, child.ended, failure]);
+      await Promise.race([stop.first, children.ended, failure]);
     } catch (error) {
-      await child.stop('SIGTERM');
+      await children.stop('SIGTERM');
       throw error;
     }
     const { signal } = stop;
-    options.log.info(
-      signal === undefined ? {} : { signal },
-      signal ? 'asked to stop' : 'the child has ended',
-    );
+    options.log.info(signal === undefined ? {} : { signal }, signal ? 'asked to stop' : 'no child is left');
     await drain(gateway, signal === undefined ? stop.first : stop.second, options);
-    return await child.stop(signal ?? 'SIGTERM');
+    return await children.stop(signal ?? 'SIGTERM');
   } finally {
     process.off('exit', onExit);
     unlisten();

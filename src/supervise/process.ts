@@ -14,6 +14,8 @@ export interface ProcessOptions {
   /** The program and its arguments. */
   readonly command: readonly [string, ...string[]];
   readonly output: OutputMode;
+  /** Name of the child in the log. Default: that of the program. */
+  readonly name?: string;
   /** Names of environment variables to keep from the child, such as those that hold passwords. */
   readonly withhold?: () => readonly string[];
   readonly log: Logger;
@@ -22,7 +24,7 @@ export interface ProcessOptions {
 /** How long to wait for the last output of a child that has ended, in ms. Its own children may keep the pipe open. */
 const outputTimeout = 500;
 
-export function processSpawner({ command, output, withhold, log }: ProcessOptions): SpawnChild {
+export function processSpawner({ command, output, name, withhold, log }: ProcessOptions): SpawnChild {
   const [program, ...args] = command;
   return async () => {
     const piped = output === 'log' ? 'pipe' : 'inherit';
@@ -35,7 +37,7 @@ export function processSpawner({ command, output, withhold, log }: ProcessOption
       detached: true,
     });
     const exited = exitOf(child);
-    const named = log.child({ child: basename(program) });
+    const named = log.child({ child: name ?? basename(program) });
     if (child.stdout) logLines(child.stdout, named, 'stdout');
     if (child.stderr) logLines(child.stderr, named, 'stderr');
     await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));

@@ -20,6 +20,10 @@ export const TreeLimits = {
   listingCostFactor: 20,
   /** The longest time that a listing stays fresh, unless it takes even longer to read. */
   listingStale: 4_000,
+  /** A listing of a directory of which the source tells changes is served for so long without asking, if it has told none. */
+  quietFresh: 30_000,
+  /** From what the source tells to reading the directory again: what else changes meanwhile is seen at once. */
+  toldDelay: 100,
   /** A directory used within this time is refreshed in the background. */
   inUse: 60_000,
   directoriesInUse: 1_024,

@@ -9,6 +9,7 @@ import { failedWith, isAbsent, isAway } from './failures.ts';
 import { TreeLimits } from './limits.ts';
 import type { PolicyOf } from './times-policy.ts';
 import type { TreeNode } from './node.ts';
+import { Observations } from './observations.ts';
 import { withPatience } from './patience.ts';
 import type { Registry } from './registry.ts';
 import { Snapshot } from './snapshot.ts';
@@ -31,8 +32,11 @@ export class Listings {
   readonly #watched = new Map<TreeNode, number>();
   /** Directories in use and when they were last requested, least recent first. Bounded by `directoriesInUse`. */
   readonly #inUse = new Map<TreeNode, number>();
+  readonly #observations: Observations;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  /** Directories that are about to be read again, as the source has told of changes. */
+  readonly #told = new Set<TreeNode>();
   /** When each directory was first requested in the current period of use. */
   readonly #usedOnce = new WeakMap<TreeNode, number>();
   /** Since when a directory's listings lack entries that still exist. */
@@ -40,12 +44,14 @@ export class Listings {
 
   constructor(options: ListingsOptions) {
     this.#options = options;
+    this.#observations = new Observations(options.source, (directory) => this.#changed(directory));
     this.#schedule();
   }
 
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#observations.close();
   }
 
   /** Keeps a directory's listing fresh until the returned function is called. */
@@ -64,7 +70,8 @@ export class Listings {
   isFresh(directory: TreeNode, now: number): boolean {
     const state = directory.directory;
     if (!state || state.listedAt <= this.#options.availability.liveSince(directory.path)) return false;
-    return now - state.listedAt < freshFor(state.cost);
+    const limit = this.#observations.isQuiet(directory) ? TreeLimits.quietFresh : freshFor(state.cost);
+    return now - state.listedAt < limit;
   }
 
   /** A listing that is about a second old at most; the last one if a refresh takes long. */
@@ -121,6 +128,7 @@ export class Listings {
 
   async #read(directory: TreeNode): Promise<Snapshot<TreeNode>> {
     const begun = performance.now();
+    this.#observations.reading(directory);
     const raw = await this.#ask(directory);
     const snapshot = await this.#take(directory, raw);
     const now = performance.now();
@@ -243,11 +251,27 @@ export class Listings {
     if (now - (this.#inUse.get(directory) ?? Number.NEGATIVE_INFINITY) < TreeLimits.listingFresh) return;
     this.#inUse.delete(directory);
     this.#inUse.set(directory, now);
+    this.#observations.begin(directory);
     if (this.#inUse.size <= TreeLimits.directoriesInUse) return;
     for (const oldest of this.#inUse.keys()) {
-      this.#inUse.delete(oldest);
+      this.#noLongerInUse(oldest);
       break;
     }
+  }
+
+  #noLongerInUse(directory: TreeNode): void {
+    this.#inUse.delete(directory);
+    this.#observations.end(directory);
+  }
+
+  /** The source has told: those who use the directory hear of it soon, however much happens in it. */
+  #changed(directory: TreeNode): void {
+    if (this.#told.has(directory)) return;
+    this.#told.add(directory);
+    setTimeout(() => {
+      this.#told.delete(directory);
+      if (!this.#closed) this.refreshSoon(directory);
+    }, TreeLimits.toldDelay).unref();
   }
 
   #schedule(): void {
@@ -268,7 +292,7 @@ export class Listings {
     };
     for (const directory of this.#watched.keys()) consider(directory);
     for (const [directory, usedAt] of [...this.#inUse].reverse()) {
-      if (directory.gone || now - usedAt > TreeLimits.inUse) this.#inUse.delete(directory);
+      if (directory.gone || now - usedAt > TreeLimits.inUse) this.#noLongerInUse(directory);
       else if (directory.directory) consider(directory);
     }
     const all = Promise.all(due.map((directory) => this.#refresh(directory).catch(() => undefined)));

@@ -117,9 +117,19 @@ export class Looks {
     await this.#options.listings.get(node);
   }
 
+  /**
+   * What speaks for an object whose source cannot. A client can mount, and keep its mount, before the source was ever there;
+   * and list what is beside another mount.
+   */
+  #lastOf(node: TreeNode): Attributes | undefined {
+    // Its own, as adapters remember by it what they made of it.
+    if (!node.attributes && this.#options.source.holdsMount(node.path)) node.attributes = { ...unseenMount };
+    return node.attributes;
+  }
+
   async #lookAgain(node: TreeNode): Promise<Attributes> {
     if (node.gone) throw new TreeError('stale', `gone: ${node.path}`);
-    const last = node.attributes ?? (this.#options.source.holdsMount(node.path) ? unseenMount : undefined);
+    const last = this.#lastOf(node);
     try {
       const looking = this.look(node);
       return await (last ? withPatience(looking, TreeLimits.patience, last) : looking);
@@ -179,7 +189,7 @@ export class Looks {
       const look = this.look(node).catch((error: unknown) => {
         if (node.attributes || !failedWith(error, 'down')) return;
         // An absent mount is still listed.
-        if (!this.#options.source.holdsMount(node.path)) throw error;
+        if (!this.#lastOf(node)) throw error;
       });
       (looks ??= []).push(look);
     }

@@ -102,6 +102,17 @@ class FakeSource implements TreeSource {
     return { names, kinds: names.map((name) => this.#kind(`${path}/${name}`)) };
   }
 
+  /** Who is told of changes, by directory, if the filesystem tells. */
+  readonly observers = new Map<string, () => void>();
+  tells = false;
+
+  async observe(path: string, onChange: () => void): Promise<(() => void) | undefined> {
+    await Promise.resolve();
+    if (!this.tells) return undefined;
+    this.observers.set(path, onChange);
+    return () => void this.observers.delete(path);
+  }
+
   async readlink(path: string): Promise<string> {
     return (await Promise.resolve(this.#get('readlink', path))).target ?? '';
   }
@@ -225,6 +236,34 @@ describe('lookup', () => {
     await later(60_000);
     expect(await code(at(tree, '/nope'))).toBe('down');
     expect((await at(tree, '/__all__/Release.A/a.mkv')).attributes?.size).toBe(5);
+  });
+});
+
+describe('a filesystem that tells of changes', () => {
+  it('is asked again when it has told, and rarely otherwise', async () => {
+    source.tells = true;
+    const tree = treeOf(source);
+    const all = await at(tree, '/__all__');
+    const changes: TreeChange[] = [];
+    tree.subscribe((change) => changes.push(change));
+    for (let i = 0; i < 4; i++) {
+      await tree.list(all);
+      await later(1_500);
+    }
+    expect([...source.observers.keys()]).toEqual(['/__all__']);
+    source.asked.length = 0;
+    for (let i = 0; i < 10; i++) {
+      await tree.list(all);
+      await later(1_500);
+    }
+    expect(source.asked.filter((call) => call === 'readdir /__all__')).toEqual([]);
+    source.put('/__all__/Release.C');
+    source.observers.get('/__all__')!();
+    await later(100);
+    expect(changes).toMatchObject([{ type: 'listing', added: [{ name: 'Release.C' }] }]);
+    // Nobody has used it for a while.
+    await later(70_000);
+    expect(source.observers.size).toBe(0);
   });
 });
 

@@ -34,6 +34,8 @@ export interface LabOptions {
   /** Further protocols to mount with. */
   readonly also?: readonly Protocol[];
   readonly tree?: FuseTreeOptions;
+  /** Who serves it, unless a peer does. Default: Holdfast, with the tree as its export. */
+  readonly server?: ServerKind;
   /** Mount options instead of the recommended ones, by protocol. */
   readonly mountOptions?: Partial<Record<Protocol, string>>;
 }
@@ -100,7 +102,7 @@ export class Lab {
 
   /** Starts everything and mounts the tree in the guest at {@link mountpoint}. */
   static async start(protocol: Protocol, options: LabOptions = {}, cast: Cast = {}): Promise<Lab> {
-    const { server = holdfast, kernel } = cast;
+    const { server = options.server ?? holdfast, kernel } = cast;
     const place = server.prepare();
     const tree = { releases: 40, files: [video, subtitles], latency: { read: 2 }, ...options.tree };
     const [fuse, client] = await Promise.all([

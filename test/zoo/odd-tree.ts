@@ -64,7 +64,17 @@ export class OddTree {
   }
 
   async kill(): Promise<void> {
-    await this.#program.kill();
+    await this.die();
     await detach(this.mountpoint);
+  }
+
+  /** Ends, and leaves its dead mount behind. */
+  async die(): Promise<void> {
+    await this.#program.kill();
+  }
+
+  /** Answers nothing any more. */
+  hang(): void {
+    this.#program.child.kill('SIGSTOP');
   }
 }

@@ -1,7 +1,7 @@
 /** An SMB2/3 server. Give it users and shares, each with a backend; it handles the protocol. */
 export { SmbServer } from './server.ts';
 export type { SessionSummary, SmbServerOptions, UserOptions } from './server.ts';
-export type { ShareOptions } from './share/volume.ts';
+export type { LinkRoot, ShareOptions } from './share/volume.ts';
 export type { ScanStore, SuspendedScan } from './registry/suspended-scans.ts';
 export type { NetworkInterface, Policy } from './context/settings.ts';
 export type { Hooks, PeerEvent, RequestEvent, SessionEvent, TreeEvent } from './hooks.ts';

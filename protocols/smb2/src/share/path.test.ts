@@ -7,6 +7,12 @@ import { createResponse } from '../wire/create.ts';
 import { queryDirectoryRequest } from '../wire/query.ts';
 import { Status } from '../wire/status.ts';
 
+const linkRoots = [
+  { path: '/mnt/dfs', at: [] },
+  { path: '/mnt/torrents', at: ['.torrents'] },
+  { path: '/data/torrents/', at: ['.torrents'] },
+];
+
 let kit: TestKit;
 let share: MemoryShare;
 beforeEach(() => {
@@ -26,6 +32,13 @@ beforeEach(() => {
   share.putSymlink('lib/dangling', 'nothing');
   share.putSymlink('lib/loop', 'loop');
   share.putSymlink('lib/away', '/elsewhere/folder');
+  share.putFile('.torrents/new/show.mkv', Buffer.alloc(700));
+  share.putSymlink('.torrents/beside', '../dfs/src/film.mkv');
+  share.putSymlink('.torrents/own', 'new/../new/show.mkv');
+  share.putSymlink('.torrents/out', '../lib/relative');
+  share.putSymlink('shows/one', '/mnt/torrents/new/show.mkv');
+  share.putSymlink('shows/two', '/data/torrents/new/show.mkv');
+  share.putSymlink('shows/folder', '/mnt/torrents');
 });
 afterEach(() => kit.end());
 
@@ -76,7 +89,7 @@ async function sizeOf(client: RawClient, path: string, options = 0): Promise<num
 }
 
 describe('a share that follows links', () => {
-  beforeEach(() => kit.serve(share, {}, { followSymlinks: true, linkRoot: '/mnt/dfs' }));
+  beforeEach(() => kit.serve(share, {}, { followSymlinks: true, linkRoots }));
 
   it.each(['relative', 'absolute', 'chain', 'climbs'])('opens what lib\\%s leads to', async (name) => {
     const client = await kit.guest();
@@ -108,10 +121,28 @@ describe('a share that follows links', () => {
   });
 });
 
+describe('links to other roots', () => {
+  beforeEach(() => kit.serve(share, {}, { followSymlinks: true, linkRoots }));
+
+  it.each([
+    ['shows\\one', 700],
+    ['shows\\two', 700],
+    ['shows\\folder\\new\\show.mkv', 700],
+    ['shows\\folder\\own', 700],
+    ['shows\\folder\\beside', 5000],
+  ])('are followed by the path that each root is known by: %s', async (path, size) => {
+    expect(await sizeOf(await kit.guest(), path)).toBe(size);
+  });
+
+  it('start where the link is, and not where its root was put', async () => {
+    expect(await statusOf(await kit.guest(), 'shows\\folder\\out')).toBe(Status.STOPPED_ON_SYMLINK);
+  });
+});
+
 describe('a folder that is seen at two places', () => {
   it('has an id for each, and so have those in it; files have one', async () => {
     share.makeDirectories('src/deeper');
-    await kit.serve(share, {}, { followSymlinks: true, linkRoot: '/mnt/dfs' });
+    await kit.serve(share, {}, { followSymlinks: true, linkRoots });
     const client = await kit.guest();
     const idOf = async (path: string): Promise<bigint> => {
       const reply = await client.request(
@@ -153,7 +184,7 @@ describe('UnparsedPathLength', () => {
   it('does so behind links that the server followed', async () => {
     share.putSymlink('src/out', '/elsewhere');
     share.putSymlink('lib/hop', 'folder/out');
-    await kit.serve(share, {}, { followSymlinks: true, linkRoot: '/mnt/dfs' });
+    await kit.serve(share, {}, { followSymlinks: true, linkRoots });
     expect(await unparsed('lib\\folder\\out\\rest')).toBe(2 * '\\rest'.length);
     expect(await unparsed('lib\\hop\\long\\rest')).toBe(2 * '\\long\\rest'.length);
   });

@@ -5,7 +5,7 @@ import { encodeSymlinkError } from '../wire/error-response.ts';
 import { sentBehind } from '../names/path-name.ts';
 import type { ParsedPath } from '../names/path-name.ts';
 import { Status } from '../wire/status.ts';
-import type { Node, Volume } from './volume.ts';
+import type { LinkRoot, Node, Volume } from './volume.ts';
 
 export interface Resolved {
   /** The directory with the last name; undefined for the root. */
@@ -124,19 +124,44 @@ async function attributesOf(share: Volume, node: Node, call: CallContext): Promi
 
 const parts = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.');
 
-/** The names from the root to a link's target; undefined when links are not followed or the target is outside. */
+const rootOnly: readonly LinkRoot[] = [{ path: '/', at: [] }];
+
+const startsWith = (names: readonly string[], beginning: readonly string[]): boolean =>
+  beginning.every((part, index) => names[index] === part);
+
+/**
+ * The names from the root to a link's target; undefined when links are not followed or the target is outside.
+ * @param above names of the folder that holds the link.
+ */
 function targetInside(share: Volume, above: readonly string[], target: string): string[] | undefined {
-  const { followSymlinks, linkRoot } = share.options;
+  const { followSymlinks, linkRoots } = share.options;
   if (followSymlinks !== true) return undefined;
   const isAbsolute = target.startsWith('/');
-  if (isAbsolute && linkRoot === undefined) return undefined;
-  const root = parts(linkRoot ?? '');
-  const names = isAbsolute ? [] : [...root, ...above];
+  if (isAbsolute && linkRoots === undefined) return undefined;
+  const roots = linkRoots ?? rootOnly;
+  const home = deepest(roots, ({ at }) => at, above);
+  if (!home) return undefined;
+  const names = isAbsolute ? [] : [...parts(home.path), ...above.slice(home.at.length)];
   for (const part of parts(target)) {
     if (part !== '..') names.push(part);
     else if (names.pop() === undefined) return undefined;
   }
-  return root.every((part, index) => names[index] === part) ? names.slice(root.length) : undefined;
+  const found = deepest(roots, ({ path }) => parts(path), names);
+  return found && [...found.at, ...names.slice(parts(found.path).length)];
+}
+
+/** The root under whose names these lie; of several the one with the most names, and of these the first. */
+function deepest(
+  roots: readonly LinkRoot[],
+  namesOf: (root: LinkRoot) => readonly string[],
+  names: readonly string[],
+): LinkRoot | undefined {
+  let found: LinkRoot | undefined;
+  for (const root of roots) {
+    if (!startsWith(names, namesOf(root))) continue;
+    if (!found || namesOf(root).length > namesOf(found).length) found = root;
+  }
+  return found;
 }
 
 /** [MS-SMB2] 3.3.5.9: the client replaces the link by its target and tries again. */

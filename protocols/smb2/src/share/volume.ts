@@ -4,6 +4,12 @@ import { Access } from '../wire/constants.ts';
 /** A backend's node, opaque to the server. */
 export type Node = object;
 
+/** What links know as `path`, absolute, is found at `at`, which are names from the share's root on. */
+export interface LinkRoot {
+  readonly path: string;
+  readonly at: readonly string[];
+}
+
 export interface ShareOptions {
   readonly name: string;
   readonly comment?: string;
@@ -18,8 +24,11 @@ export interface ShareOptions {
   readonly allow?: (address: string) => boolean;
   /** Follows symbolic links that stay inside the share. Otherwise clients get the links. */
   readonly followSymlinks?: boolean;
-  /** Path of the share's root, for links with absolute targets: targets below it are inside the share. */
-  readonly linkRoot?: string;
+  /**
+   * Where absolute targets of links are found in the share. A place in the share has the path of the first root whose `at`
+   * holds it.
+   */
+  readonly linkRoots?: readonly LinkRoot[];
   /**
    * Persistent handles: handles survive the connection, as long as the client asks for. On a read-only share they also
    * survive the server, since the node's id in the handle is their only state.
