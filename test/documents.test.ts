@@ -9,7 +9,16 @@ import { main } from '../src/cli/index.ts';
 import { parse } from '../src/cli/parse.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const folders = ['.', 'deploy', 'src', 'test', 'bench', 'protocols/smb2', 'protocols/nfs-rpc'];
+const folders = [
+  '.',
+  'deploy',
+  'deploy/migrate',
+  'src',
+  'test',
+  'bench',
+  'protocols/smb2',
+  'protocols/nfs-rpc',
+];
 const documents = folders.flatMap((folder) =>
   readdirSync(join(root, folder))
     .filter((name) => name.endsWith('.md'))
@@ -73,6 +82,8 @@ const places: readonly (readonly [RegExp, string])[] = [
   [/^(npx )?holdfast doctor --config/, 'test/doctor.test.ts'],
   [/^(npx )?holdfast serve/, 'test/kit/gateway.ts, by most tests'],
   [/^(npx )?holdfast run/, 'test/supervise.test.ts'],
+  [/^(npx )?holdfast mount /, 'test/mounter.test.ts'],
+  [/^(npx )?holdfast mount-options/, 'src/cli/cli.test.ts'],
   [/^mount -t nfs/, 'test/nfs-kernel.test.ts'],
   [/^mount -t cifs/, 'test/smb-kernel.test.ts'],
   [/^docker /, 'not here: there is no docker daemon'],

@@ -4,4 +4,4 @@ export { mounterPages, serveMounter } from './http.ts';
 export { Mounter, mountReasons, mountStates, type MounterOptions, type MountState } from './mounter.ts';
 export { isGuard, MountNode } from './node.ts';
 export { kernelMount, type MountProtocol, type Share } from './options.ts';
-export { metricsText, type MountFacts } from './text.ts';
+export { metricNames, metricsText, type MountFacts } from './text.ts';

@@ -62,6 +62,8 @@ const metrics: readonly {
   },
 ];
 
+export const metricNames: readonly string[] = metrics.map(({ name }) => name);
+
 /** In the text format of Prometheus. */
 export function metricsText(mounter: Mounter, facts: MountFacts): string {
   return metrics
