@@ -284,7 +284,9 @@ export class Mounted implements SourcePart {
     const info = await this.#options.lanes.metadata.run<string>(directory, (done) =>
       readFile(`/proc/self/fdinfo/${descriptor}`, 'latin1', done),
     );
-    if (Number(/^mnt_id:\s*(\d+)/m.exec(info)?.[1]) === expected) return;
+    const found = /^mnt_id:\s*(\d+)/m.exec(info)?.[1];
+    // Not every kernel tells (gVisor does not).
+    if (found === undefined || Number(found) === expected) return;
     await this.watch.confirmMount(this.watch.epoch);
     throw new TreeError('down', 'the path led to another mount');
   }
