@@ -139,3 +139,68 @@ it('configure a user in one command', async () => {
 it('tell what the program is in under 150 lines', () => {
   expect(readFileSync(join(root, 'README.md'), 'utf8').split('\n').length).toBeLessThan(150);
 });
+
+/** What the program logs, by its source: the last text of each call, cut where a value stands in it. */
+function loggedLines(): string[] {
+  const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter(
+    (file) =>
+      file.endsWith('.ts') && !file.endsWith('.test.ts') && !/^(mounter|cli\/mount\.ts|demo)/.test(file),
+  );
+  const inner = String.raw`\((?:[^()]|\([^()]*\))*\)`;
+  const call = new RegExp(String.raw`\blog\.(?:info|warn|error)\(((?:[^()]|${inner})*)\)`, 'g');
+  const lines = files.flatMap((file) =>
+    [...readFileSync(join(root, 'src', file), 'utf8').matchAll(call)].map(([, args = '']) => {
+      const texts = [...args.matchAll(/'((?:[^'\\]|\\.)*)'|`([^`]*)`/g)].map(
+        ([, plain, made]) => plain ?? made ?? '',
+      );
+      return (texts.at(-1) ?? '').replaceAll(/\$\{[^}]*\}/g, '…');
+    }),
+  );
+  return [...new Set(lines)].filter((line) => line.includes(' '));
+}
+
+it('tell of each line that the program logs what to do', () => {
+  const text = readFileSync(join(root, 'deploy/OPERATIONS.md'), 'utf8');
+  const [, table = ''] = /^### Logs\n([\s\S]*?)^### /m.exec(text) ?? [];
+  const told = [...table.matchAll(/^\| (`+)(.+?)\1 +\|/gm)].map(([, , line = '']) => line);
+  const isTold = (line: string) =>
+    told.some((one) => one === line || (one.includes('…') && line.includes(one.replaceAll('…', '').trim())));
+  expect(told.length).toBeGreaterThan(40);
+  expect(loggedLines().filter((line) => !isTold(line))).toEqual([]);
+  const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .map((file) => readFileSync(join(root, 'src', file), 'utf8'))
+    .join('\n');
+  expect(
+    told.filter(
+      (line) =>
+        !sources.includes(
+          line
+            .split('…')
+            .find((part) => part !== '')!
+            .trim(),
+        ),
+    ),
+  ).toEqual([]);
+});
+
+it('name every metric that there is, and no other', async () => {
+  const { Metrics } = await import('../src/admin/index.ts');
+  const metrics = new Metrics({ process: false });
+  metrics.addInfo({ version: '' });
+  const there = [...(await metrics.text()).matchAll(/^# TYPE (\S+)/gm)].map(([, one = '']) => one);
+  const text = readFileSync(join(root, 'deploy/OPERATIONS.md'), 'utf8');
+  const named = new Set<string>();
+  for (const [, cell = ''] of text.matchAll(/^\| (`holdfast_[^|]*)\|/gm)) {
+    let before = '';
+    for (const [, one = ''] of cell.matchAll(/`(holdfast_\w+|_\w+)`/g)) {
+      // `_closes_total` after `holdfast_source_opens_total`: the part of an object, or of a lane.
+      const [prefix = ''] = /^holdfast_(?:source|lane)/.exec(before) ?? [];
+      const whole = one.startsWith('_') ? `${prefix}${one}` : one;
+      if (!one.startsWith('_')) before = one;
+      named.add(whole);
+    }
+  }
+  expect(there.filter((one) => !named.has(one))).toEqual([]);
+  expect([...named].filter((one) => !there.includes(one))).toEqual([]);
+});

@@ -8,7 +8,7 @@ const network = { interface: '127.0.0.1', bind: '0.0.0.0', port: 35_353, loopbac
 
 it('tells what is served, what has changed, and goodbye', async () => {
   const found = new Map<string, Service>();
-  const listener = new Bonjour(network as ConstructorParameters<typeof Bonjour>[0]);
+  const listener = new Bonjour(network);
   for (const type of ['nfs', 'smb'])
     listener
       .find({ type })

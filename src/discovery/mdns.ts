@@ -33,7 +33,7 @@ export class Mdns {
 
   constructor({ log, network }: MdnsOptions) {
     this.#log = log;
-    this.#bonjour = new Bonjour(network as ConstructorParameters<typeof Bonjour>[0], (error: Error) =>
+    this.#bonjour = new Bonjour(network, (error: Error) =>
       log.warn({ err: error }, 'mDNS has a problem: this gateway may not be found by itself'),
     );
   }
@@ -43,7 +43,7 @@ export class Mdns {
     const text = JSON.stringify(what);
     if (text === this.#told) return;
     this.#told = text;
-    for (const service of this.#services) service.stop();
+    for (const { stop } of this.#services) (stop as () => void)();
     const host = `${hostLabel()}.local`;
     const publish = (name: string, type: string, port: number, txt?: Record<string, string>) => {
       const service = this.#bonjour.publish({ name, type, port, host, probe: false, ...(txt && { txt }) });
