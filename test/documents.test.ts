@@ -89,6 +89,11 @@ const places: readonly (readonly [RegExp, string])[] = [
   [/^docker /, 'not here: there is no docker daemon'],
 ];
 
+it('name test files that exist', () => {
+  const files = places.flatMap(([, place]) => place.match(/\b(?:test|src)\/[\w./-]+\.ts/g) ?? []);
+  expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+});
+
 /** Splits a command line into words. Supports only the quotes that the documents use. */
 const words = (line: string) =>
   [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
