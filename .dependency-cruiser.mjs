@@ -54,6 +54,16 @@ const source = [
   ['source.ts'],
 ];
 
+/** For src/cache, which lies between the two: from pieces of memory to the files of an export. */
+const cache = [
+  ['limits.ts', 'source.ts', 'memory.ts'],
+  ['streams.ts', 'chunks.ts'],
+  ['extent.ts'],
+  ['block-cache.ts', 'read-ahead.ts', 'reading.ts'],
+  ['cached-file.ts'],
+  ['content-cache.ts'],
+];
+
 /** And for src/tree: from what a node is to what both protocols see of an export. */
 const tree = [
   [
@@ -126,6 +136,7 @@ export default {
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     ...layers('smb2', 'protocols/smb2/src', smb2),
     ...layers('source', 'src/source', source),
+    ...layers('cache', 'src/cache', cache),
     ...layers('tree', 'src/tree', tree),
     ...layers('mounter', 'src/mounter', mounter),
     {
@@ -138,6 +149,7 @@ export default {
         pathNot: '^src/(mounter/|config/|log/|admin/host\\.ts$|source/mount-table\\.ts$)',
       },
     },
+    ...layers('source-cache-tree', 'src', [['source'], ['cache'], ['tree']]),
   ],
   options: {
     tsPreCompilationDeps: true,

@@ -7,6 +7,7 @@ import { undoAll } from './lib/cleanup.mjs';
 import { build, installPackages, missingPackages } from './lib/build.mjs';
 import { machine, markdown, summarise } from './lib/report.mjs';
 import { rows, selectRows } from './lib/rows.mjs';
+import { cpuSeconds } from './lib/cpu.mjs';
 import { createSandbox, runInside } from './lib/sandbox.mjs';
 import { smbUser, startGanesha, startHoldfast, startSmbd } from './lib/servers.mjs';
 import { copyTree, mountTree, releases } from './lib/trees.mjs';
@@ -122,6 +123,7 @@ function clientConfig(sandbox, protection) {
 function loadArguments(row, options, tree) {
   const seconds = `seconds=${options.seconds}`;
   if (row.mode === 'list') return [`expect=${tree.entries}`, seconds, `once=${row.cold ? 1 : 0}`];
+  if (row.mode === 'ends') return [`count=${options.quick ? 100 : row.films}`, 'once=1'];
   const warm = row.tree === 'slow' ? 0 : 1;
   return [`size=${row.size}`, `flight=${row.flight ?? 1}`, seconds, `warm=${warm}`];
 }
@@ -136,42 +138,65 @@ function loadArguments(row, options, tree) {
  * @returns {Promise<Sample>}
  */
 async function measure(sandbox, row, options, tree, column, server) {
-  const path = row.mode === 'list' ? '/__all__' : tree.nextFile();
+  const commandFor = (
+    /** @type {Row['mode']} */ mode,
+    /** @type {string} */ path,
+    /** @type {string[]} */ load,
+  ) => clientCommand(sandbox, { ...row, mode }, tree, server, path, load);
+  const pathOf = () => (row.mode === 'seq' || row.mode === 'random' ? tree.nextFile() : '/__all__');
   const load = loadArguments(row, options, tree);
   // The tree reports link count 0. A peer may pass that on; Holdfast must not.
   if (column === 'holdfast') load.push('links=1');
-  /** @type {string[]} */
-  let command;
+  const before = cpuSeconds(server);
+  const viewers = Array.from({ length: row.viewers ?? 1 }, () =>
+    runInside(sandbox, commandFor(row.mode, pathOf(), load)),
+  );
+  // A scanner beside the viewers, for as long as they read.
+  const scan = [`seconds=${options.seconds}`];
+  const scanner = row.viewers ? runInside(sandbox, commandFor('ends', '/__all__', scan)) : undefined;
+  /** @type {Sample[]} */
+  const samples = (await Promise.all(viewers)).map((text) => JSON.parse(text));
+  await scanner;
+  const [sample] = samples.toSorted((a, b) => a.bytes / a.seconds - b.bytes / b.seconds);
+  if (!sample) throw new Error('no sample');
+  const after = cpuSeconds(server);
+  if (row.mode !== 'seq' || row.viewers || before === undefined || after === undefined) return sample;
+  const moved = sample.bytes + (row.tree === 'slow' ? 0 : tree.fileBytes);
+  return { ...sample, cpuPerGiB: ((after - before) * 2 ** 30) / moved };
+}
+
+/**
+ * @param {Sandbox} sandbox
+ * @param {Row} row
+ * @param {Tree} tree
+ * @param {Server | undefined} server
+ * @param {string} path
+ * @param {string[]} load
+ * @returns {string[]}
+ */
+function clientCommand(sandbox, row, tree, server, path, load) {
   if (!server) {
     const limit = row.mode === 'list' ? ['list', tree.path + path] : ['read', tree.path + path, row.mode];
-    command = [build('limit'), ...limit, ...load];
-  } else if (row.protocol === 'nfs') {
-    const { port, mountPort, share } = server.address;
-    command = [
-      build('nfs-load'),
-      '127.0.0.1',
-      String(port),
-      String(mountPort),
-      share,
-      row.mode,
-      path,
-      ...load,
-    ];
-  } else {
-    const protection = row.protection ?? 'plain';
-    const { port, share } = server.address;
-    const user = protection === 'plain' ? ['-', ''] : [smbUser.name, smbUser.password];
-    command = [
-      build('smb-load'),
-      '127.0.0.1',
-      String(port),
-      share,
-      clientConfig(sandbox, protection),
-      ...user,
-    ];
-    command.push(protection, row.mode, path, ...load);
+    return [build('limit'), ...limit, ...load];
   }
-  return JSON.parse(await runInside(sandbox, command));
+  const { port, mountPort, share } = server.address;
+  if (row.protocol === 'nfs')
+    return [build('nfs-load'), '127.0.0.1', String(port), String(mountPort), share, row.mode, path, ...load];
+  const protection = row.protection ?? 'plain';
+  const user = protection === 'plain' ? ['-', ''] : [smbUser.name, smbUser.password];
+  const config = clientConfig(sandbox, protection);
+  return [
+    build('smb-load'),
+    '127.0.0.1',
+    String(port),
+    share,
+    config,
+    ...user,
+    protection,
+    row.mode,
+    path,
+    ...load,
+  ];
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   type StreamStatus,
   type WatchedSource,
 } from './admin/index.ts';
+import type { BlockCache } from './cache/block-cache.ts';
 import type { ExportConfig } from './config/index.ts';
 import { renderName, type Logger } from './log/index.ts';
 import type { NfsExport } from './nfs/backend.ts';
@@ -45,6 +46,8 @@ export interface ExportSetOptions {
   readonly log: Logger;
   readonly warm: WarmMetadata | undefined;
   readonly known: KnownMounts | undefined;
+  /** Content of all exports that is kept in memory. */
+  readonly blocks: BlockCache;
 }
 
 /** Mounts of one export that are told of: their number must not be somebody else's to choose. */
@@ -100,7 +103,21 @@ const watch = ({
   get outages() {
     return history.outages;
   },
-  content: source.content,
+  content: {
+    get opens() {
+      return source.content.opens;
+    },
+    get closes() {
+      return source.content.closes;
+    },
+    get bytesAsked() {
+      return source.content.bytesAsked;
+    },
+    get bytesServed() {
+      return tree.contentCounts.served;
+    },
+  },
+  cached: tree.contentCounts,
   inquiries: source.inquiries,
 });
 
@@ -133,7 +150,7 @@ const statusOf = (one: ServedExport): ExportStatus => ({
   })),
   descriptors: one.source.descriptors,
   bytesAsked: one.source.content.bytesAsked,
-  bytesServed: one.source.content.bytesServed,
+  bytesServed: one.tree.contentCounts.served,
 });
 
 /** The served exports, and removed ones that still have running requests. */
@@ -145,14 +162,17 @@ export class ExportSet {
   readonly #log: Logger;
   readonly #warm: WarmMetadata | undefined;
   readonly #sources: SharedSources;
+  readonly #blocks: BlockCache;
   #closed = false;
 
-  constructor({ seed, metrics, log, warm, known }: ExportSetOptions) {
+  constructor({ seed, metrics, log, warm, known, blocks }: ExportSetOptions) {
     this.#seed = seed;
     this.#metrics = metrics;
     this.#log = log;
     this.#warm = warm;
     this.#sources = new SharedSources(known);
+    this.#blocks = blocks;
+    metrics.watchCache(blocks);
   }
 
   /**
@@ -284,6 +304,8 @@ export class ExportSet {
       source,
       times: config.times,
       failAfter: config.failAfter,
+      blocks: this.#blocks,
+      readAhead: config.readAhead,
     });
     const history = new History();
     const untell = tellStates(config, source, tree, history, log);
@@ -373,4 +395,6 @@ const isSameTree = (a: ExportConfig, b: ExportConfig) =>
   a.failAfter === b.failAfter &&
   a.readDeadline === b.readDeadline &&
   a.verdict === b.verdict &&
-  a.idleClose === b.idleClose;
+  a.idleClose === b.idleClose &&
+  a.readAhead?.max === b.readAhead?.max &&
+  a.readAhead?.start === b.readAhead?.start;

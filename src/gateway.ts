@@ -10,6 +10,7 @@ import {
   type ListeningStatus,
   type Refusal,
 } from './admin/index.ts';
+import { BlockCache } from './cache/block-cache.ts';
 import { formatEndpoint, type Config, type Endpoint } from './config/index.ts';
 import type { Mdns } from './discovery/mdns.ts';
 import { ExportSet } from './export-set.ts';
@@ -48,6 +49,7 @@ interface Parts {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly listeners: Listeners;
+  readonly blocks: BlockCache;
   readonly exports: ExportSet;
   readonly nfs: NfsServer;
   readonly smb: SmbServer;
@@ -102,7 +104,8 @@ export class Gateway {
   }
 
   async #reload(next: Config): Promise<void> {
-    const { config, log, exports, nfs, smb } = this.#parts;
+    const { config, log, blocks, exports, nfs, smb } = this.#parts;
+    blocks.resize(next.cache.memory);
     const changed = await exports.change(next.exports);
     // Exports opened during shutdown are closed with the others.
     if (this.#closing) return;
@@ -212,8 +215,9 @@ export async function startGateway(
   const version = programVersion();
   const seed = seedOf(config, log);
   const warm = config.state === undefined ? undefined : new WarmMetadata(config.state, log);
+  const blocks = new BlockCache(config.cache.memory);
   const known = config.state === undefined ? undefined : new KnownMounts(config.state, log);
-  const exports = new ExportSet({ seed, metrics, log, warm, known });
+  const exports = new ExportSet({ seed, metrics, log, warm, known, blocks });
   metrics.addInfo({ version, node: process.versions.node });
   await exports.change(config.exports);
   const series = new Series(metrics, () => exports.waiting);
@@ -264,7 +268,7 @@ export async function startGateway(
     });
     listening.push({ protocol: 'admin', host: admin.host, port: admin.port });
     const mdns = config.discovery ? new (await import('./discovery/mdns.ts')).Mdns({ log }) : undefined;
-    return new Gateway({ config, log, metrics, listeners, exports, nfs, smb, admin, series, mdns });
+    return new Gateway({ config, log, metrics, listeners, blocks, exports, nfs, smb, admin, series, mdns });
   } catch (error) {
     series.close();
     await Promise.all([nfs?.close(0), smb?.close(0)]);

@@ -160,21 +160,22 @@ describe('the provider', () => {
 
 it('dead files do not make a scan of a library crawl', async () => {
   const { tree, served } = await start({ releases: 40 });
-  const scan = async () => {
+  // Each scan reads another part: the gateway keeps what it has read.
+  const scan = async (from: number) => {
     const startMs = performance.now();
     const results = [];
     for (let index = 0; index < 40; index++)
       results.push(
-        await served.nfs.range(film(index), 0, 65_536).then(
+        await served.nfs.range(film(index), from, 65_536).then(
           () => true,
           () => false,
         ),
       );
     return { tookMs: performance.now() - startMs, failed: results.filter((ok) => !ok).length };
   };
-  const before = await scan();
+  const before = await scan(0);
   for (let index = 0; index < 40; index += 4) await tree.fail(film(index), { operations: ['read'] });
-  const after = await scan();
+  const after = await scan(MIB);
   expect([before.failed, after.failed]).toEqual([0, 10]);
   expect(after.tookMs).toBeLessThan(1.5 * before.tookMs + 1000);
 });

@@ -122,11 +122,12 @@ struct options {
     int warm;        /* read the whole file once before the clock starts */
     int once;        /* one pass over the listing, however short */
     int links;       /* a link count of zero is an error */
+    uint64_t count;  /* files whose ends are read */
 };
 
 static inline struct options parse_options(int argc, char **argv, int first)
 {
-    struct options o = {.size = 1 << 20, .flight = 1, .seed = 20240229, .seconds = 2, .warm = 1};
+    struct options o = {.size = 1 << 20, .flight = 1, .seed = 20240229, .seconds = 2, .warm = 1, .count = 1000};
     for (int i = first; i < argc; i++) {
         char *value = strchr(argv[i], '=');
         if (!value)
@@ -147,6 +148,8 @@ static inline struct options parse_options(int argc, char **argv, int first)
             o.warm = number != 0;
         else if (!strncmp(argv[i], "links", n))
             o.links = number != 0;
+        else if (!strncmp(argv[i], "count", n))
+            o.count = number;
         else if (!strncmp(argv[i], "once", n))
             o.once = number != 0;
         else
@@ -157,6 +160,44 @@ static inline struct options parse_options(int argc, char **argv, int first)
     if (!o.flight || o.flight > 256)
         fail("flight: 1 to 256");
     return o;
+}
+
+/* The film of a release, below the folder that holds them all. */
+static inline void film_name(char *name, size_t room, uint64_t index)
+{
+    snprintf(name, room, "Release.%05u.2024.1080p.WEB-DL.x264-GROUP/movie.%05u.mkv", (unsigned)index, (unsigned)index);
+}
+
+/* Bytes at the beginning and the end of a film that a scanner looks at. */
+#define END_BYTES 65536u
+
+/*
+ * A library is scanned: the beginnings of so many films, then their ends. With `once` twice, of which the second pass is measured; else
+ * film by film for so many seconds. `read_end` reads one end and verifies it.
+ */
+static inline void scan_library(const struct options *o, void (*read_end)(uint64_t index, int tail))
+{
+    struct samples samples = {0};
+    double start = now_us();
+    if (!o->once) {
+        for (uint64_t i = 0; now_us() - start < o->seconds * 1e6; i++) {
+            double sent = now_us();
+            read_end(i / 2 % o->count, i % 2);
+            add_sample(&samples, now_us() - sent);
+        }
+    } else
+        for (int pass = 0; pass < 2; pass++) {
+            start = now_us();
+            samples.count = 0;
+            for (int tail = 0; tail < 2; tail++)
+                for (uint64_t i = 0; i < o->count; i++) {
+                    double sent = now_us();
+                    read_end(i, tail);
+                    add_sample(&samples, now_us() - sent);
+                }
+        }
+    double us = now_us() - start;
+    print_result((uint64_t)samples.count * END_BYTES, samples.count, us, &samples);
 }
 
 /* The offset of the next read: in sequence, or at random on a multiple of the size. */

@@ -1,6 +1,6 @@
 /*
  * NFSv3 load over libnfs's raw calls: several requests in flight on one connection.
- *   nfs-load HOST NFSPORT MOUNTPORT EXPORT seq|random|list PATH [name=value ...]
+ *   nfs-load HOST NFSPORT MOUNTPORT EXPORT seq|random|list|ends PATH [name=value ...]
  * Prints one JSON line {bytes, ops, seconds, p50, p99}; latencies in microseconds.
  */
 #include <errno.h>
@@ -242,6 +242,38 @@ static void measure_reads(struct object file, const char *path, int random, stru
     print_result(run.bytes, run.samples.count, us, &run.samples);
 }
 
+/* ---- ends ---- */
+
+static struct handle library;
+
+static void on_end(struct rpc_context *context, int status, void *data, void *private_data)
+{
+    READ3res *result = data;
+    struct read_slot *slot = private_data;
+    (void)context;
+    require_reply(status, "READ", data);
+    require_ok(result->status, "READ");
+    READ3resok *ok = &result->READ3res_u.resok;
+    if (ok->data.data_len != END_BYTES)
+        fail("READ at %llu: %u bytes", (unsigned long long)slot->offset, ok->data.data_len);
+    check_content(slot->run->index, slot->offset, ok->data.data_val, ok->data.data_len, 1);
+    pending--;
+}
+
+static void read_end(uint64_t index, int tail)
+{
+    char name[128];
+    film_name(name, sizeof name, index);
+    struct object film = walk(&library, name);
+    struct read_run run = {.index = index};
+    struct read_slot slot = {.run = &run, .offset = tail ? film.size - END_BYTES : 0};
+    READ3args args = {.file = as_fh(&film.handle), .offset = slot.offset, .count = END_BYTES};
+    pending++;
+    if (rpc_nfs3_read_async(rpc, on_end, &args, &slot))
+        fail("READ: %s", rpc_get_error(rpc));
+    run_until(&pending, 1);
+}
+
 /* ---- listings ---- */
 
 struct list_run {
@@ -355,7 +387,7 @@ int main(int argc, char **argv)
 {
     struct handle root;
     if (argc < 7)
-        fail("usage: nfs-load HOST NFSPORT MOUNTPORT EXPORT seq|random|list PATH [name=value ...]");
+        fail("usage: nfs-load HOST NFSPORT MOUNTPORT EXPORT seq|random|list|ends PATH [name=value ...]");
     struct options o = parse_options(argc, argv, 7);
     pattern_init();
     connect_to(argv[1], atoi(argv[3]), MOUNT_PROGRAM);
@@ -368,7 +400,10 @@ int main(int argc, char **argv)
     struct object target = walk(&root, argv[6]);
     if (!strcmp(argv[5], "list"))
         measure_listing(target, o);
-    else
+    else if (!strcmp(argv[5], "ends")) {
+        library = target.handle;
+        scan_library(&o, read_end);
+    } else
         measure_reads(target, argv[6], !strcmp(argv[5], "random"), o);
     rpc_destroy_context(rpc);
     return 0;

@@ -1,6 +1,6 @@
 /*
  * SMB load over libsmbclient (one request at a time: its calls are synchronous).
- *   smb-load HOST PORT SHARE CONFIG USER PASSWORD plain|signed|encrypted seq|random|list PATH [name=value ...]
+ *   smb-load HOST PORT SHARE CONFIG USER PASSWORD plain|signed|encrypted seq|random|list|ends PATH [name=value ...]
  * CONFIG is an smb.conf that holds the client's signing choice; USER "-" is a guest without a password.
  * Prints one JSON line {bytes, ops, seconds, p50, p99}; latencies in microseconds.
  */
@@ -80,6 +80,20 @@ static void measure_reads(const char *path, int random, struct options o)
     smbc_close(fd);
 }
 
+static void read_end(uint64_t index, int tail)
+{
+    static char buffer[END_BYTES];
+    char film[1280], name[128];
+    struct stat st;
+    film_name(name, sizeof name, index);
+    snprintf(film, sizeof film, "%s/%s", url, name);
+    int fd = smbc_open(film, O_RDONLY, 0);
+    if (fd < 0 || smbc_fstat(fd, &st))
+        fail("%s: %s", film, strerror(errno));
+    read_block(fd, buffer, END_BYTES, tail ? (uint64_t)st.st_size - END_BYTES : 0, index, 1);
+    smbc_close(fd);
+}
+
 static uint64_t list_once(const struct options *o)
 {
     struct stat st;
@@ -121,13 +135,15 @@ static void measure_listing(struct options o)
 int main(int argc, char **argv)
 {
     if (argc < 10)
-        fail("usage: smb-load HOST PORT SHARE CONFIG USER PASSWORD plain|signed|encrypted seq|random|list PATH ...");
+        fail("usage: smb-load HOST PORT SHARE CONFIG USER PASSWORD plain|signed|encrypted seq|random|list|ends PATH ...");
     struct options o = parse_options(argc, argv, 10);
     pattern_init();
     open_context(argv);
     snprintf(url, sizeof url, "smb://%s/%s%s", argv[1], argv[3], argv[9]);
     if (!strcmp(argv[8], "list"))
         measure_listing(o);
+    else if (!strcmp(argv[8], "ends"))
+        scan_library(&o, read_end);
     else
         measure_reads(argv[9], !strcmp(argv[8], "random"), o);
     return 0;

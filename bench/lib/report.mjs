@@ -9,6 +9,7 @@ import { cpus, loadavg, release } from 'node:os';
  * @property {number} seconds
  * @property {number} p50 microseconds
  * @property {number} p99 microseconds
+ * @property {number} [cpuPerGiB] seconds of CPU time that the server took for each GiB
  *
  * @typedef {object} Result
  * @property {import('./rows.mjs').Row} row
@@ -40,12 +41,14 @@ function rate({ row, entries }, sample) {
 /**
  * @param {Result} result
  * @param {Column} column
- * @returns {{ rate: number, p50: number, p99: number } | undefined} medians over the rounds
+ * @returns {{ rate: number, p50: number, p99: number, cpu: number | undefined } | undefined} medians over the rounds
  */
 export function summarise(result, column) {
   const samples = result.samples[column];
   if (!samples || samples.length === 0) return undefined;
+  const cpu = samples.map((sample) => sample.cpuPerGiB ?? NaN);
   return {
+    cpu: cpu.some(Number.isNaN) ? undefined : median(cpu),
     rate: median(samples.map((sample) => rate(result, sample))),
     p50: median(samples.map((sample) => sample.p50)),
     p99: median(samples.map((sample) => sample.p99)),
@@ -62,7 +65,7 @@ const grouped = (value) => Math.round(value).toLocaleString('en-US');
 function shown({ row }, summary) {
   if (!summary) return '–';
   if (row.mode === 'seq') return `${grouped(summary.rate)} MB/s`;
-  if (row.mode === 'random') return `${grouped(summary.rate)}/s`;
+  if (row.mode === 'random' || row.mode === 'ends') return `${grouped(summary.rate)}/s`;
   return `${(1 / summary.rate).toFixed(3)} s`;
 }
 
@@ -79,10 +82,19 @@ function latency(summary) {
   return summary ? `${grouped(summary.p50)} / ${grouped(summary.p99)}` : '–';
 }
 
+/**
+ * @param {{ cpu: number | undefined } | undefined} a
+ * @param {{ cpu: number | undefined } | undefined} b
+ */
+function cpuTimes(a, b) {
+  const shown = [a?.cpu, b?.cpu].map((cpu) => (cpu === undefined ? '–' : cpu.toFixed(2)));
+  return shown.join(' / ');
+}
+
 /** @param {Result[]} results */
 export function markdown(results) {
   const head = ['row', 'work', 'Holdfast', 'peer', 'bare limit', 'Holdfast / peer', 'Holdfast / limit'];
-  head.push('Holdfast p50 / p99 µs', 'peer p50 / p99 µs');
+  head.push('Holdfast p50 / p99 µs', 'peer p50 / p99 µs', 'CPU s/GiB, Holdfast / peer');
   const lines = [head, head.map(() => '---')];
   for (const result of results) {
     const holdfast = summarise(result, 'holdfast');
@@ -99,6 +111,7 @@ export function markdown(results) {
       ratio(holdfast, limit),
       latency(holdfast),
       latency(peer),
+      cpuTimes(holdfast, peer),
     ]);
   }
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');

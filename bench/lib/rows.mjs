@@ -2,12 +2,14 @@
  * The rows of the table. A row is one kind of work, done by the same client against each server.
  *
  * @typedef {object} Work
- * @property {'seq' | 'random' | 'list'} mode
+ * @property {'seq' | 'random' | 'list' | 'ends'} mode `ends`: the first and last 64 KiB of many films, the second pass of two
  * @property {string} what
  * @property {'slow'} [tree] the tree that answers each read after 10 ms
  * @property {number} [size] bytes in each read
  * @property {number} [flight] requests in flight
  * @property {'plain' | 'signed' | 'encrypted'} [protection] SMB
+ * @property {number} [viewers] clients that do the same at once, while another one scans the library; each one's share is shown
+ * @property {number} [films] whose ends are read
  * @property {boolean} [cold] each sample starts a new server and lists once
  *
  * @typedef {Work & { name: string, protocol: 'nfs' | 'smb' }} Row
@@ -31,6 +33,20 @@ const works = {
     flight: 4,
     what: '10 ms tree, 1 MiB, 4 in flight',
   },
+  'nfs-slow-viewers': {
+    mode: 'seq',
+    tree: 'slow',
+    size: MiB,
+    viewers: 2,
+    what: '10 ms tree, two viewers and a scanner: each viewer',
+  },
+  'nfs-slow-ends': {
+    mode: 'ends',
+    tree: 'slow',
+    films: 1000,
+    cold: true,
+    what: '10 ms tree, both ends of 1,000 films, second pass',
+  },
   'smb-read-1m': { mode: 'seq', size: MiB, what: '1 MiB reads' },
   'smb-read-1m-signed': { mode: 'seq', size: MiB, protection: 'signed', what: '1 MiB reads, signed' },
   'smb-read-1m-encrypted': {
@@ -42,6 +58,20 @@ const works = {
   'smb-read-4k': { mode: 'random', size: 4096, what: '4 KiB random' },
   'smb-list': { mode: 'list', what: 'list + attributes, warm' },
   'smb-list-cold': { mode: 'list', cold: true, what: 'list + attributes, server just started' },
+  'smb-slow-viewers': {
+    mode: 'seq',
+    tree: 'slow',
+    size: MiB,
+    viewers: 2,
+    what: '10 ms tree, two viewers and a scanner: each viewer',
+  },
+  'smb-slow-ends': {
+    mode: 'ends',
+    tree: 'slow',
+    films: 1000,
+    cold: true,
+    what: '10 ms tree, both ends of 1,000 films, second pass',
+  },
   'smb-slow-1m': { mode: 'seq', tree: 'slow', size: MiB, what: '10 ms tree, 1 MiB' },
 };
 

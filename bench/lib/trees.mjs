@@ -9,6 +9,7 @@ import { makeFolder, startService, unmountLater, waitFor } from './sandbox.mjs';
  * @property {string} path
  * @property {boolean} fuse
  * @property {number} entries in /__all__
+ * @property {number} fileBytes of each file
  * @property {() => string} nextFile path inside the tree of the file that the next sample reads
  */
 
@@ -45,7 +46,14 @@ export async function mountTree(sandbox, kind, extra) {
     readFileSync(service.log, 'utf8').includes('mounted') ? true : undefined,
   );
   let next = 0;
-  return { path, fuse: true, entries: releases, nextFile: () => fileName(kind === 'slow' ? next++ : 0) };
+  const fileBytes = fileSize[kind];
+  return {
+    path,
+    fuse: true,
+    entries: releases,
+    fileBytes,
+    nextFile: () => fileName(kind === 'slow' ? next++ : 0),
+  };
 }
 
 /**
@@ -61,5 +69,5 @@ export function copyTree(sandbox, from) {
   for (const name of readdirSync(join(from.path, '__all__')))
     mkdirSync(join(path, '__all__', name), { recursive: true });
   execFileSync('chmod', ['-R', 'a+rX', path]);
-  return { path, fuse: false, entries: from.entries, nextFile: () => fileName(0) };
+  return { path, fuse: false, entries: from.entries, fileBytes: from.fileBytes, nextFile: () => fileName(0) };
 }

@@ -118,6 +118,7 @@ describe('Metrics', () => {
       streams: 2,
       outages: 5,
       content: { opens: 9, closes: 7, bytesAsked: 4096, bytesServed: 8192 },
+      cached: { hits: 2048, joined: 1024, ahead: 512 },
       inquiries: { held: 1, heldTotal: 6, recovered: 3, outages: 2, verdicts: new Map([['io', 4]]) },
     };
     metrics.watchSource('dfs', source);
@@ -140,12 +141,27 @@ describe('Metrics', () => {
     expect(text).toContain('holdfast_mount_waiting{export="dfs",mount="/torr<ents>"} 4');
     expect(text).toContain('holdfast_source_descriptors{export="dfs"} 2');
     expect(text).toContain('holdfast_source_bytes_asked_total{export="dfs"} 4096');
+    expect(text).toContain('holdfast_source_bytes_from_memory_total{export="dfs"} 2048');
+    expect(text).toContain('holdfast_source_bytes_joined_total{export="dfs"} 1024');
+    expect(text).toContain('holdfast_source_bytes_ahead_total{export="dfs"} 512');
     expect(text).toContain('holdfast_source_held_for_verdict{export="dfs"} 1');
     for (const [kind, count] of Object.entries({ answer: 3, outage: 2, io: 4 }))
       expect(text).toContain(`holdfast_source_verdicts_total{export="dfs",kind="${kind}"} ${count}`);
     expect(text).toContain(
       'holdfast_source_quarantine_clients{export="dfs",path="/a/<b>.mkv",aspect="content"} 2',
     );
+  });
+
+  it('tells what the cache holds as it is when asked', async () => {
+    const metrics = new Metrics({ process: false });
+    const cache = { bytes: 4096, limit: 8192, evictions: 3, unreadBytes: 5 };
+    metrics.watchCache(cache);
+    cache.bytes = 6144;
+    const text = await metrics.text();
+    expect(text).toContain('holdfast_cache_bytes 6144');
+    expect(text).toContain('holdfast_cache_limit_bytes 8192');
+    expect(text).toContain('holdfast_cache_evictions_total 3');
+    expect(text).toContain('holdfast_cache_unread_bytes_total 5');
   });
 
   it('counts connections', async () => {
@@ -229,6 +245,7 @@ describe('admin server', () => {
       streams: 2,
       outages: 5,
       content: { opens: 1, closes: 1, bytesAsked: 0, bytesServed: 0 },
+      cached: { hits: 0, joined: 0, ahead: 0 },
       inquiries: { held: 0, heldTotal: 0, recovered: 0, outages: 0, verdicts: new Map<string, number>() },
     };
     metrics.watchSource('dfs', source);

@@ -105,6 +105,8 @@ export interface WatchedSource {
     readonly bytesAsked: number;
     readonly bytesServed: number;
   };
+  /** Of the bytes handed to clients: from memory at once, and by a read that was under way; and bytes asked for ahead of readers. */
+  readonly cached: { readonly hits: number; readonly joined: number; readonly ahead: number };
   /** Bad news of the source: held back until it was confirmed, turned out to be an outage, or was followed by an answer. */
   readonly inquiries: {
     readonly held: number;
@@ -114,6 +116,14 @@ export interface WatchedSource {
     /** Confirmed, by kind of error. */
     readonly verdicts: ReadonlyMap<string, number>;
   };
+}
+
+/** What keeps content in memory, for all exports. */
+export interface WatchedCache {
+  readonly bytes: number;
+  readonly limit: number;
+  readonly evictions: number;
+  readonly unreadBytes: number;
 }
 
 interface Sample {
@@ -198,6 +208,21 @@ export class Metrics {
   /** The export is gone, unless another source has taken its name since. */
   forgetSource(exportName: string, source: WatchedSource): void {
     if (this.#sources.get(exportName) === source) this.#sources.delete(exportName);
+  }
+
+  /** Reports on the cache of content. */
+  watchCache(cache: WatchedCache): void {
+    const add = (name: string, type: Computed['type'], help: string, value: () => number): void =>
+      this.#add(`holdfast_cache_${name}`, type, help, () => [{ labels: {}, value: value() }]);
+    add('bytes', 'gauge', 'Memory that content takes now.', () => cache.bytes);
+    add('limit_bytes', 'gauge', 'Memory that content may take.', () => cache.limit);
+    add('evictions_total', 'counter', 'Blocks that went to make room.', () => cache.evictions);
+    add(
+      'unread_bytes_total',
+      'counter',
+      'Bytes that were read ahead and went before a client asked for them.',
+      () => cache.unreadBytes,
+    );
   }
 
   /** Somebody was refused: a logon, a share, an address, a token. */
@@ -496,6 +521,24 @@ export class Metrics {
       'counter',
       'Bytes of files handed to clients.',
       ({ content }) => content.bytesServed,
+    );
+    add(
+      'bytes_from_memory_total',
+      'counter',
+      'Of the bytes handed to clients: those that were in memory.',
+      ({ cached }) => cached.hits,
+    );
+    add(
+      'bytes_joined_total',
+      'counter',
+      'Of the bytes handed to clients: those that another read was bringing.',
+      ({ cached }) => cached.joined,
+    );
+    add(
+      'bytes_ahead_total',
+      'counter',
+      'Bytes asked of the source ahead of readers.',
+      ({ cached }) => cached.ahead,
     );
     add(
       'held_for_verdict',

@@ -1,6 +1,7 @@
 /** The configuration as the rest of the program sees it: complete, checked, frozen. */
 import type { LogLevel } from '../log/index.ts';
 import type { RestartPolicy } from '../supervise/policies.ts';
+import type { ReadAheadSettings } from '../cache/limits.ts';
 import type { ClientRule } from './cidr.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { UserSecret } from './secret.ts';
@@ -65,6 +66,8 @@ export interface ExportConfig {
   readonly verdict: number;
   /** Milliseconds without reads after which a file is closed; undefined: the values of SourceLimits. */
   readonly idleClose: number | undefined;
+  /** Undefined: as suits the source. */
+  readonly readAhead: ReadAheadSettings | undefined;
 }
 
 /** A program that `run` starts. */
@@ -111,6 +114,11 @@ export interface Config {
   readonly discovery: boolean;
   /** In the order in which they are started. */
   readonly run: readonly ChildConfig[];
+  /** Content that is kept in memory, of all exports. */
+  readonly cache: {
+    /** Bytes; 0: nothing is kept. */
+    readonly memory: number;
+  };
   /** Absolute path of the folder for data that is kept across restarts. */
   readonly state: string | undefined;
   /** Together with `secret`, the key of all ids that are derived from paths. */

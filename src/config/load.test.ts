@@ -241,7 +241,7 @@ describe('a refused configuration has one line for each problem', () => {
       'unknown key',
       'exports:\n  dfs:\n    path: media\n    expectFuze: false\n',
       [
-        'file:4:5: exports.dfs.expectFuze: unknown key (did you mean expectFuse?); expected one of path, expectFuse, mounts, followSymlinks, readOnly, clients, uid, gid, smb, nfs, times, failAfter, readDeadline, verdict, idleClose',
+        'file:4:5: exports.dfs.expectFuze: unknown key (did you mean expectFuse?); expected one of path, expectFuse, mounts, followSymlinks, readOnly, clients, uid, gid, smb, nfs, times, failAfter, readDeadline, verdict, idleClose, readAhead',
       ],
     ],
     [

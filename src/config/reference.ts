@@ -24,10 +24,12 @@ const headings: Readonly<Record<string, string>> = {
   'exports.NAME.smb': 'Access by SMB',
   'exports.NAME.smb.users[]': 'A user of SMB',
   'exports.NAME.nfs': 'Access by NFS',
+  'exports.NAME.readAhead': 'Reading ahead',
   smb: 'The SMB server',
   nfs: 'The NFS server',
   admin: 'The admin port',
   'run[]': 'A child',
+  cache: 'Content in memory',
   log: 'Logs',
 };
 

@@ -1,6 +1,7 @@
 /** Turns valid settings into the configuration: applies this machine's defaults and checks folders and secrets. */
 import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
+import { defaultBudget } from '../cache/memory.ts';
 import { exportsMax } from '../source/lanes.ts';
 import { MountTable } from '../source/mount-table.ts';
 import { ClientRule } from './cidr.ts';
@@ -52,7 +53,7 @@ class Resolver {
     const ports = root ? privilegedPort : plainPort;
     const listen = (text: string | undefined, protocol: keyof typeof ports, host = '0.0.0.0'): Endpoint =>
       (text === undefined ? undefined : parseEndpoint(text)) ?? { host, port: ports[protocol] };
-    const { smb, nfs, admin, discovery, state, identity, log } = settings;
+    const { smb, nfs, admin, cache, discovery, state, identity, log } = settings;
     this.#checkNames(Object.keys(settings.exports));
     const exports = Object.entries(settings.exports).map(([name, one]) => this.#export(name, one));
     this.#checkGuests(settings, exports);
@@ -75,6 +76,7 @@ class Resolver {
       },
       discovery,
       run: this.#children(settings.run),
+      cache: { memory: cache.memory ?? defaultBudget() },
       state: state === undefined ? undefined : this.#absolute(['state'], state),
       identity: identity ?? publicIdentity,
       ownIdentity: identity !== undefined && identity !== publicIdentity,
@@ -144,6 +146,7 @@ class Resolver {
       readDeadline: settings.readDeadline * 1000,
       verdict: settings.verdict * 1000,
       idleClose: settings.idleClose === undefined ? undefined : settings.idleClose * 1000,
+      readAhead: settings.readAhead,
       smb: this.#smb([...at, 'smb'], settings),
       nfs: {
         clients: new ClientRule(nfs.clients ?? settings.clients),

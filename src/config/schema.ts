@@ -5,6 +5,8 @@
 import * as z from 'zod';
 import { isRange, privateRanges } from './cidr.ts';
 import { parseEndpoint } from './endpoint.ts';
+import { usualReadAhead } from '../cache/limits.ts';
+import { parseSize } from './size.ts';
 import { SourceLimits } from '../source/limits.ts';
 import { logLevels } from '../log/index.ts';
 import { restartPolicies } from '../supervise/policies.ts';
@@ -149,6 +151,11 @@ const mountPlace = z
   .string({ error: 'a path below the export such as "torrents"' })
   .max(4096, 'a path below the export such as "torrents"')
   .refine(isPlaceBelow, 'a path below the export such as "torrents", without "." and ".."');
+const size = z
+  .union([z.int().min(0), z.string().regex(/^\d{1,15}(KiB|MiB|GiB)$/)], {
+    error: 'a size such as "256MiB" (KiB, MiB, GiB, or a number of bytes)',
+  })
+  .transform(parseSize);
 
 const seconds = 'a number of seconds above 0';
 const verdictRange = 'a number of seconds above 0 and at most 10';
@@ -233,6 +240,22 @@ const exportSettings = z.strictObject(
       .optional()
       .describe(
         'Seconds without reads after which a file is closed at the source. Many daemons read ahead while a file is open. Default: 0.15, and 10.5 for a file that is read as a stream.',
+      ),
+    readAhead: z
+      .strictObject(
+        {
+          max: size.describe('Bytes that are read ahead of a reader at most; 0: none.'),
+          start: size
+            .default(usualReadAhead.start)
+            .describe(
+              'Bytes that a reader must have read in order before anything is read ahead. Default 2MiB.',
+            ),
+        },
+        { error: 'a mapping with max and start' },
+      )
+      .optional()
+      .describe(
+        'How far the gateway reads ahead of those who read in order. Default: 16 MiB after the first 2; over Decypharr, which fetches ahead itself, 4 MiB after the first 8.',
       ),
   },
   { error: 'a mapping with path' },
@@ -366,6 +389,19 @@ export const settingsSchema = z
         .describe(
           '`holdfast run` without a command line starts these, in this order, and ends them in the opposite one. It ends when all of them have ended for good.',
         ),
+      cache: z
+        .strictObject(
+          {
+            memory: size
+              .optional()
+              .describe(
+                'Memory for what was read, of all exports and both protocols; 0: none. Default: a quarter of what the container may use, or an eighth of the machine, from 32MiB to 512MiB.',
+              ),
+          },
+          { error: 'a mapping with memory' },
+        )
+        .prefault({})
+        .describe('Content that is kept in memory.'),
       state: filePath('the path of a folder')
         .optional()
         .describe(

@@ -107,7 +107,10 @@ function options({ lines, least }: PlotSpec, place: HTMLElement): uPlot.Options 
     ...sizeOf(place),
     cursor: { drag: { x: false, y: false } },
     scales: { y: { range: (_, __, max) => [0, Math.max(least, max * 1.1)] } },
-    axes: [{ ...axis, values: (_, seconds) => seconds.map(timeOfDay) }, { ...axis, size: 55 }],
+    axes: [
+      { ...axis, values: (_, seconds) => seconds.map(timeOfDay) },
+      { ...axis, size: 55 },
+    ],
     series: [
       { label: 'at', value: (_, seconds) => timeOfDay(seconds) },
       ...lines.map(({ label, color: name }) => ({ label, stroke: color(name), width: 2, spanGaps: false })),

@@ -19,7 +19,7 @@ import {
 import { actor, mayRead, maySearch, whenPermitted, type Actor } from '../access.ts';
 import type { Streams } from '../admin/index.ts';
 import type { TreeChange } from '../tree/changes.ts';
-import type { Attributes, Kind, Time } from '../tree/contract.ts';
+import type { Attributes, Kind, ReadOutcome, Time } from '../tree/contract.ts';
 import { TreeError } from '../tree/errors.ts';
 import { andThen, hold, type HoldTerms, type Subject } from '../tree/hold.ts';
 import { nameFault, type ByteString } from '../tree/names.ts';
@@ -120,6 +120,8 @@ function orElse<T>(
 function unlessMissing(error: unknown): undefined {
   if (!(error instanceof TreeError) || error.code !== 'noent') throw error;
 }
+
+const lengthOf = ({ length }: ReadOutcome) => length;
 
 const folds = new FoldIndexes();
 
@@ -264,11 +266,11 @@ export class TreeShare implements ShareBackend<TreeNode> {
       node,
       read: (offset, target, call) => {
         const result = answer(tree, call, { node }, () =>
-          this.#permitted(
-            node,
-            mayRead,
-            call,
-            async () => (await tree.read(node, offset, target, () => !call.signal.aborted)).length,
+          this.#permitted(node, mayRead, call, () =>
+            andThen(
+              tree.read(node, offset, target, () => !call.signal.aborted),
+              lengthOf,
+            ),
           ),
         );
         return this.#streams.of(node, 'smb', call.caller.address).follow(offset, result);

@@ -4,6 +4,4 @@ export class ContentCounts {
   closes = 0;
   /** Bytes requested from the source. */
   bytesAsked = 0;
-  /** Bytes returned to clients. */
-  bytesServed = 0;
 }

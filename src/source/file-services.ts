@@ -22,6 +22,8 @@ export interface FileServices {
   readonly habits: DaemonHabits;
   readonly counts: ContentCounts;
   readonly isFuse: () => boolean;
+  /** Whether the daemon fetches ahead of a reader by itself. */
+  readonly fetchesAhead: () => boolean;
   readonly zeros: ConfirmedZeros;
   /** Milliseconds that a daemon may need to shut down: see SourceLimits.verdict. */
   readonly verdictMs: number;

@@ -15,6 +15,23 @@ interface Running {
   readonly joined: ((outcome: Buffer | Error) => void)[];
 }
 
+/** How bytes are asked for that somebody may need. */
+export interface TryOptions {
+  /** Asked before a read begins that had to wait: false when nobody needs it any more. */
+  readonly wanted: Wanted;
+  /** Whether somebody waits for these bytes now. */
+  readonly isAwaited: () => boolean;
+  /** Nobody has asked for them: they are read beside what others ask for. */
+  readonly isAhead: boolean;
+}
+
+/**
+ * - `whole`: all bytes came, beyond doubt.
+ * - `refused`: they did not; nothing is known of the file.
+ * - `lost`: the same, and the target may still be written to.
+ */
+export type TryOutcome = 'whole' | 'refused' | 'lost';
+
 /** The result of one attempt: a number of bytes, or an error. */
 interface Outcome {
   readonly length?: number;
@@ -49,6 +66,8 @@ export class SourceFile {
   /** Number of clients that have the file open. */
   #holders = 0;
   #reads = 0;
+  /** Those of them that nobody had asked for. */
+  #readsAhead = 0;
 
   constructor(services: FileServices, path: string) {
     this.#services = services;
@@ -81,7 +100,8 @@ export class SourceFile {
       if (!held) return;
       held = false;
       this.#holders -= 1;
-      if (this.#holders === 0 && this.#reads === 0 && !this.pattern.isSharedNow) this.#opened.drop();
+      const isRead = this.#reads > this.#readsAhead;
+      if (this.#holders === 0 && !isRead && !this.pattern.isSharedNow) this.#opened.drop();
     };
   }
 
@@ -134,6 +154,55 @@ export class SourceFile {
     return permits.retryOf ? this.#services.retries.soon(done, permits.retryOf) : done;
   }
 
+  /**
+   * Asks once for bytes that somebody may need. Bad news is not weighed: whoever needs the bytes asks by `read`, and hears the
+   * verdict. So it never holds anything, begins no inquiry, and speaks against the file only when it hangs while somebody waits for it.
+   */
+  async tryRead(target: Buffer, position: number, options: TryOptions): Promise<TryOutcome> {
+    const { quarantine } = this.#services;
+    if (quarantine.knows('content', this.path)) return 'refused';
+    const permits = new ReadPermits(quarantine, this.path, position, target.length);
+    const { wanted, isAwaited, isAhead } = options;
+    const ahead = { isAwaited, isBeside: isAhead };
+    this.#reads += 1;
+    if (isAhead) this.#readsAhead += 1;
+    this.pattern.note(position, target.length, performance.now(), this.#holders > 0);
+    try {
+      const size = this.#services.partSize(this.path);
+      const parts: Promise<TryOutcome>[] = [];
+      for (let at = 0; at < target.length; at += size) {
+        const part = target.subarray(at, at + size);
+        parts.push(this.#tryPart({ target: part, position: position + at, permits, wanted, ahead }));
+      }
+      const outcomes = await Promise.all(parts);
+      if (outcomes.includes('lost')) return 'lost';
+      return outcomes.includes('refused') ? 'refused' : 'whole';
+    } finally {
+      permits.withdraw();
+      this.#reads -= 1;
+      if (isAhead) this.#readsAhead -= 1;
+      this.pattern.ended(performance.now());
+    }
+  }
+
+  async #tryPart(part: Part): Promise<TryOutcome> {
+    if (this.#cameLate(part.target, part.position) !== undefined) return 'whole';
+    try {
+      const length = await this.#opened.ask(part);
+      if (length < part.target.length || this.#mayBeHole(part)) return 'refused';
+      this.#whole(part, length);
+      return 'whole';
+    } catch (error) {
+      const { code } = fromErrno(error);
+      return code === 'timeout' || code === 'again' ? 'lost' : 'refused';
+    }
+  }
+
+  /** Whether the daemon fetches ahead of a reader by itself. */
+  get fetchesAhead(): boolean {
+    return this.#services.fetchesAhead();
+  }
+
   #end(running: Running, position: number, permits: ReadPermits): void {
     permits.withdraw();
     this.#reads -= 1;
@@ -142,7 +211,6 @@ export class SourceFile {
   }
 
   #share(running: Running, bytes: Buffer, position: number, tookMs: number): void {
-    this.#services.counts.bytesServed += bytes.length * (1 + running.joined.length);
     for (const other of running.joined) other(bytes);
     if (tookMs >= SourceLimits.lateRead)
       this.#services.late.keep(this.path, position, running.length, Buffer.from(bytes));

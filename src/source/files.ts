@@ -39,6 +39,7 @@ export interface FilePoolOptions {
   readonly checkMount: (descriptor: number, path: string) => Promise<void>;
   /** Largest FUSE read in bytes; undefined if the mount options do not tell. */
   readonly maxRead: () => number | undefined;
+  readonly fetchesAhead: () => boolean;
   /** A fresh lookup of a path. */
   readonly lookAt: (path: string) => Promise<RawAttributes>;
   /** Begins an inquiry about the content of a path. */
@@ -58,6 +59,7 @@ export class FilePool implements FileServices {
   readonly habits: DaemonHabits;
   readonly counts: ContentCounts;
   readonly isFuse: () => boolean;
+  readonly fetchesAhead: () => boolean;
   readonly zeros = new ConfirmedZeros();
   readonly verdictMs: number;
   readonly #options: FilePoolOptions;
@@ -74,6 +76,7 @@ export class FilePool implements FileServices {
     this.habits = options.habits;
     this.counts = options.counts;
     this.isFuse = options.isFuse;
+    this.fetchesAhead = options.fetchesAhead;
     this.verdictMs = options.verdictMs;
   }
 

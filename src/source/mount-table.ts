@@ -124,3 +124,9 @@ export function maxRead(mount: Mount): number | undefined {
 }
 
 export const allowsOthers = (mount: Mount): boolean => /(?:^|,)allow_other(?:,|$)/.test(mount.options);
+
+/**
+ * Whether the daemon fetches ahead of a reader by itself, for as long as a file is open, and begins another download for a read that
+ * is far from where it is. Decypharr does (4 MiB away); nothing in the mount says so but its name.
+ */
+export const fetchesAhead = ({ type }: Mount): boolean => type === 'fuse.decypharr';

@@ -22,7 +22,7 @@ import { Inquiry, Suspicion, type InquiryCounts, type InquiryOptions } from './i
 import type { Callback, Lanes } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 import type { MountReader } from './mount-reader.ts';
-import { isFuse, maxRead, tellsChanges, type MountTable } from './mount-table.ts';
+import { fetchesAhead, isFuse, maxRead, tellsChanges, type MountTable } from './mount-table.ts';
 import { Opinions } from './opinions.ts';
 import { probeOnce } from './probe.ts';
 import { Quarantine, type Aspect, type Permit, type QuarantineEvent } from './quarantine.ts';
@@ -130,6 +130,7 @@ export class Mounted implements SourcePart {
       device: (path) => this.#deviceAt(path),
       checkMount,
       maxRead: () => this.watch.mount && maxRead(this.watch.mount),
+      fetchesAhead: () => this.watch.mount !== undefined && fetchesAhead(this.watch.mount),
       lookAt: (path) => this.#lookAt(path),
       inquire: (about) => this.#inquire(about),
       idleCloseMs: options.idleCloseMs,

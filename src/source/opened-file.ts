@@ -14,6 +14,15 @@ export interface Part {
   readonly position: number;
   readonly permits: ReadPermits;
   readonly wanted: Wanted | undefined;
+  /** Of a read that nobody may be waiting for yet. */
+  readonly ahead?: Ahead;
+}
+
+export interface Ahead {
+  /** Whether somebody waits for it after all: only then a hang speaks against the file. */
+  readonly isAwaited: () => boolean;
+  /** It runs beside the reads of the file that somebody waits for, and not before them. */
+  readonly isBeside: boolean;
 }
 
 export class OpenedFile {
@@ -52,7 +61,7 @@ export class OpenedFile {
 
   /** One pread into the rest of the part. */
   #pread(descriptor: Descriptor, part: Part, from: number): Promise<number> {
-    const { lane, counts, late, habits, isFuse } = this.#services;
+    const { lane, counts, late, habits } = this.#services;
     const target = from === 0 ? part.target : part.target.subarray(from);
     const position = part.position + from;
     descriptor.acquire();
@@ -65,13 +74,13 @@ export class OpenedFile {
       },
       onEnd: () => descriptor.release(),
       wanted: part.wanted,
-      most: descriptor.direct || !isFuse() ? SourceLimits.callsPerKey : SourceLimits.bufferedPerFile,
+      most: this.#callsAtOnce(descriptor, part),
     };
     const begin = (done: Callback<number>) => {
       counts.bytesAsked += target.length;
       read(descriptor.number, target, 0, target.length, position, done);
     };
-    return lane.run(this.path, begin, options).then(
+    return lane.run(this.#key(part), begin, options).then(
       (length) => {
         if (length > 0 && !descriptor.hasAnswered) {
           descriptor.hasAnswered = true;
@@ -83,6 +92,15 @@ export class OpenedFile {
     );
   }
 
+  #callsAtOnce({ direct }: Descriptor, { ahead }: Part): number {
+    if (!direct && this.#services.isFuse()) return SourceLimits.bufferedPerFile;
+    return ahead?.isBeside ? SourceLimits.callsAhead : SourceLimits.callsPerKey;
+  }
+
+  #key({ ahead }: Part): string {
+    return ahead?.isBeside ? `${this.path}\0ahead` : this.path;
+  }
+
   async #preadFailed(descriptor: Descriptor, part: Part, from: number, failure: TreeError): Promise<number> {
     const { lane, watch } = this.#services;
     if (failure.code === 'inval' && descriptor.direct) return await this.#pastDirect(part, from);
@@ -91,9 +109,9 @@ export class OpenedFile {
     // The timeout counts against the file only if the source answers other calls.
     if (!(await this.#services.stillWell(descriptor.epoch)))
       throw new TreeError('again', failure.message, { cause: failure });
-    part.permits.timedOut();
+    if (part.ahead?.isAwaited() ?? true) part.permits.timedOut();
     // Reads queued behind a hung read would hang as well.
-    lane.dismiss(failure, (key) => key === this.path);
+    lane.dismiss(failure, (key) => key === this.#key(part));
     throw failure;
   }
 

@@ -243,7 +243,7 @@ export class Source {
   }
 
   /** The content of a path. It is opened at the first read. */
-  file(path: string): Pick<SourceFile, 'read' | 'hold'> {
+  file(path: string): Pick<SourceFile, 'read' | 'tryRead' | 'fetchesAhead' | 'hold'> {
     return this.#of(path).files.file(path);
   }
 

@@ -89,6 +89,11 @@ export class ObservedTimes {
     return this.#mtime;
   }
 
+  /** When the content was changed, as far as can be told: the clock's time says nothing of it. */
+  get contentTime(): Time {
+    return this.#followsClock ? this.#mtime : this.#candidate;
+  }
+
   /** The birth time, else the first modification time that was shown. */
   get creation(): Time {
     return this.#creation;

@@ -38,9 +38,12 @@ export class Looks {
 
   /** Whether the last look is younger than `limit` and was made since the mount became live. */
   isFresh(node: TreeNode, now: number, limit: number): boolean {
-    return (
-      now - node.attributesAt < limit && node.attributesAt > this.#options.availability.liveSince(node.path)
-    );
+    return this.isRecent(node, node.attributesAt, now, limit);
+  }
+
+  /** The same of anything that was learnt of a node at a moment (performance.now()). */
+  isRecent(node: TreeNode, at: number, now: number, limit: number): boolean {
+    return now - at < limit && at > this.#options.availability.liveSince(node.path);
   }
 
   /**

@@ -111,6 +111,11 @@ export class TreeNode {
     return this.#times?.followsClock ?? false;
   }
 
+  /** The modification time as reported, be it believed or not, unless it is known to be the clock's. */
+  get contentTime(): Time | undefined {
+    return this.#times?.contentTime;
+  }
+
   /** Whether it has no usable time: its own follows the clock, and those of its entries are not known. */
   get isTimeless(): boolean {
     return this.followsClock && this.#listed.newest === undefined;

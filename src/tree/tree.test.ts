@@ -7,6 +7,7 @@ import type {
   SpaceUsage,
   TreeSource,
 } from '../source/source.ts';
+import { BlockCache } from '../cache/block-cache.ts';
 import { TreeError } from './errors.ts';
 import { Identity } from './identity.ts';
 import { SipHash, type StringHash } from './siphash.ts';
@@ -123,10 +124,16 @@ class FakeSource implements TreeSource {
   }
 
   file(path: string) {
+    const read = async (target: Buffer, position: number) => {
+      const { content = '' } = await Promise.resolve(this.#get('read', path));
+      return target.write(content.slice(position, position + target.length), 'latin1');
+    };
     return {
-      read: async (target: Buffer, position: number) => {
-        const { content = '' } = await Promise.resolve(this.#get('read', path));
-        return target.write(content.slice(position, position + target.length), 'latin1');
+      fetchesAhead: false,
+      read,
+      tryRead: async (target: Buffer, position: number) => {
+        const length = await read(target, position).catch(() => 0);
+        return length === target.length ? ('whole' as const) : ('refused' as const);
       },
       hold: () => () => undefined,
     };
@@ -146,7 +153,7 @@ const trees: Tree[] = [];
 
 function treeOf(
   source: FakeSource,
-  options: { identity?: Identity; nodes?: number; failAfter?: number } = {},
+  options: { identity?: Identity; nodes?: number; failAfter?: number; blocks?: BlockCache } = {},
 ): Tree {
   const tree = new Tree({ identity, source, times: 'auto', ...options });
   trees.push(tree);
@@ -554,10 +561,137 @@ describe('content', () => {
     source.put('/pipe', { kind: 'fifo' });
     const tree = treeOf(source);
     const target = Buffer.alloc(4);
-    expect(await code(tree.read(await at(tree, '/__all__'), 0, target))).toBe('isdir');
-    expect(await code(tree.read(await at(tree, '/link'), 0, target))).toBe('inval');
-    expect(await code(tree.read(await at(tree, '/pipe'), 0, target))).toBe('inval');
+    const read = async (path: string) => await tree.read(await at(tree, path), 0, target);
+    expect(await code(read('/__all__'))).toBe('isdir');
+    expect(await code(read('/link'))).toBe('inval');
+    expect(await code(read('/pipe'))).toBe('inval');
     expect(await tree.readlink(await at(tree, '/link'))).toBe('x');
+  });
+});
+
+describe('content in memory', () => {
+  const film = '/__all__/Release.A/a.mkv';
+  const reads = () => source.asked.filter((call) => call === `read ${film}`).length;
+
+  async function open() {
+    const tree = treeOf(source, { blocks: new BlockCache(2 ** 20) });
+    const file = await at(tree, film);
+    const read = async () => {
+      const target = Buffer.alloc(16);
+      const { length, eof } = await tree.read(file, 0, target);
+      return [target.toString('latin1', 0, length), eof];
+    };
+    return { tree, file, read };
+  }
+
+  it('is handed out without a promise, and asks the source for nothing', async () => {
+    const { tree, file, read } = await open();
+    expect(await read()).toEqual(['hello', true]);
+    source.asked.length = 0;
+    const target = Buffer.alloc(3);
+    expect(tree.read(file, 1, target)).toEqual({ length: 3, eof: false });
+    expect(target.toString()).toBe('ell');
+    expect(source.asked).toEqual([]);
+    expect(tree.contentCounts).toMatchObject({ served: 8, hits: 3 });
+  });
+
+  it('is that of the file as it was seen last', async () => {
+    const { tree, file, read } = await open();
+    await read();
+    source.put(film, { content: 'HELLO', mtime: { seconds: 2e9, nanoseconds: 1 } });
+    await later(1_100);
+    await tree.attributes(file);
+    expect(await read()).toEqual(['HELLO', true]);
+    source.put(film, { content: 'hello again' });
+    await later(1_100);
+    await tree.attributes(file);
+    expect(await read()).toEqual(['hello again', true]);
+  });
+
+  it('is looked after while it is read: a change shows within two seconds', async () => {
+    const { read } = await open();
+    await read();
+    source.put(film, { content: 'HELLO', mtime: { seconds: 1e9, nanoseconds: 5 } });
+    for (let i = 0; i < 20; i++) {
+      await read();
+      await later(100);
+    }
+    expect(await read()).toEqual(['HELLO', true]);
+  });
+
+  it('is not handed out on old attributes: who comes later waits for a look', async () => {
+    const { read } = await open();
+    await read();
+    await later(3_600_000);
+    source.put(film, { content: 'HELLO', mtime: { seconds: 1e9, nanoseconds: 5 } });
+    expect(await read()).toEqual(['HELLO', true]);
+    await later(3_600_000);
+    source.asked.length = 0;
+    expect(await read()).toEqual(['HELLO', true]);
+    expect(reads()).toBe(0);
+  });
+
+  it('is handed out while the source is away, and looked at again when it is back', async () => {
+    const { read } = await open();
+    await read();
+    source.become('down');
+    await later(600_000);
+    expect(await read()).toEqual(['hello', true]);
+    source.put(film, { content: 'HELLO', mtime: { seconds: 1e9, nanoseconds: 5 } });
+    await later(600_000);
+    expect(await read()).toEqual(['hello', true]);
+    source.become('live');
+    expect(await read()).toEqual(['HELLO', true]);
+  });
+
+  it('is not handed out once the file is gone', async () => {
+    const { tree, file, read } = await open();
+    await read();
+    source.remove('/__all__/Release.A');
+    await later(1_100);
+    expect(await code(Promise.resolve(tree.attributes(file)))).toBe('stale');
+    expect(await code(read())).toBe('stale');
+    await later(1_100);
+    source.put(film, { content: 'other' });
+    expect((await at(tree, film)) === file).toBe(false);
+    expect(await code(read())).toBe('stale');
+  });
+
+  it('of a file that was changed just now is read again: its time may be whole seconds', async () => {
+    const seconds = Math.floor(Date.now() / 1000);
+    source.put(film, { content: 'hello', mtime: { seconds, nanoseconds: 0 } });
+    const { read } = await open();
+    expect(await read()).toEqual(['hello', true]);
+    source.put(film, { content: 'HELLO', mtime: { seconds, nanoseconds: 0 } });
+    await later(3_000);
+    expect(await read()).toEqual(['HELLO', true]);
+    expect(reads()).toBe(2);
+    await later(3_000);
+    await read();
+    expect(reads()).toBe(2);
+  });
+
+  it('does not go because a time follows the clock', async () => {
+    const { tree, file, read } = await open();
+    for (let i = 0; i < 5; i++) {
+      source.put(film, {
+        content: 'hello',
+        mtime: { seconds: Math.floor(Date.now() / 1000), nanoseconds: 0 },
+      });
+      await later(31_000);
+      await tree.attributes(file);
+      await read();
+    }
+    const before = reads();
+    for (let i = 0; i < 5; i++) {
+      source.put(film, {
+        content: 'hello',
+        mtime: { seconds: Math.floor(Date.now() / 1000), nanoseconds: 0 },
+      });
+      await later(31_000);
+      expect(await read()).toEqual(['hello', true]);
+    }
+    expect(reads()).toBe(before);
   });
 });
 
@@ -567,7 +701,7 @@ describe('an outage', () => {
     const file = await at(tree, '/__all__/Release.A/a.mkv');
     source.become('down');
     const target = Buffer.alloc(5);
-    const work = () => tree.read(file, 0, target);
+    const work = async () => await tree.read(file, 0, target);
     const failure = await work().catch((error: unknown) => error);
     const resumed = tree.resume('', work, failure, Infinity);
     await later(100_000);
@@ -653,7 +787,7 @@ describe('metadata of an earlier process', () => {
     expect(names.sort()).toEqual(['Release.A', 'Release.B']);
     expect(await code(at(second, '/__all__/Release.C'))).toBe('down');
     const target = Buffer.alloc(5);
-    expect(await code(second.read(again, 0, target))).toBe('down');
+    expect(await code(Promise.resolve(second.read(again, 0, target)))).toBe('down');
   });
 
   it('is refreshed as soon as the source is there', async () => {

@@ -4,6 +4,10 @@
  *
  * Methods return a value if they can, or a promise if they must ask the source. They fail with TreeError.
  */
+import { BlockCache } from '../cache/block-cache.ts';
+import type { CacheCounts } from '../cache/cached-file.ts';
+import { ContentCache } from '../cache/content-cache.ts';
+import type { ReadAheadSettings } from '../cache/limits.ts';
 import type { TreeSource } from '../source/source.ts';
 import { Availability } from './availability.ts';
 import { Changes, type TreeChange } from './changes.ts';
@@ -33,6 +37,10 @@ export interface TreeOptions {
   readonly times: TimesPolicy;
   /** Milliseconds that requests wait for an absent source before they fail. Default Infinity: until it returns. */
   readonly failAfter?: number;
+  /** What keeps the content that was read; none: nothing is kept. */
+  readonly blocks?: BlockCache;
+  /** How far to read ahead of those who read in order; undefined: as suits the source. */
+  readonly readAhead?: ReadAheadSettings | undefined;
   /** For tests: the most objects in memory. */
   readonly nodes?: number;
 }
@@ -49,13 +57,16 @@ export class Tree {
   readonly #listings: Listings;
   readonly #looks: Looks;
   readonly #lookups: Lookups;
+  readonly #cache: ContentCache;
   readonly #content: Content;
   readonly #resolver: Resolver;
   readonly #pins: Pins;
   /** Totals of each mount, by the mount's place. */
   readonly #spaces = new Map<ByteString, { readonly asked: Remembered<SpaceUsage>; last?: SpaceUsage }>();
 
-  constructor({ identity, source, times, failAfter = Infinity, nodes }: TreeOptions) {
+  constructor(options: TreeOptions) {
+    const { identity, source, times, failAfter = Infinity, nodes } = options;
+    const { blocks = new BlockCache(0), readAhead } = options;
     this.identity = identity;
     this.#source = source;
     const policy = (this.#times = policyOf(source, times));
@@ -84,7 +95,8 @@ export class Tree {
       changes,
     }));
     const lookups = (this.#lookups = new Lookups({ source, registry, listings, looks, availability }));
-    this.#content = new Content(source, looks);
+    this.#cache = new ContentCache({ blocks, source, readAhead });
+    this.#content = new Content({ source, looks, changes, cache: this.#cache });
     this.#resolver = new Resolver({ identity, source, registry, listings, looks, lookups });
     this.#pins = new Pins(source, looks, availability);
   }
@@ -103,6 +115,7 @@ export class Tree {
     this.#availability.close();
     this.#listings.close();
     this.#changes.clear();
+    this.#cache.close();
   }
 
   /** Calls back for every detected change, until the returned function is called. */
@@ -117,7 +130,11 @@ export class Tree {
 
   /** Keeps an object in memory and checks it for changes, until the returned function is called. */
   pin(node: TreeNode): () => void {
-    return this.#pins.pin(node);
+    const release = this.#pins.pin(node);
+    return () => {
+      release();
+      if (node.pins === 0) this.#content.released(node);
+    };
   }
 
   /** Attributes that are a second old at most, or the last good ones while the source is absent: see Looks.attributes. */
@@ -141,8 +158,13 @@ export class Tree {
   }
 
   /** Reads into `target` at `offset`; short only at the end of the file: see Content.read. */
-  read(node: TreeNode, offset: number, target: Buffer, wanted?: () => boolean): Promise<ReadOutcome> {
+  read(node: TreeNode, offset: number, target: Buffer, wanted?: () => boolean): Awaitable<ReadOutcome> {
     return this.#content.read(node, offset, target, wanted);
+  }
+
+  /** Bytes of content: handed out, and where they came from. */
+  get contentCounts(): Readonly<CacheCounts> {
+    return this.#cache.counts;
   }
 
   readlink(node: TreeNode): Promise<ByteString> {

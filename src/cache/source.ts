@@ -1,0 +1,7 @@
+/** What the cache needs of the content of a file at the source. */
+import type { SourceFile } from '../source/file.ts';
+
+export type { TryOptions, TryOutcome } from '../source/file.ts';
+export type { Wanted } from '../source/file-services.ts';
+
+export type ByteSource = Pick<SourceFile, 'read' | 'tryRead' | 'fetchesAhead'>;
