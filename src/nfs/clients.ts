@@ -76,8 +76,8 @@ export class NfsClients {
     let client = this.#clients.get(address);
     if (client) return client;
     client = { since: performance.now(), mounts: new Set(), connections: 0, calls: 0, bytesOut: 0 };
+    if (this.#clients.size >= mostClients) this.#makeRoom();
     this.#clients.set(address, client);
-    if (this.#clients.size > mostClients) this.#makeRoom();
     return client;
   }
 

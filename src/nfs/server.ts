@@ -215,7 +215,7 @@ function servePortmap(server: RpcServer, services: readonly Mapping[]): void {
 function hooksFor(metrics: Metrics, clients: NfsClients, log: Logger): RpcHooks {
   const meters = new Map<string, RequestMeter>();
   const connections = metrics.connections('nfs');
-  const malformed = new LineThrottle();
+  const [malformed, refused, ended] = [new LineThrottle(), new LineThrottle(), new LineThrottle()];
   const meterOf = ({ program, procedure }: CallFinished): RequestMeter => {
     const key = `${program} ${procedure}`;
     let meter = meters.get(key);
@@ -241,11 +241,17 @@ function hooksFor(metrics: Metrics, clients: NfsClients, log: Logger): RpcHooks 
       clients.disconnected(peer);
       if (reason === 'ended' || reason === 'reset' || reason === 'server closed') {
         log.debug({ ...about(peer), reason }, 'disconnected');
-      } else log.warn({ ...about(peer), reason }, 'connection ended by the gateway');
+        return;
+      }
+      const omitted = ended.admit();
+      if (omitted !== undefined)
+        log.warn({ ...about(peer), reason, omitted }, 'connection ended by the gateway');
     },
     connectionRefused: (peer, reason) => {
       connections.refused += 1;
-      log.warn({ ...about(peer), limit: reason }, 'connection refused: too many connections');
+      const omitted = refused.admit();
+      if (omitted !== undefined)
+        log.warn({ ...about(peer), limit: reason, omitted }, 'connection refused: too many connections');
     },
     malformed: (peer, reason) => {
       const omitted = malformed.admit();

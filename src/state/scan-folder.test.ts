@@ -27,6 +27,7 @@ const scan: SuspendedScan = {
   shareAccess: 7,
   options: 1,
   posix: false,
+  alias: '18446744073709551615',
   pattern: '*',
   place: { dots: 2, after: '4503599627370495' },
 };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { ScanStore, SuspendedScan } from '@tsmb2/server';
 import { z } from 'zod';
 import type { Logger } from '../log/index.ts';
+import { uniqueSuffix } from './unique-suffix.ts';
 
 /** Files older than this, in ms, are deleted at start-up: their clients have given up. */
 const keepMs = 3_600_000;
@@ -18,6 +19,10 @@ const suspendedScan: z.ZodType<SuspendedScan> = z.object({
   userName: text,
   share: text,
   path: z.array(text).max(4096),
+  alias: z
+    .string()
+    .regex(/^\d{1,20}$/)
+    .exactOptional(),
   nodeId: z.string().regex(/^\d{1,20}$/),
   grantedAccess: mask,
   shareAccess: mask,
@@ -76,10 +81,14 @@ export class ScanFolder implements ScanStore {
 
   async take(key: string): Promise<SuspendedScan | undefined> {
     const path = this.#path(key);
-    const claimed = `${path}.${process.pid}`;
+    const claimed = `${path}.${uniqueSuffix}`;
     try {
       // The rename lets one gateway alone take the file: a scan continued twice would list entries twice.
       await rename(path, claimed);
+    } catch {
+      return undefined;
+    }
+    try {
       return suspendedScan.safeParse(JSON.parse(await readFile(claimed, 'utf8'))).data;
     } catch {
       return undefined;

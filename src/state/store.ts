@@ -2,9 +2,10 @@
  * Files of the state directory. Each is replaced as a whole or not at all. The program runs without them and checks
  * what it reads.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { uniqueSuffix } from './unique-suffix.ts';
 
 /** Largest file to accept, in bytes: this program writes none that is larger. */
 const largest = 256 * 1024 * 1024;
@@ -20,21 +21,22 @@ export class StateStore {
 
   /** Returns the lines of the last complete write; undefined when there are none. Blocks: for start-up only. */
   readLines(name: string): string[] | undefined {
+    const path = join(this.#folder, name);
     let bytes: Buffer;
     try {
-      bytes = readFileSync(join(this.#folder, name));
+      if (statSync(path).size > largest) throw new Error(`${name} is larger than ${largest} bytes`);
+      bytes = readFileSync(path);
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
       throw error;
     }
-    if (bytes.length > largest) throw new Error(`${name} is larger than ${largest} bytes`);
     return bytes.toString('utf8').split('\n');
   }
 
   /** Writes the lines to a new file, syncs it to disk, then renames it over the old one. */
   async writeLines(name: string, lines: AsyncIterable<string>): Promise<void> {
     const path = join(this.#folder, name);
-    const temporary = `${path}.${process.pid}.new`;
+    const temporary = `${path}.${uniqueSuffix}.new`;
     try {
       const file = await open(temporary, 'w', 0o600);
       try {

@@ -59,6 +59,8 @@ export class ChildSupervisor {
   #resolveEnded: (code: number) => void = () => undefined;
   #state: ChildState = 'starting';
   #child: RunningChild | undefined;
+  /** The command for after a crash, while it runs. */
+  #command: RunningChild | undefined;
   #hasRun = false;
   /** Whether the last run ended with a signal or an exit code other than 0. */
   #hasCrashed = false;
@@ -200,8 +202,10 @@ export class ChildSupervisor {
     try {
       const command = await spawn();
       log.info({ commandPid: command.pid }, 'running the command for after a crash');
+      this.#command = command;
       const timer = setTimeout(() => command.kill(), graceMs);
       const exit = await command.exited;
+      this.#command = undefined;
       clearTimeout(timer);
       if (exitCode(exit) !== 0) log.warn(exit, 'the command for after a crash failed');
     } catch (error) {
@@ -211,6 +215,7 @@ export class ChildSupervisor {
 
   #end(code: number): void {
     clearTimeout(this.#timer);
+    this.#command?.kill();
     this.#state = 'ended';
     this.#resolveEnded(code);
   }

@@ -1,4 +1,5 @@
 /** What one client may use of the server, and what it cannot take from other clients. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryShare } from './memory/memory-share.ts';
 import { Media, openPath, TestKit } from './testing/kit.ts';
@@ -54,6 +55,22 @@ describe('a frame', () => {
     const client = await kit.guest();
     client.sendRaw(Buffer.from([0, 0, 1, 0, 0xfe]));
     expect(await client.next()).toBeUndefined();
+  });
+
+  it('has its own time, also when it begins with the end of another', async () => {
+    const limit = 500;
+    await kit.serve(share, { limits: { frameTimeoutMs: limit } });
+    const client = await kit.guest();
+    // Keep-alives (RFC 1002 4.3.5) are frames without content, four bytes long.
+    const keepAlive = Buffer.from([0x85, 0, 0, 0]);
+    const shifted = Buffer.concat([keepAlive.subarray(2), keepAlive.subarray(0, 2)]);
+    client.sendRaw(keepAlive.subarray(0, 2));
+    for (let sent = 0; sent < 10; sent++) {
+      await delay((4 * limit) / 10);
+      client.sendRaw(shifted);
+    }
+    client.sendRaw(keepAlive.subarray(2));
+    expect(await client.request(Command.ECHO, Buffer.from([4, 0, 0, 0]))).toBeDefined();
   });
 
   it('of a client that can write nothing is a small one', async () => {

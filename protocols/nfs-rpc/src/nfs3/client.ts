@@ -49,7 +49,12 @@ export class Nfs3Client {
   static async open({ uid, ...place }: Nfs3ClientOptions): Promise<Nfs3Client> {
     const common = { ...place, version: 3, credential: { uid, gid: uid } };
     const nfs = await RpcClient.open({ ...common, program: NFS_PROGRAM });
-    return new Nfs3Client(nfs, await RpcClient.open({ ...common, program: MOUNT_PROGRAM }));
+    try {
+      return new Nfs3Client(nfs, await RpcClient.open({ ...common, program: MOUNT_PROGRAM }));
+    } catch (error) {
+      nfs.close();
+      throw error;
+    }
   }
 
   close(): void {

@@ -64,13 +64,14 @@ export class RpcClient {
         () => socket.destroy(new RpcClientError('connect timed out')),
         options.timeoutMs ?? 10_000,
       );
-      socket.once('error', (error) => {
+      const refused = (error: Error): void => {
         clearTimeout(timer);
         reject(error);
-      });
+      };
+      socket.once('error', refused);
       socket.once('connect', () => {
         clearTimeout(timer);
-        socket.off('error', reject);
+        socket.off('error', refused);
         resolve(new RpcClient(options, socket));
       });
     });

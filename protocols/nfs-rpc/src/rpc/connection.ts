@@ -157,6 +157,8 @@ export class Connection implements CallLink {
       while (this.#mayStart()) {
         const record = this.#records.next();
         if (record === undefined) break;
+        // The next record has its whole time, even if its first bytes came with this one.
+        this.#recordSince = 0;
         this.#start(record);
       }
     } catch (error) {

@@ -181,7 +181,7 @@ export const noCredential: Credential = { flavor: 'none' };
 
 /** Decodes credentials. Remembers the last one, since clients send the same one with every call. */
 export class CredentialReader {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer | undefined;
   #last: Credential = noCredential;
 
   /** RFC 5531 §8 and Appendix A. The NULL procedure accepts any flavor. */
@@ -189,7 +189,7 @@ export class CredentialReader {
     if (header.flavor === AuthFlavor.none) return noCredential;
     if (header.procedure === 0) return noCredential;
     if (header.flavor !== AuthFlavor.sys) return rejectedCredential;
-    if (this.#bytes.equals(header.credential)) return this.#last;
+    if (this.#bytes?.equals(header.credential) === true) return this.#last;
     try {
       const { machineName, uid, gid, gids } = authSysParms.decode(new XdrReader(header.credential));
       this.#last = { flavor: 'sys', machineName, uid, gid, gids };

@@ -251,6 +251,25 @@ describe('bad input', () => {
     expect(idle.socket.destroyed).toBe(false);
   });
 
+  it('gives each record its own time, also when it begins with the end of another', async () => {
+    const connectionClosed = vi.fn();
+    const limit = 400;
+    const backend = new WaitingBackend();
+    const { address } = await start(
+      { hooks: { connectionClosed }, limits: { recordTimeoutMs: limit } },
+      backend,
+    );
+    const connection = await RawConnection.open(address);
+    const record = (xid: number) => backend.getattrCall(xid);
+    connection.socket.write(record(1).subarray(0, 20));
+    const begun = performance.now();
+    for (let xid = 1; performance.now() - begun < 2 * limit; xid++) {
+      connection.socket.write(Buffer.concat([record(xid).subarray(20), record(xid + 1).subarray(0, 20)]));
+      expect(xidOf(await connection.reply())).toBe(xid);
+    }
+    expect(connectionClosed).not.toHaveBeenCalled();
+  });
+
   it('bounds connections for each address and in total', async () => {
     const connectionRefused = vi.fn();
     const { address, server } = await start({

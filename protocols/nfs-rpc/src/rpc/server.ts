@@ -4,6 +4,7 @@ import type { CloseReason, RpcHooks } from '../hooks.ts';
 import { defaultLimits, type RpcLimits } from '../limits.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import type { Peer } from './context.ts';
+import { plainAddress } from './plain-address.ts';
 import { SlabPool } from './pool.ts';
 import { ProgramTable, type RpcProgram } from './program.ts';
 import { DatagramListener, type DatagramOptions } from './udp.ts';
@@ -189,8 +190,4 @@ export class RpcServer {
       for (const connection of starved) connection.wake();
     });
   }
-}
-
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }

@@ -1,6 +1,6 @@
 /** UDP: the sender can be forged, so only short replies are sent, and only for a few procedures. */
-import { createSocket } from 'node:dgram';
-import { afterEach, expect, it } from 'vitest';
+import { createSocket, Socket } from 'node:dgram';
+import { afterEach, expect, it, vi } from 'vitest';
 
 import { FileType } from '../backend.ts';
 import { MOUNT_PROGRAM, mountProgram } from '../mount/program.ts';
@@ -88,4 +88,22 @@ it('of addresses that are not allowed are dropped', async () => {
     callRecord({ program: PORTMAP_PROGRAM, version: PORTMAP_VERSION, procedure: 0, xid });
   expect(replyMessage.decode(await ask(call(1), call(2))).xid).toBe(2);
   expect(asked).toEqual(['127.0.0.1', '127.0.0.1']);
+});
+
+it('survive a caller that cannot be answered', async () => {
+  const { ask } = await serve();
+  const header = { program: MOUNT_PROGRAM, version: 3, procedure: 0 };
+  // From now on the caller's socket is bound, and sends at once.
+  await ask(callRecord(header));
+  void ask(callRecord(header));
+  const spy = vi.spyOn(Socket.prototype, 'send');
+  stops.push(() => void spy.mockRestore());
+  // As the system refuses to send to port 0, which a forged datagram may come from.
+  await new Promise<void>((resolve) => {
+    spy.mockImplementationOnce(() => {
+      resolve();
+      throw new RangeError('port out of range');
+    });
+  });
+  expect(statusOf(await ask(callRecord(header)))).toBe(AcceptStatus.SUCCESS);
 });

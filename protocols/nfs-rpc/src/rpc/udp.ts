@@ -8,6 +8,7 @@ import { XdrReader } from '../xdr/reader.ts';
 import { type CallLink, RpcCall } from './call.ts';
 import type { Peer } from './context.ts';
 import { invoke, refuse, reportFinished, type TransportHost } from './invoke.ts';
+import { plainAddress } from './plain-address.ts';
 import type { SlabPool } from './pool.ts';
 import { CredentialReader, readCallHeader, RejectedCall, rejection } from './program.ts';
 import { RECORD_MARK_SIZE, type ReplyWriter } from './reply.ts';
@@ -58,10 +59,13 @@ export class DatagramListener {
   }
 
   #receive(message: Buffer, remote: RemoteInfo): void {
-    if (this.#calls >= MAX_DATAGRAM_CALLS || this.#options.allows?.(remote.address) === false) return;
+    const address = plainAddress(remote.address);
+    if (this.#calls >= MAX_DATAGRAM_CALLS || this.#options.allows?.(address) === false) return;
+    // Port 0 of a forged datagram cannot be answered.
+    if (remote.port === 0) return;
     const link = new DatagramLink(this.#host, this.#programs, {
       transport: 'udp',
-      address: remote.address,
+      address,
       port: remote.port,
     });
     let reply: ReplyWriter | Promise<ReplyWriter>;
@@ -74,16 +78,21 @@ export class DatagramListener {
       return;
     }
     this.#calls++;
-    void Promise.resolve(reply).then((ready) => this.#send(ready, remote));
+    Promise.resolve(reply)
+      .then((ready) => this.#send(ready, remote))
+      .catch((error: unknown) => link.bug(error, 'datagram reply'))
+      .finally(() => {
+        this.#calls--;
+      });
   }
 
-  #send(reply: ReplyWriter, remote: RemoteInfo): void {
+  /** Resolves when the datagram was sent, or could not be. A lost reply is nothing new to a client that uses UDP. */
+  #send(reply: ReplyWriter, remote: RemoteInfo): Promise<void> {
     const message = reply.wire().subarray(RECORD_MARK_SIZE);
-    const done = (): void => {
-      this.#calls--;
-    };
-    if (this.#socket === undefined || message.length > MAX_DATAGRAM) done();
-    else this.#socket.send(message, remote.port, remote.address, done);
+    return new Promise((resolve) => {
+      if (this.#socket === undefined || message.length > MAX_DATAGRAM) resolve();
+      else this.#socket.send(message, remote.port, remote.address, () => resolve());
+    });
   }
 }
 

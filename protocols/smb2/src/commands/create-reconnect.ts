@@ -102,7 +102,7 @@ async function reopenAfterRestart(
     shareAccess: ShareAccess.ALL,
     options: 0,
     isDirectory: attributes.kind === 'directory',
-    posix: contexts.posixMode !== undefined,
+    posix: contexts.posixMode !== undefined && request.connection.negotiated.posix,
     alias: found.alias,
   });
   server.opened(session, request.connection.address, open);

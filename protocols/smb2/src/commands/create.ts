@@ -38,7 +38,13 @@ export async function create(request: Request, server: ServerState): Promise<Rep
   const isPosix = contexts.posixMode !== undefined && request.connection.negotiated.posix;
   if (contexts.reconnect) {
     const open = await reconnect(request, server, parsePath(name, isPosix), contexts, body.oplockLevel);
-    return await answer(request, open, CreateAction.OPENED, contexts);
+    try {
+      return await answer(request, open, CreateAction.OPENED, contexts);
+    } catch (error) {
+      // The client does not know that it has the open again: keep it for the next attempt.
+      if (!open.preserve()) open.dispose();
+      throw error;
+    }
   }
   checkParameters(body);
   if (contexts.snapshot !== undefined && contexts.snapshot !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND);

@@ -29,7 +29,6 @@ export async function lock(request: Request): Promise<Reply> {
   const unlocks = elements[0]!.flags === UNLOCK;
   if (unlocks) unlockAll(open, elements);
   else await lockAll(request, open, elements);
-  if (unlocks) open.file.changed();
   remember(request, open, lockSequence);
   return emptyReply();
 }
@@ -51,10 +50,15 @@ const keepsSequences = (request: Request, open: Open): boolean =>
   request.dialect >= Dialect.SMB_3_0 || open.durable !== undefined;
 
 function unlockAll(open: Open, elements: readonly Element[]): void {
-  for (const element of elements) {
-    if (element.flags !== UNLOCK) fail(Status.INVALID_PARAMETER);
-    checkRange(element);
-    if (!open.file.locks.remove(open, element.offset, element.length)) fail(Status.RANGE_NOT_LOCKED);
+  try {
+    for (const element of elements) {
+      if (element.flags !== UNLOCK) fail(Status.INVALID_PARAMETER);
+      checkRange(element);
+      if (!open.file.locks.remove(open, element.offset, element.length)) fail(Status.RANGE_NOT_LOCKED);
+    }
+  } finally {
+    // Ranges before a failing one stay unlocked (3.3.5.14.1): others may wait for them.
+    open.file.changed();
   }
 }
 

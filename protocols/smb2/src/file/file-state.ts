@@ -50,7 +50,7 @@ export class FileState implements CachedFile {
   isNewsToDirectory = false;
   /** Ends the watch that breaks caches. Set while there is a watch. */
   unwatch: (() => void) | undefined;
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
 
   constructor(share: FileHome, node: Node) {
     this.share = share;
@@ -135,19 +135,22 @@ export class FileState implements CachedFile {
 
   /** Wakes requests that wait until an open, a lock or a cache is gone. */
   changed(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
+    for (const wake of [...this.#waiting]) wake();
   }
 
   nextChange(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
+      if (signal.aborted) {
+        resolve();
+        return;
+      }
       const wake = (): void => {
+        this.#waiting.delete(wake);
         signal.removeEventListener('abort', wake);
         resolve();
       };
       signal.addEventListener('abort', wake, { once: true });
-      this.#waiting.push(wake);
+      this.#waiting.add(wake);
     });
   }
 }

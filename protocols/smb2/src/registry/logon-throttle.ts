@@ -54,8 +54,12 @@ export class LogonThrottle {
     this.#entries.delete(address);
     this.#entries.set(address, entry);
     if (this.#entries.size <= MOST_ADDRESSES) return;
-    const [oldest] = this.#entries.keys();
-    if (oldest !== undefined) this.#entries.delete(oldest);
+    // Logons that wait must find their entry again.
+    for (const [oldest, { waiting }] of this.#entries) {
+      if (waiting > 0) continue;
+      this.#entries.delete(oldest);
+      return;
+    }
   }
 
   #forgive(entry: Entry): void {

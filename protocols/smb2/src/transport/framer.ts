@@ -13,6 +13,8 @@ export class Framer {
   #message: Buffer | undefined;
   #messageHave = 0;
   #messageLength = 0;
+  /** Frames completed so far. */
+  frames = 0;
 
   /** @param limit the longest message to accept now, or any smaller limit that `length` does not exceed. */
   constructor(deliver: (message: Buffer) => void, limit: (length: number) => number) {
@@ -38,6 +40,7 @@ export class Framer {
         const length = this.#lengthOf(chunk, at);
         at += HEADER;
         if (chunk.length - at >= length) {
+          this.frames += 1;
           if (length > 0) this.#deliver(chunk.subarray(at, at + length));
           at += length;
         } else this.#begin(length);
@@ -48,6 +51,7 @@ export class Framer {
         this.#headerHave = 0;
         const length = this.#lengthOf(this.#header, 0);
         if (length > 0) this.#begin(length);
+        else this.frames += 1;
       }
     }
   }
@@ -79,6 +83,7 @@ export class Framer {
     this.#messageHave += taken;
     if (this.#messageHave === this.#messageLength) {
       this.#message = undefined;
+      this.frames += 1;
       this.#deliver(message);
     }
     return taken;

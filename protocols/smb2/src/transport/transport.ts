@@ -34,6 +34,8 @@ export class Transport {
   readonly #framer: Framer;
   /** When the frame being received must be complete (performance.now()). */
   #frameDue: number | undefined;
+  /** Frames that were complete when the deadline was set. */
+  #framesBefore = 0;
   #requestBytes = 0;
   #paused = false;
   #stopped = false;
@@ -74,9 +76,11 @@ export class Transport {
 
   /** Sets the deadline of an incomplete frame: the timeout, plus the time for its bytes at the slowest accepted rate. */
   #watchFrame(): void {
-    const { missing } = this.#framer;
-    if (missing === 0) this.#frameDue = undefined;
-    else this.#frameDue ??= performance.now() + this.#limits.frameTimeoutMs + missing / SLOWEST_BYTES_PER_MS;
+    const { missing, frames } = this.#framer;
+    if (missing === 0 || frames !== this.#framesBefore) this.#frameDue = undefined;
+    this.#framesBefore = frames;
+    if (missing > 0)
+      this.#frameDue ??= performance.now() + this.#limits.frameTimeoutMs + missing / SLOWEST_BYTES_PER_MS;
   }
 
   /** Whether a frame was not completed in time. */
@@ -103,7 +107,12 @@ export class Transport {
     if (full === this.#paused || this.#socket.destroyed) return;
     this.#paused = full;
     if (full) this.#socket.pause();
-    else this.#socket.resume();
+    else {
+      // The client could not send while reading was paused.
+      this.#frameDue = undefined;
+      this.#watchFrame();
+      this.#socket.resume();
+    }
   }
 
   /** Stops reading and does not resume. */
