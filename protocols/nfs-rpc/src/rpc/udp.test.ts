@@ -97,7 +97,9 @@ it('survive a caller that cannot be answered', async () => {
   await ask(callRecord(header));
   void ask(callRecord(header));
   const spy = vi.spyOn(Socket.prototype, 'send');
-  stops.push(() => void spy.mockRestore());
+  stops.push(() => {
+    spy.mockRestore();
+  });
   // As the system refuses to send to port 0, which a forged datagram may come from.
   await new Promise<void>((resolve) => {
     spy.mockImplementationOnce(() => {
