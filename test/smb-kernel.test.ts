@@ -23,8 +23,9 @@ const odd = ['a "b": c?*.mkv', '<d> | e', 'dot.', 'space ', 'Ünï ✓ 😀.mkv'
 }));
 /** Lists names only; busybox's ls would ask for the attributes of each entry. */
 const names = `find ${mount}/__all__ -mindepth 1 -maxdepth 1`;
-// iocharset: Debian's regular kernels use UTF-8 by default; user-mode-linux uses ISO 8859-1.
-const recommended = 'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,iocharset=utf8';
+// What mount-options recommends. iocharset: Debian's regular kernels use UTF-8 by default; user-mode-linux uses ISO 8859-1.
+const recommended =
+  'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,closetimeo=30,rsize=1048576,iocharset=utf8';
 /** The options of an existing installation's mounter: they must work unchanged. */
 const inherited = 'guest,uid=0,gid=0,file_mode=0755,dir_mode=0755,vers=3.0';
 /** The guest system has no mount.cifs: these are the options that it passes to the kernel for `guest`. */

@@ -153,7 +153,8 @@ describe('holdfast mount-options', () => {
     expect(code).toBe(0);
     const nfs =
       'nfsvers=3,proto=tcp,port=12049,mountport=12049,mountproto=tcp,nolock,hard,acdirmin=1,acdirmax=5,nconnect=4,ro';
-    const smb = 'guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,port=1445,ro';
+    const smb =
+      'guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,closetimeo=30,rsize=1048576,iocharset=utf8,port=1445,ro';
     for (const line of [
       `mount -t nfs -o ${nfs} gw.example:/dfs /mnt/dfs`,
       `gw.example:/dfs /mnt/dfs nfs ${nfs},_netdev,nofail 0 0`,
@@ -161,6 +162,7 @@ describe('holdfast mount-options', () => {
       `//gw.example/dfs /mnt/dfs cifs ${smb},_netdev,nofail 0 0`,
       '    - acdirmax=5',
       '    driver: smb.csi.k8s.io',
+      '# closetimeo needs Linux 6.0 or newer: leave it out for older clients',
     ])
       expect(out.split('\n')).toContain(line);
   });

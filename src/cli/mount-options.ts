@@ -6,6 +6,8 @@ import { nfsLines, reachableHost, smbLines, type MountLines } from './mount-line
 /** What is served when neither PATH nor a file says so. */
 const usualPath = '/mnt/dfs';
 
+const smbNeeds = 'closetimeo needs Linux 6.0 or newer: leave it out for older clients';
+
 export const mountOptions: Command = {
   name: 'mount-options',
   usage: '[PATH] [options]',
@@ -34,7 +36,7 @@ For cifs the command belongs into the host's network namespace: nsenter --net=/p
     for (const entry of config.exports) {
       const { nfs, smb } = linesOf(entry, config, invocation);
       terminal.out(section(`${entry.name} over NFS`, nfs));
-      terminal.out(section(`${entry.name} over SMB`, smb));
+      terminal.out(section(`${entry.name} over SMB\n# ${smbNeeds}`, smb));
     }
     return Promise.resolve(ExitCode.done);
   },

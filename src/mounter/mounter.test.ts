@@ -257,6 +257,19 @@ describe('the arguments of mount(2)', () => {
     expect(mount.options).not.toContain('nconnect=4');
   });
 
+  it('hold nothing that the kernel does not know', () => {
+    const smb = { ...share, protocol: 'smb' as const };
+    const known = (kernel: string) => kernelMount(smb, '10.0.0.1', kernel).options;
+    expect(known('6.0.0')).toContain('closetimeo=30');
+    expect(known('5.15.0-125-generic')).not.toContain('closetimeo=30');
+    expect(known('5.15.0-125-generic')).toContain('iocharset=utf8');
+    expect(kernelMount(share, '10.0.0.1', '5.3.0').options).toContain('nconnect=4');
+    expect(kernelMount(share, '10.0.0.1', '4.18.0').options).not.toContain('nconnect=4');
+    expect(kernelMount({ ...smb, options: ['closetimeo=5'] }, '10.0.0.1', '5.4.0').options).toContain(
+      'closetimeo=5',
+    );
+  });
+
   it('name the user of an SMB share, or a guest', () => {
     const smb = { ...share, protocol: 'smb' as const, port: 445 };
     expect(kernelMount(smb, '10.0.0.1')).toMatchObject({ type: 'cifs', origin: '//10.0.0.1/dfs' });

@@ -1,4 +1,5 @@
 /** What the kernel's clients are told when they mount an export: the one list, whoever mounts. */
+import { release } from 'node:os';
 
 /**
  * `port` and `mountport`: no portmapper is asked. `nolock`: there is no lock manager. `hard`: an outage is a wait, not an
@@ -18,15 +19,37 @@ export const nfsOptions = (port: number): string[] => [
   'ro',
 ];
 
-/** `hard`: the default gives up after ten seconds without a server. `echo_interval`: notices a lost server sooner. */
+/**
+ * `hard`: the default gives up after ten seconds without a server. `echo_interval`: notices a lost server sooner. `closetimeo`:
+ * keeps a file's pages beyond its last close. `rsize`: the first bytes of a file need not wait for 4 MiB. `iocharset`: names
+ * that are not ASCII, whatever the kernel's default.
+ */
 export const smbOptions = (port: number): string[] => [
   'hard',
   'vers=3.1.1',
   'echo_interval=10',
   'actimeo=5',
+  'closetimeo=30',
+  'rsize=1048576',
+  'iocharset=utf8',
   `port=${port}`,
   'ro',
 ];
+
+/** Recommended options that older kernels do not know: they would refuse the mount. */
+const knownSince: ReadonlyMap<string, readonly [major: number, minor: number]> = new Map([
+  ['nconnect', [5, 3]],
+  ['closetimeo', [6, 0]],
+]);
+
+/** @param release as `uname -r` says it. */
+function knownTo(release: string): (option: string) => boolean {
+  const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
+  return (option) => {
+    const [sinceMajor, sinceMinor] = knownSince.get(key(option)) ?? [0, 0];
+    return major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
+  };
+}
 
 export type MountProtocol = 'nfs' | 'smb';
 
@@ -59,15 +82,17 @@ export interface KernelMount {
  * The arguments of mount(2), as mount.nfs and mount.cifs would make them: those programs resolve the name and add the address. Here
  * the address is known, so neither is needed.
  * @param address IPv4 or IPv6, without brackets.
+ * @param kernel this machine's, as `uname -r` says it.
  */
-export function kernelMount(share: Share, address: string): KernelMount {
+export function kernelMount(share: Share, address: string, kernel = release()): KernelMount {
   const { protocol, name, port, options, credentials } = share;
+  const isKnown = knownTo(kernel);
   if (protocol === 'nfs')
     return {
       type: 'nfs',
       origin: `${bracketed(address)}:/${name}`,
       options: [
-        ...override(nfsOptions(port), options),
+        ...override(nfsOptions(port).filter(isKnown), options),
         `addr=${address}`,
         `mountaddr=${address}`,
         'mountvers=3',
@@ -79,7 +104,7 @@ export function kernelMount(share: Share, address: string): KernelMount {
   return {
     type: 'cifs',
     origin: `//${address}/${name}`,
-    options: [...identity, ...override(smbOptions(port), options), `ip=${address}`],
+    options: [...identity, ...override(smbOptions(port).filter(isKnown), options), `ip=${address}`],
   };
 }
 

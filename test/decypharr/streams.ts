@@ -56,7 +56,8 @@ export async function mountInGuest(client: KernelClient): Promise<void> {
   });
   await client.mountCifs({
     ...{ port: ports.smb, share: 'dfs', mountpoint: MOUNTS['kernel cifs'] },
-    options: 'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5',
+    options:
+      'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,closetimeo=30,rsize=1048576,iocharset=utf8',
   });
 }
 

@@ -27,7 +27,7 @@ export const rate = 8 * MIB;
 /** The options that `holdfast mount-options` recommends. */
 const recommended: Readonly<Record<Protocol, string>> = {
   nfs: 'hard,acdirmin=1,acdirmax=5,nconnect=4',
-  smb: 'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5',
+  smb: 'guest,username=guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,closetimeo=30,rsize=1048576,iocharset=utf8',
 };
 
 export interface LabOptions {
