@@ -190,11 +190,17 @@ const rows = {
     const client = await gateway.guest();
     const id = await open(client, '', { desiredAccess: 0x81 });
     await client.request(QUERY_DIRECTORY, directoryBody(id, '*'));
-    const began = performance.now();
-    const { held } = await heldDuring(gateway, () =>
-      client.request(QUERY_DIRECTORY, directoryBody(id, '*?'.repeat(127))),
-    );
-    return `loop held ${fixed(held, 1)} ms, ${fixed(performance.now() - began)} ms in all`;
+    // Other work on the machine holds a loop as well: the least of several is the listing's own.
+    let [least, total] = [Infinity, Infinity];
+    for (let round = 0; round < 7; round++) {
+      const began = performance.now();
+      const { held } = await heldDuring(gateway, () =>
+        client.request(QUERY_DIRECTORY, directoryBody(id, '*?'.repeat(127))),
+      );
+      least = Math.min(least, held);
+      total = Math.min(total, performance.now() - began);
+    }
+    return `loop held ${fixed(least, 1)} ms, ${fixed(total)} ms in all, the least of seven`;
   },
   '20 names of the shape 8.3 that do not exist': async (gateway) => {
     const client = await gateway.guest();
