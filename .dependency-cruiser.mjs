@@ -35,7 +35,7 @@ const source = [
     'read-pattern.ts',
     'daemon-habits.ts',
   ],
-  ['quarantine.ts', 'opinions.ts'],
+  ['quarantine.ts', 'opinions.ts', 'canonical-path.ts'],
   [
     'inquiry.ts',
     'read-permits.ts',

@@ -219,7 +219,10 @@ export async function startGateway(
   const known = config.state === undefined ? undefined : new KnownMounts(config.state, log);
   const exports = new ExportSet({ seed, metrics, log, warm, known, blocks });
   metrics.addInfo({ version, node: process.versions.node });
-  await exports.change(config.exports);
+  await exports.change(config.exports).catch(async (error: unknown) => {
+    await exports.close();
+    throw error;
+  });
   const series = new Series(metrics, () => exports.waiting);
   const scanFolder = scanFolderPath(config.state);
   let nfs: NfsServer | undefined;

@@ -1,4 +1,5 @@
 /** Reports which paths of an export do not answer and which clients wait for them: to the log, metrics and status page. */
+import { LRUCache } from 'lru-cache';
 import type { TroubleEntry, WaitEntry } from './admin/index.ts';
 import { renderName, type Logger } from './log/index.ts';
 import { caseKey } from './source/quarantine.ts';
@@ -9,6 +10,8 @@ import type { Tree } from './tree/tree.ts';
 /** The greatest number of entries shown of each kind, and the wait in ms from which a request is shown. */
 const most = 20;
 const notable = 2_000;
+/** Failed paths for which the waiting clients are remembered. */
+const remembered = 1_000;
 
 const seconds = (ms: number) => Math.round(ms / 1000);
 const waitOf = (wait: Wait | undefined) => ({ requests: wait?.requests ?? 0, clients: wait?.clients ?? [] });
@@ -19,7 +22,7 @@ export class Trouble {
   readonly #source: TroubledSource;
   readonly #tree: Pick<Tree, 'waiters'>;
   /** Clients that waited for a quarantined path when it last failed, by case key. */
-  readonly #waited = new Map<string, readonly string[]>();
+  readonly #waited = new LRUCache<string, readonly string[]>({ max: remembered });
   readonly #unsubscribe: readonly (() => void)[];
 
   constructor(exportName: string, source: TroubledSource, tree: Pick<Tree, 'waiters'>, log: Logger) {

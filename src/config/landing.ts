@@ -1,6 +1,6 @@
 /** Resolves a path without a call into a FUSE mount: its daemon may be dead or hang. */
 import { lstatSync, readlinkSync } from 'node:fs';
-import { dirname, resolve, sep } from 'node:path';
+import { isAbsolute, resolve, sep } from 'node:path';
 import { isFuse, type MountTable } from '../source/mount-table.ts';
 
 /** The greatest number of symlinks that are followed, as in the kernel (ELOOP). */
@@ -20,12 +20,14 @@ export function landing(path: string, mounts: MountTable): string | undefined {
     if (mount && isFuse(mount.type)) return undefined;
     const [name, ...rest] = left;
     if (name === undefined) return at;
+    // `at` has no symlink in it, so `..` of a target is its parent.
     const next = resolve(at, name);
     const under = mounts.at(bytes(next));
-    if (!(under && isFuse(under.type)) && lstatSync(next).isSymbolicLink() && links++ < linksMax) {
-      const target = resolve(dirname(next), readlinkSync(next));
+    if (!(under && isFuse(under.type)) && lstatSync(next).isSymbolicLink()) {
+      if (++links > linksMax) throw Object.assign(new Error('too many symlinks'), { code: 'ELOOP' });
+      const target = readlinkSync(next);
       left = [...target.split(sep).filter(Boolean), ...rest];
-      at = sep;
+      if (isAbsolute(target)) at = sep;
     } else {
       left = rest;
       at = next;

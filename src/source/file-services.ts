@@ -13,6 +13,10 @@ import type { ConfirmedZeros } from './zeros.ts';
 /** Whether a client still waits for a queued read. */
 export type Wanted = () => boolean;
 
+/** Whether a call that several callers share is still wanted by one of them. A caller without a predicate wants it always. */
+export const isWanted = (callers: readonly (Wanted | undefined)[]): boolean =>
+  callers.some((wanted) => wanted?.() ?? true);
+
 export interface FileServices {
   readonly watch: SourceWatch;
   readonly quarantine: Quarantine;

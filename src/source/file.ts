@@ -1,6 +1,6 @@
 /** The content of one path. Descriptors are opened, closed and replaced as needed. */
 import { TreeError, fromErrno, isAbsence, type TreeErrorCode } from './errors.ts';
-import type { FileServices, Wanted } from './file-services.ts';
+import { isWanted, type FileServices, type Wanted } from './file-services.ts';
 import type { Inquiry } from './inquiry.ts';
 import { SourceLimits } from './limits.ts';
 import { OpenedFile, type Part } from './opened-file.ts';
@@ -12,6 +12,10 @@ import { mayHoldHole } from './zeros.ts';
 /** A running read. Further reads of the same range join it and get its result. */
 interface Running {
   readonly length: number;
+  /** Of the first caller and of those that joined. The read is wanted as long as one of them wants it. */
+  readonly wanted: (Wanted | undefined)[];
+  /** The known error, if this is the one try after a cool-down. */
+  readonly retryOf: TreeError | undefined;
   readonly joined: ((outcome: Buffer | Error) => void)[];
 }
 
@@ -127,19 +131,27 @@ export class SourceFile {
    */
   read(target: Buffer, position: number, wanted?: Wanted): Promise<number> {
     const same = this.#running.get(position);
-    if (same?.length === target.length) return join(same, target);
+    if (same?.length === target.length) {
+      same.wanted.push(wanted);
+      return this.#unlessSlow(join(same, target), same.retryOf);
+    }
     let permits: ReadPermits;
     try {
       permits = new ReadPermits(this.#services.quarantine, this.path, position, target.length);
     } catch (error) {
       return Promise.reject(fromErrno(error));
     }
-    const running: Running = { length: target.length, joined: [] };
+    const running: Running = {
+      length: target.length,
+      wanted: [wanted],
+      retryOf: permits.retryOf,
+      joined: [],
+    };
     if (!same) this.#running.set(position, running);
     const since = performance.now();
     this.#reads += 1;
     this.pattern.note(position, target.length, since, this.#holders > 0);
-    const done = this.#parts(target, position, permits, wanted).then(
+    const done = this.#parts(target, position, permits, () => isWanted(running.wanted)).then(
       (length) => {
         this.#end(running, position, permits);
         this.#share(running, target.subarray(0, length), position, performance.now() - since);
@@ -151,7 +163,12 @@ export class SourceFile {
         throw error;
       },
     );
-    return permits.retryOf ? this.#services.retries.soon(done, permits.retryOf) : done;
+    return this.#unlessSlow(done, permits.retryOf);
+  }
+
+  /** A try after a cool-down does not keep its readers for long: they get the known error. */
+  #unlessSlow(read: Promise<number>, known: TreeError | undefined): Promise<number> {
+    return known ? this.#services.retries.soon(read, known) : read;
   }
 
   /**
@@ -375,6 +392,8 @@ export class SourceFile {
 /** Waits for all parts, so that no part still runs after a failure. */
 async function joinParts(parts: readonly Promise<number>[], size: number, whole: number): Promise<number> {
   const outcomes = await Promise.allSettled(parts);
+  // Also after a short part: the kernel may still write to the buffer.
+  if (outcomes.some((one) => one.status === 'rejected' && ownsBuffer(one.reason))) throw worst(outcomes);
   let length = 0;
   for (const [i, outcome] of outcomes.entries()) {
     if (outcome.status === 'rejected') throw worst(outcomes);
@@ -390,6 +409,10 @@ function worst(outcomes: readonly PromiseSettledResult<number>[]): unknown {
   const has = (code: TreeErrorCode) => reasons.find((one) => one instanceof TreeError && one.code === code);
   return has('timeout') ?? has('again') ?? reasons[0];
 }
+
+/** Whether the kernel may still write to the buffer of a read that ended with this error. */
+const ownsBuffer = (error: unknown): boolean =>
+  error instanceof TreeError && (error.code === 'timeout' || error.code === 'again');
 
 function join(running: Running, target: Buffer): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -93,7 +93,7 @@ export class FilePool implements FileServices {
     if (file) this.#files.delete(path);
     else file = new SourceFile(this, path);
     this.#files.set(path, file);
-    if (this.#files.size > SourceLimits.descriptors) this.#dropExcess();
+    if (this.#excess > 0) this.#dropExcess();
     this.#timer ??= setInterval(() => this.#sweep(), SourceLimits.sweepInterval).unref();
     return file;
   }
@@ -107,6 +107,7 @@ export class FilePool implements FileServices {
   /** Drops cached data and the descriptor of a path that is gone or has new content. */
   forget(path: string): void {
     this.late.forget(path);
+    this.zeros.forget(path);
     this.#opinions.forget(path);
     this.#files.get(path)?.drop();
   }
@@ -134,8 +135,14 @@ export class FilePool implements FileServices {
     for (const file of this.#files.values()) if (file.isUnread) file.drop();
   }
 
+  /** How many files to close. The limit is for all mounts of the export together. */
+  get #excess(): number {
+    const { opens, closes } = this.counts;
+    return Math.max(this.#files.size, opens - closes) - SourceLimits.descriptors;
+  }
+
   #dropExcess(): void {
-    let excess = this.#files.size - SourceLimits.descriptors;
+    let excess = this.#excess;
     for (const [path, file] of this.#files) {
       if (excess <= 0) return;
       if (!file.isUnread) continue;
@@ -179,7 +186,7 @@ export class FilePool implements FileServices {
   }
 
   answered(path: string, position: number, length: number): void {
-    this.#opinions.note(path, this.watch.epoch, position, length);
+    this.#opinions.note(path, position, length);
   }
 
   readonly stillWell = (epoch: number): Promise<boolean> =>

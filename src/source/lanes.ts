@@ -54,7 +54,7 @@ class Owner {
 /** The calls of one file or directory, and how quickly it answers. */
 class Key {
   readonly name: string;
-  readonly owner: Owner;
+  owner: Owner;
   /** Oldest first. */
   readonly running = new Set<Call>();
   readonly waiting: Call[] = [];
@@ -153,6 +153,16 @@ export class Lane {
       this.#arm();
       this.#recheckSoon();
     });
+  }
+
+  /** Called when `baseOf` has new answers. A key with running calls keeps its owner until the next time. */
+  regroup(): void {
+    for (const key of this.#keys.values())
+      if (key.running.size === 0) key.owner = this.#owner(this.baseOf(key.name));
+    const used = new Set([...this.#keys.values()].map(({ owner }) => owner));
+    for (const [base, owner] of this.#owners)
+      if (owner.inFlight === 0 && !used.has(owner)) this.#owners.delete(base);
+    this.#beginNext();
   }
 
   /** Changes the limit. Running calls are not affected. */

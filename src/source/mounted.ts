@@ -191,7 +191,7 @@ export class Mounted implements SourcePart {
       doubtful: ({ kind, size }) =>
         kind === 'file' && before !== undefined && size < before.size && this.isFuse,
     });
-    this.#opinions.note(path, this.watch.epoch);
+    this.#opinions.note(path);
     return raw;
   }
 

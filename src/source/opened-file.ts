@@ -2,7 +2,7 @@
 import { read } from 'node:fs';
 import type { Descriptor } from './descriptor.ts';
 import { TreeError, fromErrno } from './errors.ts';
-import type { FileServices, Wanted } from './file-services.ts';
+import { isWanted, type FileServices, type Wanted } from './file-services.ts';
 import type { CallOptions, Callback } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
 import { ReadPermits } from './read-permits.ts';
@@ -30,6 +30,8 @@ export class OpenedFile {
   readonly #services: FileServices;
   #descriptor: Descriptor | undefined;
   #opening: Promise<Descriptor> | undefined;
+  /** Of the callers that wait for the descriptor. */
+  readonly #openers: (Wanted | undefined)[] = [];
 
   constructor(services: FileServices, path: string) {
     this.#services = services;
@@ -124,14 +126,18 @@ export class OpenedFile {
 
   /** Opens a descriptor for the current epoch. Parallel calls share it. */
   #open(wanted: Wanted | undefined): Promise<Descriptor> {
+    this.#openers.push(wanted);
     this.#opening ??= this.#services
-      .open(this.path, wanted)
+      .open(this.path, () => isWanted(this.#openers))
       .then((opened) => {
         this.drop();
         this.#descriptor = opened;
         return opened;
       })
-      .finally(() => (this.#opening = undefined));
+      .finally(() => {
+        this.#opening = undefined;
+        this.#openers.length = 0;
+      });
     return this.#opening;
   }
 

@@ -11,7 +11,6 @@ export type Opinion = 'well' | 'unwell' | 'none';
 interface Witness {
   /** performance.now() of its last good answer. */
   at: number;
-  epoch: number;
   /** The range of a file to read again. */
   place: number;
   length: number;
@@ -32,15 +31,14 @@ export class Opinions {
   }
 
   /** Notes a good answer. */
-  note(path: string, epoch: number, place = 0, length = 0): void {
+  note(path: string, place = 0, length = 0): void {
     const known = this.#witnesses.get(path);
     const at = performance.now();
     if (!known) {
-      this.#witnesses.set(path, { at, epoch, place, length });
+      this.#witnesses.set(path, { at, place, length });
       return;
     }
     known.at = at;
-    known.epoch = epoch;
     known.place = place;
     known.length = length;
   }

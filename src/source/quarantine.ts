@@ -14,6 +14,8 @@ interface Case {
   readonly path: string;
   readonly code: TreeErrorCode;
   readonly strikes: number;
+  /** performance.now() of the last failure. */
+  readonly failedAt: number;
   /** End of the cool-down, performance.now(): after it one call may try. */
   until: number;
   /** The permit of the call that is trying now. */
@@ -26,6 +28,8 @@ export interface QuarantineCase {
   /** `timeout`: no answer; else the confirmed error. */
   readonly code: TreeErrorCode;
   readonly strikes: number;
+  /** performance.now() of the last failure. */
+  readonly failedAt: number;
   /** Milliseconds until one call may try again; 0 if one may now or is trying. */
   readonly retryIn: number;
 }
@@ -104,13 +108,16 @@ export class Quarantine {
   /** The latest cases, at most `most`. */
   latest(most: number): QuarantineCase[] {
     const now = performance.now();
-    return [...this.#cases.values()].slice(0, most).map(({ path, aspect, code, strikes, until }) => ({
-      path,
-      aspect,
-      code,
-      strikes,
-      retryIn: Math.max(0, until - now),
-    }));
+    return [...this.#cases.values()]
+      .slice(0, most)
+      .map(({ path, aspect, code, strikes, failedAt, until }) => ({
+        path,
+        aspect,
+        code,
+        strikes,
+        failedAt,
+        retryIn: Math.max(0, until - now),
+      }));
   }
 
   /**
@@ -158,8 +165,9 @@ export class Quarantine {
         ? [SourceLimits.coolDown, SourceLimits.coolDownMax]
         : [SourceLimits.errorCoolDown, SourceLimits.errorCoolDownMax];
     const coolDown = Math.min(most, first * 2 ** (strikes - 1));
-    const until = performance.now() + coolDown;
-    this.#cases.set(key, { aspect, path, code, strikes, until, trying: undefined });
+    const failedAt = performance.now();
+    const until = failedAt + coolDown;
+    this.#cases.set(key, { aspect, path, code, strikes, failedAt, until, trying: undefined });
     this.#onEvent({ path, aspect, code, released: false, strikes, coolDown });
   }
 

@@ -2,7 +2,7 @@
  * The source of an export: a FUSE mount or plain folder, and all mounts below it. Each mount has its own state (mounted.ts);
  * mount-set.ts manages them; this class joins them to one tree. All access to data and metadata goes through it.
  */
-import { realpath } from 'node:fs';
+import { canonicalPath } from './canonical-path.ts';
 import { ContentCounts } from './content-counts.ts';
 import { TreeError, isAbsence } from './errors.ts';
 import type { SourceFile } from './file.ts';
@@ -134,7 +134,10 @@ export class Source {
   /** The latest objects in quarantine, at most `most`. */
   quarantine(most: number): QuarantineCase[] {
     if (!this.#mounts) return [];
-    return [...this.#mounts.all()].flatMap(({ quarantine }) => quarantine.latest(most)).slice(0, most);
+    return [...this.#mounts.all()]
+      .flatMap(({ quarantine }) => quarantine.latest(most))
+      .sort((a, b) => b.failedAt - a.failedAt)
+      .slice(0, most);
   }
 
   /** Lets the next call for an object in quarantine try, without its cool-down. False when it is not there. */
@@ -149,12 +152,11 @@ export class Source {
 
   /** Resolves the path's symlinks, checks its mounts once, and starts to watch them. Never rejects. */
   async start(): Promise<void> {
-    const path = this.#options.path;
     // Symlinks in the export's path are resolved only here: the paths of opened files are compared with the result.
-    const canonical = await this.lanes.probe
-      .run<string>('', (done) => realpath(path, 'latin1', done))
-      .catch(() => Buffer.from(path, 'utf8').toString('latin1'));
-    this.#root = canonical === '/' ? '' : canonical;
+    this.#root = await canonicalPath(
+      Buffer.from(this.#options.path, 'utf8').toString('latin1'),
+      this.lanes.probe,
+    );
     const mounts = new MountSet({
       root: this.#root,
       expect: this.expectFuse ? 'fuse' : 'plain',
@@ -207,6 +209,7 @@ export class Source {
   #onMounts(): void {
     if (!this.#mounts) return;
     if (!this.#options.lanes) reshareLanes(this.lanes, this.#exports, this.#mounts.size);
+    for (const lane of Object.values(this.lanes)) lane.regroup();
     for (const listener of this.#mountListeners) listener();
   }
 

@@ -35,6 +35,11 @@ export class ConfirmedZeros {
     this.#places.set(`${position} ${length} ${path}`, true);
   }
 
+  /** The path has new content. */
+  forget(path: string): void {
+    for (const place of this.#places.keys()) if (place.endsWith(` ${path}`)) this.#places.delete(place);
+  }
+
   clear(): void {
     this.#places.clear();
   }
