@@ -1,4 +1,4 @@
-import { formatEndpoint, loadConfig } from '../config/index.ts';
+import { formatEndpoint, loadConfig, type ExportConfig } from '../config/index.ts';
 import { audience } from './audience.ts';
 import { ExitCode, type Command } from './command.ts';
 
@@ -17,7 +17,10 @@ nothing. One line for each problem, with its place in the file and what is allow
     const config = loadConfig({ flags: { config: file }, env: terminal.env });
     const protocols = new Set(['nfs', 'smb']);
     terminal.out(`${file!} is valid\n`);
-    for (const entry of config.exports) terminal.out(`${audience(entry, protocols)}\n`);
+    for (const entry of config.exports)
+      for (const line of [audience(entry, protocols), ...mountLines(entry)]) terminal.out(`${line}\n`);
+    const children = config.run.map(({ name }) => name);
+    if (children.length > 0) terminal.out(`run starts ${children.join(', then ')}\n`);
     const { nfs, smb, admin } = config;
     const places = [
       `NFS ${formatEndpoint(nfs.listen)}`,
@@ -28,3 +31,14 @@ nothing. One line for each problem, with its place in the file and what is allow
     return Promise.resolve(ExitCode.done);
   },
 };
+
+/** Which mounts an export waits for, and where its links lead. */
+function mountLines({ name, mounts, smb }: ExportConfig): string[] {
+  const lines: string[] = [];
+  if (mounts !== 'auto' && mounts.length > 0) lines.push(`${name} expects mounts at ${mounts.join(', ')}`);
+  if (smb.followSymlinks) {
+    const others = smb.links.map((link) => ` and into ${link.name} (${link.paths.join(', ')})`);
+    lines.push(`${name} follows links for SMB clients: within itself${others.join('')}`);
+  }
+  return lines;
+}

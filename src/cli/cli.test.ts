@@ -133,6 +133,24 @@ describe('holdfast check', () => {
     ]);
   });
 
+  it('says which mounts are expected, where links lead, and what run starts', async () => {
+    const file = join(folder, 'mounts.yaml');
+    const exports = {
+      library: { path: 'media', mounts: ['torrents', 'a/b'], followSymlinks: { dfs: '/data/dfs' } },
+      dfs: { path: 'media', followSymlinks: 'within' },
+    };
+    writeFileSync(file, JSON.stringify({ exports, run: [{ command: ['zurg'] }, { command: ['rclone'] }] }));
+    const { out } = await run(['check', file]);
+    const own = join(folder, 'media');
+    for (const line of [
+      'library expects mounts at torrents, a/b',
+      `library follows links for SMB clients: within itself and into dfs (${own}, /data/dfs)`,
+      'dfs follows links for SMB clients: within itself',
+      'run starts zurg, then rclone',
+    ])
+      expect(out.split('\n')).toContain(line);
+  });
+
   it('says what is wrong with one', async () => {
     const file = join(folder, 'bad.yaml');
     writeFileSync(file, 'exports: { dfs: { path: media, pth: 1 } }\nlogs: {}\n');
