@@ -26,6 +26,7 @@ const smb2 = [
 /** The same for src/source: from what is known of one call to the whole tree below a path. */
 const source = [
   ['raw.ts', 'errors.ts', 'limits.ts', 'content-counts.ts', 'mount-table.ts'],
+  ['workers'],
   [
     'lanes.ts',
     'mount-reader.ts',
@@ -45,7 +46,7 @@ const source = [
     'folder-watches.ts',
     'watch.ts',
   ],
-  ['file-services.ts', 'probe.ts'],
+  ['file-services.ts', 'probe.ts', 'surveys.ts'],
   ['opened-file.ts'],
   ['file.ts'],
   ['files.ts'],
@@ -75,6 +76,8 @@ const tree = [
     'patience.ts',
     'outage.ts',
     'remembered.ts',
+    'recently-made.ts',
+    'id-table.ts',
   ],
   ['identity.ts', 'attributes.ts', 'failures.ts'],
   ['handle.ts', 'snapshot.ts', 'availability.ts'],

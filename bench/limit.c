@@ -2,6 +2,7 @@
  * Measures this machine's limit: the same work without a file protocol.
  *   limit read FILE seq|random [name=value ...]   a loopback TCP server that does pread and send, and its client
  *   limit list DIRECTORY [name=value ...]         readdir and a stat of each entry
+ *   limit walk DIRECTORY [name=value ...]         the same, and of each folder in it
  * Prints one JSON line {bytes, ops, seconds, p50, p99}; latencies in microseconds.
  */
 #include <arpa/inet.h>
@@ -157,6 +158,28 @@ static uint64_t list_once(const char *path)
     return entries;
 }
 
+static void measure_walk(const char *path, struct options o)
+{
+    struct samples samples = {0};
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    char at[4096];
+    double start = now_us(), now = start;
+    uint64_t objects = list_once(path);
+    while (directory && (entry = readdir(directory))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        double sent = now;
+        snprintf(at, sizeof at, "%s/%s", path, entry->d_name);
+        objects += list_once(at);
+        now = now_us();
+        add_sample(&samples, now - sent);
+    }
+    if (o.expect && objects != o.expect)
+        fail("%llu objects instead of %llu", (unsigned long long)objects, (unsigned long long)o.expect);
+    print_result(0, objects, now - start, &samples);
+}
+
 static void measure_listing(const char *path, struct options o)
 {
     struct samples samples = {0};
@@ -181,8 +204,10 @@ int main(int argc, char **argv)
         measure_reads(argv[2], !strcmp(argv[3], "random"), parse_options(argc, argv, 4));
     } else if (argc >= 3 && !strcmp(argv[1], "list")) {
         measure_listing(argv[2], parse_options(argc, argv, 3));
+    } else if (argc >= 3 && !strcmp(argv[1], "walk")) {
+        measure_walk(argv[2], parse_options(argc, argv, 3));
     } else {
-        fail("usage: limit read FILE seq|random | limit list DIRECTORY [name=value ...]");
+        fail("usage: limit read FILE seq|random | limit list|walk DIRECTORY [name=value ...]");
     }
     return 0;
 }

@@ -8,7 +8,7 @@ import { build, installPackages, missingPackages } from './lib/build.mjs';
 import { machine, markdown, summarise } from './lib/report.mjs';
 import { rows, selectRows } from './lib/rows.mjs';
 import { cpuSeconds } from './lib/cpu.mjs';
-import { createSandbox, runInside } from './lib/sandbox.mjs';
+import { createSandbox, residentBytes, runInside } from './lib/sandbox.mjs';
 import { smbUser, startGanesha, startHoldfast, startSmbd } from './lib/servers.mjs';
 import { copyTree, mountTree, releases } from './lib/trees.mjs';
 
@@ -122,6 +122,7 @@ function clientConfig(sandbox, protection) {
  */
 function loadArguments(row, options, tree) {
   const seconds = `seconds=${options.seconds}`;
+  if (row.mode === 'walk') return [`expect=${tree.objects}`];
   if (row.mode === 'list') return [`expect=${tree.entries}`, seconds, `once=${row.cold ? 1 : 0}`];
   if (row.mode === 'ends') return [`count=${options.quick ? 100 : row.films}`, 'once=1'];
   const warm = row.tree === 'slow' ? 0 : 1;
@@ -159,6 +160,7 @@ async function measure(sandbox, row, options, tree, column, server) {
   await scanner;
   const [sample] = samples.toSorted((a, b) => a.bytes / a.seconds - b.bytes / b.seconds);
   if (!sample) throw new Error('no sample');
+  if (server && row.mode === 'walk') return { ...sample, resident: residentBytes(server.pid) };
   const after = cpuSeconds(server);
   if (row.mode !== 'seq' || row.viewers || before === undefined || after === undefined) return sample;
   const moved = sample.bytes + (row.tree === 'slow' ? 0 : tree.fileBytes);
@@ -176,7 +178,8 @@ async function measure(sandbox, row, options, tree, column, server) {
  */
 function clientCommand(sandbox, row, tree, server, path, load) {
   if (!server) {
-    const limit = row.mode === 'list' ? ['list', tree.path + path] : ['read', tree.path + path, row.mode];
+    const isListing = row.mode === 'list' || row.mode === 'walk';
+    const limit = isListing ? [row.mode, tree.path + path] : ['read', tree.path + path, row.mode];
     return [build('limit'), ...limit, ...load];
   }
   const { port, mountPort, share } = server.address;
@@ -223,7 +226,7 @@ async function start(sandbox, row, tree, column) {
  */
 async function runRow(sandbox, row, options, tree) {
   /** @type {Result} */
-  const result = { row, entries: tree.entries, samples: {} };
+  const result = { row, entries: tree.entries, objects: tree.objects, samples: {} };
   // The slow tree has no bare limit: the result would depend on the number of parallel requests.
   const servers = options.servers.filter((column) => column !== 'limit' || row.tree !== 'slow');
   /** @type {Map<Column, Server | undefined>} */
@@ -280,7 +283,7 @@ async function main() {
   if (options.help) return void console.log(usage);
   if (options.list)
     return void console.log(rows.map((row) => `${row.name.padEnd(24)}${row.what}`).join('\n'));
-  const chosen = selectRows(options.only).filter((row) => !options.plain || row.tree !== 'slow');
+  const chosen = selectRows(options.only).filter((row) => !options.plain || row.tree === undefined);
   checkRequirements(options, chosen);
   const before = machine();
   const { results, failures } = await runAll(options, chosen);

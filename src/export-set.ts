@@ -16,6 +16,7 @@ import type { NfsExport } from './nfs/backend.ts';
 import type { SmbExport } from './smb/server.ts';
 import { placeOf, SharedSources } from './shared-sources.ts';
 import type { ForgetOutcome, PartChange, Source } from './source/source.ts';
+import { sourceWorkers } from './source/workers/pool.ts';
 import type { KnownMounts } from './state/known-mounts.ts';
 import type { WarmMetadata } from './state/warm-metadata.ts';
 import type { Seed } from './state/seed.ts';
@@ -256,7 +257,7 @@ export class ExportSet {
   }
 
   get callsInKernel(): number {
-    let calls = 0;
+    let calls = sourceWorkers.busy;
     for (const { source } of [...this.#served, ...this.#retiring.keys()])
       for (const lane of Object.values(source.lanes)) calls += lane.inFlight;
     return calls;

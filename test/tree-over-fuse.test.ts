@@ -205,10 +205,10 @@ describe('a FUSE tree', () => {
 
   it('with one lookup that hangs still finds what lies in other directories', async () => {
     const setup = await Setup.start({ entryTimeoutSeconds: 0 });
+    await setup.fuse.hang(releasePath(0, 'video.mkv'), 'lookup');
     const bad = await setup.at(releasePath(0));
     const good = await setup.at(releasePath(1));
     await setup.tree.list(bad);
-    await setup.fuse.hang(releasePath(0, 'video.mkv'), 'lookup');
     const stuck = code(setup.tree.lookup(bad, 'video.mkv'));
     await setup.fuse.whenHeld(1);
     expect((await setup.tree.lookup(good, 'video.mkv')).kind).toBe('file');

@@ -1,6 +1,6 @@
 /*
  * NFSv3 load over libnfs's raw calls: several requests in flight on one connection.
- *   nfs-load HOST NFSPORT MOUNTPORT EXPORT seq|random|list|ends PATH [name=value ...]
+ *   nfs-load HOST NFSPORT MOUNTPORT EXPORT seq|random|list|walk|ends PATH [name=value ...]
  * Prints one JSON line {bytes, ops, seconds, p50, p99}; latencies in microseconds.
  */
 #include <errno.h>
@@ -383,11 +383,106 @@ static void measure_listing(struct object directory, struct options o)
     print_result(0, entries, now_us() - start, &samples);
 }
 
+/* ---- a walk of all folders, as `find` or a scanner makes the kernel's client do it ---- */
+
+static void on_access(struct rpc_context *context, int status, void *data, void *private_data)
+{
+    ACCESS3res *result = data;
+    (void)context, (void)private_data;
+    require_reply(status, "ACCESS", data);
+    require_ok(result->status, "ACCESS");
+    pending--;
+}
+
+static void send_access(struct handle *of)
+{
+    ACCESS3args args = {.object = as_fh(of), .access = ACCESS3_READ | ACCESS3_LOOKUP | ACCESS3_EXECUTE};
+    pending++;
+    if (rpc_nfs3_access_async(rpc, on_access, &args, NULL))
+        fail("ACCESS: %s", rpc_get_error(rpc));
+}
+
+struct names {
+    char **all;
+    size_t count, room;
+};
+
+struct name_run {
+    struct names *names;
+    uint64_t cookie;
+    cookieverf3 verifier;
+    int eof;
+};
+
+static void on_names(struct rpc_context *context, int status, void *data, void *private_data)
+{
+    READDIR3res *result = data;
+    struct name_run *run = private_data;
+    struct names *names = run->names;
+    (void)context;
+    require_reply(status, "READDIR", data);
+    require_ok(result->status, "READDIR");
+    READDIR3resok *ok = &result->READDIR3res_u.resok;
+    memcpy(run->verifier, ok->cookieverf, sizeof run->verifier);
+    for (entry3 *entry = ok->reply.entries; entry; entry = entry->nextentry) {
+        run->cookie = entry->cookie;
+        if (!strcmp(entry->name, ".") || !strcmp(entry->name, ".."))
+            continue;
+        if (names->count == names->room) {
+            names->room = names->room ? names->room * 2 : 4096;
+            names->all = realloc(names->all, names->room * sizeof *names->all);
+        }
+        names->all[names->count++] = strdup(entry->name);
+    }
+    run->eof = ok->reply.eof;
+    pending--;
+}
+
+static struct names names_of(struct handle *directory)
+{
+    struct names names = {0};
+    struct name_run run = {.names = &names};
+    while (!run.eof) {
+        READDIR3args args = {.dir = as_fh(directory), .cookie = run.cookie, .count = DIRECTORY_BYTES};
+        memcpy(args.cookieverf, run.verifier, sizeof args.cookieverf);
+        pending++;
+        if (rpc_nfs3_readdir_async(rpc, on_names, &args, &run))
+            fail("READDIR: %s", rpc_get_error(rpc));
+        run_until(&pending, 1);
+    }
+    return names;
+}
+
+/* Operations are objects; a latency is that of one folder: LOOKUP, ACCESS, GETATTR and its whole listing. */
+static void measure_walk(struct object directory, struct options o)
+{
+    struct samples samples = {0}, pages = {0};
+    double start = now_us();
+    struct names names = names_of(&directory.handle);
+    uint64_t objects = names.count;
+    for (size_t i = 0; i < names.count; i++) {
+        struct list_run run = {.links = o.links};
+        double sent = now_us();
+        send_lookup(&directory.handle, names.all[i], &run.directory);
+        run_until(&pending, 1);
+        send_access(&run.directory.handle);
+        run_until(&pending, 1);
+        send_getattr(&run.directory.handle, &run.directory);
+        run_until(&pending, 1);
+        list_once(&run, 0, &pages);
+        objects += run.entries;
+        add_sample(&samples, now_us() - sent);
+    }
+    if (o.expect && objects != o.expect)
+        fail("%llu objects instead of %llu", (unsigned long long)objects, (unsigned long long)o.expect);
+    print_result(0, objects, now_us() - start, &samples);
+}
+
 int main(int argc, char **argv)
 {
     struct handle root;
     if (argc < 7)
-        fail("usage: nfs-load HOST NFSPORT MOUNTPORT EXPORT seq|random|list|ends PATH [name=value ...]");
+        fail("usage: nfs-load HOST NFSPORT MOUNTPORT EXPORT seq|random|list|walk|ends PATH [name=value ...]");
     struct options o = parse_options(argc, argv, 7);
     pattern_init();
     connect_to(argv[1], atoi(argv[3]), MOUNT_PROGRAM);
@@ -400,6 +495,8 @@ int main(int argc, char **argv)
     struct object target = walk(&root, argv[6]);
     if (!strcmp(argv[5], "list"))
         measure_listing(target, o);
+    else if (!strcmp(argv[5], "walk"))
+        measure_walk(target, o);
     else if (!strcmp(argv[5], "ends")) {
         library = target.handle;
         scan_library(&o, read_end);

@@ -1,6 +1,6 @@
 /*
  * SMB load over libsmbclient (one request at a time: its calls are synchronous).
- *   smb-load HOST PORT SHARE CONFIG USER PASSWORD plain|signed|encrypted seq|random|list|ends PATH [name=value ...]
+ *   smb-load HOST PORT SHARE CONFIG USER PASSWORD plain|signed|encrypted seq|random|list|walk|ends PATH [name=value ...]
  * CONFIG is an smb.conf that holds the client's signing choice; USER "-" is a guest without a password.
  * Prints one JSON line {bytes, ops, seconds, p50, p99}; latencies in microseconds.
  */
@@ -94,22 +94,41 @@ static void read_end(uint64_t index, int tail)
     smbc_close(fd);
 }
 
-static uint64_t list_once(const struct options *o)
+struct names {
+    char **all;
+    size_t count, room;
+};
+
+/* The entries of a folder, each with its attributes; keeps their names where somebody wants them. */
+static uint64_t list_folder(const char *at, const struct options *o, struct names *names)
 {
     struct stat st;
     const struct libsmb_file_info *entry;
     uint64_t entries = 0;
-    int directory = smbc_opendir(url);
+    int directory = smbc_opendir(at);
     if (directory < 0)
-        fail("%s: %s", url, strerror(errno));
+        fail("%s: %s", at, strerror(errno));
     while ((entry = smbc_readdirplus2(directory, &st))) {
         if (!strcmp(entry->name, ".") || !strcmp(entry->name, ".."))
             continue;
         if (!st.st_mode || (o->links && !st.st_nlink))
             fail("%s: no attributes", entry->name);
         entries++;
+        if (!names)
+            continue;
+        if (names->count == names->room) {
+            names->room = names->room ? names->room * 2 : 4096;
+            names->all = realloc(names->all, names->room * sizeof *names->all);
+        }
+        names->all[names->count++] = strdup(entry->name);
     }
     smbc_closedir(directory);
+    return entries;
+}
+
+static uint64_t list_once(const struct options *o)
+{
+    uint64_t entries = list_folder(url, o, NULL);
     if (o->expect && entries != o->expect)
         fail("%llu entries instead of %llu", (unsigned long long)entries, (unsigned long long)o->expect);
     return entries;
@@ -132,16 +151,38 @@ static void measure_listing(struct options o)
     print_result(0, entries, now - start, &samples);
 }
 
+/* Operations are objects; a latency is that of one folder, opened and listed. */
+static void measure_walk(struct options o)
+{
+    struct samples samples = {0};
+    struct names names = {0};
+    char at[2048];
+    double start = now_us(), now = start;
+    uint64_t objects = list_folder(url, &o, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        double sent = now_us();
+        snprintf(at, sizeof at, "%s/%s", url, names.all[i]);
+        objects += list_folder(at, &o, NULL);
+        now = now_us();
+        add_sample(&samples, now - sent);
+    }
+    if (o.expect && objects != o.expect)
+        fail("%llu objects instead of %llu", (unsigned long long)objects, (unsigned long long)o.expect);
+    print_result(0, objects, now - start, &samples);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 10)
-        fail("usage: smb-load HOST PORT SHARE CONFIG USER PASSWORD plain|signed|encrypted seq|random|list|ends PATH ...");
+        fail("usage: smb-load HOST PORT SHARE CONFIG USER PASSWORD plain|signed|encrypted seq|random|list|walk|ends PATH ...");
     struct options o = parse_options(argc, argv, 10);
     pattern_init();
     open_context(argv);
     snprintf(url, sizeof url, "smb://%s/%s%s", argv[1], argv[3], argv[9]);
     if (!strcmp(argv[8], "list"))
         measure_listing(o);
+    else if (!strcmp(argv[8], "walk"))
+        measure_walk(o);
     else if (!strcmp(argv[8], "ends"))
         scan_library(&o, read_end);
     else

@@ -1,6 +1,6 @@
 /*
  * A fast FUSE tree with known content, similar to Decypharr's:
- *   /__all__/Release.00000.2024 ... folders with one .mkv each
+ *   /__all__/Release.00000.2024 ... folders with one .mkv each, or movies=N in each ten of them
  *   /files/file-000.bin         ... the files for the read rows
  * Node ids are computed, so lookups and handles need no table.
  */
@@ -18,14 +18,24 @@ enum { ROOT = 1, ALL = 2, FILES = 3, FILE_BASE = 0x1000, RELEASE_BASE = 0x100000
 #define EPOCH 1700000000
 
 static uint64_t files = 64, file_size = 1ull << 30, releases = 10000, nlink_value, latency_ms, max_read = 131072;
-static uint64_t keep_cache, plus = 1, threads = 64;
+static uint64_t keep_cache, plus = 1, threads = 64, movies = 10, clock_folders;
 static double entry_timeout = 1, attr_timeout = 30;
 
 static int is_release(fuse_ino_t ino) { return ino >= RELEASE_BASE && ino < RELEASE_BASE + releases; }
-static int is_movie(fuse_ino_t ino) { return ino >= MOVIE_BASE && ino < MOVIE_BASE + releases; }
+/* Movies of one release: `movies` in each ten, at most MOVIES_MAX in one. */
+#define MOVIES_MAX 16
+static uint64_t movies_of(uint64_t release) { return (release + 1) * movies / 10 - release * movies / 10; }
+static int is_movie(fuse_ino_t ino)
+{
+    return ino >= MOVIE_BASE && ino < MOVIE_BASE + releases * MOVIES_MAX &&
+           (ino - MOVIE_BASE) % MOVIES_MAX < movies_of((ino - MOVIE_BASE) / MOVIES_MAX);
+}
 static int is_file(fuse_ino_t ino) { return ino >= FILE_BASE && ino < FILE_BASE + files; }
 
-static uint64_t content_index(fuse_ino_t ino) { return is_file(ino) ? ino - FILE_BASE : ino - MOVIE_BASE; }
+static uint64_t content_index(fuse_ino_t ino)
+{
+    return is_file(ino) ? ino - FILE_BASE : (ino - MOVIE_BASE) / MOVIES_MAX;
+}
 
 static int fill_stat(fuse_ino_t ino, struct stat *st)
 {
@@ -40,6 +50,9 @@ static int fill_stat(fuse_ino_t ino, struct stat *st)
     st->st_blocks = (st->st_size + 511) / 512;
     st->st_blksize = 4096;
     st->st_mtime = st->st_ctime = st->st_atime = EPOCH + (ino & 0xfffff);
+    /* 1: as Decypharr, the root's own folders always say "now"; 2: all folders do. */
+    if (directory && clock_folders > (uint64_t)is_release(ino))
+        st->st_mtime = st->st_ctime = st->st_atime = time(NULL);
     return 0;
 }
 
@@ -58,16 +71,20 @@ static fuse_ino_t child(fuse_ino_t parent, uint64_t i, char *name, size_t room)
         snprintf(name, room, "file-%03u.bin", (unsigned)i);
         return FILE_BASE + i;
     }
-    if (is_release(parent) && i == 0) {
-        snprintf(name, room, "movie.%05u.mkv", (unsigned)(parent - RELEASE_BASE));
-        return MOVIE_BASE + (parent - RELEASE_BASE);
+    if (is_release(parent) && i < movies_of(parent - RELEASE_BASE)) {
+        unsigned release = parent - RELEASE_BASE;
+        if (i)
+            snprintf(name, room, "movie.%05u.part-%02u.mkv", release, (unsigned)i);
+        else
+            snprintf(name, room, "movie.%05u.mkv", release);
+        return MOVIE_BASE + (uint64_t)release * MOVIES_MAX + i;
     }
     return 0;
 }
 
 static fuse_ino_t parent_of(fuse_ino_t ino)
 {
-    return is_release(ino) ? ALL : is_movie(ino) ? RELEASE_BASE + (ino - MOVIE_BASE) : is_file(ino) ? FILES : ROOT;
+    return is_release(ino) ? ALL : is_movie(ino) ? RELEASE_BASE + (ino - MOVIE_BASE) / MOVIES_MAX : is_file(ino) ? FILES : ROOT;
 }
 
 static fuse_ino_t find_child(fuse_ino_t parent, const char *name)
@@ -78,7 +95,10 @@ static fuse_ino_t find_child(fuse_ino_t parent, const char *name)
     if (!strcmp(name, ".."))
         return parent_of(parent);
     const char *digits = name + strcspn(name, "0123456789");
-    uint64_t guess = parent == ROOT ? (uint64_t)!strcmp(name, "files") : is_release(parent) ? 0 : strtoull(digits, NULL, 10);
+    const char *part = strstr(name, ".part-");
+    uint64_t guess = parent == ROOT       ? (uint64_t)!strcmp(name, "files")
+                     : is_release(parent) ? (part ? strtoull(part + 6, NULL, 10) : 0)
+                                          : strtoull(digits, NULL, 10);
     fuse_ino_t ino = child(parent, guess, candidate, sizeof candidate);
     return ino && !strcmp(candidate, name) ? ino : 0;
 }
@@ -214,7 +234,8 @@ static void parse_argument(const char *argument)
         uint64_t *value;
     } numbers[] = {{"files", &files},           {"size", &file_size},         {"releases", &releases},
                    {"nlink", &nlink_value},     {"latency-ms", &latency_ms},  {"max-read", &max_read},
-                   {"keep-cache", &keep_cache}, {"readdirplus", &plus},       {"threads", &threads}};
+                   {"keep-cache", &keep_cache}, {"readdirplus", &plus},       {"threads", &threads},
+                   {"movies", &movies},         {"clock-folders", &clock_folders}};
     const char *value = strchr(argument, '=');
     if (!value)
         fail("%s: name=value expected", argument);

@@ -10,10 +10,12 @@ import { cpus, loadavg, release } from 'node:os';
  * @property {number} p50 microseconds
  * @property {number} p99 microseconds
  * @property {number} [cpuPerGiB] seconds of CPU time that the server took for each GiB
+ * @property {number} [resident] bytes of the server's memory after a walk
  *
  * @typedef {object} Result
  * @property {import('./rows.mjs').Row} row
  * @property {number} entries of a listing
+ * @property {number} objects of a walk
  * @property {Partial<Record<Column, Sample[]>>} samples
  */
 
@@ -32,16 +34,18 @@ export function median(values) {
  * @param {Result} result
  * @param {Sample} sample
  */
-function rate({ row, entries }, sample) {
+function rate({ row, entries, objects }, sample) {
   if (row.mode === 'seq') return sample.bytes / sample.seconds / 1e6;
   const ops = sample.ops / sample.seconds;
+  if (row.mode === 'walk') return ops / objects;
   return row.mode === 'list' ? ops / entries : ops;
 }
 
 /**
  * @param {Result} result
  * @param {Column} column
- * @returns {{ rate: number, p50: number, p99: number, cpu: number | undefined } | undefined} medians over the rounds
+ * @returns {{ rate: number, p50: number, p99: number, cpu: number | undefined, resident: number } | undefined} medians over the
+ *   rounds
  */
 export function summarise(result, column) {
   const samples = result.samples[column];
@@ -52,6 +56,7 @@ export function summarise(result, column) {
     rate: median(samples.map((sample) => rate(result, sample))),
     p50: median(samples.map((sample) => sample.p50)),
     p99: median(samples.map((sample) => sample.p99)),
+    resident: median(samples.map((sample) => sample.resident ?? 0)),
   };
 }
 
@@ -60,13 +65,14 @@ const grouped = (value) => Math.round(value).toLocaleString('en-US');
 
 /**
  * @param {Result} result
- * @param {{ rate: number } | undefined} summary
+ * @param {{ rate: number, resident: number } | undefined} summary
  */
 function shown({ row }, summary) {
   if (!summary) return '–';
   if (row.mode === 'seq') return `${grouped(summary.rate)} MB/s`;
   if (row.mode === 'random' || row.mode === 'ends') return `${grouped(summary.rate)}/s`;
-  return `${(1 / summary.rate).toFixed(3)} s`;
+  const memory = summary.resident > 0 ? `, ${grouped(summary.resident / 1e6)} MB` : '';
+  return `${(1 / summary.rate).toFixed(3)} s${memory}`;
 }
 
 /**

@@ -2,9 +2,10 @@
  * The rows of the table. A row is one kind of work, done by the same client against each server.
  *
  * @typedef {object} Work
- * @property {'seq' | 'random' | 'list' | 'ends'} mode `ends`: the first and last 64 KiB of many films, the second pass of two
+ * @property {'seq' | 'random' | 'list' | 'walk' | 'ends'} mode `ends`: the first and last 64 KiB of many films, the second pass
+ *   of two
  * @property {string} what
- * @property {'slow'} [tree] the tree that answers each read after 10 ms
+ * @property {'slow' | 'library'} [tree] the one that answers each read after 10 ms; the one with 28,000 files
  * @property {number} [size] bytes in each read
  * @property {number} [flight] requests in flight
  * @property {'plain' | 'signed' | 'encrypted'} [protection] SMB
@@ -25,6 +26,12 @@ const works = {
   'nfs-read-4k-q32': { mode: 'random', size: 4096, flight: 32, what: '4 KiB random, 32 in flight' },
   'nfs-list': { mode: 'list', what: 'list + attributes, warm' },
   'nfs-list-cold': { mode: 'list', cold: true, what: 'list + attributes, server just started' },
+  'nfs-walk': {
+    mode: 'walk',
+    tree: 'library',
+    cold: true,
+    what: '10,000 folders, 28,000 files: LOOKUP, ACCESS, GETATTR, READDIRPLUS of each',
+  },
   'nfs-slow-1m': { mode: 'seq', tree: 'slow', size: MiB, flight: 1, what: '10 ms tree, 1 MiB, 1 in flight' },
   'nfs-slow-1m-q4': {
     mode: 'seq',
@@ -71,6 +78,12 @@ const works = {
     films: 1000,
     cold: true,
     what: '10 ms tree, both ends of 1,000 films, second pass',
+  },
+  'smb-walk': {
+    mode: 'walk',
+    tree: 'library',
+    cold: true,
+    what: '10,000 folders, 28,000 files: each opened and listed',
   },
   'smb-slow-1m': { mode: 'seq', tree: 'slow', size: MiB, what: '10 ms tree, 1 MiB' },
 };

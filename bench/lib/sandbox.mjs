@@ -196,6 +196,25 @@ export function runInside(sandbox, command) {
 }
 
 /**
+ * Resident memory of a process and all below it.
+ * @param {number} pid
+ */
+export function residentBytes(pid) {
+  const read = (/** @type {string} */ path) => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch {
+      // It has just ended.
+      return '';
+    }
+  };
+  let bytes = Number(/^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
+  for (const child of read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean))
+    bytes += residentBytes(Number(child));
+  return bytes;
+}
+
+/**
  * @param {Sandbox} sandbox
  * @param {string} name
  */

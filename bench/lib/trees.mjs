@@ -9,12 +9,15 @@ import { makeFolder, startService, unmountLater, waitFor } from './sandbox.mjs';
  * @property {string} path
  * @property {boolean} fuse
  * @property {number} entries in /__all__
+ * @property {number} objects in /__all__ and below it
  * @property {number} fileBytes of each file
  * @property {() => string} nextFile path inside the tree of the file that the next sample reads
  */
 
 export const releases = 10_000;
-const fileSize = { fast: 256 << 20, slow: 1 << 30 };
+const fileSize = { fast: 256 << 20, slow: 1 << 30, library: 1 << 30 };
+/** Movies in ten releases. */
+const movies = { fast: 10, slow: 10, library: 28 };
 const files = 64;
 
 /** @param {number} index */
@@ -24,7 +27,7 @@ const fileName = (index) => `/files/file-${String(index % files).padStart(3, '0'
  * Mounts a tree. The fast one is read from the page cache, which each sample warms first. In the slow one each sample reads
  * a file that has not been read before.
  * @param {import('./sandbox.mjs').Sandbox} sandbox
- * @param {'fast' | 'slow'} kind
+ * @param {'fast' | 'slow' | 'library'} kind
  * @param {string[]} extra further options of the tree
  * @returns {Promise<Tree>}
  */
@@ -37,9 +40,12 @@ export async function mountTree(sandbox, kind, extra) {
     `files=${files}`,
     `size=${fileSize[kind]}`,
     `releases=${releases}`,
+    `movies=${movies[kind]}`,
     'nlink=0',
   ];
   if (kind === 'slow') argv.push('latency-ms=10');
+  // As Decypharr has it: the time of the root's folders is the clock's.
+  if (kind === 'library') argv.push('clock-folders=1');
   argv.push(...extra);
   const service = startService(sandbox, `tree-${kind}`, argv);
   await waitFor(service, 'tree', () =>
@@ -51,6 +57,7 @@ export async function mountTree(sandbox, kind, extra) {
     path,
     fuse: true,
     entries: releases,
+    objects: releases + (releases * movies[kind]) / 10,
     fileBytes,
     nextFile: () => fileName(kind === 'slow' ? next++ : 0),
   };
@@ -69,5 +76,6 @@ export function copyTree(sandbox, from) {
   for (const name of readdirSync(join(from.path, '__all__')))
     mkdirSync(join(path, '__all__', name), { recursive: true });
   execFileSync('chmod', ['-R', 'a+rX', path]);
-  return { path, fuse: false, entries: from.entries, fileBytes: from.fileBytes, nextFile: () => fileName(0) };
+  const { entries, objects, fileBytes } = from;
+  return { path, fuse: false, entries, objects, fileBytes, nextFile: () => fileName(0) };
 }

@@ -2,6 +2,7 @@
 import { FileType, type FileAttributes, type NfsTime } from '@holdfast/nfs-rpc';
 import type { Attributes } from '../tree/contract.ts';
 import type { TreeNode } from '../tree/node.ts';
+import { RecentlyMade } from '../tree/recently-made.ts';
 
 const types: Readonly<Record<Attributes['kind'], FileType>> = {
   file: FileType.regular,
@@ -23,30 +24,25 @@ function nfsTime(time: NfsTime): NfsTime {
   return { seconds: time.seconds > lastSecond ? lastSecond : 0, nanoseconds: 0 };
 }
 
-const cache = new WeakMap<Attributes, FileAttributes>();
+const cache = new RecentlyMade<Attributes, FileAttributes>();
 
 export function fileAttributes(node: TreeNode, attributes: Attributes): FileAttributes {
-  let result = cache.get(attributes);
-  if (!result) {
-    result = {
-      type: types[attributes.kind],
-      mode: attributes.mode,
-      nlink: attributes.links,
-      uid: attributes.uid,
-      gid: attributes.gid,
-      size: attributes.size,
-      used: attributes.used,
-      rdevMajor: attributes.rdevMajor,
-      rdevMinor: attributes.rdevMinor,
-      fsidHigh: node.identity.fsid.high,
-      fsidLow: node.identity.fsid.low,
-      fileidHigh: node.idHigh,
-      fileidLow: node.idLow,
-      atime: nfsTime(attributes.atime),
-      mtime: nfsTime(attributes.mtime),
-      ctime: nfsTime(attributes.ctime),
-    };
-    cache.set(attributes, result);
-  }
-  return result;
+  return cache.get(attributes, () => ({
+    type: types[attributes.kind],
+    mode: attributes.mode,
+    nlink: attributes.links,
+    uid: attributes.uid,
+    gid: attributes.gid,
+    size: attributes.size,
+    used: attributes.used,
+    rdevMajor: attributes.rdevMajor,
+    rdevMinor: attributes.rdevMinor,
+    fsidHigh: node.identity.fsid.high,
+    fsidLow: node.identity.fsid.low,
+    fileidHigh: node.idHigh,
+    fileidLow: node.idLow,
+    atime: nfsTime(attributes.atime),
+    mtime: nfsTime(attributes.mtime),
+    ctime: nfsTime(attributes.ctime),
+  }));
 }

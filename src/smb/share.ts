@@ -25,6 +25,7 @@ import { andThen, hold, type HoldTerms, type Subject } from '../tree/hold.ts';
 import { nameFault, type ByteString } from '../tree/names.ts';
 import { ListingView } from '../tree/listing-view.ts';
 import type { TreeNode } from '../tree/node.ts';
+import { RecentlyMade } from '../tree/recently-made.ts';
 import type { Tree } from '../tree/tree.ts';
 import { toStatusError } from './errors.ts';
 import { FoldIndexes, type FoldIndex } from './fold-index.ts';
@@ -63,34 +64,26 @@ const unknownAttributes = (kind: Kind): Attributes => ({
   creation: noTime,
 });
 
-const cache = new WeakMap<Attributes, NodeAttributes>();
+const cache = new RecentlyMade<Attributes, NodeAttributes>();
 
 function nodeAttributes(node: TreeNode, attributes: Attributes): NodeAttributes {
-  let result = cache.get(attributes);
-  if (!result) {
-    result = {
-      kind: kindOf(attributes),
-      id: node.id,
-      // Devices, sockets and pipes have no size of their own: theirs is what stat(2) gives, usually 0.
-      size: attributes.kind === 'directory' ? 0 : attributes.size,
-      allocationSize:
-        attributes.kind === 'directory'
-          ? 0
-          : Math.max(attributes.used, Math.ceil(attributes.size / 512) * 512),
-      links: attributes.kind === 'directory' ? 1 : attributes.links,
-      creationTime: fileTime(attributes.creation),
-      lastAccessTime: fileTime(attributes.atime),
-      lastWriteTime: fileTime(attributes.mtime),
-      changeTime: fileTime(attributes.ctime),
-      dosAttributes:
-        (attributes.mode & 0o222) === 0 && attributes.kind !== 'directory' ? attributeReadonly : 0,
-      mode: attributes.mode,
-      uid: attributes.uid,
-      gid: attributes.gid,
-    };
-    cache.set(attributes, result);
-  }
-  return result;
+  return cache.get(attributes, () => ({
+    kind: kindOf(attributes),
+    id: node.id,
+    // Devices, sockets and pipes have no size of their own: theirs is what stat(2) gives, usually 0.
+    size: attributes.kind === 'directory' ? 0 : attributes.size,
+    allocationSize:
+      attributes.kind === 'directory' ? 0 : Math.max(attributes.used, Math.ceil(attributes.size / 512) * 512),
+    links: attributes.kind === 'directory' ? 1 : attributes.links,
+    creationTime: fileTime(attributes.creation),
+    lastAccessTime: fileTime(attributes.atime),
+    lastWriteTime: fileTime(attributes.mtime),
+    changeTime: fileTime(attributes.ctime),
+    dosAttributes: (attributes.mode & 0o222) === 0 && attributes.kind !== 'directory' ? attributeReadonly : 0,
+    mode: attributes.mode,
+    uid: attributes.uid,
+    gid: attributes.gid,
+  }));
 }
 
 /** A request waits for as long as its client does: the interim reply tells the client that the request is alive. */

@@ -5,17 +5,27 @@
  *
  * All calls in a directory share its foothold. It is closed very soon after the last one, as it keeps the mount busy.
  */
-import { close, constants, fstat, open, readlink, type Stats } from 'node:fs';
+import { close, fstat, open, readlink, type Stats } from 'node:fs';
 import { TreeError, fromErrno } from './errors.ts';
 import type { Lane } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
+import { directoryFlags, misledBy, type Misled } from './workers/survey.mjs';
 
-/** open(2) of Linux; Node has no constant for it. */
-const O_PATH = 0o10000000;
-export const footholdFlags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+export const footholdFlags: number = directoryFlags;
 
 /** Errors of opening the directory itself, as opposed to errors of the call in it. */
 const ofDirectory = new WeakSet<TreeError>();
+
+export function markOfDirectory(error: TreeError): TreeError {
+  ofDirectory.add(error);
+  return error;
+}
+
+/** What it means that another directory was opened than the one that is meant, in a mount that is still what it was. */
+export const errorOf = (misled: Misled): TreeError => {
+  if (misled === 'place') return new TreeError('notdir', 'a symlink led to another place');
+  return new TreeError('down', `the path led to another ${misled === 'mount' ? 'mount' : 'filesystem'}`);
+};
 
 export const isOfDirectory = (error: TreeError): boolean => ofDirectory.has(error);
 
@@ -84,9 +94,7 @@ export class Footholds {
     if (!opening) {
       opening = this.#enter(directory)
         .catch((error: unknown) => {
-          const failure = fromErrno(error);
-          ofDirectory.add(failure);
-          throw failure;
+          throw markOfDirectory(fromErrno(error));
         })
         .then((foothold) => this.#keep(directory, foothold))
         .finally(() => this.#open.delete(directory));
@@ -111,7 +119,7 @@ export class Footholds {
     const { root, lane } = this.#options;
     const full = root + directory;
     const path = Buffer.from(full || '/', 'latin1');
-    const descriptor = await lane.run<number>(directory, (done) => open(path, footholdFlags, done), {
+    const descriptor = await lane.run<number>(directory, (done) => open(path, directoryFlags, done), {
       onLate: (late) => close(late, () => undefined),
     });
     try {
@@ -130,16 +138,12 @@ export class Footholds {
       lane.run<Stats>(directory, (done) => fstat(descriptor, done)),
       lane.run<string>(directory, (done) => readlink(`/proc/self/fd/${descriptor}`, 'latin1', done)),
     ]);
-    const expected = device();
-    if (expected !== undefined && stats.dev !== expected) {
-      await confirm();
-      throw new TreeError('down', 'the path led to another filesystem');
-    }
-    await checkMount(descriptor, directory);
-    if (reached === full || reached === `${full} (deleted)`) return;
+    const misled = misledBy(stats.dev, device(), reached, full);
+    if (misled !== 'device') await checkMount(descriptor, directory);
+    if (!misled) return;
     // The path differs if the mount was detached meanwhile. If it is unchanged, a symlink led to another place.
     await confirm();
-    throw new TreeError('notdir', 'a symlink led to another place');
+    throw errorOf(misled);
   }
 
   #sweep(): void {

@@ -12,6 +12,26 @@ export const SourceLimits = {
   queue: 8_192,
   /** A queued call fails this long after the deadline of the calls before it, so that these fail first. */
   queueSlack: 10_000,
+  /** Threads that look at whole directories; some may hang, these do not count as running. */
+  workers: 6,
+  workersAtOnce: 2,
+  /** Workers that hang in one mount: beyond it the mount is asked by the lanes. */
+  workersPerMount: 2,
+  /** Requests that may wait for a worker. */
+  workerQueue: 256,
+  /**
+   * A worker that was seen to do no step for so long is put aside: seen, as it is nobody's fault when the machine is busy.
+   * What has waited for a worker for so long goes by the lanes.
+   */
+  workerPatience: 200,
+  workerInterval: 50,
+  /** An idle worker ends after this: it holds some ten megabytes. */
+  workerIdle: 60_000,
+  /** A look by a worker that takes longer is slow: several beside each other, by the lanes, are faster. */
+  slowLook: 3,
+  /** So many slow ones in a row, and the lanes are used for so long. */
+  slowLooks: 3,
+  slowLooksFor: 2_000,
   metadataDeadline: 60_000,
   /** Longer than Decypharr's own limit of 120 s for one read. A waiting read does not delay other files. */
   readDeadline: 150_000,

@@ -17,7 +17,7 @@ import { DaemonHabits } from './daemon-habits.ts';
 import { TreeError, fromErrno, isAbsence, type TreeErrorCode } from './errors.ts';
 import { FilePool } from './files.ts';
 import { FolderWatches } from './folder-watches.ts';
-import { Footholds, isOfDirectory } from './footholds.ts';
+import { Footholds, errorOf, isOfDirectory } from './footholds.ts';
 import { Inquiry, Suspicion, type InquiryCounts, type InquiryOptions } from './inquiry.ts';
 import type { Callback, Lanes } from './lanes.ts';
 import { SourceLimits } from './limits.ts';
@@ -26,9 +26,20 @@ import { fetchesAhead, isFuse, maxRead, tellsChanges, type MountTable } from './
 import { Opinions } from './opinions.ts';
 import { probeOnce } from './probe.ts';
 import { Quarantine, type Aspect, type Permit, type QuarantineEvent } from './quarantine.ts';
-import type { RawAttributes, RawListing, SourcePart, SourceState, SpaceUsage, StateListener } from './raw.ts';
-import { hintOf, rawAttributes, spaceUsage } from './stats.ts';
+import type {
+  Found,
+  RawAttributes,
+  RawListing,
+  SourcePart,
+  SourceState,
+  SpaceUsage,
+  StateListener,
+} from './raw.ts';
+import { rawAttributes, spaceUsage } from './stats.ts';
+import { Surveys } from './surveys.ts';
 import { SourceWatch, type Expectation } from './watch.ts';
+import type { Workers } from './workers/pool.ts';
+import { hintOf, isUntyped, kinds, isMountOf } from './workers/survey.mjs';
 
 export interface MountedOptions {
   /** Canonical path of the export, a byte string without a slash at its end. */
@@ -38,6 +49,7 @@ export interface MountedOptions {
   readonly expect: Expectation;
   readonly mounts: MountReader;
   readonly lanes: Lanes;
+  readonly workers: Workers;
   readonly content: ContentCounts;
   readonly inquiries: InquiryCounts;
   readonly verdictMs: number;
@@ -82,6 +94,7 @@ export class Mounted implements SourcePart {
   readonly files: FilePool;
   readonly #options: MountedOptions;
   readonly #footholds: Footholds;
+  readonly #surveys: Surveys;
   readonly #habits: DaemonHabits;
   readonly #opinions = new Opinions((path) => this.#isThere(path));
   readonly #suspicion = new Suspicion();
@@ -110,12 +123,16 @@ export class Mounted implements SourcePart {
       ...(options.onTable && { onTable: options.onTable }),
     });
     const checkMount = (descriptor: number, directory: string) => this.#checkMount(descriptor, directory);
-    this.#footholds = new Footholds({
+    const device = () => this.watch.requireDevice();
+    const confirm = () => this.watch.confirmMount(this.watch.epoch);
+    this.#footholds = new Footholds({ root, lane: lanes.metadata, device, checkMount, confirm });
+    this.#surveys = new Surveys({
       root,
-      lane: lanes.metadata,
-      device: () => this.watch.requireDevice(),
-      checkMount,
-      confirm: () => this.watch.confirmMount(this.watch.epoch),
+      pool: options.workers,
+      deadline: lanes.metadata.deadline,
+      device,
+      mountId: () => this.watch.requireMountId(),
+      confirm,
     });
     this.#habits = new DaemonHabits(() => this.isFuse);
     this.files = new FilePool({
@@ -182,27 +199,63 @@ export class Mounted implements SourcePart {
 
   /** @param before what is known of the object; undefined if it was never seen. */
   async lstat(path: string, before: Known | undefined): Promise<RawAttributes> {
-    const raw = await this.#judged({
+    const { attributes } = await this.#look(path, before, async () => ({
+      attributes: await this.#lookAt(path, true),
+      listing: undefined,
+    }));
+    return attributes;
+  }
+
+  /** As lstat; of a directory also what it holds, where that takes no further time. */
+  find(path: string, before: Known | undefined): Promise<Found> {
+    return this.#look(path, before, () => this.#find(path));
+  }
+
+  async #look(path: string, before: Known | undefined, ask: () => Promise<Found>): Promise<Found> {
+    const found = await this.#judged({
       aspect: 'attributes',
       path,
       known: before !== undefined,
-      ask: () => this.#lookAt(path, true),
-      // After a short read the kernel may report the size at which it ended, until its attribute cache expires.
-      doubtful: ({ kind, size }) =>
-        kind === 'file' && before !== undefined && size < before.size && this.isFuse,
+      ask,
+      doubtful: ({ attributes }) => this.#isDoubtful(attributes, before),
     });
     this.#opinions.note(path);
-    return raw;
+    return found;
   }
 
-  /** @param before number of entries in the last listing. */
-  async readdir(path: string, before: number): Promise<RawListing> {
+  /** After a short read the kernel may report the size at which it ended, until its attribute cache expires. */
+  #isDoubtful({ kind, size }: RawAttributes, before: Known | undefined): boolean {
+    return kind === 'file' && before !== undefined && size < before.size && this.isFuse;
+  }
+
+  /**
+   * Attributes of several names in one directory, as far as they are there without trouble and beyond doubt; the others are to
+   * be looked at one by one.
+   * @param before what is known of each.
+   */
+  async looks(
+    directory: string,
+    names: readonly string[],
+    before: readonly (Known | undefined)[],
+  ): Promise<readonly (RawAttributes | undefined)[]> {
+    const epoch = this.watch.require();
+    if (this.quarantine.concerns(directory)) return [];
+    const all = await this.#surveys.lookAtAll(directory, names).catch(() => undefined);
+    if (!all || this.watch.state !== 'live' || this.watch.epoch !== epoch) return [];
+    return all.map((raw, i) => (raw && this.#isDoubtful(raw, before[i]) ? undefined : raw));
+  }
+
+  /**
+   * @param before number of entries in the last listing.
+   * @param digest of that listing; resolves with `same` when it is still that.
+   */
+  async readdir(path: string, before: number, digest?: string): Promise<RawListing | 'same'> {
     return await this.#judged({
       aspect: 'listing',
       path,
       known: true,
-      ask: () => this.#list(path),
-      doubtful: ({ names }) => names.length < before / 2,
+      ask: () => this.#list(path, digest),
+      doubtful: (listing) => listing !== 'same' && listing.names.length < before / 2,
     });
   }
 
@@ -246,12 +299,16 @@ export class Mounted implements SourcePart {
 
   // -- One call ----------------------------------------------------------------------------------------------------------
 
+  /** The directory of an object, and its name in it; the mount's own directory is in itself. */
+  #split(path: string): [directory: string, name: string] {
+    if (path === this.#options.base) return [path, '.'];
+    const slash = path.lastIndexOf('/');
+    return [path.slice(0, slash), path.slice(slash + 1)];
+  }
+
   /** Runs a call on an object relative to its opened and checked directory. `begin` must not follow a symlink at the end. */
   #at<T>(path: string, begin: (place: Buffer, done: Callback<T>) => void, onLate?: () => void): Promise<T> {
-    const slash = path.lastIndexOf('/');
-    const isBase = path === this.#options.base;
-    const directory = isBase ? path : path.slice(0, slash);
-    const name = isBase ? '.' : path.slice(slash + 1);
+    const [directory, name] = this.#split(path);
     return this.#footholds.use(directory, (place) =>
       this.#options.lanes.metadata.run<T>(
         directory,
@@ -263,6 +320,9 @@ export class Mounted implements SourcePart {
 
   async #lookAt(path: string, releases = false): Promise<RawAttributes> {
     const late = releases ? () => this.quarantine.permit('attributes', path).answered() : undefined;
+    const isPlain = !this.#options.isFileMount(path);
+    const found = isPlain && (await this.#surveys.lookAt(...this.#split(path), late));
+    if (found) return found;
     const stats = await this.#at<BigIntStats>(
       path,
       (place, done) => lstat(place, { bigint: true }, done),
@@ -285,38 +345,55 @@ export class Mounted implements SourcePart {
     const info = await this.#options.lanes.metadata.run<string>(directory, (done) =>
       readFile(`/proc/self/fdinfo/${descriptor}`, 'latin1', done),
     );
-    const found = /^mnt_id:\s*(\d+)/m.exec(info)?.[1];
-    // Not every kernel tells (gVisor does not).
-    if (found === undefined || Number(found) === expected) return;
+    if (isMountOf(info, expected)) return;
     await this.watch.confirmMount(this.watch.epoch);
-    throw new TreeError('down', 'the path led to another mount');
+    throw errorOf('mount');
   }
 
-  async #list(path: string): Promise<RawListing> {
-    const listing = await this.#footholds.use(path, (place) =>
-      this.#read(path, Buffer.from(place, 'latin1')),
-    );
-    // If the daemon died during the listing, it may have ended early.
-    await this.watch.confirmMount(this.watch.require());
-    if (listing.names.length > SourceLimits.directoryEntries) {
+  async #find(path: string): Promise<Found> {
+    const { quarantine } = this;
+    const list = !quarantine.knows('listing', path);
+    const onLate = () => quarantine.permit('attributes', path).answered();
+    const options = { list, looks: !quarantine.concerns(path), onLate };
+    const found = this.#options.isFileMount(path)
+      ? undefined
+      : await this.#surveys.find(...this.#split(path), options);
+    return found ?? { attributes: await this.#lookAt(path, true), listing: undefined };
+  }
+
+  async #list(path: string, digest: string | undefined): Promise<RawListing | 'same'> {
+    const onLate = () => this.quarantine.permit('listing', path).answered();
+    const looks = digest === undefined && !this.quarantine.concerns(path);
+    const listing =
+      (await this.#surveys.list(path, digest, looks, onLate)) ?? (await this.#listByLane(path, onLate));
+    if (listing !== 'same' && listing.names.length > SourceLimits.directoryEntries)
       throw new TreeError('fbig', `more than ${SourceLimits.directoryEntries} entries in one directory`);
-    }
     return listing;
   }
 
-  async #read(path: string, place: Buffer): Promise<RawListing> {
+  async #listByLane(path: string, onLate: () => void): Promise<RawListing> {
+    const listing = await this.#footholds.use(path, (place) =>
+      this.#read(path, Buffer.from(place, 'latin1'), onLate),
+    );
+    // If the daemon died during the listing, it may have ended early.
+    await this.watch.confirmMount(this.watch.require());
+    return listing;
+  }
+
+  async #read(path: string, place: Buffer, onLate: () => void): Promise<RawListing> {
     const { metadata } = this.#options.lanes;
-    const onLate = () => this.quarantine.permit('listing', path).answered();
     if (!this.#withoutTypes) {
       try {
         const options = { encoding: 'latin1', withFileTypes: true } as const;
         const entries = await metadata.run<Dirent[]>(path, (done) => readdir(place, options, done), {
           onLate,
         });
-        return { names: entries.map(({ name }) => name), kinds: entries.map(hintOf) };
+        return {
+          names: entries.map(({ name }) => name),
+          kinds: entries.map((entry) => kinds[hintOf(entry)]),
+        };
       } catch (error) {
-        // For an entry of unknown type (DT_UNKNOWN) Node calls lstat with a path that it cannot build from a Buffer.
-        if ((error as NodeJS.ErrnoException).code !== 'ERR_INVALID_ARG_TYPE') throw error;
+        if (!isUntyped(error)) throw error;
         this.#withoutTypes = true;
       }
     }
@@ -464,6 +541,7 @@ export class Mounted implements SourcePart {
   #dismissWaiting(): void {
     const { lanes, base } = this.#options;
     const error = new TreeError('down', 'the source went away before this was asked');
+    this.#surveys.dismiss(error);
     for (const lane of [lanes.metadata, lanes.data]) lane.dismissOf(base, error);
   }
 }

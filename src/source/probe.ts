@@ -1,8 +1,8 @@
 /** The call that checks whether a source is alive. */
 import { close, fstat, lstat, open, type Stats } from 'node:fs';
 import { TreeError, fromErrno } from './errors.ts';
-import { footholdFlags } from './footholds.ts';
 import type { Callback } from './lanes.ts';
+import { directoryFlags } from './workers/survey.mjs';
 
 /** Opens the directory, checks its device, and looks up a name in it. One lane call, which uses one thread at a time. */
 export function probeOnce(
@@ -11,7 +11,7 @@ export function probeOnce(
   device: number | undefined,
   done: Callback<undefined>,
 ): void {
-  open(Buffer.from(directory || '/', 'latin1'), footholdFlags, (failure, descriptor) => {
+  open(Buffer.from(directory || '/', 'latin1'), directoryFlags, (failure, descriptor) => {
     if (failure) {
       done(failure, undefined);
       return;

@@ -91,10 +91,12 @@ export class Quarantine {
   readonly #cases = new LRUCache<string, Case>({
     max: SourceLimits.quarantined,
     noDisposeOnSet: true,
-    dispose: ({ aspect, path }) => this.#count(`${aspect} ${path}`, -1),
+    dispose: ({ aspect, path }) => this.#count(aspect, path, -1),
   });
   /** Number of cases of each object: a file may have several. */
   readonly #objects = new Map<string, number>();
+  /** How many cases there are of the attributes of entries of each directory. */
+  readonly #directories = new Map<string, number>();
   readonly #onEvent: (event: QuarantineEvent) => void;
 
   constructor(onEvent: (event: QuarantineEvent) => void) {
@@ -145,6 +147,11 @@ export class Quarantine {
     return this.#cases.size > 0 && (this.#objects.get(`${aspect} ${path}`) ?? 0) > 0;
   }
 
+  /** Whether attributes of any entry of a directory are in quarantine. */
+  concerns(directory: string): boolean {
+    return this.#cases.size > 0 && this.#directories.has(directory);
+  }
+
   release(key: string): void {
     if (this.#cases.size === 0) return;
     const found = this.#cases.peek(key);
@@ -158,7 +165,7 @@ export class Quarantine {
   convict(key: string, aspect: Aspect, path: string, code: TreeErrorCode, permit: Permit): void {
     const found = this.#cases.peek(key);
     if (found && found.trying !== permit) return;
-    if (!found) this.#count(`${aspect} ${path}`, 1);
+    if (!found) this.#count(aspect, path, 1);
     const strikes = (found?.strikes ?? 0) + 1;
     const [first, most] =
       code === 'timeout'
@@ -171,10 +178,9 @@ export class Quarantine {
     this.#onEvent({ path, aspect, code, released: false, strikes, coolDown });
   }
 
-  #count(object: string, change: number): void {
-    const count = (this.#objects.get(object) ?? 0) + change;
-    if (count > 0) this.#objects.set(object, count);
-    else this.#objects.delete(object);
+  #count(aspect: Aspect, path: string, change: number): void {
+    add(this.#objects, `${aspect} ${path}`, change);
+    if (aspect === 'attributes') add(this.#directories, path.slice(0, path.lastIndexOf('/')), change);
   }
 
   postpone(key: string, permit: Permit): void {
@@ -197,4 +203,10 @@ export class Quarantine {
   clear(): void {
     this.#cases.clear();
   }
+}
+
+function add(counts: Map<string, number>, key: string, change: number): void {
+  const count = (counts.get(key) ?? 0) + change;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
 }

@@ -35,6 +35,16 @@ export interface RawAttributes {
 export interface RawListing {
   readonly names: readonly string[];
   readonly kinds: readonly Kind[];
+  /** Of the first entries, as far as a quick look has told them. */
+  readonly attributes?: readonly (RawAttributes | undefined)[] | undefined;
+  /** Stands for these names in this order. */
+  readonly digest?: string | undefined;
+}
+
+/** An object, and what it holds if it is a directory and that was quick to tell. */
+export interface Found {
+  readonly attributes: RawAttributes;
+  readonly listing: RawListing | undefined;
 }
 
 /** statfs(2), in bytes and inodes, each at most Number.MAX_SAFE_INTEGER. */

@@ -13,7 +13,16 @@ import { mountReader, type MountReader } from './mount-reader.ts';
 import { MountSet, type ForgetOutcome, type MountParts } from './mount-set.ts';
 import { Mounted, type Known } from './mounted.ts';
 import type { QuarantineCase, QuarantineEvent } from './quarantine.ts';
-import type { PartChange, RawAttributes, RawListing, SourcePart, SourceState, SpaceUsage } from './raw.ts';
+import type {
+  Found,
+  PartChange,
+  RawAttributes,
+  RawListing,
+  SourcePart,
+  SourceState,
+  SpaceUsage,
+} from './raw.ts';
+import { sourceWorkers, type Workers } from './workers/pool.ts';
 
 export type { ForgetOutcome } from './mount-set.ts';
 export type { QuarantineCase, QuarantineEvent } from './quarantine.ts';
@@ -38,6 +47,7 @@ export interface SourceOptions {
   readonly idleClose?: number | undefined;
   /** Replaced in tests. */
   readonly mounts?: MountReader;
+  readonly workers?: Workers;
 }
 
 /** The state before `start`. */
@@ -172,6 +182,7 @@ export class Source {
     for (const lane of Object.values(this.lanes))
       lane.baseOf = (key) => mounts.of(key.split('\0', 1)[0]!).base;
     this.#onMounts();
+    void (this.#options.workers ?? sourceWorkers).start();
     await mounts.start();
   }
 
@@ -220,9 +231,37 @@ export class Source {
     return this.#ask(path, (mounted) => mounted.lstat(path, before));
   }
 
-  /** @param before number of entries in the last listing. */
-  async readdir(path: string, before = 0): Promise<RawListing> {
-    const listing = await this.#ask(path, (mounted) => mounted.readdir(path, before));
+  /** As lstat; of a directory also what it holds, where that takes no further time. */
+  async find(path: string, before?: Known): Promise<Found> {
+    const found = await this.#ask(path, (mounted) => mounted.find(path, before));
+    const { listing } = found;
+    return listing ? { ...found, listing: this.#withMounts(path, listing) } : found;
+  }
+
+  /**
+   * Attributes of several names in one directory, as far as they are there without trouble and beyond doubt; the others are to
+   * be looked at one by one.
+   */
+  async looks(
+    directory: string,
+    names: readonly string[],
+    before: readonly (Known | undefined)[],
+  ): Promise<readonly (RawAttributes | undefined)[]> {
+    const all = await this.#ask(directory, (mounted) => mounted.looks(directory, names, before));
+    const expected = this.#mounts?.namesIn(directory);
+    return expected ? all.map((raw, i) => (expected.has(names[i]!) ? undefined : raw)) : all;
+  }
+
+  /**
+   * @param before number of entries in the last listing.
+   * @param digest of that listing; resolves with `same` when it is still that.
+   */
+  async readdir(path: string, before = 0, digest?: string): Promise<RawListing | 'same'> {
+    const listing = await this.#ask(path, (mounted) => mounted.readdir(path, before, digest));
+    return listing === 'same' ? listing : this.#withMounts(path, listing);
+  }
+
+  #withMounts(path: string, listing: RawListing): RawListing {
     const expected = this.#mounts?.namesIn(path);
     return expected ? withNames(listing, expected) : listing;
   }
@@ -285,11 +324,17 @@ export class Source {
   }
 
   #mounted(parts: MountParts): Mounted {
-    const { verdict = SourceLimits.verdict, idleClose, mounts = mountReader } = this.#options;
+    const {
+      verdict = SourceLimits.verdict,
+      idleClose,
+      mounts = mountReader,
+      workers = sourceWorkers,
+    } = this.#options;
     return new Mounted({
       root: this.#root,
       mounts,
       lanes: this.lanes,
+      workers,
       content: this.content,
       inquiries: this.inquiries,
       verdictMs: verdict,
@@ -302,11 +347,15 @@ export class Source {
   }
 }
 
-/** Adds the expected entries to a listing. */
-function withNames({ names, kinds }: RawListing, expected: ReadonlySet<string>): RawListing {
+/** A listing with the entries that must be there. What is mounted on an entry is not what the directory's own mount says of it. */
+function withNames(listing: RawListing, expected: ReadonlySet<string>): RawListing {
+  const { names, kinds } = listing;
   const missing = [...expected].filter((name) => !names.includes(name));
-  if (missing.length === 0) return { names, kinds };
-  return { names: [...names, ...missing], kinds: [...kinds, ...missing.map(() => 'directory' as const)] };
+  return {
+    names: [...names, ...missing],
+    kinds: [...kinds, ...missing.map(() => 'directory' as const)],
+    attributes: listing.attributes?.map((raw, i) => (expected.has(names[i]!) ? undefined : raw)),
+  };
 }
 
 /** The part of a source that the tree uses. */
@@ -316,6 +365,8 @@ export type TreeSource = Pick<
   | 'holdsMount'
   | 'onState'
   | 'lstat'
+  | 'find'
+  | 'looks'
   | 'readdir'
   | 'observe'
   | 'readlink'

@@ -104,6 +104,14 @@ export class ObservedTimes {
     return this.#followsClock || this.#isPresumed;
   }
 
+  /**
+   * Whether, after the first look, nothing is remembered but what attributes tell: the time was believed at once, and is
+   * neither a directory's, which may be the clock's, nor judged by the source's ctime.
+   */
+  isPlain({ kind, mtime }: RawAttributes): boolean {
+    return this.policy === 'auto' && kind !== 'directory' && this.#mtime === mtime;
+  }
+
   /** Whether the time may still turn out to follow the clock, as it is near to "now". */
   isSuspect(now: number): boolean {
     return (
@@ -210,8 +218,33 @@ export interface ListingTimes {
   readonly oldest: Time | undefined;
 }
 
+/** Attributes as the source gave them, but for the times that are judged. */
+export type Physical = Omit<RawAttributes, 'mtime' | 'ctime' | 'birth'>;
+
+/** What attributes were made of. */
+export const physicalOf = (attributes: Attributes): Physical => {
+  const { kind, mode, links, uid, gid, size, used, atime } = attributes;
+  return { kind, mode, links, uid, gid, size, used, atime, rdev: rdevOf(attributes) };
+};
+
+/** st_rdev of a 64-bit Linux, its lower 32 bits. */
+export const rdevOf = ({ rdevMajor, rdevMinor }: Attributes): number =>
+  ((rdevMajor << 8) | (rdevMinor & 0xff) | ((rdevMinor & 0xfff00) << 12)) >>> 0;
+
+/** Whether a look says the same as the attributes that were made of the first one. */
+export const isUnmoved = (known: Attributes, raw: RawAttributes): boolean =>
+  known.kind === raw.kind &&
+  known.size === raw.size &&
+  known.used === raw.used &&
+  known.mode === raw.mode &&
+  known.links === Math.max(1, raw.links) &&
+  known.uid === raw.uid &&
+  known.gid === raw.gid &&
+  rdevOf(known) === raw.rdev &&
+  sameTime(known.mtime, raw.mtime);
+
 export function normalise(
-  raw: RawAttributes,
+  raw: Physical,
   times: ObservedTimes,
   listing: ListingTimes,
   policy: TimesPolicy,

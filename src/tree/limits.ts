@@ -41,6 +41,12 @@ export const TreeLimits = {
   /** How often open files are checked for changes, and how many at a time. */
   pinnedInterval: 1_000,
   pinnedBatch: 64,
+  /** Entries of a directory whose time is the clock's for whose times somebody waits. */
+  gatherAtOnce: 256,
+  /** Those of larger ones are looked at when nobody has asked for this long, else one by one with such pauses. */
+  gatherPause: 50,
+  /** Pause before all of them are gone through because one of them has changed. */
+  regather: 1_000,
   /** The most levels below a directory that are searched for its newest entry. */
   gatherDepth: 3,
   negativeFresh: 1_000,

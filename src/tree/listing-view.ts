@@ -18,7 +18,7 @@ export class ListingView {
   }
 
   cookieAt(index: number): number {
-    return this.snapshot.nodes[index]!.cookie;
+    return this.snapshot.cookieAt(index);
   }
 
   /** Index of the first entry after the cookie. */

@@ -1,6 +1,6 @@
 /** Reads directory listings, compares them with the last ones, and refreshes those in use. */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { RawListing, TreeSource } from '../source/source.ts';
+import type { RawAttributes, RawListing, TreeSource } from '../source/source.ts';
 import type { Availability } from './availability.ts';
 import type { Changes } from './changes.ts';
 import type { Awaitable } from './contract.ts';
@@ -22,6 +22,8 @@ export interface ListingsOptions {
   readonly changes: Changes;
   /** Called after each reading. */
   readonly onListed: (directory: TreeNode) => void;
+  /** Takes in what was said of a node on the way. */
+  readonly observe: (node: TreeNode, raw: RawAttributes) => void;
   /** Looks up an object. Rejects with `noent` or `notdir` if a live source says that it is gone. */
   readonly look: (node: TreeNode) => Promise<unknown>;
 }
@@ -37,8 +39,6 @@ export class Listings {
   #closed = false;
   /** Directories that are about to be read again, as the source has told of changes. */
   readonly #told = new Set<TreeNode>();
-  /** When each directory was first requested in the current period of use. */
-  readonly #usedOnce = new WeakMap<TreeNode, number>();
   /** Since when a directory's listings lack entries that still exist. */
   readonly #omittedSince = new WeakMap<TreeNode, number>();
 
@@ -81,10 +81,23 @@ export class Listings {
     const state = directory.directory;
     const now = performance.now();
     this.#options.registry.touch(directory, now);
+    if (!state) return this.#first(directory, now);
     this.#use(directory, now);
-    if (!state) return this.#refresh(directory);
     if (this.isFresh(directory, now)) return state.snapshot;
     return this.#refreshOrLast(directory, state.snapshot);
+  }
+
+  async #first(directory: TreeNode, now: number): Promise<Snapshot<TreeNode>> {
+    const snapshot = await this.#refresh(directory);
+    this.#use(directory, now);
+    return snapshot;
+  }
+
+  /** Takes in the first listing of a directory, which came with its attributes. */
+  async offer(directory: TreeNode, raw: RawListing, begun: number): Promise<void> {
+    if (directory.listing || directory.directory || directory.gone) return;
+    directory.listing = this.#keep(directory, raw, begun).finally(() => (directory.listing = undefined));
+    await directory.listing;
   }
 
   /** A newly read listing; the last good one while the source is absent. */
@@ -129,19 +142,27 @@ export class Listings {
   async #read(directory: TreeNode): Promise<Snapshot<TreeNode>> {
     const begun = performance.now();
     this.#observations.reading(directory);
-    const raw = await this.#ask(directory);
+    return await this.#keep(directory, await this.#ask(directory), begun);
+  }
+
+  async #keep(directory: TreeNode, raw: RawListing | 'same', begun: number): Promise<Snapshot<TreeNode>> {
     const snapshot = await this.#take(directory, raw);
     const now = performance.now();
     if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
-    directory.directory = { snapshot, listedAt: now, cost: now - begun };
+    const state = directory.directory;
+    const isWhole = !this.#omittedSince.has(directory);
+    const digest = raw === 'same' ? state?.digest : isWhole ? raw.digest : undefined;
+    const usedOnce = state?.usedOnce;
+    directory.directory = { snapshot, listedAt: now, cost: now - begun, digest, usedOnce };
     this.#options.registry.trim();
     this.#options.onListed(directory);
     return snapshot;
   }
 
-  async #ask(directory: TreeNode): Promise<RawListing> {
+  async #ask(directory: TreeNode): Promise<RawListing | 'same'> {
+    const { snapshot, digest } = directory.directory ?? {};
     try {
-      return await this.#options.source.readdir(directory.path, directory.directory?.snapshot.length ?? 0);
+      return await this.#options.source.readdir(directory.path, snapshot?.length ?? 0, digest);
     } catch (error) {
       if (!isAbsent(error)) throw error;
       if (!directory.parent) throw new TreeError('down', 'the root does not exist', { cause: error });
@@ -151,24 +172,33 @@ export class Listings {
   }
 
   /** Returns the last snapshot if nothing has changed, else a new one, and announces the changes. */
-  async #take(directory: TreeNode, raw: RawListing): Promise<Snapshot<TreeNode>> {
-    const { registry, times, changes } = this.#options;
+  async #take(directory: TreeNode, raw: RawListing | 'same'): Promise<Snapshot<TreeNode>> {
+    const { times, changes } = this.#options;
     const last = directory.directory?.snapshot;
+    if (raw === 'same') {
+      // What was read is not of now any more if an entry has gone meanwhile: then it is read again.
+      if (!last || directory.directory?.digest === undefined)
+        return await this.#take(directory, await this.#ask(directory));
+      directory.observeListing(last.digest, false, Date.now(), times(directory));
+      return last;
+    }
     if (last && isSame(directory, last, raw)) {
+      this.#entries(directory, raw, 0, raw.attributes?.length ?? 0);
       directory.observeListing(last.digest, false, Date.now(), times(directory));
       return last;
     }
     // A set, as a daemon may list a name twice.
     const found = new Set<TreeNode>();
-    for (let i = 0; i < raw.names.length; i++) {
-      found.add(registry.child(directory, raw.names[i]!, raw.kinds[i]!));
-      if (i % TreeLimits.slice === TreeLimits.slice - 1) await turn();
+    for (let i = 0; i < raw.names.length; i += TreeLimits.slice) {
+      if (i > 0) await turn();
+      for (const node of this.#entries(directory, raw, i, Math.min(raw.names.length, i + TreeLimits.slice)))
+        found.add(node);
     }
     // The directory may have been removed meanwhile: then discard the listing.
     if (directory.gone) throw new TreeError('stale', `gone: ${directory.path}`);
     if (last) for (const node of await this.#omitted(directory, last, found)) found.add(node);
     const nodes = [...found];
-    const snapshot = new Snapshot(nodes);
+    const snapshot = await Snapshot.sliced(nodes);
     const removed = last ? this.#unlist(last, found) : [];
     const added = last ? nodes.filter((node) => !node.listed) : [];
     for (const node of nodes) node.listed = true;
@@ -176,6 +206,26 @@ export class Listings {
     directory.observeListing(snapshot.digest, changed, Date.now(), times(directory));
     if (changed) changes.announce({ type: 'listing', directory, added, removed });
     return snapshot;
+  }
+
+  /** The nodes of the entries from..to, with what the listing says of them. */
+  #entries(directory: TreeNode, raw: RawListing, from: number, to: number): TreeNode[] {
+    const { registry, observe } = this.#options;
+    const nodes: TreeNode[] = [];
+    for (let i = from; i < to; i++) {
+      const name = raw.names[i]!;
+      const attributes = raw.attributes?.[i];
+      const known = attributes && directory.children?.get(name);
+      // What has become smaller may be a short answer of the source: a look of its own decides.
+      if (!attributes || (known?.attributes && attributes.size < known.attributes.size)) {
+        nodes.push(registry.child(directory, name, raw.kinds[i]!));
+        continue;
+      }
+      const node = registry.seen(directory, name, attributes.kind);
+      observe(node, attributes);
+      nodes.push(node);
+    }
+    return nodes;
   }
 
   /**
@@ -242,9 +292,11 @@ export class Listings {
 
   /** A directory is in use if it is requested again after a second or more. A scan requests each one only once. */
   #use(directory: TreeNode, now: number): void {
-    const first = this.#usedOnce.get(directory);
+    const { directory: state } = directory;
+    if (!state) return;
+    const first = state.usedOnce;
     if (first === undefined || now - first > TreeLimits.inUse) {
-      this.#usedOnce.set(directory, now);
+      state.usedOnce = now;
       return;
     }
     if (now - first < TreeLimits.listingFresh && !this.#inUse.has(directory)) return;

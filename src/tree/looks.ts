@@ -1,6 +1,7 @@
 /** Looks up attributes of objects ("looks"), decides when they must be refreshed, and applies the results. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RawAttributes, TreeSource } from '../source/source.ts';
-import { isLater } from './attributes.ts';
+import { isLater, sameTime } from './attributes.ts';
 import type { Availability } from './availability.ts';
 import type { Changes } from './changes.ts';
 import type { Attributes, Awaitable, Time } from './contract.ts';
@@ -23,17 +24,38 @@ export interface LooksOptions {
   readonly changes: Changes;
 }
 
+/** What was gathered of the times of a directory's entries. */
+interface Gathered {
+  /** Of the listing that it was gathered for. */
+  readonly digest: number;
+  readonly done: Promise<void>;
+  isDone: boolean;
+}
+
 const noTime: Time = { seconds: 0, nanoseconds: 0 };
 
 export class Looks {
   readonly #options: LooksOptions;
   #refreshSecond = 0;
   #refreshes = 0;
+  /** Entries that are looked at together now. */
+  readonly #batches = new Map<TreeNode, Promise<void>>();
   /** The last gathering of entries' times for a directory, with the digest of its listing. */
-  readonly #gathered = new WeakMap<TreeNode, { readonly digest: number; readonly done: Promise<void> }>();
+  readonly #gathered = new WeakMap<TreeNode, Gathered>();
+  /** Directories whose entries' times are gathered anew soon. */
+  readonly #regather = new Set<TreeNode>();
+  #regatherTimer: NodeJS.Timeout | undefined;
+  /** performance.now() of the last question of a user. */
+  #usedAt = Number.NEGATIVE_INFINITY;
+  #closed = false;
 
   constructor(options: LooksOptions) {
     this.#options = options;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#regatherTimer);
   }
 
   /** Whether the last look is younger than `limit` and was made since the mount became live. */
@@ -52,6 +74,7 @@ export class Looks {
    */
   attributes(node: TreeNode, listing = false): Awaitable<Attributes> {
     const now = performance.now();
+    this.#usedAt = now;
     this.#options.registry.touch(node, now);
     if (node.kind === 'directory') return this.#directoryAttributes(node, now, listing);
     if (node.attributes && !node.gone && this.isFresh(node, now, TreeLimits.attributesFresh))
@@ -112,7 +135,7 @@ export class Looks {
     // If attributes are known, do not wait long for the listing.
     const listed = node.attributes ? withPatience(listing, TreeLimits.patience, undefined) : listing;
     const [attributes] = await Promise.all([fresh ?? this.#lookAgain(node), listed]);
-    if (node.isTimeless) await withPatience(this.gatherTimes(node), TreeLimits.datePatience, undefined);
+    await this.dated(node);
     return node.attributes ?? attributes;
   }
 
@@ -185,26 +208,78 @@ export class Looks {
 
   #loadRange(snapshot: Snapshot<TreeNode>, from: number, to: number): Promise<void> | undefined {
     const now = performance.now();
-    let looks: Promise<unknown>[] | undefined;
+    const isStale = (node: TreeNode) =>
+      !node.gone && !(node.attributes && this.isFresh(node, now, TreeLimits.entryFresh));
+    let stale: TreeNode[] | undefined;
     for (let i = from; i < to; i++) {
       const node = snapshot.nodes[i]!;
-      if (node.gone || (node.attributes && this.isFresh(node, now, TreeLimits.entryFresh))) continue;
-      const look = this.look(node).catch((error: unknown) => {
+      if (isStale(node)) (stale ??= []).push(node);
+    }
+    return stale && this.#loadAll(stale, isStale).then(() => this.#allDated(snapshot.nodes.slice(from, to)));
+  }
+
+  async #loadAll(nodes: readonly TreeNode[], isStale: (node: TreeNode) => boolean): Promise<void> {
+    await this.#lookAtAll(nodes);
+    const looks = nodes.filter(isStale).map((node) =>
+      this.look(node).catch((error: unknown) => {
         if (node.attributes || !failedWith(error, 'down')) return;
         // An absent mount is still listed.
         if (!this.#lastOf(node)) throw error;
-      });
-      (looks ??= []).push(look);
+      }),
+    );
+    if (looks.length > 0) await this.#whenLooked(looks);
+  }
+
+  /** Looks at entries of one directory, as far as that is quick; each is part of one such look at a time. */
+  async #lookAtAll(nodes: readonly TreeNode[]): Promise<void> {
+    const others = new Set<Promise<void>>();
+    const mine: TreeNode[] = [];
+    for (const node of nodes) {
+      const batch = this.#batches.get(node);
+      if (batch) others.add(batch);
+      else if (!node.looking) mine.push(node);
     }
-    return looks && this.#whenLooked(looks).then(() => this.#dated(snapshot.nodes.slice(from, to)));
+    // One alone is not worth a second way.
+    if (mine.length > 1) {
+      const batch = this.#lookAtBatch(mine).finally(() => {
+        for (const node of mine) this.#batches.delete(node);
+      });
+      for (const node of mine) this.#batches.set(node, batch);
+      others.add(batch);
+    }
+    if (others.size > 0) await Promise.all(others);
+  }
+
+  /** Never fails: what it does not bring is looked at one by one. */
+  async #lookAtBatch(nodes: readonly TreeNode[]): Promise<void> {
+    const { source, registry } = this.#options;
+    const directory = nodes[0]!.parent!;
+    try {
+      const names = nodes.map(({ name }) => name);
+      const all = await source.looks(directory.path, names, nodes.map(knownOf));
+      for (const [i, raw] of all.entries()) {
+        const node = nodes[i]!;
+        if (!raw || node.gone || (node.wasSeen && raw.kind !== node.kind)) continue;
+        this.observe(node, raw);
+      }
+      registry.trim();
+    } catch {
+      // The source is away; whoever looks by itself hears of it.
+    }
   }
 
   /** If there are only a few directories without a date, waits for the dates of their entries. */
-  async #dated(nodes: readonly TreeNode[]): Promise<void> {
+  async #allDated(nodes: readonly TreeNode[]): Promise<void> {
     const timeless = nodes.filter((node) => node.kind === 'directory' && node.isTimeless);
     if (timeless.length === 0 || timeless.length > TreeLimits.datesInListing) return;
-    const all = Promise.all(timeless.map((node) => this.gatherTimes(node)));
-    await withPatience(all, TreeLimits.datePatience, undefined);
+    await Promise.all(timeless.map((node) => this.dated(node)));
+  }
+
+  /** Waits a while for the first date of a directory whose own is the clock's; not for one that takes very many looks. */
+  async dated(node: TreeNode): Promise<void> {
+    if (!node.isTimeless) return;
+    const gathered = this.gatherTimes(node);
+    if (!isLarge(node)) await withPatience(gathered, TreeLimits.datePatience, undefined);
   }
 
   async #whenLooked(looks: readonly Promise<unknown>[]): Promise<void> {
@@ -233,45 +308,97 @@ export class Looks {
     const known = this.#gathered.get(directory);
     if (!directory.followsClock || depth > TreeLimits.gatherDepth) return Promise.resolve();
     if (known && known.digest === directory.listingDigest) return known.done;
-    const done = this.#gather(directory, depth).catch(() => {
-      // Try again after the next listing.
-      this.#gathered.delete(directory);
-    });
-    this.#gathered.set(directory, { digest: directory.listingDigest, done });
-    return done;
+    const gathered = { digest: directory.listingDigest, done: Promise.resolve(), isDone: false };
+    this.#gathered.set(directory, gathered);
+    gathered.done = this.#gather(directory, depth).then(
+      () => {
+        gathered.isDone = true;
+      },
+      () => {
+        // Try again after the next listing.
+        if (this.#gathered.get(directory) === gathered) this.#gathered.delete(directory);
+      },
+    );
+    return gathered.done;
   }
 
   async #gather(directory: TreeNode, depth: number): Promise<void> {
     const { listings, times } = this.#options;
     const { nodes } = directory.directory?.snapshot ?? (await listings.get(directory));
+    const isUnseen = (node: TreeNode) => !node.attributes && !node.gone;
     for (let at = 0; at < nodes.length; at += TreeLimits.prefetch) {
-      const unseen = nodes
-        .slice(at, at + TreeLimits.prefetch)
-        .filter((node) => !node.attributes && !node.gone);
-      await Promise.all(unseen.map((node) => this.look(node).catch(() => undefined)));
+      const some = nodes.slice(at, at + TreeLimits.prefetch).filter(isUnseen);
+      if (some.length === 0) continue;
+      await this.#pauseIfLarge(directory);
+      await this.#loadAll(some, isUnseen);
     }
-    for (const node of nodes) if (node.kind === 'directory') await this.gatherTimes(node, depth + 1);
+    for (const node of nodes) {
+      if (node.kind !== 'directory' || node.gone || !node.followsClock || this.#isGathered(node)) continue;
+      await this.#pauseIfLarge(directory);
+      await this.gatherTimes(node, depth + 1);
+    }
     const range = timeRange(nodes);
     if (!range) return;
-    const before = directory.attributes;
+    const before = directory.attributes?.mtime;
     directory.observeEntries(range.newest, range.oldest, times(directory));
     // An empty folder has no entries: give it the times of its siblings.
     for (const node of nodes)
       if (node.kind === 'directory' && node.isTimeless)
         node.observeEntries(range.newest, range.oldest, times(node));
-    // This directory's new time may be the newest of its parent.
+    this.#dateChanged(directory, before);
+  }
+
+  #isGathered(node: TreeNode): boolean {
+    const known = this.#gathered.get(node);
+    return known?.isDone === true && known.digest === node.listingDigest;
+  }
+
+  /** The date of a directory with very many entries is nobody's hurry: users come first. */
+  async #pauseIfLarge(directory: TreeNode): Promise<void> {
+    if (this.#closed) throw new TreeError('cancelled');
+    if (!isLarge(directory) || performance.now() - this.#usedAt > TreeLimits.gatherPause) return;
+    await sleep(TreeLimits.gatherPause, undefined, { ref: false });
+  }
+
+  /** What stands for a directory may stand for the one above it; when that is still gathering, it comes to it. */
+  #dateChanged(directory: TreeNode, before: Time | undefined): void {
     const { parent } = directory;
-    if (directory.attributes === before || !parent || depth > 0) return;
-    this.#gathered.delete(parent);
-    void this.gatherTimes(parent);
+    const now = directory.attributes?.mtime;
+    if (!parent?.followsClock || !now || (before && sameTime(before, now)) || !this.#isGathered(parent))
+      return;
+    const { newest, oldest } = parent.entryTimes;
+    if (!newest || !oldest) return;
+    const isNewest = isLater(now, newest);
+    if (isNewest || isLater(oldest, now)) {
+      const last = parent.attributes?.mtime;
+      const policy = this.#options.times(parent);
+      parent.observeEntries(isNewest ? now : newest, isNewest ? oldest : now, policy);
+      this.#dateChanged(parent, last);
+    } else if (before && (sameTime(before, newest) || sameTime(before, oldest))) this.#gatherAnew(parent);
+  }
+
+  /** What stood for a directory does so no longer: all its entries are gone through, once for many such changes. */
+  #gatherAnew(directory: TreeNode): void {
+    this.#gathered.delete(directory);
+    this.#regather.add(directory);
+    this.#regatherTimer ??= setTimeout(() => {
+      this.#regatherTimer = undefined;
+      for (const node of this.#regather) void this.gatherTimes(node);
+      this.#regather.clear();
+    }, TreeLimits.regather).unref();
   }
 
   /** Called after each listing. Looks up the directory again if its time may follow the clock, and gathers entry times. */
   listed(directory: TreeNode): void {
-    if (directory.isSuspect(Date.now())) this.look(directory).catch(() => undefined);
+    if (!directory.followsClock && directory.isSuspect(Date.now()))
+      this.look(directory).catch(() => undefined);
     void this.gatherTimes(directory);
   }
 }
+
+/** Whether its entries are too many to be looked at while somebody waits. */
+const isLarge = (directory: TreeNode): boolean =>
+  (directory.directory?.snapshot.length ?? 0) > TreeLimits.gatherAtOnce;
 
 function timeRange(nodes: readonly TreeNode[]): { newest: Time; oldest: Time } | undefined {
   let range: { newest: Time; oldest: Time } | undefined;

@@ -1,6 +1,6 @@
 /** Looks up names in directories, with a cache of absent names. */
 import { LRUCache } from 'lru-cache';
-import type { RawAttributes, TreeSource } from '../source/source.ts';
+import type { Found, TreeSource } from '../source/source.ts';
 import type { Availability } from './availability.ts';
 import type { Awaitable } from './contract.ts';
 import { TreeError } from './errors.ts';
@@ -60,9 +60,10 @@ export class Lookups {
 
   async #find(directory: TreeNode, name: ByteString, path: ByteString): Promise<TreeNode> {
     const { source, registry, listings, looks } = this.#options;
-    let raw: RawAttributes;
+    const begun = performance.now();
+    let found: Found;
     try {
-      raw = await source.lstat(path, knownOf(directory.children?.get(name)));
+      found = await this.#ask(directory, name, path);
     } catch (error) {
       const known = directory.children?.get(name);
       if (isAbsent(error)) {
@@ -73,14 +74,24 @@ export class Lookups {
       if (isAway(error) && source.holdsMount(path)) return registry.child(directory, name, 'directory');
       throw error;
     }
-    const node = registry.seen(directory, name, raw.kind);
-    looks.observe(node, raw);
+    const { attributes, listing } = found;
+    const node = registry.seen(directory, name, attributes.kind);
+    looks.observe(node, attributes);
+    if (listing && node.kind === 'directory') await listings.offer(node, listing, begun);
     registry.trim();
     // The object is not in the listing yet: refresh the listing.
     if (!node.listed && directory.directory) listings.refreshSoon(directory);
     if (!timesKnown(node)) await withPatience(this.#list(node), TreeLimits.patience, undefined);
-    if (node.isTimeless) await withPatience(looks.gatherTimes(node), TreeLimits.datePatience, undefined);
+    await looks.dated(node);
     return node;
+  }
+
+  /** A directory is listed on the way if it was not yet: its times are those of its listing. */
+  async #ask(directory: TreeNode, name: ByteString, path: ByteString): Promise<Found> {
+    const { source } = this.#options;
+    const known = directory.children?.get(name);
+    if (!known?.wasSeen || !timesKnown(known)) return await source.find(path, knownOf(known));
+    return { attributes: await source.lstat(path, knownOf(known)), listing: undefined };
   }
 
   async #list(directory: TreeNode): Promise<void> {

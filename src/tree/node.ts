@@ -7,15 +7,20 @@
 import type { RawAttributes } from '../source/raw.ts';
 import {
   ObservedTimes,
+  isUnmoved,
   normalise,
+  physicalOf,
+  rdevOf,
   sameAttributes,
   type ListingTimes,
+  type Physical,
   type SavedTimes,
 } from './attributes.ts';
 import type { Attributes, Kind, Time, TimesPolicy } from './contract.ts';
 import { encodeHandle } from './handle.ts';
 import type { HashHalves, Identity } from './identity.ts';
 import type { ByteString } from './names.ts';
+import { RecentlyMade } from './recently-made.ts';
 import type { Snapshot } from './snapshot.ts';
 
 export interface SavedNode {
@@ -31,21 +36,27 @@ export interface DirectoryState {
   listedAt: number;
   /** Ms that the last reading took. */
   cost: number;
+  /** Stands for what was read, as long as all of it is in the snapshot and nothing else; see RawListing. */
+  digest: string | undefined;
+  /** When it was asked for first, of late. */
+  usedOnce: number | undefined;
 }
 
+const handles = new RecentlyMade<TreeNode, Buffer>();
+const paths = new RecentlyMade<TreeNode, ByteString>();
+
+/** What is known of the listing of most objects. */
+const unlisted: ListingTimes = { digest: 0, changedAt: undefined, newest: undefined, oldest: undefined };
+
+/** Milliseconds since 1970 that are near enough to fit in a small integer once taken off. */
+const epoch = Date.now();
+
+/** There are very many of these: numbers are small integers as far as they can be, and what seldom matters is made anew. */
 export class TreeNode {
   readonly identity: Identity;
   readonly parent: TreeNode | undefined;
   readonly name: ByteString;
-  readonly path: ByteString;
   readonly depth: number;
-  readonly nameHash: HashHalves;
-  readonly pathHash: HashHalves;
-  /** Node id: unsigned 32-bit halves of a 63-bit number, never zero. */
-  idHigh: number;
-  idLow: number;
-  /** Place in the parent's listing; 0 until it was listed. */
-  cookie = 0;
   /** Whether the parent's current snapshot contains it. */
   listed = false;
   /** The kind from the last lookup; before the first one, the kind from the listing, which is only a hint. */
@@ -55,30 +66,68 @@ export class TreeNode {
   /** Number of users that need this node to stay in memory. */
   pins = 0;
   attributes: Attributes | undefined;
-  /** performance.now() of the last lookup. */
-  attributesAt = Number.NEGATIVE_INFINITY;
   /** The running lookup, if any. */
   looking: Promise<Attributes> | undefined;
   children: Map<ByteString, TreeNode> | undefined;
   directory: DirectoryState | undefined;
   listing: Promise<Snapshot<TreeNode>> | undefined;
-  #raw: RawAttributes | undefined;
+  /** Halves of hashes and of the id, as signed numbers. */
+  readonly #nameHigh: number;
+  readonly #nameLow: number;
+  #idHigh: number;
+  #idLow: number;
+  /** Where it differs from the id. */
+  #pathHash: HashHalves | undefined;
+  /** performance.now() of the last look, rounded down. */
+  #lookedAt = never;
+  /** When it was looked at first, in milliseconds after `epoch`. */
+  #firstSeen = 0;
+  /** Undefined as long as every look has said the same, which tells all there is to know. */
   #times: ObservedTimes | undefined;
   /** Kept when the listing is dropped from memory, so that the directory's times stay the same. */
-  #listed: ListingTimes = { digest: 0, changedAt: undefined, newest: undefined, oldest: undefined };
-  #handle: Buffer | undefined;
+  #listed = unlisted;
+  #wasSeen = false;
 
   constructor(identity: Identity, parent: TreeNode | undefined, name: ByteString, kind: Kind) {
     this.identity = identity;
     this.parent = parent;
     this.name = name;
-    this.path = parent ? `${parent.path}/${name}` : '';
     this.depth = parent ? parent.depth + 1 : 0;
-    this.nameHash = identity.nameHash(name);
-    this.pathHash = identity.pathHash(this.path);
-    this.idHigh = this.pathHash.high;
-    this.idLow = this.pathHash.low;
+    const nameHash = identity.nameHash(name);
+    this.#nameHigh = nameHash.high | 0;
+    this.#nameLow = nameHash.low | 0;
+    const pathHash = identity.pathHash(pathOf(this));
+    this.#idHigh = pathHash.high | 0;
+    this.#idLow = pathHash.low | 0;
     this.kind = kind;
+  }
+
+  get path(): ByteString {
+    return paths.get(this, pathOf);
+  }
+
+  get nameHash(): HashHalves {
+    return { high: this.#nameHigh >>> 0, low: this.#nameLow >>> 0 };
+  }
+
+  get pathHash(): HashHalves {
+    return this.#pathHash ?? { high: this.idHigh, low: this.idLow };
+  }
+
+  /** Node id: unsigned 32-bit halves of a 63-bit number, never zero. */
+  get idHigh(): number {
+    return this.#idHigh >>> 0;
+  }
+
+  get idLow(): number {
+    return this.#idLow >>> 0;
+  }
+
+  /** Gives it another id than its path hash, which another object has already. */
+  renumber({ high, low }: HashHalves): void {
+    this.#pathHash = this.pathHash;
+    this.#idHigh = high | 0;
+    this.#idLow = low | 0;
   }
 
   /** The 63-bit node id: NFS fileid, SMB file id. */
@@ -88,12 +137,17 @@ export class TreeNode {
 
   /** Canonical file handle bytes. */
   get handle(): Buffer {
-    return (this.#handle ??= encodeHandle(this.identity, this));
+    return handles.get(this, handleOf);
   }
 
   /** Whether it was ever looked up. Before that, `kind` is only a hint. */
   get wasSeen(): boolean {
-    return this.#raw !== undefined;
+    return this.#wasSeen;
+  }
+
+  /** performance.now() of the last look. */
+  get attributesAt(): number {
+    return this.#lookedAt === never ? Number.NEGATIVE_INFINITY : this.#lookedAt;
   }
 
   /** Digest of the names in its last listing; 0 before the first. */
@@ -113,12 +167,18 @@ export class TreeNode {
 
   /** The modification time as reported, be it believed or not, unless it is known to be the clock's. */
   get contentTime(): Time | undefined {
-    return this.#times?.contentTime;
+    if (!this.#wasSeen) return undefined;
+    return this.#times ? this.#times.contentTime : this.attributes?.mtime;
   }
 
   /** Whether it has no usable time: its own follows the clock, and those of its entries are not known. */
   get isTimeless(): boolean {
     return this.followsClock && this.#listed.newest === undefined;
+  }
+
+  /** Times of its newest and its oldest entry, as far as they were taken in. */
+  get entryTimes(): Pick<ListingTimes, 'newest' | 'oldest'> {
+    return this.#listed;
   }
 
   /** Whether another lookup may show that its time follows the clock. */
@@ -128,18 +188,31 @@ export class TreeNode {
 
   /** Applies the result of a lookup. True if the object has really changed since the last one. */
   observe(raw: RawAttributes, wallClock: number, now: number, policy: TimesPolicy): boolean {
-    let changed: boolean;
-    if (this.#times?.policy === policy) changed = this.#times.observe(raw, wallClock);
-    else {
-      // A mount has appeared or disappeared there: it is another object.
-      changed = this.#times !== undefined;
-      this.#times = new ObservedTimes(raw, wallClock, policy, !this.parent);
-    }
     this.kind = raw.kind;
-    this.#raw = raw;
-    this.attributesAt = now;
-    this.#renew(policy);
+    this.#lookedAt = Math.floor(now);
+    const last = this.#wasSeen ? this.attributes : undefined;
+    if (!last) {
+      this.#wasSeen = true;
+      this.#firstSeen = Math.floor(wallClock) - epoch;
+      const times = new ObservedTimes(raw, wallClock, policy, !this.parent);
+      if (!times.isPlain(raw)) this.#times = times;
+      this.#renew(raw, times, policy);
+      return false;
+    }
+    if (!this.#times && policy === 'auto' && isUnmoved(last, raw)) return false;
+    const known = this.#times ?? this.#timesOf(last, 'auto');
+    const isSame = known.policy === policy;
+    // With another policy a mount has appeared or disappeared there: it is another object.
+    const times = (this.#times = isSame ? known : new ObservedTimes(raw, wallClock, policy, !this.parent));
+    const changed = isSame ? times.observe(raw, wallClock) : true;
+    this.#renew(raw, times, policy);
     return changed;
+  }
+
+  /** What the looks until now have said of its times. */
+  #timesOf(last: Attributes, policy: TimesPolicy): ObservedTimes {
+    const raw = { ...physicalOf(last), mtime: last.mtime, ctime: last.mtime, birth: last.creation };
+    return new ObservedTimes(raw, epoch + this.#firstSeen, policy, !this.parent);
   }
 
   /** Applies a listing. The directory's times change only if the listing has `changed` since the last one. */
@@ -148,20 +221,22 @@ export class TreeNode {
     if (known && !changed && digest === this.#listed.digest) return;
     if (known) this.#times?.listingChanged();
     this.#listed = { ...this.#listed, digest, changedAt: known ? wallClock : this.#listed.changedAt };
-    this.#renew(policy);
+    this.#renewListed(policy);
   }
 
   /** Applies the times of its newest and oldest entry. */
   observeEntries(newest: Time, oldest: Time, policy: TimesPolicy): void {
     this.#listed = { ...this.#listed, newest, oldest };
-    this.#renew(policy);
+    this.#renewListed(policy);
   }
 
   /** The data that another process needs to answer for this object while the source is absent; undefined if never seen. */
   get saved(): SavedNode | undefined {
-    if (!this.#raw || !this.#times) return undefined;
-    const { mode, uid, gid, size, used, rdev } = this.#raw;
-    return { raw: [mode, uid, gid, size, used, rdev], times: this.#times.saved };
+    const known = this.#wasSeen ? this.attributes : undefined;
+    if (!known) return undefined;
+    const { mode, uid, gid, size, used } = known;
+    const times = this.#times ?? this.#timesOf(known, 'auto');
+    return { raw: [mode, uid, gid, size, used, rdevOf(known)], times: times.saved };
   }
 
   /** Applies data that an earlier process has saved. It is used while the source is absent, and then refreshed. */
@@ -170,20 +245,32 @@ export class TreeNode {
     policy: TimesPolicy,
     changedAt?: number,
   ): void {
-    if (this.#raw) return;
+    if (this.#wasSeen) return;
+    this.#wasSeen = true;
     const mtime = { seconds: times[0], nanoseconds: times[1] };
     const all = { mtime, ctime: mtime, atime: mtime, birth: undefined };
-    this.#raw = { kind: this.kind, mode, uid, gid, size, used, rdev, links: 1, ...all };
-    this.#times = new ObservedTimes(this.#raw, Date.now(), policy);
+    const raw = { kind: this.kind, mode, uid, gid, size, used, rdev, links: 1, ...all };
+    this.#times = new ObservedTimes(raw, Date.now(), policy);
     this.#times.resume(times);
     this.#listed = { ...this.#listed, changedAt };
-    this.#renew(policy);
+    this.#renew(raw, this.#times, policy);
   }
 
-  #renew(policy: TimesPolicy): void {
-    if (!this.#raw || !this.#times) return;
-    const next = normalise(this.#raw, this.#times, this.#listed, policy);
+  /** The times of a directory follow its listing. */
+  #renewListed(policy: TimesPolicy): void {
+    const known = this.#wasSeen ? this.attributes : undefined;
+    if (known) this.#renew(physicalOf(known), this.#times ?? this.#timesOf(known, policy), policy);
+  }
+
+  #renew(raw: Physical, times: ObservedTimes, policy: TimesPolicy): void {
+    const next = normalise(raw, times, this.#listed, policy);
     // Keep the same object if nothing has changed: protocol adapters cache what they derive from it.
     if (!this.attributes || !sameAttributes(this.attributes, next)) this.attributes = next;
   }
 }
+
+/** No look yet. */
+const never = -1;
+
+const pathOf = ({ parent, name }: TreeNode): ByteString => (parent ? `${parent.path}/${name}` : '');
+const handleOf = (node: TreeNode): Buffer => encodeHandle(node.identity, node);

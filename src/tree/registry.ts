@@ -2,23 +2,16 @@
 import type { Kind } from './contract.ts';
 import { encodeHandle } from './handle.ts';
 import type { HashHalves, Identity } from './identity.ts';
+import { IdTable } from './id-table.ts';
 import { TreeLimits } from './limits.ts';
 import type { ByteString } from './names.ts';
 import { TreeNode } from './node.ts';
-
-const scratch = Buffer.alloc(8);
-
-function keyOf(high: number, low: number): string {
-  scratch.writeUInt32BE(high, 0);
-  scratch.writeUInt32BE(low, 4);
-  return scratch.toString('latin1');
-}
 
 export class Registry {
   readonly root: TreeNode;
   readonly #identity: Identity;
   readonly #limit: number;
-  readonly #byId = new Map<string, TreeNode>();
+  readonly #byId = new IdTable<TreeNode>();
   /** Objects whose path hash was already another object's id, by handle. With 63 bits of SipHash practically empty. */
   readonly #displaced = new Map<string, TreeNode>();
   /** Directories with children in memory and when they were used, least recent first. */
@@ -62,13 +55,14 @@ export class Registry {
 
   /** The object of an id (unsigned 32-bit halves), if it is in memory. */
   byId(high: number, low: number): TreeNode | undefined {
-    const node = this.#byId.get(keyOf(high, low));
+    const node = this.#byId.get(high, low);
     return node?.gone === false ? node : undefined;
   }
 
   /** The object with exactly this handle, if it is in memory. */
   byHandle(handle: Buffer): TreeNode | undefined {
-    const node = this.#byId.get(handle.toString('latin1', 8, 16));
+    const node =
+      handle.length < 16 ? undefined : this.#byId.get(handle.readUInt32BE(8), handle.readUInt32BE(12));
     if (node && !node.gone && node.handle.equals(handle)) return node;
     const displaced = this.#displaced.size > 0 ? this.#displaced.get(handle.toString('latin1')) : undefined;
     return displaced && !displaced.gone ? displaced : undefined;
@@ -96,6 +90,8 @@ export class Registry {
     this.#directories.delete(node);
     this.#forget(node);
     const parent = node.parent;
+    // The next listing must bring its successor, even if it is the same as the last one.
+    if (parent?.directory && node.listed) parent.directory.digest = undefined;
     if (parent?.children?.get(node.name) === node) parent.children.delete(node.name);
   }
 
@@ -132,25 +128,25 @@ export class Registry {
    * Gives the node its path hash as id. If another path has that id, uses the next hash in this path's sequence of hashes.
    */
   #claimId(node: TreeNode): void {
-    let hash: HashHalves = node.pathHash;
-    let key = keyOf(hash.high, hash.low);
-    for (let attempt = 1; this.#byId.has(key); attempt++) {
-      const holder = this.#byId.get(key)!;
+    const { path, pathHash } = node;
+    let hash: HashHalves = pathHash;
+    let attempt = 0;
+    for (;;) {
+      const holder = this.#byId.get(hash.high, hash.low);
       // The same path: the old object is gone, or was dropped from memory while it was still in use.
-      if (holder.path === node.path) break;
-      hash = this.#identity.pathHash(node.path, attempt);
-      key = keyOf(hash.high, hash.low);
+      if (!holder || holder.path === path) break;
+      attempt += 1;
+      hash = this.#identity.pathHash(path, attempt);
     }
-    node.idHigh = hash.high;
-    node.idLow = hash.low;
-    this.#byId.set(key, node);
-    if (hash !== node.pathHash)
+    if (attempt > 0) {
+      node.renumber(hash);
       this.#displaced.set(encodeHandle(this.#identity, node).toString('latin1'), node);
+    }
+    this.#byId.set(node);
   }
 
   #forget(node: TreeNode): void {
-    const key = keyOf(node.idHigh, node.idLow);
-    if (this.#byId.get(key) === node) this.#byId.delete(key);
+    this.#byId.delete(node);
     if (this.#displaced.size > 0) {
       const handle = node.handle.toString('latin1');
       if (this.#displaced.get(handle) === node) this.#displaced.delete(handle);

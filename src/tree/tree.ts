@@ -8,7 +8,7 @@ import { BlockCache } from '../cache/block-cache.ts';
 import type { CacheCounts } from '../cache/cached-file.ts';
 import { ContentCache } from '../cache/content-cache.ts';
 import type { ReadAheadSettings } from '../cache/limits.ts';
-import type { TreeSource } from '../source/source.ts';
+import type { RawAttributes, TreeSource } from '../source/source.ts';
 import { Availability } from './availability.ts';
 import { Changes, type TreeChange } from './changes.ts';
 import { Content } from './content.ts';
@@ -77,6 +77,7 @@ export class Tree {
     ));
     const onListed = (directory: TreeNode) => this.#looks.listed(directory);
     const look = (node: TreeNode) => this.#looks.look(node);
+    const observe = (node: TreeNode, raw: RawAttributes) => this.#looks.observe(node, raw);
     const listings = (this.#listings = new Listings({
       source,
       registry,
@@ -84,6 +85,7 @@ export class Tree {
       times: policy,
       changes,
       onListed,
+      observe,
       look,
     }));
     const looks = (this.#looks = new Looks({
@@ -114,6 +116,7 @@ export class Tree {
     this.#pins.close();
     this.#availability.close();
     this.#listings.close();
+    this.#looks.close();
     this.#changes.clear();
     this.#cache.close();
   }

@@ -101,8 +101,14 @@ function resumeDirectory(
     node.listed = true;
     return node;
   });
-  const snapshot = new Snapshot(nodes);
-  directory.directory = { snapshot, listedAt: Number.NEGATIVE_INFINITY, cost: 0 };
+  const snapshot = Snapshot.of(nodes);
+  directory.directory = {
+    snapshot,
+    listedAt: Number.NEGATIVE_INFINITY,
+    cost: 0,
+    digest: undefined,
+    usedOnce: undefined,
+  };
   directory.observeListing(snapshot.digest, false, Date.now(), policy(directory));
   return nodes.length;
 }

@@ -8,12 +8,12 @@ await source.start();
 const tree = new Tree({ identity: new Identity('holdfast', 'dfs'), source, times: 'auto' });
 
 const rows = {};
-async function walk(node) {
+async function walk(node, cookie) {
   const attributes = await tree.attributes(node);
   rows[node.path || '/'] = {
     id: node.id.toString(16).padStart(16, '0'),
     handle: node.handle.toString('hex'),
-    cookie: node.cookie,
+    cookie,
     created: `${attributes.creation.seconds}.${String(attributes.creation.nanoseconds).padStart(9, '0')}`,
     modified: `${attributes.mtime.seconds}.${String(attributes.mtime.nanoseconds).padStart(9, '0')}`,
     changed: `${attributes.ctime.seconds}.${String(attributes.ctime.nanoseconds).padStart(9, '0')}`,
@@ -21,9 +21,10 @@ async function walk(node) {
   };
   if (node.kind !== 'directory') return;
   const snapshot = await tree.list(node);
-  for (const child of snapshot.nodes) await walk(await tree.lookup(node, child.name));
+  for (const [i, { name }] of snapshot.nodes.entries())
+    await walk(await tree.lookup(node, name), snapshot.cookieAt(i));
 }
-await walk(tree.root);
+await walk(tree.root, 0);
 const { fsid, volumeSerial } = tree.identity;
 console.log(JSON.stringify({ fsid, volumeSerial, objects: rows }, null, 2));
 tree.close();

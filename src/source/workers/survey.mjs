@@ -1,0 +1,360 @@
+/**
+ * What a worker does for one request, synchronously: opens a directory, makes sure that it is the one that is meant, looks at
+ * names in it, lists it. Whatever goes wrong is told, and judged by the main thread.
+ */
+import { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+} from 'node:fs';
+import { performance } from 'node:perf_hooks';
+import { Outcome, stride, writeAttributes } from './columns.mjs';
+import { entriesMost, Phase, Word } from './memory.mjs';
+
+/**
+ * @typedef {object} Request
+ * @property {string} root canonical path of the export, a byte string
+ * @property {string} directory path below it, that is opened
+ * @property {number | undefined} device st_dev that all of it must have; undefined where any will do
+ * @property {number | undefined} [mountId] of the mount in which all of it must lie, where the device does not tell
+ * @property {string} [object] name in the directory that is looked at, '.' for itself
+ * @property {readonly string[]} [names] further ones, at most `entriesMost`
+ * @property {boolean} [list] whether to list the object if it is a directory
+ * @property {boolean} [looks] whether to look at the entries of the listing as well
+ * @property {string} [digest] of the last listing: one that is the same is not told again
+ *
+ * @typedef {object} Failure
+ * @property {string} code name of the errno
+ * @property {number} errno
+ * @property {string} message
+ *
+ * @typedef {object} Names entries behind each other, as in memory.mjs
+ * @property {Uint8Array} names
+ * @property {Uint8Array} lengths
+ * @property {Uint8Array} kinds
+ *
+ * @typedef {object} Reply
+ * @property {Failure} [failure] of what was asked for first
+ * @property {'directory' | 'object' | 'listing'} [failed] what it speaks of
+ * @property {Misled} [misled] the directory that was opened is not the one that is meant
+ * @property {boolean} [isSame] the listing is that of the digest
+ * @property {string} [digest]
+ * @property {Names} [names] of a listing that has no room in the shared memory
+ * @property {number} [took] milliseconds
+ * @property {boolean} [isSlow] it stopped, as looking at many objects beside each other is faster
+ *
+ * @typedef {'device' | 'mount' | 'place'} Misled
+ *
+ * @typedef {ReturnType<import('./memory.mjs').viewsOf>} Views
+ */
+
+/** open(2) of Linux; Node has no constant for it. */
+const O_PATH = 0o10000000;
+export const directoryFlags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/** In the order of their numbers in shared memory. */
+export const kinds = /** @type {const} */ ([
+  'unknown',
+  'file',
+  'directory',
+  'symlink',
+  'fifo',
+  'socket',
+  'block',
+  'character',
+]);
+
+/**
+ * The entry's type in the directory: a hint, as an index into `kinds`.
+ * @param {import('node:fs').Dirent<string>} entry
+ */
+export function hintOf(entry) {
+  if (entry.isDirectory()) return 2;
+  if (entry.isFile()) return 1;
+  if (entry.isSymbolicLink()) return 3;
+  if (entry.isFIFO()) return 4;
+  if (entry.isSocket()) return 5;
+  if (entry.isBlockDevice()) return 6;
+  if (entry.isCharacterDevice()) return 7;
+  return 0;
+}
+
+/**
+ * Whether a directory that was opened is the one that is meant.
+ * @param {number} device
+ * @param {number | undefined} expected
+ * @param {string} reached what /proc/self/fd says of its descriptor
+ * @param {string} path
+ * @returns {'device' | 'place' | undefined} what is wrong
+ */
+export function misledBy(device, expected, reached, path) {
+  if (expected !== undefined && device !== expected) return 'device';
+  return reached === path || reached === `${path} (deleted)` ? undefined : 'place';
+}
+
+/**
+ * Whether a descriptor was opened in the mount of that id, proc(5). Not every kernel tells (gVisor does not).
+ * @param {string} fdinfo
+ * @param {number} expected
+ */
+export function isMountOf(fdinfo, expected) {
+  const found = /^mnt_id:\s*(\d+)/m.exec(fdinfo)?.[1];
+  return found === undefined || Number(found) === expected;
+}
+
+/** For so long a look at entries may go on, in ms, and so long each may take in the mean, before the pool is faster. */
+const patience = 20;
+const slowLook = 0.4;
+
+/** @param {number} descriptor */
+const placeOf = (descriptor) => `/proc/self/fd/${descriptor}`;
+
+/** @param {string} path a byte string */
+const bytes = (path) => Buffer.from(path, 'latin1');
+
+/**
+ * @param {unknown} error
+ * @returns {Failure}
+ */
+function failureOf(error) {
+  const { code = '', errno = 0, message } = /** @type {NodeJS.ErrnoException} */ (error);
+  return { code, errno, message };
+}
+
+export class Surveyor {
+  #views;
+  /** A directory of a mount did not tell types, and Node cannot list it with them. By device. */
+  #withoutTypes = new Set();
+  #steps = 0;
+
+  /** @param {Views} views */
+  constructor(views) {
+    this.#views = views;
+  }
+
+  /**
+   * @param {Request} request
+   * @returns {Reply}
+   */
+  answer(request) {
+    const { control, columns } = this.#views;
+    Atomics.store(control, Word.stop, 0);
+    Atomics.store(control, Word.listed, -1);
+    Atomics.store(control, Word.looked, 0);
+    columns[0] = Outcome.unknown;
+    this.#enter(Phase.directory);
+    /** @type {number | undefined} */
+    let descriptor;
+    /** @type {NonNullable<Reply['failed']>} */
+    let failed = 'directory';
+    try {
+      descriptor = openSync(bytes(request.root + request.directory || '/'), directoryFlags);
+      const misled = this.#misled(descriptor, request, request.directory);
+      if (misled) return { misled };
+      failed = 'object';
+      if (request.object !== undefined) {
+        this.#enter(Phase.object);
+        this.#lookAt(descriptor, request.object, 0, request.device);
+        this.#step();
+      }
+      failed = 'listing';
+      if (request.list) return this.#list(descriptor, request);
+      return request.names ? this.#lookAtAll(descriptor, request.names, request.device) : {};
+    } catch (error) {
+      return { failure: failureOf(error), failed };
+    } finally {
+      if (descriptor !== undefined) closeSync(descriptor);
+    }
+  }
+
+  /** @param {number} phase */
+  #enter(phase) {
+    Atomics.store(this.#views.control, Word.phase, phase);
+    this.#step();
+  }
+
+  #step() {
+    this.#steps = (this.#steps + 1) | 0;
+    Atomics.store(this.#views.control, Word.steps, this.#steps);
+  }
+
+  /**
+   * @param {number} descriptor
+   * @param {Request} request
+   * @param {string} directory
+   * @returns {Misled | undefined}
+   */
+  #misled(descriptor, { root, device, mountId }, directory) {
+    const { dev } = fstatSync(descriptor);
+    this.#step();
+    const reached = readlinkSync(placeOf(descriptor), 'latin1');
+    const misled = misledBy(dev, device, reached, root + directory || '/');
+    if (misled || mountId === undefined) return misled;
+    const info = readFileSync(`/proc/self/fdinfo/${descriptor}`, 'latin1');
+    return isMountOf(info, mountId) ? undefined : 'mount';
+  }
+
+  /**
+   * @param {number} descriptor of the directory
+   * @param {string} name
+   * @param {number} index of the object in the columns
+   * @param {number | undefined} device
+   */
+  #lookAt(descriptor, name, index, device) {
+    const { columns } = this.#views;
+    columns[index * stride] = Outcome.unknown;
+    const stats = lstatSync(bytes(`${placeOf(descriptor)}/${name}`), { bigint: true, throwIfNoEntry: false });
+    if (!stats) columns[index * stride] = Outcome.absent;
+    else if (device === undefined || Number(stats.dev) === device) writeAttributes(columns, index, stats);
+  }
+
+  /**
+   * @param {number} descriptor
+   * @param {readonly string[]} names
+   * @param {number | undefined} device
+   * @returns {Reply}
+   */
+  #lookAtAll(descriptor, names, device) {
+    const { control } = this.#views;
+    this.#enter(Phase.entries);
+    const begun = performance.now();
+    for (let i = 0; i < names.length; i++) {
+      try {
+        this.#lookAt(descriptor, names[i] ?? '', i + 1, device);
+      } catch {
+        // Who needs it asks for it alone, and hears what is wrong.
+      }
+      if (Atomics.load(control, Word.stop) !== 0) return {};
+      Atomics.store(control, Word.looked, i + 1);
+      this.#step();
+      if ((i & 15) !== 15) continue;
+      const took = performance.now() - begun;
+      if (took > patience && took > i * slowLook) return { isSlow: true };
+    }
+    return {};
+  }
+
+  /**
+   * @param {number} above
+   * @param {Request} request
+   * @returns {Reply}
+   */
+  #list(above, request) {
+    this.#enter(Phase.listing);
+    const { object = '.', directory } = request;
+    if (object === '.') return this.#listOpened(above, request, directory);
+    const descriptor = openSync(bytes(`${placeOf(above)}/${object}`), directoryFlags);
+    try {
+      const path = `${directory}/${object}`;
+      const misled = this.#misled(descriptor, request, path);
+      return misled ? { misled } : this.#listOpened(descriptor, request, path);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  /**
+   * @param {number} descriptor
+   * @param {Request} request
+   * @param {string} path
+   * @returns {Reply}
+   */
+  #listOpened(descriptor, request, path) {
+    const { control, names, lengths, kinds } = this.#views;
+    const entries = this.#read(descriptor, request.device);
+    // The names of a mount that was taken away meanwhile may not be all: then the path of its directory is another.
+    const reached = readlinkSync(placeOf(descriptor), 'latin1');
+    if (reached !== (request.root + path || '/')) return { misled: 'place' };
+    const room = entries.length <= entriesMost ? { names, lengths, kinds } : roomFor(entries);
+    const used = pack(entries, room);
+    const digest = digestOf(room, entries.length, used);
+    if (digest === request.digest) return { isSame: true };
+    if (entries.length > entriesMost)
+      return { digest, names: { ...room, names: room.names.subarray(0, used) } };
+    Atomics.store(control, Word.listed, entries.length);
+    if (!request.looks) return { digest };
+    const reply = this.#lookAtAll(descriptor, entries.map(nameOf), request.device);
+    return { ...reply, digest };
+  }
+
+  /**
+   * @param {number} descriptor
+   * @param {number | undefined} device
+   * @returns {Entry[]}
+   */
+  #read(descriptor, device) {
+    // Bytes, as Node would build another path from a string for an entry without a type, and look at that.
+    const place = bytes(placeOf(descriptor));
+    if (!this.#withoutTypes.has(device)) {
+      try {
+        return readdirSync(place, { encoding: 'latin1', withFileTypes: true });
+      } catch (error) {
+        if (!isUntyped(error)) throw error;
+        this.#withoutTypes.add(device);
+      }
+    }
+    return readdirSync(place, 'latin1');
+  }
+}
+
+/** @typedef {string | import('node:fs').Dirent<string>} Entry */
+
+/**
+ * For an entry of unknown type (DT_UNKNOWN) Node calls lstat with a path that it cannot build from a Buffer.
+ * @param {unknown} error
+ */
+export const isUntyped = (error) =>
+  /** @type {NodeJS.ErrnoException} */ (error).code === 'ERR_INVALID_ARG_TYPE';
+
+/** @param {Entry} entry */
+const nameOf = (entry) => (typeof entry === 'string' ? entry : entry.name);
+
+/** @param {readonly Entry[]} entries */
+function roomFor(entries) {
+  let length = 0;
+  for (const entry of entries) length += nameOf(entry).length;
+  return {
+    names: Buffer.from(new ArrayBuffer(length)),
+    lengths: new Uint8Array(entries.length),
+    kinds: new Uint8Array(entries.length),
+  };
+}
+
+/**
+ * @param {readonly Entry[]} entries
+ * @param {{ names: Buffer, lengths: Uint8Array, kinds: Uint8Array }} room
+ * @returns {number} bytes of all names
+ */
+function pack(entries, { names, lengths, kinds }) {
+  let at = 0;
+  for (let i = 0; i < entries.length; i++) {
+    const entry = /** @type {Entry} */ (entries[i]);
+    const name = nameOf(entry);
+    names.write(name, at, 'latin1');
+    lengths[i] = name.length;
+    kinds[i] = typeof entry === 'string' ? 0 : hintOf(entry);
+    at += name.length;
+  }
+  return at;
+}
+
+/**
+ * Of the names, in the order in which they came: directories keep it as long as nothing changes.
+ * @param {{ names: Uint8Array, lengths: Uint8Array }} room
+ * @param {number} entries
+ * @param {number} used
+ */
+function digestOf({ names, lengths }, entries, used) {
+  const hash = createHash('sha256');
+  // What is shared is hashed as a copy: another thread may write to it, as far as the hash knows.
+  hash.update(Uint8Array.prototype.slice.call(lengths, 0, entries));
+  hash.update(Uint8Array.prototype.slice.call(names, 0, used));
+  return hash.digest('binary');
+}

@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import { RecentlyMade } from './recently-made.ts';
+
+it('makes what is asked for again once, as long as few others are asked for, and keeps a bounded number', () => {
+  const made: object[] = [];
+  const recent = new RecentlyMade<object, { of: object }>(4);
+  const make = (of: object) => {
+    made.push(of);
+    return { of };
+  };
+  const often = {};
+  const first = recent.get(often, make);
+  for (let i = 0; i < 100; i++) {
+    expect(recent.get({}, make).of).toBe(made.at(-1));
+    expect(recent.get(often, make)).toBe(first);
+  }
+  expect(made).toHaveLength(101);
+  const seldom = {};
+  recent.get(seldom, make);
+  for (let i = 0; i < 8; i++) recent.get({}, make);
+  recent.get(seldom, make);
+  expect(made.filter((of) => of === seldom)).toHaveLength(2);
+});
