@@ -306,7 +306,8 @@ describe('a library of absolute links', () => {
       .toBe('down');
     expect(await within(prompt, 'read', smb.whole('/within'))).toHaveLength(11);
     expect((await within(prompt, 'list', smb.list('/'))).length).toBe(listed.length);
-    await waits(library.patient[1]!.whole('/other'));
+    // What was read before may be in memory.
+    await waits(library.patient[1]!.whole('/folder/a.mkv'));
   });
 });
 
