@@ -1,14 +1,18 @@
 /** Source and tree over a real FUSE mount that dies, disappears, returns with new inode numbers, or gives wrong answers. */
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once, EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { BlockCache } from '../src/cache/block-cache.ts';
 import { TreeError } from '../src/source/errors.ts';
 import { createLanes } from '../src/source/lanes.ts';
 import { Source, type QuarantineEvent } from '../src/source/source.ts';
 import { Identity } from '../src/tree/identity.ts';
 import type { TreeNode } from '../src/tree/node.ts';
 import { Tree } from '../src/tree/tree.ts';
-import { FuseTree, releasePath, type FuseTreeOptions } from './kit/fuse.ts';
+import { contentSeed, firstDifference, FuseTree, releasePath, type FuseTreeOptions } from './kit/fuse.ts';
+
+const MIB = 1024 * 1024;
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -20,18 +24,19 @@ class Setup extends EventEmitter {
   readonly source: Source;
   readonly tree: Tree;
 
-  private constructor(fuse: FuseTree) {
+  private constructor(fuse: FuseTree, blocks: BlockCache) {
     super();
     this.fuse = fuse;
     const deadlines = { data: 2_000, metadata: 2_000, probe: 1_000 };
     this.source = new Source({ path: fuse.mountpoint, expectFuse: true, lanes: createLanes({ deadlines }) });
     this.source.onState((state) => this.emit('state', state));
-    this.tree = new Tree({ identity: new Identity('holdfast', 'dfs'), source: this.source, times: 'auto' });
+    const identity = new Identity('holdfast', 'dfs');
+    this.tree = new Tree({ identity, source: this.source, times: 'auto', blocks });
   }
 
-  static async start(options: FuseTreeOptions = {}): Promise<Setup> {
+  static async start(options: FuseTreeOptions = {}, blocks = new BlockCache(0)): Promise<Setup> {
     const fuse = await FuseTree.start({ releases: 5, ...options });
-    const setup = new Setup(fuse);
+    const setup = new Setup(fuse, blocks);
     cleanUp.push(
       () => fuse.dispose(),
       () => setup.source.close(),
@@ -232,5 +237,53 @@ describe('a FUSE tree', () => {
     await setup.fuse.heal();
     expect((await resumed).length).toBe(4096);
     expect(setup.source).toMatchObject({ state: 'live', quarantined: 0 });
+  });
+});
+
+describe('content in memory', () => {
+  const film = releasePath(0, 'video.mkv');
+  const stream = async (setup: Setup, node: TreeNode, from: number, to: number) => {
+    for (let at = from * MIB; at < to * MIB; at += MIB)
+      expect(firstDifference(contentSeed(film), at, await setup.bytes(node, at, MIB))).toBe(-1);
+  };
+
+  it('is read ahead of a stream, and the file is closed with its last user all the same', async () => {
+    const setup = await Setup.start({ latency: { read: 5 } }, new BlockCache(64 * MIB));
+    const node = await setup.at(film);
+    const release = setup.tree.pin(node);
+    await stream(setup, node, 0, 12);
+    expect(setup.tree.contentCounts.ahead).toBeGreaterThan(8 * MIB);
+    expect(setup.source.descriptors).toBe(1);
+    release();
+    // Much sooner than a stream that only pauses.
+    await expect.poll(() => setup.source.descriptors, { timeout: 3_000 }).toBe(0);
+  });
+
+  it('is handed out while the daemon is away, as far as it was read ahead', async () => {
+    const setup = await Setup.start({}, new BlockCache(64 * MIB));
+    const node = await setup.at(film);
+    await stream(setup, node, 0, 8);
+    const ahead = () => setup.tree.contentCounts.ahead;
+    for (let before = -1; before !== ahead();) {
+      before = ahead();
+      await delay(100);
+    }
+    await setup.fuse.kill();
+    await setup.state('down');
+    await stream(setup, node, 6, 10);
+    expect(await code(setup.bytes(node, 40 * MIB))).toBe('down');
+    await setup.fuse.mount();
+    await setup.state('live');
+    await stream(setup, node, 6, 14);
+  });
+
+  it('holds the late answer of a read that hung', async () => {
+    const setup = await Setup.start({}, new BlockCache(64 * MIB));
+    const node = await setup.at(film);
+    await setup.fuse.hang(film, 'read');
+    expect(await code(setup.bytes(node, MIB, MIB))).toBe('timeout');
+    await setup.fuse.heal();
+    await expect.poll(() => code(setup.bytes(node, MIB, MIB)), { timeout: 10_000 }).toBe('resolved');
+    await stream(setup, node, 1, 2);
   });
 });
