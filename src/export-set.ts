@@ -152,6 +152,7 @@ const statusOf = (one: ServedExport): ExportStatus => ({
   descriptors: one.source.descriptors,
   bytesAsked: one.source.content.bytesAsked,
   bytesServed: one.tree.contentCounts.served,
+  bytesFromMemory: one.tree.contentCounts.hits,
 });
 
 /** The served exports, and removed ones that still have running requests. */

@@ -258,6 +258,7 @@ export async function startGateway(
         gather({
           version,
           series,
+          cache: blocks,
           listening: () => listening,
           exports: () => exports.status(),
           streams: () => exports.streams(),

@@ -107,6 +107,8 @@ static void on_init(void *data, struct fuse_conn_info *conn)
 {
     (void)data;
     conn->max_read = max_read;
+    /* The kernel's default lets 12 asynchronous direct reads through at a time, whatever the daemon could do. */
+    conn->max_background = threads;
     conn->want |= conn->capable & FUSE_CAP_EXPORT_SUPPORT;
     if (!plus)
         conn->want &= ~(FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);

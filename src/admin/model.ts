@@ -16,6 +16,7 @@ export const mostShown = 100;
 export interface ModelOptions {
   readonly version: string;
   readonly series: Series;
+  readonly cache: { readonly bytes: number; readonly limit: number };
   readonly listening: () => readonly ListeningStatus[];
   readonly exports: () => readonly ExportStatus[];
   readonly streams: () => readonly StreamStatus[];
@@ -26,7 +27,7 @@ export interface ModelOptions {
 const startedAt = Math.round(performance.timeOrigin);
 
 export function gather(options: ModelOptions): Status {
-  const { version, series } = options;
+  const { version, series, cache } = options;
   return {
     at: Date.now(),
     ready: true,
@@ -36,6 +37,8 @@ export function gather(options: ModelOptions): Status {
       pid: process.pid,
       startedAt,
       rssBytes: process.memoryUsage.rss(),
+      cacheBytes: cache.bytes,
+      cacheLimitBytes: cache.limit,
       loopDelayMs: series.loopDelayMs,
     },
     listening: options.listening(),

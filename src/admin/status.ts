@@ -43,6 +43,8 @@ export interface ExportStatus extends ExportState {
   readonly descriptors: number;
   readonly bytesAsked: number;
   readonly bytesServed: number;
+  /** Of those served: what was in memory. */
+  readonly bytesFromMemory: number;
 }
 
 /** Somebody who reads a file. */
@@ -105,6 +107,9 @@ export interface ProcessStatus {
   readonly pid: number;
   readonly startedAt: number;
   readonly rssBytes: number;
+  /** Memory for content that was read: held, and allowed. */
+  readonly cacheBytes: number;
+  readonly cacheLimitBytes: number;
   readonly loopDelayMs: number;
 }
 

@@ -9,7 +9,7 @@ const section = (title: string, table: string) => (table === '' ? '' : `\n${titl
 export function statusText(status: Status): string {
   const { at, process: program, listening } = status;
   const places = listening.map(({ protocol, host, port }) => `${protocol} ${host}:${port}`).join(', ');
-  const head = `Holdfast ${program.version}, process ${program.pid}, up for ${duration((at - program.startedAt) / 1000)}, ${bytes(program.rssBytes)}\n${places}\n`;
+  const head = `Holdfast ${program.version}, process ${program.pid}, up for ${duration((at - program.startedAt) / 1000)}, ${bytes(program.rssBytes)}, content in memory ${bytes(program.cacheBytes)} of ${bytes(program.cacheLimitBytes)}\n${places}\n`;
   return `${head}${exportLines(status)}${mountLines(status)}${waitLines(status)}${quarantineLines(status)}${streamLines(status)}${clientLines(status)}`;
 }
 

@@ -1,7 +1,7 @@
 /** The page: takes the status as it comes and shows it. */
 import type { Rights, Status } from '../admin/status.ts';
 import { byId, LiveTable, setText, show, type Row } from './dom.ts';
-import { duration } from '../admin/format.ts';
+import { bytes, duration } from '../admin/format.ts';
 import { Plots } from './plots.ts';
 import {
   exportRows,
@@ -42,6 +42,7 @@ const exportTable = table('exports', 'Exports', [
   'Objects known',
   'Files open',
   'Calls running',
+  'Read from memory',
 ]);
 const numbersTable = table('exports', 'Exports', [
   'Export',
@@ -120,9 +121,12 @@ function fill(section: string, target: LiveTable, rows: readonly Row[]): void {
 
 function showAll(status: Status, rights: Rights): void {
   const act = rights.acts ? doIt : undefined;
-  const { version, startedAt, node, pid } = status.process;
+  const { version, startedAt, node, pid, cacheBytes, cacheLimitBytes } = status.process;
   const up = duration((status.at - startedAt) / 1000);
-  setText(byId('about'), `${version} · Node ${node} · process ${pid} · up for ${up}`);
+  setText(
+    byId('about'),
+    `${version} · Node ${node} · process ${pid} · up for ${up} · content in memory ${bytes(cacheBytes)} of ${bytes(cacheLimitBytes)}`,
+  );
   setText(byId('notice'), notice(status));
   exportTable.update(exportRows(status));
   fill('mounts-section', mounts, mountRows(status, act));

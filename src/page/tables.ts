@@ -23,8 +23,13 @@ export function exportRows({ at, exports }: Status): Row[] {
       number(String(one.nodes)),
       number(String(one.descriptors)),
       number(lanesText(one)),
+      number(memoryText(one)),
     ],
   }));
+}
+
+function memoryText({ bytesServed, bytesFromMemory }: ExportStatus): string {
+  return bytesServed === 0 ? '' : `${((100 * bytesFromMemory) / bytesServed).toFixed(0)} %`;
 }
 
 function lanesText({ lanes }: ExportStatus): string {
