@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 const ticks = 100;
 
 /**
- * Process, parent and CPU time of a line of /proc/PID/stat, proc(5).
+ * Process, parent and CPU time of a line of /proc/PID/stat, proc(5), with that of its children that have ended.
  * @param {string} pid
  */
 function statOf(pid) {
@@ -14,7 +14,7 @@ function statOf(pid) {
     return {
       pid: Number(pid),
       parent: Number(fields[1]),
-      seconds: (Number(fields[11]) + Number(fields[12])) / ticks,
+      seconds: [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field]), 0) / ticks,
     };
   } catch {
     return undefined;
@@ -22,7 +22,7 @@ function statOf(pid) {
 }
 
 /**
- * CPU time of a server and of all processes that it has started, those still alive.
+ * CPU time of a server and of all processes that it has started: smbd has one for each connection, and counts those that have ended.
  * @param {{ pid: number } | undefined} server
  * @returns {number | undefined}
  */
