@@ -155,14 +155,26 @@ function showNumbers({ exports }: NumbersOnly): void {
   );
 }
 
+/** What is told of the mounts of an export: each of them, or numbers only. */
+interface Told {
+  readonly state: string;
+  readonly mounts: readonly { readonly state: string }[] | number;
+  readonly mountsAway?: number;
+}
+
+/** Whether an export and all mounts below it are live. */
+function isWell({ state, mounts, mountsAway = 0 }: Told): boolean {
+  const away = typeof mounts === 'number' ? mountsAway : mounts.filter((one) => one.state !== 'live').length;
+  return state === 'live' && away === 0;
+}
+
 function receive(view: View): void {
   setText(byId('link'), view.ready === false ? 'Not ready.' : 'Live.');
   byId('link').className = '';
   show('login', view.rights.token && !view.rights.acts);
   if (view.rights.names) showAll(view as Status, view.rights);
   else showNumbers(view as unknown as NumbersOnly);
-  document.title =
-    view.exports?.every(({ state }) => state === 'live') === true ? 'Holdfast' : '(!) Holdfast';
+  document.title = view.exports?.every(isWell) === true ? 'Holdfast' : '(!) Holdfast';
 }
 
 function follow(): EventSource {

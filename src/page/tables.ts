@@ -193,14 +193,23 @@ export function historyRows({ exports }: Status): Row[] {
     }));
 }
 
-/** What is worth an alarm, in one sentence; empty when all is well. */
+/** What is worth an alarm, one sentence for each source that is away; empty when all is well. */
 export function notice({ at, exports }: Status): string {
-  const away = exports.filter(({ state }) => state !== 'live');
-  return away
-    .map(({ name, state, history, waitingForSource, reason }) => {
-      const since = duration(secondsSince(at, history.since));
-      const who = `${plural(waitingForSource, 'request')} ${waitingForSource === 1 ? 'waits' : 'wait'} for it and will go on when it is back.`;
-      return `${name} has been ${state} for ${since} (${reason}). ${who}`;
-    })
-    .join(' ');
+  const sentences = exports.flatMap(({ name, state, history, waitingForSource, reason, mounts }) => {
+    const below = mounts.filter((mount) => mount.state !== 'live');
+    const waiting = waitingForSource - mounts.reduce((sum, mount) => sum + mount.waiting, 0);
+    const since = duration(secondsSince(at, history.since));
+    return [
+      ...(state === 'live'
+        ? []
+        : [`${name} has been ${state} for ${since} (${reason}). ${whoWaits(waiting)}`]),
+      ...below.map(
+        (mount) => `${name}${mount.path} is ${mount.state} (${mount.reason}). ${whoWaits(mount.waiting)}`,
+      ),
+    ];
+  });
+  return sentences.join(' ');
 }
+
+const whoWaits = (count: number) =>
+  `${plural(count, 'request')} ${count === 1 ? 'waits' : 'wait'} for it and will go on when it is back.`;
