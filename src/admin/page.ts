@@ -80,7 +80,7 @@ main:focus { outline: none; }
 #login[hidden] { display: none; }
 #login-error { margin: 0; color: var(--bad); }
 input, button { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--faint); border-radius: 0.4rem; padding: 0.3rem 0.7rem; min-height: 2.25rem; }
-button { cursor: pointer; }
+button { cursor: pointer; white-space: nowrap; }
 button:disabled { opacity: 0.5; cursor: default; }
 .rows { border-collapse: collapse; width: 100%; background: var(--card); }
 .rows th, .rows td { text-align: left; padding: 0.4rem 0.8rem; border-bottom: 1px solid var(--line); vertical-align: top; }
