@@ -76,7 +76,8 @@ it('shows readers, and after an outage its duration and waits', async () => {
 
   await fuse.kill();
   await gateway.whenLogged(({ msg }) => msg === 'source is down');
-  const waiting = nfs.read(file, 0, 4096);
+  // Nobody has read there, so the cache does not have it.
+  const waiting = nfs.read(file, 16 * 1024 * 1024, 4096);
   await expect.poll(async () => (await asJson()).exports[0]!.waitingForSource).toBe(1);
   await expect.poll(async () => (await asJson()).exports[0]!.waits.length, { timeout: 10_000 }).toBe(1);
   const away = await status(...shown());

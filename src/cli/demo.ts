@@ -38,11 +38,11 @@ ${consoleHelp().trimEnd()}`,
   ],
 
   async run(invocation, terminal) {
-    const { mountCommands, startServing } = await import('./serving.ts');
     // The environment and the file of a real gateway on this machine are not the demo's.
     const surroundings = { env: {}, root: false };
     // What is refused is refused before anything is mounted.
     loadConfig({ ...surroundings, flags: configFlags(invocation, '/'), elsewhere: true });
+    const { mountCommands, startServing } = await import('./serving.ts');
     const stopped = untilSignal(['SIGTERM', 'SIGINT', 'SIGHUP']);
     const tree = await makeTree(terminal);
     try {

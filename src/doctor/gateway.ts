@@ -9,8 +9,8 @@ import { isFuseType, mountAt, parseMounts, word, type MountLine } from './mounts
 const descriptorsFor = (exports: number): number => 4096 + 1024 * exports;
 /** Threads: libuv's pool (deploy/launcher.mjs), and those of Node itself. */
 const threads = 512 + 32;
-/** Bytes that the program takes at most without what it keeps: requests, replies and what it knows of 400,000 objects. */
-const program = 768 * 1024 * 1024;
+/** Bytes that the program takes at most besides its cache: requests, replies and what it knows of 400,000 objects. */
+const program = 512 * 1024 * 1024;
 
 export interface GatewayQuestion {
   readonly config: Config;
@@ -29,7 +29,7 @@ export async function gatewayFindings(
   findings.push(...(await limitFindings(machine, config.exports.length)));
   if (isRunning) findings.push(ok('a gateway with this configuration is running'));
   else findings.push(...(await portFindings(machine, config)));
-  findings.push(...(await memoryFindings(machine)));
+  findings.push(...(await memoryFindings(machine, config.cache.memory)));
   findings.push(...identityFindings(config), ...guestFindings(config), ...adminFindings(config));
   return findings;
 }
@@ -182,18 +182,20 @@ async function portFindings(machine: Machine, { nfs, smb, admin }: Config): Prom
   });
 }
 
-async function memoryFindings(machine: Machine): Promise<Finding[]> {
-  const limit = Number((await machine.read('/sys/fs/cgroup/memory.max')) ?? NaN);
+async function memoryFindings(machine: Machine, cache: number): Promise<Finding[]> {
+  const allowed = Number((await machine.read('/sys/fs/cgroup/memory.max')) ?? NaN);
   const total =
     Number(/^MemTotal:\s+(\d+) kB/m.exec((await machine.read('/proc/meminfo')) ?? '')?.[1] ?? NaN) * 1024;
-  const memory = Math.min(Number.isNaN(limit) ? Infinity : limit, Number.isNaN(total) ? Infinity : total);
+  const memory = Math.min(Number.isNaN(allowed) ? Infinity : allowed, Number.isNaN(total) ? Infinity : total);
   const mega = (bytes: number) => `${Math.round(bytes / 1024 / 1024)} MiB`;
-  if (memory >= program) return [ok(`memory: ${mega(memory)}`)];
+  const wanted = program + cache;
+  if (memory >= wanted) return [ok(`memory: ${mega(memory)}, of which ${mega(cache)} are for the cache`)];
+  const limit = Math.ceil(wanted / 1024 / 1024);
   return [
     problem(
-      `${mega(memory)} of memory, and the gateway may need ${mega(program)}`,
+      `${mega(memory)} of memory, and the gateway may need ${mega(wanted)}, ${mega(cache)} of it for its cache`,
       'the kernel kills it under load, and cifs clients get errors',
-      `resources: { limits: { memory: ${Math.ceil(program / 1024 / 1024)}Mi } }   # docker: --memory`,
+      `resources: { limits: { memory: ${limit}Mi } }   # docker: --memory ${limit}m; or a smaller cache: { memory: 64MiB }`,
     ),
   ];
 }

@@ -23,6 +23,7 @@ function exported(more: Partial<ExportStatus>): ExportStatus {
     descriptors: 0,
     bytesAsked: 0,
     bytesServed: 0,
+    bytesFromMemory: 0,
     ...more,
   };
 }

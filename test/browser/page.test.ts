@@ -105,7 +105,7 @@ it('shows an outage while it lasts, and continues by itself', async () => {
   await keep(page, 'live');
 
   await fuse.kill();
-  const waiting = nfs.read(file, 40 * 65536, 65536);
+  const waiting = nfs.read(file, 256 * 65536, 65536);
   const alert = page.getByRole('alert').first();
   await alert.getByText(/dfs has been down for .* 1 request waits for it and will go on/).waitFor();
   await page.getByRole('table', { name: 'Who waits' }).getByText('video.mkv').waitFor();
