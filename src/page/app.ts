@@ -1,6 +1,7 @@
 /** The page: takes the status as it comes and shows it. */
 import type { Rights, Status } from '../admin/status.ts';
-import { byId, LiveTable, setText, show, type Row } from './dom.ts';
+import { byId, LiveTable, setText, show } from './dom.ts';
+import type { Row } from './rows.ts';
 import { bytes, duration } from '../admin/format.ts';
 import { Plots } from './plots.ts';
 import {

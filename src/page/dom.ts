@@ -1,4 +1,5 @@
 /** Tables that are brought up to date in place, so that focus, selection and scrolling stay where they are. */
+import type { Row } from './rows.ts';
 
 /** The element with this id, which the frame of the page has. */
 export function byId(id: string): HTMLElement {
@@ -14,26 +15,6 @@ export function show(id: string, visible: boolean): void {
 /** Nothing is written where the same stands already. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
-}
-
-export interface Cell {
-  readonly text: string;
-  /** Classes. */
-  readonly style?: string;
-}
-
-export interface RowButton {
-  readonly label: string;
-  /** What it is about, for those who do not see the row. */
-  readonly about: string;
-  readonly press: () => void;
-}
-
-export interface Row {
-  /** The same for the same thing. */
-  readonly key: string;
-  readonly cells: readonly (Cell | string)[];
-  readonly button?: RowButton | undefined;
 }
 
 interface ShownRow {

@@ -1,6 +1,6 @@
 /** What of the status becomes which row. */
 import type { ExportStatus, Status, StreamStatus } from '../admin/status.ts';
-import type { Row } from './dom.ts';
+import type { Row } from './rows.ts';
 import { bytes, duration, milliseconds, plural, progress } from '../admin/format.ts';
 
 /** Does something at the gateway; undefined for those who may not. */
