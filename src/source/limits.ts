@@ -25,6 +25,8 @@ export const SourceLimits = {
    */
   workerPatience: 200,
   workerInterval: 50,
+  /** The start of a source waits no longer for the first worker. */
+  workerStart: 1_000,
   /** An idle worker ends after this: it holds some ten megabytes. */
   workerIdle: 60_000,
   /** A look by a worker that takes longer is slow: several beside each other, by the lanes, are faster. */

@@ -182,8 +182,10 @@ export class Source {
     for (const lane of Object.values(this.lanes))
       lane.baseOf = (key) => mounts.of(key.split('\0', 1)[0]!).base;
     this.#onMounts();
-    void (this.#options.workers ?? sourceWorkers).start();
-    await mounts.start();
+    const workers = (this.#options.workers ?? sourceWorkers).start();
+    // The first request shall find a worker. Without one everything goes by the lanes.
+    const patience = new Promise<void>((resolve) => setTimeout(resolve, SourceLimits.workerStart).unref());
+    await Promise.all([mounts.start(), Promise.race([workers, patience])]);
   }
 
   close(): void {

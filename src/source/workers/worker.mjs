@@ -1,5 +1,4 @@
 /** A worker: waits for a request without an event loop of its own, does it, tells, waits for the next. */
-import { performance } from 'node:perf_hooks';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { viewsOf, Word } from './memory.mjs';
 import { Surveyor } from './survey.mjs';
@@ -16,9 +15,7 @@ for (let seen = 0; ;) {
   Atomics.wait(views.control, Word.signal, seen);
   seen = Atomics.load(views.control, Word.signal);
   for (let next; (next = receiveMessageOnPort(port));) {
-    const begun = performance.now();
     const reply = surveyor.answer(/** @type {import('./survey.mjs').Request} */ (next.message));
-    reply.took = performance.now() - begun;
     const { names } = reply;
     const moved = names ? [names.names.buffer, names.lengths.buffer, names.kinds.buffer] : [];
     port.postMessage(reply, /** @type {ArrayBuffer[]} */ (moved));
