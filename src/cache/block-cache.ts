@@ -1,14 +1,14 @@
 /**
- * The one cache of content, of all exports and both protocols.
+ * The content cache that all exports and both protocols share.
  *
  * Contract:
- * - Only bytes that the source has vouched for go in (SourceFile.read and tryRead judge them), under the version of the file
- *   that was known when the read began. When another version is seen, all blocks of the old one go, and reads that still run for
- *   it answer those who had already asked, and nobody later.
- * - The budget is hard. What is being read into counts, and so does what a hung read may still write to.
- * - A read that finds no room goes past the cache. Nothing ever waits for room.
- * - What goes first: what a reader in order has passed; then by last use; beginnings and ends of files last, as long as these hold
- *   no more than their share.
+ * - The cache stores only bytes that the source has confirmed (by SourceFile.read or tryRead), for the version of the file that
+ *   was known when the read began. When the version changes, all old blocks are dropped. Reads that still run for the old version
+ *   answer the requests that already wait for them, but no later request.
+ * - The budget is a hard limit. Memory that a running read fills, or that a hung read may still write to, counts.
+ * - If there is no room, a read bypasses the cache. No read ever waits for room.
+ * - Order of eviction: blocks that a sequential reader has passed, then the least recently used blocks, then beginnings and ends
+ *   of files. If beginnings and ends hold more than their share (CacheLimits.edgeShare), they are evicted first.
  */
 import { type Chunk, ChunkList, ChunkPool } from './chunks.ts';
 import type { Extent } from './extent.ts';
@@ -21,7 +21,7 @@ export interface Place {
   readonly at: number;
 }
 
-/** Small extents begin at whole pages of their chunk. */
+/** Bytes. Extents that share a chunk are aligned to pages. */
 const page = 4096;
 
 export class BlockCache {
@@ -29,14 +29,14 @@ export class BlockCache {
   readonly #passed = new ChunkList<Extent>();
   readonly #usual = new ChunkList<Extent>();
   readonly #edges = new ChunkList<Extent>();
-  /** Chunks that small extents are put into, one behind the other. */
+  /** For each rank: the chunk that small extents fill one after another. */
   readonly #shelves: Record<Rank, Chunk<Extent> | undefined> = { usual: undefined, edge: undefined };
-  /** Blocks that had to go for others. */
+  /** Number of chunks evicted so far. */
   evictions = 0;
-  /** Bytes that were read ahead and went before anybody asked for them. */
+  /** Bytes that were read ahead and dropped before any client read them. */
   unreadBytes = 0;
 
-  /** @param bytes the budget; 0: nothing is kept. */
+  /** @param bytes the budget; 0 turns the cache off. */
   constructor(bytes: number) {
     this.#pool = new ChunkPool<Extent>(bytes);
   }
@@ -45,29 +45,32 @@ export class BlockCache {
     return this.#pool.limit;
   }
 
-  /** Bytes that are held now, free chunks included. */
+  /** Bytes of all chunks that exist, including free ones. */
   get bytes(): number {
     return this.#pool.bytes;
   }
 
-  /** Bytes of these that reads run into now. */
+  /** The part of `bytes` that running reads fill now. */
   get loadingBytes(): number {
     const evictable = this.#passed.size + this.#usual.size + this.#edges.size;
     return this.bytes - this.#pool.freeBytes - this.lostBytes - evictable * CacheLimits.block;
   }
 
-  /** Bytes of these that reads which were given up may still write to. */
+  /** The part of `bytes` that hung reads may still write to, although they were given up. */
   get lostBytes(): number {
     return this.#pool.spoiledBytes;
   }
 
-  /** Takes what is above another budget away, as far as no read is running into it. */
+  /** Sets a new budget. Evicts what exceeds it, except chunks that a read is filling: those go when the read ends. */
   resize(bytes: number): void {
     this.#pool.resize(bytes);
     while (this.#pool.isOver && this.#evictOne());
   }
 
-  /** Memory for a load of up to a block; undefined when all is being read into. It must end with `loaded`. */
+  /**
+   * Memory for a load of at most one block; undefined if the cache is off or nothing can be evicted. The caller must call
+   * `loaded` when the load ends.
+   */
   place(length: number, rank: Rank): Place | undefined {
     if (this.limit === 0) return undefined;
     const shelf = this.#shelves[rank];
@@ -82,7 +85,7 @@ export class BlockCache {
   #on(chunk: Chunk<Extent>, length: number): Place {
     const at = chunk.used;
     chunk.used = Math.ceil((at + length) / page) * page;
-    // What is being read into is in no list, so that it cannot be evicted.
+    // While a read fills it, the chunk is in no list and so cannot be evicted.
     chunk.list?.remove(chunk);
     chunk.loading += 1;
     return { chunk, at };
@@ -96,7 +99,11 @@ export class BlockCache {
     }
   }
 
-  /** A load has ended: its extent is good, or undefined. @param isLost the source may still write to it. */
+  /**
+   * Ends a load.
+   * @param extent undefined if its bytes must not be kept.
+   * @param isLost whether a hung read may still write to the memory.
+   */
   loaded(chunk: Chunk<Extent>, extent: Extent | undefined, rank: Rank, isLost = false): void {
     chunk.loading -= 1;
     if (extent) chunk.extents.push(extent);
@@ -107,7 +114,7 @@ export class BlockCache {
     this.#settle(chunk, rank);
   }
 
-  /** To its list once nothing is read into it any more; back to the pool when nothing lies in it. */
+  /** When no read fills the chunk any more, adds it to its list, or returns it to the pool if it is empty. */
   #settle(chunk: Chunk<Extent>, rank: Rank): void {
     if (chunk.loading > 0) return;
     if (chunk.extents.length === 0) {
@@ -118,7 +125,7 @@ export class BlockCache {
     if (this.#pool.isOver) this.#evictOne();
   }
 
-  /** It was read by a client. */
+  /** Marks a chunk as used last: a client has read it. */
   touch(chunk: Chunk<Extent>): void {
     const { list } = chunk;
     if (!list || (chunk === list.last && list !== this.#passed)) return;
@@ -126,14 +133,14 @@ export class BlockCache {
     (list === this.#edges ? this.#edges : this.#usual).append(chunk);
   }
 
-  /** A reader in order has passed it. */
+  /** Marks a chunk that a sequential reader has passed: it is evicted before others. */
   pass(chunk: Chunk<Extent>): void {
     if (chunk.list !== this.#usual) return;
     this.#usual.remove(chunk);
     this.#passed.append(chunk);
   }
 
-  /** An extent is of no use any more. */
+  /** Removes an extent whose bytes are out of date. */
   drop(extent: Extent): void {
     extent.owner = undefined;
     const { chunk } = extent;
@@ -144,7 +151,7 @@ export class BlockCache {
     if (chunk.extents.length === 0) this.#settle(chunk, 'usual');
   }
 
-  /** Takes out all that is in memory of a group of owners. */
+  /** Removes the extents of one group of owners, except those in chunks that a read is filling. */
   dropAll(group: object): void {
     const extents: Extent[] = [];
     for (const list of [this.#passed, this.#usual, this.#edges])

@@ -12,7 +12,7 @@ const MiB = 1024 * KiB;
 const SECTOR = 512;
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** The byte that all of a sector has in a version of a file. */
+/** The value of every byte of a sector, which depends on the version of the file. */
 const byteOf = (version: number, sector: number): number =>
   (Math.imul(sector + 1, 2654435761) >>> 24) ^ version;
 
@@ -25,7 +25,7 @@ function write(target: Buffer, position: number, version: number): void {
   }
 }
 
-/** Whether every sector is that of one of the versions from..to. */
+/** Whether every sector has the bytes of one of the versions from..to. */
 function isOf(bytes: Buffer, position: number, from: number, to: number): boolean {
   for (let at = 0; at < bytes.length;) {
     const sector = Math.floor((position + at) / SECTOR);
@@ -50,17 +50,17 @@ interface Call {
   end(how: Ending): void;
 }
 
-/** A file that changes, and whose reads end when and how the test says. */
+/** A model of a file: the test changes it, and decides when and how each read ends. */
 class Model implements ByteSource {
   version = 0;
   size: number;
   fetchesAhead = false;
-  /** Reads end at once, and well. */
+  /** Whether reads succeed at once. */
   isQuick = false;
   readonly calls: Call[] = [];
-  /** Positions that were asked for, in their order. */
+  /** All reads so far, in order. */
   readonly asked: { readonly position: number; readonly length: number; readonly isAhead: boolean }[] = [];
-  /** What hung reads do to their buffers in the end. */
+  /** Each call ends one hung read, which then overwrites its buffer. */
   readonly late: (() => void)[] = [];
 
   constructor(size: number) {
@@ -94,7 +94,7 @@ class Model implements ByteSource {
     this.asked.push({ position, length: target.length, isAhead: options?.isAhead ?? false });
     const end = (how: Ending) => {
       this.calls.splice(this.calls.indexOf(call), 1);
-      // Whatever it is, it is not what the file holds.
+      // These bytes are not the file's.
       if (how === 'timeout' || how === 'again') this.late.push(() => target.fill(0xa5));
       settle(how);
     };
@@ -285,7 +285,7 @@ describe('reads', () => {
     for (const bytes of await Promise.all(all)) expect(isOf(bytes, 0, 0, 0)).toBe(true);
   });
 
-  it('go on for those who still want them', async () => {
+  it('continue while one of their clients still waits', async () => {
     const { file, model } = setUp(4 * MiB, 64 * MiB, off);
     let isWanted = true;
     const first = Promise.resolve(file.read(Buffer.alloc(4 * KiB), MiB + 5, () => isWanted));
@@ -299,7 +299,7 @@ describe('reads', () => {
     expect(model.calls[0]!.options!.wanted()).toBe(false);
   });
 
-  it('that ask for more than is needed do not make its trouble that of the reader', async () => {
+  it('of more than a client asked for do not fail the client: it gets its own bytes', async () => {
     const { file, model } = setUp(4 * MiB, 64 * MiB, off);
     const reading = readAll(file, MiB + 5, 4 * KiB);
     model.calls[0]!.end('refused');
@@ -309,20 +309,20 @@ describe('reads', () => {
     expect(isOf(await reading, MiB + 5, 0, 0)).toBe(true);
   });
 
-  it('that fail keep nothing, and hand on what the source says', async () => {
+  it('that fail are not cached, and return the error of the source', async () => {
     const { file, model, blocks } = setUp(4 * MiB, 64 * MiB, off);
     const reading = readAll(file, MiB, 256 * KiB);
     model.calls[0]!.end('io');
     await expect(reading).rejects.toMatchObject({ code: 'io' });
     expect(file.isEmpty).toBe(true);
-    // The buffer of a reader was not given away: he may be served after the outage.
+    // The hung read used a chunk of the cache, not the client's buffer: the client can be served after the outage.
     const away = readAll(file, MiB, 256 * KiB);
     model.calls[0]!.end('again');
     await expect(away).rejects.toMatchObject({ code: 'down' });
     expect(blocks.bytes).toBeLessThanOrEqual(2 * CacheLimits.block);
   });
 
-  it('end where the file does, whatever was known of it', async () => {
+  it('end at the real end of the file, even if the known size is larger', async () => {
     const { file, model } = setUp(MiB, 64 * MiB, off);
     model.size = 100 * KiB;
     model.isQuick = true;
@@ -330,7 +330,7 @@ describe('reads', () => {
     expect(file.isEmpty).toBe(true);
   });
 
-  it('find no room where hung reads may still write, and are served all the same', async () => {
+  it('get no memory to which a hung read may still write, and are served past the cache', async () => {
     const { file, model, blocks } = setUp(16 * MiB, CacheLimits.block, off);
     const hung = readAll(file, 0, 256 * KiB);
     const other = readAll(file, MiB, 256 * KiB);
@@ -339,7 +339,7 @@ describe('reads', () => {
     await expect(hung).rejects.toMatchObject({ code: 'timeout' });
     model.calls[0]!.end('good');
     expect(isOf(await other, MiB, 0, 0)).toBe(true);
-    // As long as the memory may be written to it is not used again.
+    // The memory is not reused while the hung read may still write to it.
     const third = readAll(file, 2 * MiB, 256 * KiB);
     model.late[0]!();
     model.calls[0]!.end('good');
@@ -347,7 +347,7 @@ describe('reads', () => {
     expect(file.isEmpty).toBe(true);
   });
 
-  it('of a version that is over answer those who had asked, and nobody later', async () => {
+  it('of an old version answer earlier requests, but no later ones', async () => {
     const { file, model } = setUp(MiB, 64 * MiB, off);
     const before = readAll(file, 0, 256 * KiB);
     model.version = 1;
@@ -361,7 +361,7 @@ describe('reads', () => {
 });
 
 describe('eviction', () => {
-  it('takes what a stream has passed before what others use, and beginnings and ends last', async () => {
+  it('takes blocks that a stream has passed first, and beginnings and ends of files last', async () => {
     const { cache, file, model } = setUp(64 * MiB, 16 * MiB, off);
     model.isQuick = true;
     const other = cache.file('/other.mkv');
@@ -374,7 +374,7 @@ describe('eviction', () => {
     await readAll(other, 0, 512 * KiB);
     await readAll(other, 64 * MiB - 512 * KiB, 512 * KiB);
     await readAll(other, 32 * MiB, MiB);
-    // The stream's own last megabytes are there for whoever follows it.
+    // The last megabytes of the stream stay in memory for a reader that follows it.
     await readAll(file, 46 * MiB, MiB);
     expect(model.asked).toEqual([]);
   });
@@ -398,7 +398,7 @@ describe('eviction', () => {
     expect(blocks.bytes).toBeLessThanOrEqual(8 * MiB);
   });
 
-  it('keeps a second scan within its reach from the source', async () => {
+  it('keeps what a scan has read, so that a second scan reads nothing from the source', async () => {
     const { cache, model } = setUp(MiB, 64 * MiB);
     model.isQuick = true;
     model.size = 64 * MiB;
@@ -446,7 +446,7 @@ describe('reading ahead', () => {
     expect(new Set(model.asked.map(({ position }) => position)).size).toBe(model.asked.length);
   });
 
-  it('is not done for those who jump about, nor for a scan', async () => {
+  it('does not begin for random reads, nor for a scan', async () => {
     const { file, model } = setUp(256 * MiB);
     model.isQuick = true;
     let seed = 1;
@@ -463,7 +463,7 @@ describe('reading ahead', () => {
     expect(scanned.model.asked.reduce((sum, { length }) => sum + length, 0)).toBeLessThanOrEqual(2.25 * MiB);
   });
 
-  it('goes on through reads that a kernel sends out of order', async () => {
+  it('continues when a kernel client sends reads out of order', async () => {
     const { file, model } = setUp(256 * MiB);
     model.isQuick = true;
     for (let at = 0; at < 64 * MiB; at += 4 * MiB)
@@ -490,7 +490,7 @@ describe('reading ahead', () => {
     expect(model.asked.length).toBe(before + running.length);
   });
 
-  it('over a daemon that fetches ahead never leaves the reach of its download', async () => {
+  it('stays within the window of a daemon that fetches ahead itself', async () => {
     const { file, model } = setUp(256 * MiB);
     model.fetchesAhead = true;
     let answered = 0;
@@ -510,7 +510,7 @@ describe('reading ahead', () => {
     expect(ahead(model).length).toBeGreaterThan(150);
   });
 
-  it('is told apart for two viewers of one file', async () => {
+  it('works for two readers of one file', async () => {
     const { file, model } = setUp(256 * MiB);
     model.isQuick = true;
     for (let at = 0; at < 16 * MiB; at += MiB) {
@@ -522,7 +522,7 @@ describe('reading ahead', () => {
     expect(clients.filter(({ position }) => position >= 128 * MiB).length).toBeLessThan(16);
   });
 
-  it('that fails is silent, begins anew, and leaves the verdict to the reader', async () => {
+  it('fails silently and restarts with a small window; only the reader gets the error', async () => {
     const { file, model } = setUp(256 * MiB);
     for (let at = 0; at < 6 * MiB; at += MiB) {
       const reading = readAll(file, at, MiB);
@@ -533,14 +533,14 @@ describe('reading ahead', () => {
       }
       expect(isOf(await reading, at, 0, 0)).toBe(true);
     }
-    // At most one window each time, and a small one.
+    // At most one window of the first size each time.
     expect(ahead(model).length).toBeLessThanOrEqual(6 * 4);
     const late = readAll(file, 6 * MiB, MiB);
     for (const call of [...model.calls]) call.end(call.isTry ? 'refused' : 'io');
     await expect(late).rejects.toMatchObject({ code: 'io' });
   });
 
-  it('runs no more loads at once than its bounds, whatever number of readers', async () => {
+  it('never exceeds its limit of parallel loads, with any number of readers', async () => {
     const { cache, model } = setUp(256 * MiB, 512 * MiB);
     const files = Array.from({ length: 20 }, (_, index) => cache.file(`/${index}.mkv`));
     let most = 0;

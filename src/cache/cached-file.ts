@@ -1,4 +1,7 @@
-/** The blocks of one file: what is in memory is copied at once, what is on its way is waited for, the rest is asked for. */
+/**
+ * The cached blocks of one file. A read copies the bytes that are in memory, waits for those that another read is loading, and
+ * requests the rest from the source.
+ */
 import type { BlockCache, Rank } from './block-cache.ts';
 import { Extent, type ExtentOwner } from './extent.ts';
 import { CacheLimits } from './limits.ts';
@@ -9,35 +12,35 @@ import { Streams, type Stream } from './streams.ts';
 
 const { block: BLOCK, piece: PIECE } = CacheLimits;
 
-/** What the files of an export share. */
+/** State that all cached files of one export share. */
 export interface FileSurroundings {
   readonly blocks: BlockCache;
   readonly ahead: ReadAhead;
   readonly counts: CacheCounts;
-  /** The export is not served any more: nothing is kept. */
+  /** Whether the export was closed: then no loaded bytes are kept. */
   readonly isClosed: boolean;
   source(path: string): ByteSource;
 }
 
-/** Bytes, for the metrics. */
+/** Byte counters for the metrics. */
 export class CacheCounts {
-  /** Handed to clients. */
+  /** Sent to clients. */
   served = 0;
-  /** Of these, from memory at once. */
+  /** Part of `served` that was in memory at once. */
   hits = 0;
-  /** Of these, by a read of the source that another reader, or reading ahead, had begun. */
+  /** Part of `served` for which a read was already running, begun for another request or by reading ahead. */
   joined = 0;
-  /** Asked of the source ahead of a reader. */
+  /** Requested from the source ahead of a reader. */
   ahead = 0;
 }
 
 export class CachedFile implements ExtentOwner, AheadFile {
   readonly path: string;
-  /** Bytes, by the version that is known. */
+  /** Bytes of the file in its known version. */
   size = 0;
   readonly #shared: FileSurroundings;
   readonly #streams = new Streams();
-  /** By number of the block, in order of offset; they do not overlap. */
+  /** Extents by block number (offset / block size), sorted by offset, without overlap. */
   readonly #blocks = new Map<number, Extent[]>();
 
   constructor(shared: FileSurroundings, path: string) {
@@ -49,7 +52,7 @@ export class CachedFile implements ExtentOwner, AheadFile {
     return this.#shared;
   }
 
-  /** Whether nothing of it is in memory, or on its way. */
+  /** Whether no byte of the file is in memory or being loaded. */
   get isEmpty(): boolean {
     return this.#blocks.size === 0;
   }
@@ -58,7 +61,7 @@ export class CachedFile implements ExtentOwner, AheadFile {
     return this.#shared.source(this.path).fetchesAhead;
   }
 
-  /** The file has changed: nothing that is known of its content holds any more. */
+  /** Drops all blocks, as the file has changed. Running reads still answer the requests that wait for them. */
   drop(): void {
     const all = [...this.#blocks.values()].flat();
     this.#blocks.clear();
@@ -66,14 +69,14 @@ export class CachedFile implements ExtentOwner, AheadFile {
     this.#streams.stop();
   }
 
-  /** Nobody has it open any more. */
+  /** Stops reading ahead: the last client has closed the file. */
   stopReadingAhead(): void {
     this.#streams.stop();
   }
 
   /**
-   * Puts `target.length` bytes at `offset` into `target`, which must lie within `size`. A number when all of them are in memory.
-   * Resolves with fewer, and fails, as SourceFile.read does.
+   * Reads `target.length` bytes at `offset` into `target`. The range must lie within `size`. Returns a number, without a promise,
+   * if all bytes are in memory. Else it resolves with fewer bytes, or fails, as SourceFile.read does.
    */
   read(target: Buffer, offset: number, wanted?: Wanted): number | Promise<number> {
     const { counts, ahead, blocks } = this.#shared;
@@ -99,7 +102,7 @@ export class CachedFile implements ExtentOwner, AheadFile {
     });
   }
 
-  /** Where nothing is kept. */
+  /** Reads directly from the source, as the cache is off. */
   async #readPast(target: Buffer, offset: number, wanted: Wanted | undefined): Promise<number> {
     const length = await this.#shared.source(this.path).read(target, offset, wanted);
     this.#shared.counts.served += length;
@@ -112,7 +115,7 @@ export class CachedFile implements ExtentOwner, AheadFile {
     this.#shared.ahead.advance(this, stream);
   }
 
-  /** Copies from the beginning as much as is in memory. */
+  /** Copies bytes from `offset` up to the first one that is not in memory. Returns their number. */
   #copyReady(target: Buffer, offset: number): number {
     let done = 0;
     while (done < target.length) {
@@ -153,7 +156,7 @@ export class CachedFile implements ExtentOwner, AheadFile {
     }
   }
 
-  /** Where the next extent of this block begins, or the block ends. */
+  /** The end of the gap at `at`: the next extent of its block, the end of the block, or `most`, whichever comes first. */
   #gapEnd(at: number, most: number): number {
     const number = Math.floor(at / BLOCK);
     const next = this.#blocks.get(number)?.find(({ offset }) => offset > at)?.offset;
@@ -161,8 +164,8 @@ export class CachedFile implements ExtentOwner, AheadFile {
   }
 
   /**
-   * Begins to read the gap at `at`. What is asked for is rounded to pieces; a reader in order gets as much again as it has read,
-   * up to the end of the block. So nobody costs the source more than a piece at either end, or twice what he reads.
+   * Begins to load the gap at `at`, rounded to pieces. For a sequential reader it loads as many bytes as that has read in order,
+   * up to the end of the block. So a read costs the source at most one extra piece at each end, or twice the bytes read in order.
    */
   #load(at: number, end: number, inOrder: number): Extent | undefined {
     const start = Math.floor(at / BLOCK) * BLOCK;
@@ -194,7 +197,7 @@ export class CachedFile implements ExtentOwner, AheadFile {
     return from < CacheLimits.edge || to > this.size - CacheLimits.edge ? 'edge' : 'usual';
   }
 
-  /** Exactly what a client asked for: the source's verdict is his answer. */
+  /** Loads exactly the bytes that a client asked for, so the source's error is passed to the client. */
   async #ask(extent: Extent): Promise<void> {
     try {
       const length = await this.#shared
@@ -206,7 +209,7 @@ export class CachedFile implements ExtentOwner, AheadFile {
     }
   }
 
-  /** More than a client asked for, or before one did: any bad news is left to a read of what is really needed. */
+  /** Loads more than a client asked for, or reads ahead. After a failure, waiting requests read just their own bytes directly. */
   async #try(extent: Extent): Promise<boolean> {
     const outcome = await this.#shared.source(this.path).tryRead(extent.target, extent.offset, {
       wanted: () => extent.isWanted,
@@ -220,7 +223,7 @@ export class CachedFile implements ExtentOwner, AheadFile {
   #end(extent: Extent, isGood: boolean, isLost: boolean, error: Error | undefined): void {
     const isKept = isGood && extent.owner !== undefined && !this.#shared.isClosed;
     if (!isKept) this.#remove(extent);
-    // Whoever waits gets his bytes before anybody else may have the memory.
+    // Copy the bytes to the waiting requests first: `loaded` may give the memory to another load.
     if (isGood) extent.filled();
     this.#shared.blocks.loaded(
       extent.chunk,
@@ -245,7 +248,7 @@ export class CachedFile implements ExtentOwner, AheadFile {
     this.#remove(extent);
   }
 
-  // -- Readers in order --------------------------------------------------------------------------------------------------
+  // -- Sequential readers ------------------------------------------------------------------------------------------------
 
   loadAhead(stream: Stream, from: number, to: number): number | undefined {
     let loads = 0;
@@ -264,7 +267,7 @@ export class CachedFile implements ExtentOwner, AheadFile {
     return loads;
   }
 
-  /** Blocks that a reader has left behind may go first, unless another one follows. */
+  /** Marks blocks more than `mostReach` behind a sequential reader as passed, unless another reader is still behind them. */
   #pass(stream: Stream): void {
     const end = Math.min(stream.front, Math.max(stream.passed, stream.front - CacheLimits.mostReach));
     for (let at = Math.ceil(stream.passed / BLOCK) * BLOCK; at + BLOCK <= end; at += BLOCK) {

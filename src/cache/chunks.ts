@@ -1,27 +1,27 @@
 /**
- * The memory of the cache: chunks of one size that are used again and again, so that a block leaves no garbage. The budget holds for
- * all that exist: used, free, being read into, and those that a read which hangs may still write to.
+ * The memory of the cache: chunks of one size, which are reused so that the cache makes no garbage. The budget limits all chunks
+ * that exist: used, free, being filled, and those to which a hung read may still write.
  */
 import { CacheLimits } from './limits.ts';
 
-/** @typeParam T what lies in it. */
+/** @typeParam T the extents stored in the chunk. */
 export class Chunk<T> {
   readonly buffer = Buffer.allocUnsafeSlow(CacheLimits.block);
-  /** What lies in it; several where small extents share it. */
+  /** Several if small extents share the chunk. */
   readonly extents: T[] = [];
-  /** Bytes from its beginning that are given away. */
+  /** Bytes allocated so far, counted from the beginning of the chunk. */
   used = 0;
-  /** Reads into it that run. */
+  /** Number of running reads that fill the chunk. */
   loading = 0;
-  /** A read may still write into it although it was given up. What it held before is good; it is not used again. */
+  /** Whether a hung read may still write to the chunk. Its ready extents stay valid, but the chunk is never reused. */
   isSpoiled = false;
-  /** The list that it is in, and its neighbours there. */
+  /** The list that holds the chunk, and its neighbours in that list. */
   list: ChunkList<T> | undefined;
   previous: Chunk<T> | undefined;
   next: Chunk<T> | undefined;
 }
 
-/** In the order of last use, the longest ago first. */
+/** A linked list of chunks, the least recently used first. */
 export class ChunkList<T> {
   first: Chunk<T> | undefined;
   last: Chunk<T> | undefined;
@@ -49,13 +49,13 @@ export class ChunkList<T> {
 }
 
 export class ChunkPool<T> {
-  /** Chunks that may exist. */
+  /** Maximum number of chunks. */
   #most = 0;
-  /** Chunks that exist, the spoiled ones included until their memory is free. */
+  /** Number of chunks that exist. Spoiled ones count until their memory is garbage-collected. */
   #existing = 0;
   #spoiled = 0;
   readonly #free: Chunk<T>[] = [];
-  /** The kernel's hold on a buffer ends with the read; then the collector finds it. */
+  /** A hung read keeps its buffer alive. Once the read ends, the buffer can be collected, and this callback runs. */
   readonly #collected = new FinalizationRegistry(() => {
     this.#existing -= 1;
     this.#spoiled -= 1;
@@ -74,7 +74,7 @@ export class ChunkPool<T> {
     return this.#existing * CacheLimits.block;
   }
 
-  /** Bytes that hung reads may still write to. */
+  /** Bytes of the chunks that hung reads may still write to. */
   get spoiledBytes(): number {
     return this.#spoiled * CacheLimits.block;
   }
@@ -83,7 +83,7 @@ export class ChunkPool<T> {
     return this.#free.length * CacheLimits.block;
   }
 
-  /** True while more chunks exist than may. */
+  /** Whether more chunks exist than the budget allows. */
   get isOver(): boolean {
     return this.#existing > this.#most;
   }
@@ -93,7 +93,7 @@ export class ChunkPool<T> {
     while (this.isOver && this.#free.pop()) this.#existing -= 1;
   }
 
-  /** Undefined when all that may exist is in use. */
+  /** Returns a free or new chunk; undefined if the budget allows none. */
   take(): Chunk<T> | undefined {
     const free = this.#free.pop();
     if (free || this.#existing >= this.#most) return free;

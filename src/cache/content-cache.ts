@@ -1,4 +1,4 @@
-/** The part of one export in the cache: its files, and who reads ahead in them. */
+/** The view of one export on the shared cache: creates its cached files and reads ahead for them. */
 import type { BlockCache } from './block-cache.ts';
 import { CacheCounts, CachedFile, type FileSurroundings } from './cached-file.ts';
 import type { ReadAheadSettings } from './limits.ts';
@@ -8,7 +8,7 @@ import type { ByteSource } from './source.ts';
 export interface ContentCacheOptions {
   readonly blocks: BlockCache;
   readonly source: { file(path: string): ByteSource };
-  /** In place of what suits the source. */
+  /** Overrides the defaults, which depend on the source. */
   readonly readAhead?: ReadAheadSettings | undefined;
 }
 
@@ -33,7 +33,7 @@ export class ContentCache implements FileSurroundings {
     return this.#source.file(path);
   }
 
-  /** The file at a path, of which nothing is known yet. One object of the tree keeps one of these. */
+  /** A new, empty cached file for a path. Each tree node keeps its own. */
   file(path: string): CachedFile {
     return new CachedFile(this, path);
   }

@@ -1,13 +1,13 @@
-/** Bytes of one version of a file that lie in memory, or are on their way there. */
+/** A range of bytes of one version of a file that is in memory or being loaded. */
 import type { Chunk } from './chunks.ts';
 import type { Stream } from './streams.ts';
 
-/** Somebody who needs bytes of an extent that is being read. */
+/** A client's read that waits for an extent being loaded. */
 export interface Waiter {
   readonly isWanted: boolean;
-  /** The bytes from..to of the file are there. */
+  /** The file's bytes from..to are in memory. */
   filled(extent: Extent, from: number, to: number): void;
-  /** They are not. The error is that of a read of the whole extent; undefined when the extent was only tried. */
+  /** The load failed. `error` comes from the read of the whole extent; it is undefined if that was only a tryRead. */
   failed(extent: Extent, from: number, to: number, error: Error | undefined): void;
 }
 
@@ -18,9 +18,9 @@ interface Waiting {
 }
 
 export interface ExtentOwner {
-  /** Those who are taken out of the cache together. */
+  /** Owners of one group are removed from the cache together. */
   readonly group: object;
-  /** It was evicted. */
+  /** Called when the extent is evicted. */
   evicted(extent: Extent): void;
 }
 
@@ -28,14 +28,14 @@ export class Extent {
   readonly offset: number;
   readonly length: number;
   readonly chunk: Chunk<Extent>;
-  /** Where it begins in the chunk. */
+  /** Offset of the extent in its chunk. */
   readonly at: number;
-  /** Undefined once the file has changed, or it was evicted. */
+  /** Undefined once the file has changed or the extent was evicted. */
   owner: ExtentOwner | undefined;
   isReady = false;
-  /** Was read ahead of a reader who has not come yet. */
+  /** Whether it was read ahead and no client has used it yet. */
   isUnread = false;
-  /** Whose reading ahead this is. */
+  /** The reader for which it is read ahead; undefined if a client asked for it. */
   readonly stream: Stream | undefined;
   readonly #waiting: Waiting[] = [];
 
@@ -64,7 +64,7 @@ export class Extent {
     return this.chunk.buffer.subarray(this.at, this.at + this.length);
   }
 
-  /** Copies the bytes from..to of the file. */
+  /** Copies the file's bytes from..to to position `at` of the target. */
   copy(target: Buffer, at: number, from: number, to: number): void {
     const start = this.at - this.offset;
     this.chunk.buffer.copy(target, at, start + from, start + to);
@@ -81,7 +81,7 @@ export class Extent {
     return this.#waiting.some(({ waiter }) => waiter.isWanted);
   }
 
-  /** Whether a read that has not begun is still worth it. */
+  /** Whether a queued read should still begin: a client waits, or its reader is still read ahead. */
   get isWanted(): boolean {
     return this.isAwaited || (this.owner !== undefined && (this.stream?.isReadAhead ?? false));
   }

@@ -4,61 +4,64 @@ const MiB = 1024 * KiB;
 
 export const CacheLimits = {
   /**
-   * Memory comes in chunks of this size, and no load crosses a block of this size in its file. Direct reads of 256 KiB were
-   * the quickest measured (SourceLimits.directPart).
+   * Size of a chunk of memory, and of the blocks into which files are divided. No load crosses a block boundary. Direct reads of
+   * 256 KiB were the fastest measured (SourceLimits.directPart).
    */
   block: 256 * KiB,
   /**
-   * A read of a random place is rounded to such pieces, and not to a block: over a daemon that fetches from far away, blocks of
-   * 256 KiB would be 64 times the traffic of a reader of 4 KiB. A piece is the next few small reads of whoever parses a header.
+   * Random reads are rounded to pieces of this size, not to blocks: for reads of 4 KiB, whole blocks would multiply the traffic
+   * of a remote source by 64. A piece serves the next few small reads of a client that parses a header.
    */
   piece: 16 * KiB,
-  /** Beginning and end of a file: what scanners and players ask for again. */
+  /** Bytes at the beginning and at the end of a file that are evicted last, as scanners and players read them repeatedly. */
   edge: MiB,
-  /** Of the budget, for beginnings and ends; beyond it they are evicted first. */
+  /** Share of the budget for beginnings and ends. Beyond it they are evicted first. */
   edgeShare: 0.5,
-  /** Readers of one file that are told apart. */
+  /** Maximum number of readers that are tracked in one file. */
   streams: 8,
-  /** A reader that has not read for so long is forgotten when another comes. */
+  /** A reader without a read for this long gets no further reads; they begin a new reader. */
   streamAge: 60_000,
-  /** Kernel clients send reads out of order: a reader may jump by this much, or by so many of its reads, and by no more than that. */
+  /**
+   * Kernel clients send reads out of order. A read belongs to a reader if its distance from the reader's front is at most
+   * `reachReads` times its own length, with a minimum of `leastReach` and a maximum of `mostReach`.
+   */
   leastReach: 256 * KiB,
   reachReads: 8,
   mostReach: 8 * MiB,
-  /** A reader of a stream has read this part of what lies behind its front. */
+  /** A reader is sequential if it has read at least this share of the range from its first byte to its furthest answered byte. */
   density: 0.75,
-  /** Reading ahead begins with this much. It doubles each time that the reader has come half as far. */
+  /** The first read-ahead window. The window doubles each time the reader has advanced by half of it. */
   firstWindow: MiB,
-  /** Part of the budget that one reader may have ahead of it; all readers of an export share it. */
+  /** Share of the budget for reading ahead. The active readers of an export divide it evenly. */
   aheadShare: 0.25,
   /**
-   * Loads ahead of one reader that run at once, and of all readers of an export. Clients' own reads come on top. Those of one reader keep
-   * a daemon busy that takes 10 ms for each 128 KiB, and are few enough that another reader's first is not behind many.
+   * Maximum running read-ahead loads of one reader, and of all readers of an export. Clients' own reads are not counted. 8 loads
+   * keep a daemon busy that needs 10 ms for each 128 KiB, and do not delay another reader's first read much.
    */
   loadsPerStream: 8,
   loadsAhead: 24,
-  /** A reader counts as one of those who share that while it has read within this time. */
+  /** A reader is active, and takes its part of these limits, for this long after its last read. */
   streamActive: 2_000,
   /**
-   * Bytes of a source whose files were changed just now: times may be whole seconds, or two on FAT, so that another change within
-   * this time does not show.
+   * A file changed less than `youngFor` ago may change again with the same timestamp, as timestamps may have a resolution of 1 s,
+   * or 2 s on FAT. So its blocks are dropped once, `timeGrain` after the file was first read in this version.
    */
   youngFor: 10_000,
   timeGrain: 2_500,
 } as const;
 
 export interface ReadAheadSettings {
-  /** Bytes ahead of a reader at most; 0: none. */
+  /** Maximum bytes ahead of a reader; 0 turns reading ahead off. */
   readonly max: number;
-  /** Bytes that a reader must have read in order before anything is read ahead of it. */
+  /** Bytes that a reader must have read in order before reading ahead begins. */
   readonly start: number;
 }
 
 export const usualReadAhead: ReadAheadSettings = { max: 16 * MiB, start: 2 * MiB };
 
 /**
- * Over a daemon that fetches ahead by itself for as long as a file is open, and begins another download for a read that is more
- * than 4 MiB from where it is: then reading ahead only hides the way to the daemon. It begins where the file is taken for a stream
- * at the source as well (SourceLimits.streamBytes), so that no probe's descriptor stays open for it.
+ * For a daemon that fetches ahead itself while a file is open, and begins another download for a read more than 4 MiB from its
+ * current position. There, reading ahead only hides the round trip to the daemon. `start` equals SourceLimits.streamBytes, so
+ * that reading ahead never keeps the descriptor of a short probe open.
  */
 export const carefulReadAhead: ReadAheadSettings = { max: 4 * MiB, start: 8 * MiB };

@@ -1,10 +1,10 @@
 /**
- * Reading ahead of those who read in order, for one export. It asks block by block, in order of offset, and only as far as a reader's
- * window reaches; as that moves with the reader, it stops by itself when the reader does. Loads of all readers share a bound, and
- * the source runs them beside the clients' own reads and not before them (SourceFile.tryRead).
+ * Reads ahead of sequential readers, for one export. It loads whole blocks in order of offset, only within the reader's window.
+ * The window moves with the reader, so reading ahead stops when the reader stops. The loads of all readers share one limit, and
+ * the source does not prefer them to clients' own reads (SourceFile.tryRead).
  *
- * Failures are silent: what could not be had ahead is asked for when the reader comes, and judged then. The reader's window begins
- * anew, so that a source in trouble is not asked for more than its readers need.
+ * Failures are silent: the reader requests the bytes itself when it gets there, and that read decides about errors. A failure
+ * also resets the window, so that a source in trouble gets few requests beyond those of its readers.
  */
 import { carefulReadAhead, CacheLimits, usualReadAhead, type ReadAheadSettings } from './limits.ts';
 import type { Stream } from './streams.ts';
@@ -13,7 +13,10 @@ import type { Stream } from './streams.ts';
 export interface AheadFile {
   readonly size: number;
   readonly fetchesAhead: boolean;
-  /** Begins to load what is missing in from..to, which lies in one block. Returns how many loads that takes; undefined: there is no room. */
+  /**
+   * Begins to load the missing bytes of from..to, a range within one block. Returns the number of loads begun; undefined if the
+   * cache has no room.
+   */
   loadAhead(stream: Stream, from: number, to: number): number | undefined;
 }
 
@@ -21,25 +24,25 @@ export class ReadAhead {
   readonly #settings: ReadAheadSettings | undefined;
   readonly #budget: () => number;
   readonly #active = new Map<Stream, AheadFile>();
-  /** Those that were stopped by the bound, in the order in which they go on. */
+  /** Readers that wait for a free load, first come first served. */
   readonly #waiting = new Set<Stream>();
   #running = 0;
 
   /**
-   * @param settings in place of what suits the source.
-   * @param budget bytes of the whole cache.
+   * @param settings overrides the defaults, which depend on the source.
+   * @param budget returns the size of the whole cache in bytes.
    */
   constructor(settings: ReadAheadSettings | undefined, budget: () => number) {
     this.#settings = settings;
     this.#budget = budget;
   }
 
-  /** Loads that run now. */
+  /** Number of running loads. */
   get running(): number {
     return this.#running;
   }
 
-  /** A reader has come further, or was answered. */
+  /** Call when a reader advances or gets an answer: grows its window if due, and begins loads. */
   advance(file: AheadFile, stream: Stream): void {
     const least = this.#settings ?? usualReadAhead;
     if (least.max === 0 || stream.inOrder <= least.start || stream.front >= file.size) return;
@@ -57,7 +60,7 @@ export class ReadAhead {
     this.#ask(file, stream);
   }
 
-  /** A load has ended. */
+  /** Call when a load ends: continues its reader, then the waiting ones. */
   ended(file: AheadFile, stream: Stream, isGood: boolean): void {
     this.#running -= 1;
     stream.running -= 1;
@@ -78,7 +81,8 @@ export class ReadAhead {
   #ask(file: AheadFile, stream: Stream): void {
     const readers = this.#readers();
     const room = (this.#budget() * CacheLimits.aheadShare) / readers;
-    // A daemon that fetches ahead is where it answered last; elsewhere what was asked for is as good, as far as it comes soon.
+    // A daemon that fetches ahead stands at its last answer, so measure from there. Elsewhere measure from the last request, but
+    // at most mostReach beyond the last answer.
     const reach = stream.fetchesAhead ? 0 : CacheLimits.mostReach;
     const base = Math.min(stream.front, stream.answered + reach);
     const end = Math.min(file.size, base + Math.min(stream.window, room));
@@ -92,7 +96,7 @@ export class ReadAhead {
       }
       const { block } = CacheLimits;
       const to = Math.min(file.size, (Math.floor(stream.asked / block) + 1) * block);
-      // No block that reaches beyond the window: how far it may reach is a promise.
+      // Load no block that ends beyond the window: a daemon may begin another download for it (carefulReadAhead).
       if (to > end) return;
       const loads = file.loadAhead(stream, stream.asked, to);
       if (loads === undefined) return;
@@ -102,7 +106,7 @@ export class ReadAhead {
     }
   }
 
-  /** How many share the bounds. */
+  /** Number of active readers, at least 1. Forgets those that have stopped. */
   #readers(): number {
     const since = performance.now() - CacheLimits.streamActive;
     for (const stream of this.#active.keys())

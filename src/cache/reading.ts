@@ -1,4 +1,4 @@
-/** One client's read that could not be answered from memory alone. */
+/** One client's read for which at least some bytes are not in memory. */
 import { fromErrno, TreeError } from '../source/errors.ts';
 import type { Extent, Waiter } from './extent.ts';
 import type { ByteSource, Wanted } from './source.ts';
@@ -8,7 +8,7 @@ export class Reading implements Waiter {
   readonly #target: Buffer;
   readonly #offset: number;
   readonly #wanted: Wanted | undefined;
-  /** Bytes from the beginning that the file has, as far as is known. */
+  /** Bytes to answer: fewer than the target holds if the file turns out to end before. */
   #length: number;
   #pending = 1;
   readonly #failures: Error[] = [];
@@ -46,7 +46,7 @@ export class Reading implements Waiter {
     this.#ended();
   }
 
-  /** Past the cache: what is read is exactly what is needed, and its verdict is that of these bytes. */
+  /** Reads exactly the bytes from..to from the source, bypassing the cache, so that a failure concerns these bytes only. */
   directly(from: number, to: number): void {
     this.#pending += 1;
     const target = this.#target.subarray(from - this.#offset, to - this.#offset);
@@ -62,7 +62,7 @@ export class Reading implements Waiter {
     );
   }
 
-  /** Settles when nothing may write into the target any more, but for reads that the error tells of. */
+  /** Settles when every part has ended. After `timeout` or `again`, a hung read may still write to the target. */
   done(): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#settle = () => {
@@ -79,14 +79,14 @@ export class Reading implements Waiter {
   }
 }
 
-/** The read that failed had another buffer: this one may be used again. */
+/** Turns `again` into `down`: the failed read used a chunk of the cache, so the client's buffer is free to be used again. */
 function untouched(error: Error): Error {
   return error instanceof TreeError && error.code === 'again'
     ? new TreeError('down', error.message, { cause: error })
     : error;
 }
 
-/** If one of the reads still owns the target, that is what the caller has to hear. */
+/** The error to report: `timeout` and `again` come first, as after these a read may still write to the target. */
 function worst(failures: readonly Error[]): Error {
   const has = (code: string) => failures.find((one) => one instanceof TreeError && one.code === code);
   return has('timeout') ?? has('again') ?? failures[0]!;

@@ -1,4 +1,4 @@
-/** What the cache needs of the content of a file at the source. */
+/** The methods of SourceFile that the cache uses. */
 import type { SourceFile } from '../source/file.ts';
 
 export type { TryOptions, TryOutcome } from '../source/file.ts';

@@ -1,14 +1,15 @@
 /**
- * Who reads a file in order. One file may have several readers, and a kernel client sends the reads of each out of order; so a read
- * belongs to the reader whose front is nearest, and one is in order when it has read most of what lies behind its front. Whoever
- * jumps about never has.
+ * Detects sequential readers of a file. A file may have several readers, and kernel clients send the reads of each out of order.
+ * So a read belongs to the reader whose front is nearest. A reader is sequential when it has read most of the bytes behind its
+ * front; a random reader never has.
  */
 import { CacheLimits } from './limits.ts';
 
 const never = Number.NEGATIVE_INFINITY;
 
-/** One reader. The objects are used again, so that one who jumps about leaves no garbage. */
+/** One reader of a file. The objects are reused, so that random reads make no garbage. */
 export class Stream {
+  /** Offset of its first byte. */
   begin = 0;
   /** End of the furthest read. */
   front = 0;
@@ -18,19 +19,19 @@ export class Stream {
   /** performance.now() of the last read. */
   lastAt = never;
 
-  // -- Of reading ahead ----------------------------------------------------------------------------------------------
+  // -- For reading ahead ---------------------------------------------------------------------------------------------
 
-  /** Bytes to be ahead of the reader; 0 while nothing is read ahead. */
+  /** Size of the read-ahead window in bytes; 0 while nothing is read ahead. */
   window = 0;
-  /** The front when the window grew last. */
+  /** The front at the time when the window last grew. */
   grownAt = 0;
-  /** End of what was asked for. */
+  /** End of the blocks requested ahead. */
   asked = 0;
-  /** Loads that run. */
+  /** Number of running loads. */
   running = 0;
-  /** Blocks below this were passed. */
+  /** End of the blocks that were marked as passed. */
   passed = 0;
-  /** Whether the source's daemon fetches ahead itself; undefined until that was asked. */
+  /** Whether the source's daemon fetches ahead itself; undefined if not known yet. */
   fetchesAhead: boolean | undefined;
 
   reset(offset: number): void {
@@ -41,7 +42,7 @@ export class Stream {
     this.fetchesAhead = undefined;
   }
 
-  /** A read begins. True when the reader has come further by it. */
+  /** Notes the start of a read. True if it moves the front. */
   note(offset: number, end: number, now: number): boolean {
     this.lastAt = now;
     if (offset < this.begin) this.begin = offset;
@@ -50,13 +51,13 @@ export class Stream {
     return true;
   }
 
-  /** A read was answered. Only that makes a stream: of a file that hangs any number of reads may be waiting. */
+  /** Notes an answered read. Only answered reads make a stream: a hung file may have many reads waiting. */
   credit(offset: number, end: number): void {
     if (end > this.answered) this.answered = end;
     this.#bytes = Math.min(this.answered - this.begin, this.#bytes + end - offset);
   }
 
-  /** Bytes read in order; 0 for a reader who jumps about. */
+  /** Bytes read in order; 0 for a random reader. */
   get inOrder(): number {
     return this.#bytes >= CacheLimits.density * (this.answered - this.begin) ? this.#bytes : 0;
   }
@@ -65,7 +66,7 @@ export class Stream {
     return this.window > 0;
   }
 
-  /** How far a read may be from the front and be this reader's. */
+  /** Distance of a read from the front; Infinity if it is too far to belong to this reader. */
   isNear(offset: number, end: number): number {
     const reach = Math.min(
       CacheLimits.mostReach,
@@ -83,7 +84,7 @@ export class Streams {
     return this.#all;
   }
 
-  /** The reader of these bytes: one who is near, or a new one. */
+  /** The reader to which a read belongs: the nearest one, or a new one. */
   of(offset: number, end: number, now: number): Stream {
     let nearest: Stream | undefined;
     let least = Infinity;
@@ -103,7 +104,7 @@ export class Streams {
       if (lastAt < this.#all[oldest]!.lastAt) oldest = index;
     let stream = this.#all[oldest];
     if (this.#all.length < CacheLimits.streams) this.#all.push((stream = new Stream()));
-    // Loads that still run count for the old one.
+    // Loads of the replaced reader still run and will update its counters: leave that object to them.
     else if (stream!.running > 0) {
       stream!.window = 0;
       this.#all[oldest] = stream = new Stream();
@@ -112,7 +113,7 @@ export class Streams {
     return stream!;
   }
 
-  /** Nobody reads on: what was not asked for yet is not. */
+  /** Forgets all readers, and so stops reading ahead. */
   stop(): void {
     for (const stream of this.#all) stream.window = 0;
     this.#all.length = 0;
