@@ -57,6 +57,17 @@ export default defineConfig({
         test: { name: 'torture', include: ['test/torture/*.test.ts'], testTimeout: 3_600_000 },
       },
       {
+        // The container images, and a node's mounts by SMB.
+        resolve: { alias },
+        test: {
+          name: 'image',
+          include: ['test/image/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+        },
+      },
+      {
         resolve: { alias },
         test: { name: 'peers', include: ['test/faults/peers.test.ts'], hookTimeout: 120_000 },
       },

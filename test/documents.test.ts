@@ -82,7 +82,7 @@ const places: readonly (readonly [RegExp, string])[] = [
   [/^(npx )?holdfast doctor --config/, 'test/doctor.test.ts'],
   [/^(npx )?holdfast serve/, 'test/kit/gateway.ts, by most tests'],
   [/^(npx )?holdfast run/, 'test/supervise.test.ts'],
-  [/^(npx )?holdfast mount /, 'src/mounter/mounter.test.ts'],
+  [/^(npx )?holdfast mount /, 'src/mounter/mounter.test.ts; npm run test:image'],
   [/^(npx )?holdfast mount-options/, 'src/cli/cli.test.ts'],
   [/^mount -t nfs/, 'test/nfs-kernel.test.ts'],
   [/^mount -t cifs/, 'test/smb-kernel.test.ts'],

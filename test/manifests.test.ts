@@ -323,6 +323,33 @@ describe('together', () => {
   });
 });
 
+describe('the Dockerfile', () => {
+  const text = readFileSync(fileURLToPath(new URL('../Dockerfile', import.meta.url)), 'utf8');
+  const [, ...stages] = text.split(/^FROM /m);
+  const stage = (name: string) => stages.find((one) => new RegExp(`^\\S+ AS ${name}$`, 'm').test(one))!;
+
+  it.each(['holdfast', 'decypharr-holdfast'])('starts the program in %s as it is', (name) => {
+    const list = (instruction: string) =>
+      JSON.parse(new RegExp(`^${instruction} (\\[.*\\])$`, 'm').exec(stage(name))![1]!) as string[];
+    const [program, main] = list('ENTRYPOINT');
+    expect(program).toBe('node');
+    expect(stage(name)).toContain(`COPY --from=program /app ${main!.replace('/dist/main.js', '')}`);
+    const { command, invocation } = invocationOf(list('CMD'));
+    expect(command.name).toBe(name === 'holdfast' ? 'serve' : 'run');
+    expect(invocation.positionals).toEqual(['/mnt/dfs']);
+    const config = configOf('exports: { dfs: { path: /mnt/dfs } }');
+    const ports = [config.smb.listen.port, config.nfs.listen.port, config.admin.listen.port];
+    expect(stage(name)).toContain(`EXPOSE ${ports.join(' ')}`);
+    expect(stage(name)).toContain(`${config.admin.listen.host}:${config.admin.listen.port}}/livez`);
+  });
+
+  it('runs nothing of the target while it builds: it may be another processor', () => {
+    const target = stages.filter((one) => !/^(?:--platform=\$BUILDPLATFORM|build) /.test(one));
+    expect(target.length).toBe(3);
+    for (const one of target) expect(one).not.toMatch(/^RUN /m);
+  });
+});
+
 describe('without Kubernetes', () => {
   it('the compose file names what the program takes', () => {
     const compose = parseYaml(readFileSync(join(deploy, 'docker-compose.yml'), 'utf8')) as {

@@ -28,8 +28,8 @@ export interface Kernel {
 }
 
 export const BUSYBOX = '/usr/bin/busybox';
-/** Optional modules: some kernels have them built in or no longer have them. */
-const HELPERS = 'cmac ccm gcm ghash-generic seqiv ctr ecb sha512_generic hmac md4 des_generic nls_utf8';
+/** Optional modules: some kernels have them built in or no longer have them. fuse is for the guard of `holdfast mount`. */
+const HELPERS = 'fuse cmac ccm gcm ghash-generic seqiv ctr ecb sha512_generic hmac md4 des_generic nls_utf8';
 /** No module is larger. */
 const MODULE_BYTES = 64 * 1024 * 1024;
 /** Modules that the kernel client needs. */
@@ -63,7 +63,9 @@ job() {
   echo "done $JOB $?"
 }
 kill_children() {
-  for child in $(awk -v parent=$2 '$4 == parent { print $1 }' /proc/[0-9]*/stat); do
+  local child
+  # cat, since awk gives up at a process that has ended meanwhile.
+  for child in $(cat /proc/[0-9]*/stat 2>/dev/null | awk -v parent=$2 '$4 == parent { print $1 }'); do
     kill_children $1 $child
     kill -s $1 $child
   done
