@@ -38,7 +38,7 @@ export const CacheLimits = {
    * Maximum running read-ahead loads of one reader, and of all readers of an export. Clients' own reads are not counted. 8 loads
    * keep a daemon busy that needs 10 ms for each 128 KiB, and do not delay another reader's first read much.
    */
-  loadsPerStream: 8,
+  loadsPerStream: 12,
   loadsAhead: 24,
   /** A reader is active, and takes its part of these limits, for this long after its last read. */
   streamActive: 2_000,

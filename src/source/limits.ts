@@ -43,7 +43,7 @@ export const SourceLimits = {
   /** The most parallel calls for one file, or in one directory, that answers quickly. */
   callsPerKey: 8,
   /** The same for reads of a file ahead of its readers: as many as a daemon that takes 10 ms for each needs to be kept busy. */
-  callsAhead: 16,
+  callsAhead: 24,
   /** The same for one that answers slowly. */
   callsPerSlowKey: 4,
   /** The same for reads through the page cache: hung ones fill FUSE's background queue, which holds 12. */
