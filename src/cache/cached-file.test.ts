@@ -277,6 +277,14 @@ describe('reads', () => {
     for (const { length } of model.asked) expect(length).toBeLessThanOrEqual(2 * CacheLimits.piece);
   });
 
+  it('of a new place are one read where the daemon fetches ahead, as two may come in the wrong order', async () => {
+    const { file, model } = setUp(16 * MiB - 77);
+    model.isQuick = model.fetchesAhead = true;
+    const offset = 16 * MiB - 77 - 256 * KiB;
+    expect(isOf(await readAll(file, offset, 256 * KiB), offset, 0, 0)).toBe(true);
+    expect(model.asked).toEqual([{ position: offset, length: 256 * KiB, isAhead: false }]);
+  });
+
   it('of many readers are one read of the source', async () => {
     const { file, model } = setUp(MiB);
     const all = Array.from({ length: 10 }, () => readAll(file, 0, 256 * KiB));

@@ -137,6 +137,12 @@ export class CachedFile implements ExtentOwner, AheadFile {
   }
 
   #fill(reading: Reading, from: number, end: number, inOrder: number): void {
+    // Of a new place, two reads at once may come to such a daemon in the wrong order, and begin a download each.
+    const isSplit = end - from <= BLOCK && Math.floor(from / BLOCK) !== Math.floor((end - 1) / BLOCK);
+    if (isSplit && inOrder === 0 && this.fetchesAhead) {
+      reading.directly(from, end);
+      return;
+    }
     const { counts, blocks } = this.#shared;
     for (let at = from; at < end;) {
       let extent = this.#at(at);
