@@ -208,6 +208,7 @@ describe('a container', () => {
     });
     try {
       await container.logged('"source is live"');
+      for (const protocol of ['nfs', 'smb']) await container.logged(`"protocol":"${protocol}"`);
       await client.mountNfs({ port: 2049, export: '/dfs', mountpoint: '/mnt/n' });
       await client.mountCifs({ port: 445, share: 'dfs', mountpoint: '/mnt/c' });
       const path = releasePath(2, 'video.mkv');
@@ -227,7 +228,8 @@ describe('a container', () => {
     try {
       await container.logged('decypharr --config /app');
       await container.logged('"waiting for the source"');
-      await container.logged('orphans are reaped by an init');
+      // A shell can take the place of the first process from Node 22.15 on; the stand-in has the Node of this machine.
+      if ('execve' in process) await container.logged('orphans are reaped by an init');
       expect(await container.stop()).toBe(0);
       expect(container.lines.join('\n')).toContain('decypharr ends');
     } finally {
