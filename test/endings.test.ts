@@ -139,8 +139,8 @@ describe('the provider', () => {
     await expect.poll(async () => (await tree.usage()).openNow, { timeout: 15_000 }).toBe(0);
     const own = (await local.usage()).provider.bytes;
     const asked = (await tree.usage()).provider.bytes;
-    expect(asked).toBeLessThanOrEqual(3 * own);
-    expect(asked).toBeLessThanOrEqual(films * 10_000_000);
+    // NFS has no CLOSE: on a busy machine a file stays open a little longer, and the provider goes on sending.
+    expect(asked).toBeLessThanOrEqual(2.5 * own);
   });
 
   it('that stalls delays reads of missing bytes only, not of bytes on the disk', async () => {
