@@ -57,18 +57,6 @@ describe.each(await titledKernels())('Linux %s', (_, kernel) => {
   });
 
   describe('the kernel client', () => {
-    it('tells a guest without a network from one with', async () => {
-      expect(await client.hasNetwork()).toBe(true);
-      execFileSync('ip', ['-n', client.netns, 'link', 'set', 'uml0', 'down']);
-      try {
-        expect(await client.hasNetwork()).toBe(false);
-        expect(await client.whyLate()).toContain('has lost its network');
-      } finally {
-        execFileSync('ip', ['-n', client.netns, 'link', 'set', 'uml0', 'up']);
-      }
-      expect(await client.hasNetwork()).toBe(true);
-    });
-
     it('has cifs and nfs', async () => {
       expect(await client.output('uname -r')).toBe(`${kernel.release}\n`);
       expect(await client.output('cat /proc/filesystems')).toMatch(/\tcifs\n[^]*\tnfs\n/);
@@ -115,6 +103,15 @@ describe.each(await titledKernels())('Linux %s', (_, kernel) => {
         `${FILE_SIZE} regular file\n`,
       );
       await client.umountCifs('/mnt/c');
+    });
+
+    it('tells a guest without a network from one with', async () => {
+      // A guest of its own: some kernels do not find their network again.
+      await using other = await KernelClient.start({ kernel });
+      expect(await other.hasNetwork()).toBe(true);
+      execFileSync('ip', ['-n', other.netns, 'link', 'set', 'uml0', 'down']);
+      expect(await other.hasNetwork()).toBe(false);
+      expect(await other.whyLate()).toContain('has lost its network');
     });
 
     it('coexists with others and leaves nothing behind', async () => {
