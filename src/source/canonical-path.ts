@@ -1,6 +1,6 @@
 /**
- * Resolves the symlinks of a path, as realpath(3) does, without asking the FUSE mount to which it may lead: its daemon may be
- * dead or hang, and the path must be the same afterwards.
+ * Resolves the symlinks of a path, as realpath(3) does, but sends no request to a FUSE mount at the path itself: its daemon may
+ * be dead or hang, and the result must be the same as later, when it answers.
  */
 import { readlink } from 'node:fs';
 import type { Lane } from './lanes.ts';
@@ -11,7 +11,8 @@ const linksMax = 40;
 const parts = (path: string) => path.split('/').filter((name) => name !== '' && name !== '.');
 
 /**
- * @param path absolute, a byte string. What does not exist, or cannot be asked, counts as no symlink.
+ * Never rejects: a component that does not exist or cannot be read counts as no symlink.
+ * @param path absolute, a byte string.
  * @returns the path without a slash at its end: '' for the root.
  */
 export async function canonicalPath(path: string, lane: Lane): Promise<string> {
@@ -36,7 +37,7 @@ export async function canonicalPath(path: string, lane: Lane): Promise<string> {
   return at;
 }
 
-/** Linux answers EINVAL for a mounted directory by itself. */
+/** For a mountpoint, the kernel returns EINVAL without a request to the daemon. */
 const targetOf = (path: string, lane: Lane): Promise<string | undefined> =>
   lane
     .run<string>('', (done) => readlink(Buffer.from(path, 'latin1'), 'latin1', done))

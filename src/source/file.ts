@@ -19,20 +19,20 @@ interface Running {
   readonly joined: ((outcome: Buffer | Error) => void)[];
 }
 
-/** How bytes are asked for that somebody may need. */
+/** Options of tryRead. */
 export interface TryOptions {
-  /** Asked before a read begins that had to wait: false when nobody needs it any more. */
+  /** Called before a queued read begins: false if the bytes are no longer needed. */
   readonly wanted: Wanted;
-  /** Whether somebody waits for these bytes now. */
+  /** Whether a client waits for these bytes now. */
   readonly isAwaited: () => boolean;
-  /** Nobody has asked for them: they are read beside what others ask for. */
+  /** Whether no client has asked for them (reading ahead): then the call does not delay clients' own reads. */
   readonly isAhead: boolean;
 }
 
 /**
- * - `whole`: all bytes came, beyond doubt.
- * - `refused`: they did not; nothing is known of the file.
- * - `lost`: the same, and the target may still be written to.
+ * - `whole`: all bytes were read, and none of them is doubtful.
+ * - `refused`: the read failed, or is short or doubtful. It says nothing about the file.
+ * - `lost`: the read failed, and the kernel may still write to the target.
  */
 export type TryOutcome = 'whole' | 'refused' | 'lost';
 
@@ -70,7 +70,7 @@ export class SourceFile {
   /** Number of clients that have the file open. */
   #holders = 0;
   #reads = 0;
-  /** Those of them that nobody had asked for. */
+  /** Those of `#reads` that read ahead. */
   #readsAhead = 0;
 
   constructor(services: FileServices, path: string) {
@@ -172,8 +172,8 @@ export class SourceFile {
   }
 
   /**
-   * Asks once for bytes that somebody may need. Bad news is not weighed: whoever needs the bytes asks by `read`, and hears the
-   * verdict. So it never holds anything, begins no inquiry, and speaks against the file only when it hangs while somebody waits for it.
+   * Reads bytes once, without confirming a failure: a caller that needs the bytes calls `read`, which does. So it holds no
+   * request and begins no inquiry. It puts the file in quarantine only if the read hangs while a client waits for it.
    */
   async tryRead(target: Buffer, position: number, options: TryOptions): Promise<TryOutcome> {
     const { quarantine } = this.#services;

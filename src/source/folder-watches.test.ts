@@ -16,7 +16,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** As a source does it: by a descriptor that is closed right after. */
+/** Watches as a source does: by a descriptor that is closed at once. */
 function begin(onChange: () => void, onEnd: () => void = () => undefined) {
   const descriptor = openSync(folder, footholdFlags);
   try {
@@ -26,7 +26,7 @@ function begin(onChange: () => void, onEnd: () => void = () => undefined) {
   }
 }
 
-it('tells when entries come and go, and not when they are written to', async () => {
+it('reports created and deleted entries, but no writes to files', async () => {
   const path = join(folder, 'a');
   writeFileSync(path, 'x');
   const onChange = vi.fn();
@@ -38,7 +38,7 @@ it('tells when entries come and go, and not when they are written to', async () 
   await vi.waitFor(() => expect(onChange).toHaveBeenCalledTimes(2));
 });
 
-it('says that nobody tells any more, but to those who ended it themselves', () => {
+it('calls onEnd when a watch ends by itself, but not when its user ends it', () => {
   const [ended, cleared] = [vi.fn(), vi.fn()];
   begin(() => undefined, ended)();
   begin(() => undefined, cleared);
@@ -46,6 +46,6 @@ it('says that nobody tells any more, but to those who ended it themselves', () =
   expect([ended, cleared].map((one) => one.mock.calls.length)).toEqual([0, 1]);
 });
 
-it('leaves folders that cannot be watched to be looked at', () => {
+it('returns undefined for folders that cannot be watched', () => {
   expect(watches.begin(join(folder, 'not-there'), vi.fn(), vi.fn())).toBeUndefined();
 });

@@ -1,6 +1,6 @@
 /**
- * Folders of which the kernel tells that entries came or went (inotify): where it does, they need not be read again and again.
- * Their number is bounded; of the others changes are found by looking.
+ * Watches folders by inotify(7) for created, deleted and renamed entries, so that they need not be listed repeatedly. The number
+ * of watches is limited; changes in other folders are found by listing them.
  */
 import { watch, type FSWatcher } from 'node:fs';
 import { SourceLimits } from './limits.ts';
@@ -9,10 +9,10 @@ export class FolderWatches {
   readonly #all = new Map<FSWatcher, () => void>();
 
   /**
-   * Watches an opened folder; undefined when the kernel has no place for one more.
-   * @param place a path that stands for it, which asks no disk.
-   * @param onChange called when its entries may have changed.
-   * @param onEnd called when nobody tells of changes any more, but for a call of the returned function.
+   * Watches an opened folder. Returns a function that ends the watch; undefined if a limit is reached.
+   * @param place path of the open descriptor, such as /proc/self/fd/20, which the kernel resolves without I/O.
+   * @param onChange called when entries may have changed.
+   * @param onEnd called if the watch ends by itself, not by the returned function.
    */
   begin(place: string, onChange: () => void, onEnd: () => void): (() => void) | undefined {
     if (this.#all.size >= SourceLimits.folderWatches) return undefined;
@@ -20,11 +20,11 @@ export class FolderWatches {
     try {
       watcher = watch(place, { persistent: false });
     } catch {
-      // fs.inotify.max_user_watches, or max_user_instances.
+      // fs.inotify.max_user_watches or max_user_instances is reached.
       return undefined;
     }
     watcher.on('change', (event) => {
-      // Of a file that is written to there may be thousands; its folder has the same entries.
+      // Ignore `change`: a file being written causes thousands of them, but the folder's entries stay the same.
       if (event === 'rename') onChange();
     });
     watcher.on('error', () => this.#end(watcher));
@@ -35,7 +35,7 @@ export class FolderWatches {
     };
   }
 
-  /** Another mount is there, or none. */
+  /** Ends all watches, as the mount has changed or gone. */
   clear(): void {
     for (const watcher of [...this.#all.keys()]) this.#end(watcher);
   }

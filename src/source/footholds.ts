@@ -21,7 +21,7 @@ export function markOfDirectory(error: TreeError): TreeError {
   return error;
 }
 
-/** What it means that another directory was opened than the one that is meant, in a mount that is still what it was. */
+/** The error if the opened directory is not the expected one although the mount is unchanged. */
 export const errorOf = (misled: Misled): TreeError => {
   if (misled === 'place') return new TreeError('notdir', 'a symlink led to another place');
   return new TreeError('down', `the path led to another ${misled === 'mount' ? 'mount' : 'filesystem'}`);

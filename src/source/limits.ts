@@ -12,26 +12,26 @@ export const SourceLimits = {
   queue: 8_192,
   /** A queued call fails this long after the deadline of the calls before it, so that these fail first. */
   queueSlack: 10_000,
-  /** Threads that look at whole directories; some may hang, these do not count as running. */
+  /** The most worker threads, and the most of them that run at once. Hung ones do not count as running. */
   workers: 6,
   workersAtOnce: 2,
-  /** Workers that hang in one mount: beyond it the mount is asked by the lanes. */
+  /** If this many workers hang in one mount, its calls go by the lanes. */
   workersPerMount: 2,
   /** Requests that may wait for a worker. */
   workerQueue: 256,
   /**
-   * A worker that was seen to do no step for so long is put aside: seen, as it is nobody's fault when the machine is busy.
-   * What has waited for a worker for so long goes by the lanes.
+   * A worker without progress for this long is put aside, and a request that has waited for a worker for this long goes by the
+   * lanes. Progress is checked every `workerInterval`; late checks, on a busy machine, do not count.
    */
   workerPatience: 200,
   workerInterval: 50,
   /** The start of a source waits no longer for the first worker. */
   workerStart: 1_000,
-  /** An idle worker ends after this: it holds some ten megabytes. */
+  /** An idle worker ends after this long, as it takes some ten megabytes. */
   workerIdle: 60_000,
-  /** A look by a worker that takes longer is slow: several beside each other, by the lanes, are faster. */
+  /** A lookup by a worker that takes longer is slow: then parallel lookups by the lanes are faster. */
   slowLook: 3,
-  /** So many slow ones in a row, and the lanes are used for so long. */
+  /** After this many slow lookups in a row, only the lanes are used for `slowLooksFor`. */
   slowLooks: 3,
   slowLooksFor: 2_000,
   metadataDeadline: 60_000,
@@ -42,7 +42,7 @@ export const SourceLimits = {
   closeDeadline: 60_000,
   /** The most parallel calls for one file, or in one directory, that answers quickly. */
   callsPerKey: 8,
-  /** The same for reads of a file ahead of its readers: as many as a daemon that takes 10 ms for each needs to be kept busy. */
+  /** The same for reading ahead: enough to keep a daemon busy that takes 10 ms for each call. */
   callsAhead: 24,
   /** The same for one that answers slowly. */
   callsPerSlowKey: 4,
@@ -116,7 +116,7 @@ export const SourceLimits = {
   probeInterval: 2_000,
   /** The most mounts below the path of one export that are watched. */
   mounts: 256,
-  /** Folders of one mount of which the kernel is asked to tell changes. */
+  /** The most folders of one mount that are watched by inotify. */
   folderWatches: 1_024,
   /** The most entries of a directory; a larger one fails with `fbig`. */
   directoryEntries: 2_000_000,

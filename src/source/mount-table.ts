@@ -97,7 +97,7 @@ export class MountTable {
   }
 }
 
-/** Filesystems of this machine alone: whatever changes in them, inotify(7) tells. */
+/** Local filesystems: inotify(7) reports every change in them, as all changes are made on this machine. */
 const local: ReadonlySet<string> = new Set([
   'bcachefs',
   'btrfs',
@@ -126,7 +126,7 @@ export function maxRead(mount: Mount): number | undefined {
 export const allowsOthers = (mount: Mount): boolean => /(?:^|,)allow_other(?:,|$)/.test(mount.options);
 
 /**
- * Whether the daemon fetches ahead of a reader by itself, for as long as a file is open, and begins another download for a read that
- * is far from where it is. Decypharr does (4 MiB away); nothing in the mount says so but its name.
+ * Whether the daemon fetches ahead by itself while a file is open, and begins another download for a read far from its current
+ * position. Decypharr does (more than 4 MiB away). It is recognised by the mount's type.
  */
 export const fetchesAhead = ({ type }: Mount): boolean => type === 'fuse.decypharr';

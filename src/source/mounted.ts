@@ -206,7 +206,7 @@ export class Mounted implements SourcePart {
     return attributes;
   }
 
-  /** As lstat; of a directory also what it holds, where that takes no further time. */
+  /** As lstat. For a directory also its listing, if a worker could read it in the same request. */
   find(path: string, before: Known | undefined): Promise<Found> {
     return this.#look(path, before, () => this.#find(path));
   }
@@ -229,8 +229,8 @@ export class Mounted implements SourcePart {
   }
 
   /**
-   * Attributes of several names in one directory, as far as they are there without trouble and beyond doubt; the others are to
-   * be looked at one by one.
+   * Attributes of several names in one directory, in order. Undefined for a name that needs its own lstat, as its lookup failed,
+   * hangs or is doubtful. The array may be shorter than `names`.
    * @param before what is known of each.
    */
   async looks(
@@ -247,7 +247,7 @@ export class Mounted implements SourcePart {
 
   /**
    * @param before number of entries in the last listing.
-   * @param digest of that listing; resolves with `same` when it is still that.
+   * @param digest of that listing; resolves with `same` if it is unchanged.
    */
   async readdir(path: string, before: number, digest?: string): Promise<RawListing | 'same'> {
     return await this.#judged({
@@ -268,7 +268,7 @@ export class Mounted implements SourcePart {
     });
   }
 
-  /** Watches a directory for entries that come and go, where the filesystem tells: see FolderWatches.begin. */
+  /** Watches a directory by inotify: see FolderWatches.begin. Undefined if its filesystem does not report all changes. */
   async observe(path: string, onChange: () => void, onEnd: () => void): Promise<(() => void) | undefined> {
     this.watch.require();
     if (!tellsChanges(this.watch.filesystem ?? '')) return undefined;
@@ -413,7 +413,7 @@ export class Mounted implements SourcePart {
     await lanes.probe.run<undefined>(base, (done) => probeOnce(root + base, name, device, done), { onLate });
   }
 
-  // -- Its judgement -------------------------------------------------------------------------------------------------------
+  // -- Judging the results of calls ----------------------------------------------------------------------------------------
 
   async #judged<T>(question: Question<T>): Promise<T> {
     const permit = this.quarantine.admit(question.aspect, question.path);

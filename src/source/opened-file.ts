@@ -14,14 +14,14 @@ export interface Part {
   readonly position: number;
   readonly permits: ReadPermits;
   readonly wanted: Wanted | undefined;
-  /** Of a read that nobody may be waiting for yet. */
+  /** Set for a tryRead only. */
   readonly ahead?: Ahead;
 }
 
 export interface Ahead {
-  /** Whether somebody waits for it after all: only then a hang speaks against the file. */
+  /** Whether a client waits for it now: only then a hang counts against the file. */
   readonly isAwaited: () => boolean;
-  /** It runs beside the reads of the file that somebody waits for, and not before them. */
+  /** Whether it reads ahead: then it has its own lane key, so that it does not delay clients' reads of this file. */
   readonly isBeside: boolean;
 }
 
@@ -30,7 +30,7 @@ export class OpenedFile {
   readonly #services: FileServices;
   #descriptor: Descriptor | undefined;
   #opening: Promise<Descriptor> | undefined;
-  /** Of the callers that wait for the descriptor. */
+  /** The predicates of the callers that wait for the descriptor. */
   readonly #openers: (Wanted | undefined)[] = [];
 
   constructor(services: FileServices, path: string) {

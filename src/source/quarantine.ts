@@ -95,7 +95,7 @@ export class Quarantine {
   });
   /** Number of cases of each object: a file may have several. */
   readonly #objects = new Map<string, number>();
-  /** How many cases there are of the attributes of entries of each directory. */
+  /** By directory: the number of cases about attributes of its entries. */
   readonly #directories = new Map<string, number>();
   readonly #onEvent: (event: QuarantineEvent) => void;
 

@@ -35,13 +35,13 @@ export interface RawAttributes {
 export interface RawListing {
   readonly names: readonly string[];
   readonly kinds: readonly Kind[];
-  /** Of the first entries, as far as a quick look has told them. */
+  /** Attributes of the first entries, if a worker looked them up with the listing. Undefined for a failed lookup. */
   readonly attributes?: readonly (RawAttributes | undefined)[] | undefined;
-  /** Stands for these names in this order. */
+  /** Digest of the names in this order. */
   readonly digest?: string | undefined;
 }
 
-/** An object, and what it holds if it is a directory and that was quick to tell. */
+/** An object, and its listing if it is a directory that a worker has listed in the same request. */
 export interface Found {
   readonly attributes: RawAttributes;
   readonly listing: RawListing | undefined;

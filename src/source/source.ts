@@ -150,7 +150,7 @@ export class Source {
       .slice(0, most);
   }
 
-  /** Lets the next call for an object in quarantine try, without its cool-down. False when it is not there. */
+  /** Ends the cool-down of an object in quarantine, so that the next call may try. False if the object is not in quarantine. */
   retry(aspect: QuarantineCase['aspect'], path: string): boolean {
     return (this.#mounts?.of(path).quarantine.retry(aspect, path) ?? 0) > 0;
   }
@@ -233,7 +233,7 @@ export class Source {
     return this.#ask(path, (mounted) => mounted.lstat(path, before));
   }
 
-  /** As lstat; of a directory also what it holds, where that takes no further time. */
+  /** As lstat. For a directory also its listing, if a worker could read it in the same request. */
   async find(path: string, before?: Known): Promise<Found> {
     const found = await this.#ask(path, (mounted) => mounted.find(path, before));
     const { listing } = found;
@@ -241,8 +241,8 @@ export class Source {
   }
 
   /**
-   * Attributes of several names in one directory, as far as they are there without trouble and beyond doubt; the others are to
-   * be looked at one by one.
+   * Attributes of several names in one directory, in order. Undefined for a name that needs its own lstat, as its lookup failed,
+   * hangs or is doubtful. The array may be shorter than `names`.
    */
   async looks(
     directory: string,
@@ -256,7 +256,7 @@ export class Source {
 
   /**
    * @param before number of entries in the last listing.
-   * @param digest of that listing; resolves with `same` when it is still that.
+   * @param digest of that listing; resolves with `same` if it is unchanged.
    */
   async readdir(path: string, before = 0, digest?: string): Promise<RawListing | 'same'> {
     const listing = await this.#ask(path, (mounted) => mounted.readdir(path, before, digest));
@@ -269,9 +269,9 @@ export class Source {
   }
 
   /**
-   * Tells of entries that come and go in a directory, where its filesystem does; resolves with a function that ends it, or
-   * with undefined where changes have to be looked for.
-   * @param onEnd called when nobody tells any more, but for a call of that function.
+   * Watches a directory for created, deleted and renamed entries. Resolves with a function that ends the watch; with undefined if
+   * the directory cannot be watched, so that changes must be found by listing it.
+   * @param onEnd called if the watch ends by itself, not by that function.
    */
   observe(path: string, onChange: () => void, onEnd: () => void): Promise<(() => void) | undefined> {
     return this.#ask(path, (mounted) => mounted.observe(path, onChange, onEnd));
@@ -349,7 +349,10 @@ export class Source {
   }
 }
 
-/** A listing with the entries that must be there. What is mounted on an entry is not what the directory's own mount says of it. */
+/**
+ * Adds the expected mountpoints to a listing, and removes their attributes: the directory's own mount reports those of the folder
+ * below the mountpoint.
+ */
 function withNames(listing: RawListing, expected: ReadonlySet<string>): RawListing {
   const { names, kinds } = listing;
   const missing = [...expected].filter((name) => !names.includes(name));

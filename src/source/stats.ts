@@ -3,7 +3,7 @@ import type { BigIntStats, BigIntStatsFs } from 'node:fs';
 import type { RawAttributes, SpaceUsage } from './raw.ts';
 import { count, readAttributes, stride, writeAttributes } from './workers/columns.mjs';
 
-/** Where no worker looks. */
+/** Columns for one object, on the main thread. */
 const scratch = new Float64Array(stride);
 
 export function rawAttributes(stats: BigIntStats): RawAttributes {

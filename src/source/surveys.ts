@@ -1,7 +1,6 @@
 /**
- * One mount as its workers see it. Each question is one request: the directory is opened and checked, and everything that is
- * wanted of it comes back at once. Undefined stands for "no worker is to be had, or the lanes are faster": then the same is
- * asked for by the lanes.
+ * Makes the lookups and listings of one mount by workers. One request opens and checks a directory and returns everything that is
+ * needed of it. Methods return undefined if no worker is available or if the lanes are faster: then the caller uses the lanes.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { TreeError, fromErrno } from './errors.ts';
@@ -20,21 +19,21 @@ export interface SurveysOptions {
   readonly deadline: number;
   readonly device: () => number | undefined;
   readonly mountId: () => number | undefined;
-  /** Resolves when the mount is still what it was; throws `down` otherwise. */
+  /** Resolves if the mount is unchanged; throws `down` otherwise. */
   readonly confirm: () => Promise<void>;
 }
 
-/** What is asked of a worker, apart from where this mount is. */
+/** A request without the fields that are the same for the whole mount. */
 type Question = Omit<Request, 'root' | 'device' | 'mountId'>;
 
 export interface FindOptions {
-  /** Whether to list it if it is a directory, and whether to look at its entries as well. */
+  /** Whether to list the object if it is a directory, and whether to look up its entries as well. */
   readonly list: boolean;
   readonly looks: boolean;
   readonly onLate: () => void;
 }
 
-/** What was taken out of the shared memory. */
+/** A result, copied out of the shared memory. */
 interface Taken {
   readonly reply: Reply;
   readonly attributes: RawAttributes | undefined;
@@ -45,25 +44,25 @@ interface Taken {
 export class Surveys {
   readonly #options: SurveysOptions;
   readonly #owner: Owner = { aside: 0 };
-  /** Entries on which a worker hangs now: whoever wants these goes by the lanes. */
+  /** Entries on which a worker hangs now: lookups of these use the lanes. */
   readonly #hanging = new Set<string>();
-  /** Slow looks in a row. */
+  /** Number of slow lookups in a row. */
   #slow = 0;
-  /** performance.now() until which the lanes are used. */
+  /** performance.now() until which only the lanes are used. */
   #slowUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: SurveysOptions) {
     this.#options = options;
   }
 
-  /** Attributes of a name in a directory; of the directory itself for the name '.'. */
+  /** Attributes of a name in a directory; '.' is the directory itself. */
   async lookAt(directory: string, name: string, onLate?: () => void): Promise<RawAttributes | undefined> {
     if (this.#isSlow || this.#hangsOn(directory, name)) return undefined;
     const taken = await this.#ask({ directory, object: name }, (finding) => this.#takeFound(finding), onLate);
     return taken && (await this.#attributes(taken));
   }
 
-  /** The same, and the listing of what is found. */
+  /** Attributes of a name in a directory, and its listing if it is a directory. */
   async find(directory: string, name: string, options: FindOptions): Promise<Found | undefined> {
     if (this.#isSlow || this.#hangsOn(directory, name)) return undefined;
     const { list, looks, onLate } = options;
@@ -74,8 +73,8 @@ export class Surveys {
   }
 
   /**
-   * The listing of a directory; 'same' when it is that of the digest.
-   * @param looks whether to look at the entries as well, if they are few.
+   * The listing of a directory; 'same' if its digest is `digest`.
+   * @param looks whether to look up the entries as well, if there are at most `entriesMost`.
    */
   async list(
     directory: string,
@@ -92,7 +91,10 @@ export class Surveys {
     return names ? { ...(await unpackSliced(names)), digest: found } : taken.listing;
   }
 
-  /** Attributes of names in a directory, as far as there are any without trouble. */
+  /**
+   * Attributes of names in a directory, in order. Undefined for a name whose lookup failed or hangs. The array may be shorter
+   * than `names`.
+   */
   async lookAtAll(
     directory: string,
     names: readonly string[],
@@ -111,13 +113,13 @@ export class Surveys {
       all.push(...found);
       if (found.length === some.length) continue;
       if (isOver) break;
-      // The next one hangs: the rest is another worker's.
+      // The lookup of the next name hangs: ask another worker for the rest.
       all.push(undefined);
     }
     return all;
   }
 
-  /** What has not begun would only wait behind what hangs. */
+  /** Rejects the queued requests: they would only wait behind hung ones. */
   dismiss(error: TreeError): void {
     this.#options.pool.dismiss(this.#owner, error);
   }
@@ -154,14 +156,14 @@ export class Surveys {
         },
       },
     );
-    // Nobody waits for a worker twice.
+    // The wait for a worker was in vain: use the lanes for a while.
     const now = performance.now();
     if (answer === undefined && now - begun > SourceLimits.slowLook)
       this.#slowUntil = now + SourceLimits.slowLooksFor;
     return answer;
   }
 
-  /** Throws what is wrong with what was asked for first. */
+  /** Throws the error of a reply, if any. */
   async #check({ failure, failed, misled }: Reply): Promise<void> {
     if (misled) {
       await this.#options.confirm().catch((error: unknown) => {
@@ -174,7 +176,7 @@ export class Surveys {
     throw failed === 'directory' ? markOfDirectory(error) : error;
   }
 
-  /** A listing that failed, or was of another directory, is asked for again by whoever needs it. */
+  /** The attributes, even if the listing failed: a caller that needs the listing requests it again. */
   async #attributes({ reply, attributes, isAbsent }: Taken): Promise<RawAttributes> {
     if (attributes) return attributes;
     await this.#check(reply);
@@ -206,7 +208,7 @@ export class Surveys {
   }
 }
 
-/** Path of the entry on which a worker hangs. */
+/** Path of the entry on which the worker hangs; undefined if it hangs on the listing. */
 function hangingIn({ views, listed, looked }: Finding, request: Question): string | undefined {
   const { directory, object = '.', names } = request;
   if (names) return `${directory}/${names[looked]!}`;
@@ -238,7 +240,7 @@ interface Unpacked {
   readonly kinds: RawListing['kinds'][number][];
 }
 
-/** Adds the entries from..to, whose names begin at a byte; returns where they end. */
+/** Unpacks the entries from..to, whose names begin at byte `at`. Returns the byte after the last name. */
 function unpack(packed: Names, into: Unpacked, from: number, to: number, at: number): number {
   const bytes = packed.names as Buffer;
   for (let i = from; i < to; i++) {
@@ -250,7 +252,7 @@ function unpack(packed: Names, into: Unpacked, from: number, to: number, at: num
   return at;
 }
 
-/** Names unpacked before the event loop gets its turn: about a millisecond. */
+/** Entries unpacked before the event loop gets a turn: about a millisecond. */
 const slice = 4_096;
 
 async function unpackSliced(packed: Names): Promise<RawListing> {

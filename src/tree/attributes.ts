@@ -89,7 +89,7 @@ export class ObservedTimes {
     return this.#mtime;
   }
 
-  /** When the content was changed, as far as can be told: the clock's time says nothing of it. */
+  /** The best known time of the last content change: the reported mtime, unless that is known to follow the clock. */
   get contentTime(): Time {
     return this.#followsClock ? this.#mtime : this.#candidate;
   }
@@ -105,8 +105,8 @@ export class ObservedTimes {
   }
 
   /**
-   * Whether, after the first look, nothing is remembered but what attributes tell: the time was believed at once, and is
-   * neither a directory's, which may be the clock's, nor judged by the source's ctime.
+   * Whether this state can be recreated from the attributes, so that it need not be stored: after the first lookup, if the mtime
+   * was accepted at once. Not for directories, whose time may follow the clock, nor with policy `source`, which needs the ctime.
    */
   isPlain({ kind, mtime }: RawAttributes): boolean {
     return this.policy === 'auto' && kind !== 'directory' && this.#mtime === mtime;
@@ -218,10 +218,10 @@ export interface ListingTimes {
   readonly oldest: Time | undefined;
 }
 
-/** Attributes as the source gave them, but for the times that are judged. */
+/** The source's attributes without the times that may be replaced. */
 export type Physical = Omit<RawAttributes, 'mtime' | 'ctime' | 'birth'>;
 
-/** What attributes were made of. */
+/** The source's attributes from which the given ones were made. */
 export const physicalOf = (attributes: Attributes): Physical => {
   const { kind, mode, links, uid, gid, size, used, atime } = attributes;
   return { kind, mode, links, uid, gid, size, used, atime, rdev: rdevOf(attributes) };
@@ -231,7 +231,7 @@ export const physicalOf = (attributes: Attributes): Physical => {
 export const rdevOf = ({ rdevMajor, rdevMinor }: Attributes): number =>
   ((rdevMajor << 8) | (rdevMinor & 0xff) | ((rdevMinor & 0xfff00) << 12)) >>> 0;
 
-/** Whether a look says the same as the attributes that were made of the first one. */
+/** Whether a lookup returns the same as the attributes, which were made from the first lookup. */
 export const isUnmoved = (known: Attributes, raw: RawAttributes): boolean =>
   known.kind === raw.kind &&
   known.size === raw.size &&

@@ -1,10 +1,10 @@
 /**
- * What files and symlinks hold.
+ * Content of files and targets of symlinks.
  *
- * What is in memory is handed out at once, as long as the attributes that it was read under are the file's. How sure that is: they were
- * looked at within TreeLimits.readFresh, at the source that is there now. While a file is read they are looked at anew behind the reader
- * each second; a reader who comes later waits for that look, for no longer than the tree's patience. While the source cannot
- * say, what is in memory is good, as all that is known is.
+ * Cached blocks answer a READ at once if the file still has the attributes under which they were read. For that, the attributes
+ * must come from a lookup within the last TreeLimits.readFresh and since the mount became live. READs refresh them in the
+ * background once a second; a READ after a longer pause waits for the lookup, up to TreeLimits.patience. While the source is
+ * absent, cached blocks stay valid, like all other cached data.
  */
 import type { CachedFile } from '../cache/cached-file.ts';
 import type { ContentCache } from '../cache/content-cache.ts';
@@ -30,14 +30,14 @@ export interface ContentOptions {
 
 type Wanted = (() => boolean) | undefined;
 
-/** The blocks of a node, and the version of the file that they are of. */
+/** The cached blocks of a node, and the version of the file to which they belong. */
 interface Version {
   readonly file: CachedFile;
   attributes: Attributes;
   contentTime: Time | undefined;
-  /** performance.now() of a look that was waited for, be it in vain. */
+  /** performance.now() when a READ last waited for a lookup, even if the lookup failed or took too long. */
   trustedAt: number;
-  /** Wall clock at which blocks are read anew: the file was so young that another change might not have shown. Else 0. */
+  /** Date.now() at which to drop the blocks once, if the file had just been changed (CacheLimits.youngFor); else 0. */
   renewAt: number;
 }
 
@@ -58,9 +58,9 @@ export class Content {
   }
 
   /**
-   * Reads into `target` at `offset`; short only at the end of the file, as the node's attributes then tell it. At once when it is in
-   * memory. After a failure the target may still be written to: never use it again.
-   * @param wanted asked before a read begins that had to wait: false when nobody waits for it any more.
+   * Reads into `target` at `offset`. Returns fewer bytes only at the end of the file, in agreement with the node's attributes.
+   * Returns without a promise if all bytes are cached. After a failure the target may still be written to: never use it again.
+   * @param wanted called before a queued read begins: false if the client no longer waits for it.
    */
   read(node: TreeNode, offset: number, target: Buffer, wanted?: Wanted): Awaitable<ReadOutcome> {
     if (node.kind === 'directory') throw new TreeError('isdir');
@@ -114,7 +114,7 @@ export class Content {
     }
   }
 
-  /** The file has become shorter. Refresh its attributes: clients accept an end only where the attributes have it. */
+  /** The read ended before the known size: refresh the size, as clients accept an end of file only if it agrees with the size. */
   async #shrunk(node: TreeNode, offset: number, length: number): Promise<ReadOutcome> {
     const { size } = await this.#looks.look(node);
     const eof = offset + length >= size;
@@ -122,7 +122,7 @@ export class Content {
     return { length, eof };
   }
 
-  // -- What is in memory -------------------------------------------------------------------------------------------------
+  // -- Cached blocks -----------------------------------------------------------------------------------------------------
 
   #versionOf(node: TreeNode, attributes: Attributes): Version {
     const { contentTime } = node;
@@ -158,7 +158,7 @@ export class Content {
     );
   }
 
-  /** Once the attributes are known to be those of now, or cannot be had. */
+  /** Waits for fresh attributes, then reads. If they are not available in time, reads with the last ones. */
   async #readTrusted(
     node: TreeNode,
     version: Version,
@@ -170,7 +170,7 @@ export class Content {
       await this.#looks.attributes(node);
     } catch (error) {
       if (failedWith(error, 'stale')) throw error;
-      // What cannot be looked at may still be read; what is in memory of it is not to be relied on.
+      // A file whose lookup fails may still be readable, but do not rely on its cached blocks.
       version.file.drop();
     }
     version.trustedAt = performance.now();
@@ -182,7 +182,7 @@ export class Content {
     else for (const node of change.removed) this.#versions.get(node)?.file.drop();
   }
 
-  /** Nobody has it open any more, as far as a protocol tells. */
+  /** The last client has closed the file (SMB only: NFSv3 has no close). */
   released(node: TreeNode): void {
     this.#versions.get(node)?.file.stopReadingAhead();
   }
@@ -201,7 +201,7 @@ const isSameContent = (a: Attributes, b: Attributes) =>
 const isSameTime = (a: Time | undefined, b: Time | undefined) =>
   a === b || (a !== undefined && b !== undefined && sameTime(a, b));
 
-/** Sources may count in whole seconds: of a file that was changed just now, the next change may not show. */
+/** When to drop the blocks of a file: see Version.renewAt. Timestamps may be whole seconds, and so hide a second change. */
 function renewalOf(contentTime: Time | undefined): number {
   const now = Date.now();
   const isYoung = contentTime !== undefined && Math.abs(toMs(contentTime) - now) < CacheLimits.youngFor;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { IdTable, type Identified } from './id-table.ts';
 
-it('finds what a map of whole ids finds, also where halves are the same', () => {
+it('behaves like a map of whole ids, even if halves of ids are equal', () => {
   const half = fc.constantFrom(0, 1, 2, 0x7fffffff, 0x80000000, 0xffffffff);
   const step = fc.record({ does: fc.constantFrom('set', 'delete', 'deleteOther'), high: half, low: half });
   fc.assert(

@@ -1,11 +1,11 @@
-/** Objects by their 63-bit ids, without a key of its own for each. */
+/** A map of objects by their 63-bit ids. Saves memory, as it needs no bigint or string key for each object. */
 export interface Identified {
   readonly idHigh: number;
   readonly idLow: number;
 }
 
 export class IdTable<T extends Identified> {
-  /** By the lower half; several where that is the same. */
+  /** By the lower half of the id; an array if several ids share it. */
   readonly #byLow = new Map<number, T | T[]>();
   #size = 0;
 
@@ -19,7 +19,7 @@ export class IdTable<T extends Identified> {
     return found.find(({ idHigh }) => idHigh === high);
   }
 
-  /** In place of the one that has the same id. */
+  /** Adds an object, in place of any object with the same id. */
   set(one: T): void {
     const key = one.idLow | 0;
     this.delete(this.get(one.idHigh, one.idLow));
@@ -30,7 +30,7 @@ export class IdTable<T extends Identified> {
     this.#size += 1;
   }
 
-  /** If it is the one that has its id. */
+  /** Removes an object, unless another one has taken its id. */
   delete(one: T | undefined): void {
     if (!one || this.get(one.idHigh, one.idLow) !== one) return;
     const key = one.idLow | 0;

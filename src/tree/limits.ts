@@ -6,13 +6,13 @@ export const TreeLimits = {
   attributesFresh: 1_000,
   /** Attributes up to this age are used in listings: a client that opens the file asks again. */
   entryFresh: 30_000,
-  /** A READ refreshes attributes older than this in the background. */
+  /** Cached content answers a READ only if the file's attributes are at most this old. */
   readFresh: 5_000,
   /** A listing up to this age is served without a call to the source. */
   listingFresh: 1_000,
   /** A request waits at most this long for a refresh; then it gets the last good answer. */
   patience: 250,
-  /** The same for the first date of a directory whose own follows the clock, which needs a look at all its entries. */
+  /** The same for the first date of a directory whose time follows the clock, which needs a lookup of all its entries. */
   datePatience: 2_000,
   /** A listing waits for such dates only if it has at most this many such directories. */
   datesInListing: 16,
@@ -20,9 +20,9 @@ export const TreeLimits = {
   listingCostFactor: 20,
   /** The longest time that a listing stays fresh, unless it takes even longer to read. */
   listingStale: 4_000,
-  /** A listing of a directory of which the source tells changes is served for so long without asking, if it has told none. */
+  /** How long the listing of a directory that is watched by inotify stays fresh while no change is reported. */
   quietFresh: 30_000,
-  /** From what the source tells to reading the directory again: what else changes meanwhile is seen at once. */
+  /** Pause between a reported change and reading the directory again, so that changes close together cause one reading. */
   toldDelay: 100,
   /** A directory used within this time is refreshed in the background. */
   inUse: 60_000,
@@ -41,11 +41,11 @@ export const TreeLimits = {
   /** How often open files are checked for changes, and how many at a time. */
   pinnedInterval: 1_000,
   pinnedBatch: 64,
-  /** Entries of a directory whose time is the clock's for whose times somebody waits. */
+  /** A request waits for the entry times of a directory whose time follows the clock only if it has at most this many entries. */
   gatherAtOnce: 256,
-  /** Those of larger ones are looked at when nobody has asked for this long, else one by one with such pauses. */
+  /** In larger ones, entries are looked up with this pause between the steps while clients ask for attributes. */
   gatherPause: 50,
-  /** Pause before all of them are gone through because one of them has changed. */
+  /** Pause before the entry times of a directory are collected again because one of them has changed. */
   regather: 1_000,
   /** The most levels below a directory that are searched for its newest entry. */
   gatherDepth: 3,

@@ -22,7 +22,7 @@ export interface ListingsOptions {
   readonly changes: Changes;
   /** Called after each reading. */
   readonly onListed: (directory: TreeNode) => void;
-  /** Takes in what was said of a node on the way. */
+  /** Applies attributes that came with a listing. */
   readonly observe: (node: TreeNode, raw: RawAttributes) => void;
   /** Looks up an object. Rejects with `noent` or `notdir` if a live source says that it is gone. */
   readonly look: (node: TreeNode) => Promise<unknown>;
@@ -37,7 +37,7 @@ export class Listings {
   readonly #observations: Observations;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
-  /** Directories that are about to be read again, as the source has told of changes. */
+  /** Directories that will be read again within `toldDelay`, as inotify has reported changes. */
   readonly #told = new Set<TreeNode>();
   /** Since when a directory's listings lack entries that still exist. */
   readonly #omittedSince = new WeakMap<TreeNode, number>();
@@ -93,7 +93,7 @@ export class Listings {
     return snapshot;
   }
 
-  /** Takes in the first listing of a directory, which came with its attributes. */
+  /** Applies the first listing of a directory, which came with its attributes. */
   async offer(directory: TreeNode, raw: RawListing, begun: number): Promise<void> {
     if (directory.listing || directory.directory || directory.gone) return;
     directory.listing = this.#keep(directory, raw, begun).finally(() => (directory.listing = undefined));
@@ -176,7 +176,7 @@ export class Listings {
     const { times, changes } = this.#options;
     const last = directory.directory?.snapshot;
     if (raw === 'same') {
-      // What was read is not of now any more if an entry has gone meanwhile: then it is read again.
+      // The digest is dropped if an entry was removed meanwhile: then the last snapshot is out of date, so read again.
       if (!last || directory.directory?.digest === undefined)
         return await this.#take(directory, await this.#ask(directory));
       directory.observeListing(last.digest, false, Date.now(), times(directory));
@@ -208,7 +208,7 @@ export class Listings {
     return snapshot;
   }
 
-  /** The nodes of the entries from..to, with what the listing says of them. */
+  /** The nodes of the entries from..to. Applies the attributes that came with the listing. */
   #entries(directory: TreeNode, raw: RawListing, from: number, to: number): TreeNode[] {
     const { registry, observe } = this.#options;
     const nodes: TreeNode[] = [];
@@ -216,7 +216,7 @@ export class Listings {
       const name = raw.names[i]!;
       const attributes = raw.attributes?.[i];
       const known = attributes && directory.children?.get(name);
-      // What has become smaller may be a short answer of the source: a look of its own decides.
+      // A smaller size may result from a short answer of the daemon: leave it to a separate lookup.
       if (!attributes || (known?.attributes && attributes.size < known.attributes.size)) {
         nodes.push(registry.child(directory, name, raw.kinds[i]!));
         continue;
@@ -316,7 +316,7 @@ export class Listings {
     this.#observations.end(directory);
   }
 
-  /** The source has told: those who use the directory hear of it soon, however much happens in it. */
+  /** The source reports a change: reads the directory again soon, at most once per `toldDelay`. */
   #changed(directory: TreeNode): void {
     if (this.#told.has(directory)) return;
     this.#told.add(directory);

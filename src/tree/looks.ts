@@ -24,9 +24,9 @@ export interface LooksOptions {
   readonly changes: Changes;
 }
 
-/** What was gathered of the times of a directory's entries. */
+/** A collection of the times of a directory's entries. */
 interface Gathered {
-  /** Of the listing that it was gathered for. */
+  /** Digest of the listing that has these entries. */
   readonly digest: number;
   readonly done: Promise<void>;
   isDone: boolean;
@@ -38,14 +38,14 @@ export class Looks {
   readonly #options: LooksOptions;
   #refreshSecond = 0;
   #refreshes = 0;
-  /** Entries that are looked at together now. */
+  /** Entries that are being looked up in a batch. */
   readonly #batches = new Map<TreeNode, Promise<void>>();
-  /** The last gathering of entries' times for a directory, with the digest of its listing. */
+  /** The last collection of entry times of each directory. */
   readonly #gathered = new WeakMap<TreeNode, Gathered>();
-  /** Directories whose entries' times are gathered anew soon. */
+  /** Directories whose entry times will be collected again soon. */
   readonly #regather = new Set<TreeNode>();
   #regatherTimer: NodeJS.Timeout | undefined;
-  /** performance.now() of the last question of a user. */
+  /** performance.now() of the last client request for attributes. */
   #usedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
@@ -63,7 +63,7 @@ export class Looks {
     return this.isRecent(node, node.attributesAt, now, limit);
   }
 
-  /** The same of anything that was learnt of a node at a moment (performance.now()). */
+  /** The same for other information about the node, obtained at `at` (performance.now()). */
   isRecent(node: TreeNode, at: number, now: number, limit: number): boolean {
     return now - at < limit && at > this.#options.availability.liveSince(node.path);
   }
@@ -144,11 +144,11 @@ export class Looks {
   }
 
   /**
-   * What speaks for an object whose source cannot. A client can mount, and keep its mount, before the source was ever there;
-   * and list what is beside another mount.
+   * The last known attributes; for a mountpoint that was never seen, placeholders. So clients can mount before the source was
+   * ever there, and can list the directory that contains the mountpoint.
    */
   #lastOf(node: TreeNode): Attributes | undefined {
-    // Its own, as adapters remember by it what they made of it.
+    // A new object for each node: protocol adapters cache derived values by object identity.
     if (!node.attributes && this.#options.source.holdsMount(node.path)) node.attributes = { ...unseenMount };
     return node.attributes;
   }
@@ -184,7 +184,7 @@ export class Looks {
     return node.attributes!;
   }
 
-  // -- Many at once --------------------------------------------------------------------------------------------------------
+  // -- Entries of a listing ------------------------------------------------------------------------------------------------
 
   /**
    * Loads the attributes of the entries from..to (exclusive), and starts to load those after them. Slow or broken entries delay
@@ -230,7 +230,7 @@ export class Looks {
     if (looks.length > 0) await this.#whenLooked(looks);
   }
 
-  /** Looks at entries of one directory, as far as that is quick; each is part of one such look at a time. */
+  /** Looks up entries of one directory in a batch. Entries that another batch is looking up wait for that one. */
   async #lookAtAll(nodes: readonly TreeNode[]): Promise<void> {
     const others = new Set<Promise<void>>();
     const mine: TreeNode[] = [];
@@ -239,7 +239,7 @@ export class Looks {
       if (batch) others.add(batch);
       else if (!node.looking) mine.push(node);
     }
-    // One alone is not worth a second way.
+    // A single entry gets an ordinary lookup.
     if (mine.length > 1) {
       const batch = this.#lookAtBatch(mine).finally(() => {
         for (const node of mine) this.#batches.delete(node);
@@ -250,7 +250,7 @@ export class Looks {
     if (others.size > 0) await Promise.all(others);
   }
 
-  /** Never fails: what it does not bring is looked at one by one. */
+  /** Never rejects: entries without a result are looked up one by one afterwards. */
   async #lookAtBatch(nodes: readonly TreeNode[]): Promise<void> {
     const { source, registry } = this.#options;
     const directory = nodes[0]!.parent!;
@@ -264,18 +264,18 @@ export class Looks {
       }
       registry.trim();
     } catch {
-      // The source is away; whoever looks by itself hears of it.
+      // The source is absent: the lookups of single entries will report it.
     }
   }
 
-  /** If there are only a few directories without a date, waits for the dates of their entries. */
+  /** Waits for the dates of directories that have none yet, if there are at most `datesInListing` of them. */
   async #allDated(nodes: readonly TreeNode[]): Promise<void> {
     const timeless = nodes.filter((node) => node.kind === 'directory' && node.isTimeless);
     if (timeless.length === 0 || timeless.length > TreeLimits.datesInListing) return;
     await Promise.all(timeless.map((node) => this.dated(node)));
   }
 
-  /** Waits a while for the first date of a directory whose own is the clock's; not for one that takes very many looks. */
+  /** If a directory's time follows the clock, waits up to `datePatience` for its first date, unless the directory is large. */
   async dated(node: TreeNode): Promise<void> {
     if (!node.isTimeless) return;
     const gathered = this.gatherTimes(node);
@@ -301,8 +301,8 @@ export class Looks {
   // -- Directories whose time follows the clock -----------------------------------------------------------------------------
 
   /**
-   * Gives such a directory the time of its newest entry. Looks up the entries without attributes first. Runs once for each
-   * listing. Never rejects.
+   * If a directory's time follows the clock, gives it the time of its newest entry. Looks up entries without attributes first.
+   * Runs once for each listing. Never rejects.
    */
   gatherTimes(directory: TreeNode, depth = 0): Promise<void> {
     const known = this.#gathered.get(directory);
@@ -353,14 +353,17 @@ export class Looks {
     return known?.isDone === true && known.digest === node.listingDigest;
   }
 
-  /** The date of a directory with very many entries is nobody's hurry: users come first. */
+  /** Before each step in a large directory: pauses if a client has just asked for attributes, so that clients come first. */
   async #pauseIfLarge(directory: TreeNode): Promise<void> {
     if (this.#closed) throw new TreeError('cancelled');
     if (!isLarge(directory) || performance.now() - this.#usedAt > TreeLimits.gatherPause) return;
     await sleep(TreeLimits.gatherPause, undefined, { ref: false });
   }
 
-  /** What stands for a directory may stand for the one above it; when that is still gathering, it comes to it. */
+  /**
+   * A directory's date has changed: updates its parent's date, if that follows the clock too. If the parent's times are still
+   * being collected, that will find the new date.
+   */
   #dateChanged(directory: TreeNode, before: Time | undefined): void {
     const { parent } = directory;
     const now = directory.attributes?.mtime;
@@ -377,7 +380,7 @@ export class Looks {
     } else if (before && (sameTime(before, newest) || sameTime(before, oldest))) this.#gatherAnew(parent);
   }
 
-  /** What stood for a directory does so no longer: all its entries are gone through, once for many such changes. */
+  /** The entry that gave a directory its date has changed: collects all entry times again, once for many such changes. */
   #gatherAnew(directory: TreeNode): void {
     this.#gathered.delete(directory);
     this.#regather.add(directory);
@@ -396,7 +399,7 @@ export class Looks {
   }
 }
 
-/** Whether its entries are too many to be looked at while somebody waits. */
+/** Whether a directory has too many entries to look them all up while a client waits. */
 const isLarge = (directory: TreeNode): boolean =>
   (directory.directory?.snapshot.length ?? 0) > TreeLimits.gatherAtOnce;
 

@@ -86,7 +86,7 @@ export class Lookups {
     return node;
   }
 
-  /** A directory is listed on the way if it was not yet: its times are those of its listing. */
+  /** Looks up the name. Lists it in the same request if it may be a directory that was never listed: its times need a listing. */
   async #ask(directory: TreeNode, name: ByteString, path: ByteString): Promise<Found> {
     const { source } = this.#options;
     const known = directory.children?.get(name);

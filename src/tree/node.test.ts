@@ -9,7 +9,7 @@ import { TreeNode } from './node.ts';
 const identity = new Identity('holdfast', 'dfs');
 const unlisted: ListingTimes = { digest: 0, changedAt: undefined, newest: undefined, oldest: undefined };
 
-it('shows after any looks what is shown when everything is remembered of each', () => {
+it('shows the same attributes as if it stored all observed times', () => {
   const start = Date.now();
   const time = fc.record({
     seconds: fc.constantFrom(0, 1_700_000_000, Math.floor(start / 1000), Math.floor(start / 1000) + 3600),

@@ -34,24 +34,24 @@ export interface DirectoryState {
   snapshot: Snapshot<TreeNode>;
   /** Milliseconds of performance.now(). */
   listedAt: number;
-  /** Ms that the last reading took. */
+  /** How long the last reading took, in ms. */
   cost: number;
-  /** Stands for what was read, as long as all of it is in the snapshot and nothing else; see RawListing. */
+  /** Digest of the source's listing (see RawListing), if the snapshot has exactly its entries. */
   digest: string | undefined;
-  /** When it was asked for first, of late. */
+  /** performance.now() of the first request within the last `TreeLimits.inUse`. */
   usedOnce: number | undefined;
 }
 
 const handles = new RecentlyMade<TreeNode, Buffer>();
 const paths = new RecentlyMade<TreeNode, ByteString>();
 
-/** What is known of the listing of most objects. */
+/** Shared by all objects that were never listed, which are most. */
 const unlisted: ListingTimes = { digest: 0, changedAt: undefined, newest: undefined, oldest: undefined };
 
-/** Milliseconds since 1970 that are near enough to fit in a small integer once taken off. */
+/** Milliseconds since 1970. Times are stored as offsets from it, so that V8 can keep them as small integers. */
 const epoch = Date.now();
 
-/** There are very many of these: numbers are small integers as far as they can be, and what seldom matters is made anew. */
+/** As there are very many nodes, numbers are small integers where possible, and rarely used values are computed on demand. */
 export class TreeNode {
   readonly identity: Identity;
   readonly parent: TreeNode | undefined;
@@ -76,13 +76,13 @@ export class TreeNode {
   readonly #nameLow: number;
   #idHigh: number;
   #idLow: number;
-  /** Where it differs from the id. */
+  /** Set only if it differs from the id. */
   #pathHash: HashHalves | undefined;
-  /** performance.now() of the last look, rounded down. */
+  /** performance.now() of the last lookup, rounded down. */
   #lookedAt = never;
-  /** When it was looked at first, in milliseconds after `epoch`. */
+  /** Time of the first lookup, in milliseconds after `epoch`. */
   #firstSeen = 0;
-  /** Undefined as long as every look has said the same, which tells all there is to know. */
+  /** Undefined while it can be recreated from `attributes`: all lookups so far have agreed, and isPlain holds. */
   #times: ObservedTimes | undefined;
   /** Kept when the listing is dropped from memory, so that the directory's times stay the same. */
   #listed = unlisted;
@@ -123,7 +123,7 @@ export class TreeNode {
     return this.#idLow >>> 0;
   }
 
-  /** Gives it another id than its path hash, which another object has already. */
+  /** Gives the node another id, as another node already has its path hash as id. */
   renumber({ high, low }: HashHalves): void {
     this.#pathHash = this.pathHash;
     this.#idHigh = high | 0;
@@ -145,7 +145,7 @@ export class TreeNode {
     return this.#wasSeen;
   }
 
-  /** performance.now() of the last look. */
+  /** performance.now() of the last lookup; -Infinity before the first. */
   get attributesAt(): number {
     return this.#lookedAt === never ? Number.NEGATIVE_INFINITY : this.#lookedAt;
   }
@@ -160,23 +160,23 @@ export class TreeNode {
     return this.#listed.changedAt;
   }
 
-  /** Whether its own time follows the clock, so that those of its entries are used instead. */
+  /** Whether its own time follows the clock, so that its entries' times are used instead. */
   get followsClock(): boolean {
     return this.#times?.followsClock ?? false;
   }
 
-  /** The modification time as reported, be it believed or not, unless it is known to be the clock's. */
+  /** The mtime that the source reports, even if clients are shown another; but not if it is known to follow the clock. */
   get contentTime(): Time | undefined {
     if (!this.#wasSeen) return undefined;
     return this.#times ? this.#times.contentTime : this.attributes?.mtime;
   }
 
-  /** Whether it has no usable time: its own follows the clock, and those of its entries are not known. */
+  /** Whether it has no usable time: its own follows the clock, and its entries' times are not known. */
   get isTimeless(): boolean {
     return this.followsClock && this.#listed.newest === undefined;
   }
 
-  /** Times of its newest and its oldest entry, as far as they were taken in. */
+  /** Times of its newest and its oldest entry, if they were collected. */
   get entryTimes(): Pick<ListingTimes, 'newest' | 'oldest'> {
     return this.#listed;
   }
@@ -209,7 +209,7 @@ export class TreeNode {
     return changed;
   }
 
-  /** What the looks until now have said of its times. */
+  /** Recreates the observed times from attributes that have not changed since the first lookup. */
   #timesOf(last: Attributes, policy: TimesPolicy): ObservedTimes {
     const raw = { ...physicalOf(last), mtime: last.mtime, ctime: last.mtime, birth: last.creation };
     return new ObservedTimes(raw, epoch + this.#firstSeen, policy, !this.parent);
@@ -269,7 +269,7 @@ export class TreeNode {
   }
 }
 
-/** No look yet. */
+/** Value of `#lookedAt` before the first lookup. */
 const never = -1;
 
 const pathOf = ({ parent, name }: TreeNode): ByteString => (parent ? `${parent.path}/${name}` : '');

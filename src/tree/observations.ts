@@ -1,11 +1,11 @@
-/** Directories of which the source tells changes by itself, so that their listings are good until it does. */
+/** Directories that the source watches by inotify: their listings stay fresh until it reports a change. */
 import type { TreeSource } from '../source/source.ts';
 import type { TreeNode } from './node.ts';
 
 interface Observation {
-  /** Something may have changed since the last reading began. */
+  /** Whether something may have changed since the last reading began. */
   isDirty: boolean;
-  /** Undefined as long as it is not known whether the source tells. */
+  /** Ends the watch; undefined until the source has begun it, or if the source cannot watch. */
   end: (() => void) | undefined;
 }
 
@@ -14,13 +14,13 @@ export class Observations {
   readonly #onChange: (directory: TreeNode) => void;
   readonly #all = new Map<TreeNode, Observation>();
 
-  /** @param onChange called when entries of a directory may have come or gone. */
+  /** @param onChange called when entries of a directory may have been created, deleted or renamed. */
   constructor(source: Pick<TreeSource, 'observe'>, onChange: (directory: TreeNode) => void) {
     this.#source = source;
     this.#onChange = onChange;
   }
 
-  /** Begins, if the source can tell. */
+  /** Begins to watch a directory, if the source can. */
   begin(directory: TreeNode): void {
     if (this.#all.has(directory)) return;
     const observation: Observation = { isDirty: true, end: undefined };
@@ -37,7 +37,7 @@ export class Observations {
         if (this.#all.get(directory) !== observation) end?.();
         else observation.end = end;
       },
-      // Where the source was away it is asked when the directory is used next.
+      // The source was absent: try again at the next use of the directory.
       onEnd,
     );
   }
@@ -51,13 +51,13 @@ export class Observations {
     for (const directory of [...this.#all.keys()]) this.end(directory);
   }
 
-  /** A reading of the directory begins: what changes from now on, it may miss. */
+  /** Call when a reading of the directory begins: only later changes make its listing out of date. */
   reading(directory: TreeNode): void {
     const observation = this.#all.get(directory);
     if (observation?.end) observation.isDirty = false;
   }
 
-  /** Whether the source tells changes, and has told none since the last reading began. */
+  /** Whether the directory is watched and has not changed since the last reading began. */
   isQuiet(directory: TreeNode): boolean {
     return this.#all.get(directory)?.isDirty === false;
   }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { RecentlyMade } from './recently-made.ts';
 
-it('makes what is asked for again once, as long as few others are asked for, and keeps a bounded number', () => {
+it('makes the value of a recently used key only once, and keeps a limited number of values', () => {
   const made: object[] = [];
   const recent = new RecentlyMade<object, { of: object }>(4);
   const make = (of: object) => {

@@ -1,13 +1,13 @@
 /**
- * What was made of an object, for the few that were asked for lately: kept for every object it would take more memory than the
- * objects themselves, and made anew for every request it would be garbage.
+ * Caches a value derived from an object, for recently used objects. Stored in every object, the values would take more memory
+ * than the objects themselves; computed for every request, they would be garbage.
  */
 export class RecentlyMade<K extends object, V> {
   readonly #most: number;
   #young = new Map<K, V>();
   #old = new Map<K, V>();
 
-  /** @param most at least so many are kept, and at most twice as many. */
+  /** @param most values to keep: at least this many, at most twice as many. */
   constructor(most = 512) {
     this.#most = most;
   }

@@ -90,7 +90,7 @@ export class Registry {
     this.#directories.delete(node);
     this.#forget(node);
     const parent = node.parent;
-    // The next listing must bring its successor, even if it is the same as the last one.
+    // Drop the digest: the next listing must be processed, even if it has the same names, as a new object may have this name.
     if (parent?.directory && node.listed) parent.directory.digest = undefined;
     if (parent?.children?.get(node.name) === node) parent.children.delete(node.name);
   }

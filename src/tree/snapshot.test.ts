@@ -4,7 +4,7 @@ import { Snapshot } from './snapshot.ts';
 
 const entry = (name: string, high: number, low: number) => ({ name, nameHash: { high, low } });
 
-it('is the same in one go and in slices, in order of unique cookies, whatever came first', async () => {
+it('is the same if made in slices or in another order, and has unique ascending cookies', async () => {
   const half = fc.constantFrom(0, 1, 2, 0x80000000, 0xffffffff);
   const some = fc.record({ high: half, low: half });
   await fc.assert(

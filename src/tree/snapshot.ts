@@ -14,7 +14,7 @@ export interface Listed {
 /** Cookie 0 is the start of a listing; the protocols use 1 and 2 for `.` and `..`. */
 const firstCookie = 3;
 
-/** Entries sorted before others get their turn on the event loop: a millisecond or two. */
+/** Entries sorted before the event loop gets a turn: one or two milliseconds. */
 const run = 2_048;
 
 /** 52 bits of a name hash: an exact number, well below 2^63. */
@@ -22,7 +22,7 @@ function cookieOf(hash: HashHalves): number {
   return Math.max(firstCookie, hash.high * 0x100000 + (hash.low >>> 12));
 }
 
-/** Entries that are being put in order: places in the list that was given. */
+/** Sorts entries. Orders are arrays of indexes into `nodes`. */
 class Sorting<E extends Listed> {
   readonly nodes: readonly E[];
   readonly keys: Float64Array;
@@ -75,20 +75,20 @@ export class Snapshot<E extends Listed> {
     this.#cookies = new Float64Array(order.length);
     let previous = firstCookie - 1;
     for (const [at, i] of order.entries()) {
-      // Names that share a hash get neighbouring ones.
+      // Names that share a hash get consecutive cookies.
       previous = Math.max(previous + 1, sorting.keys[i]!);
       this.#cookies[at] = previous;
     }
     this.digest = ((sorting.digest >>> 0) % 999_999_999) + 1;
   }
 
-  /** In one go. */
+  /** Makes a snapshot synchronously. */
   static of<E extends Listed>(nodes: readonly E[]): Snapshot<E> {
     const sorting = new Sorting(nodes);
     return new Snapshot(sorting, sorting.sorted(0, nodes.length));
   }
 
-  /** The same, of very many with turns of the event loop in between. */
+  /** Makes the same snapshot, with turns of the event loop in between if there are many entries. */
   static async sliced<E extends Listed>(nodes: readonly E[]): Promise<Snapshot<E>> {
     if (nodes.length <= run) return Snapshot.of(nodes);
     const sorting = new Sorting(nodes);

@@ -95,7 +95,7 @@ class FakeSource implements TreeSource {
     return { ...fixed, ...times, size, ...entry, kind: this.#kind(path) };
   }
 
-  /** Leaves all work to the other calls, as a source without workers does. */
+  /** Returns nothing, like a source without workers: the tree then uses lstat for each name. */
   async find(path: string): Promise<Found> {
     return { attributes: await this.lstat(path), listing: undefined };
   }
@@ -113,7 +113,7 @@ class FakeSource implements TreeSource {
     return { names, kinds: names.map((name) => this.#kind(`${path}/${name}`)) };
   }
 
-  /** Who is told of changes, by directory, if the filesystem tells. */
+  /** Callbacks of the watches, by directory. */
   readonly observers = new Map<string, () => void>();
   tells = false;
 
@@ -256,8 +256,8 @@ describe('lookup', () => {
   });
 });
 
-describe('a filesystem that tells of changes', () => {
-  it('is asked again when it has told, and rarely otherwise', async () => {
+describe('a filesystem that reports changes', () => {
+  it('is listed again after a report, and rarely otherwise', async () => {
     source.tells = true;
     const tree = treeOf(source);
     const all = await at(tree, '/__all__');
@@ -278,7 +278,7 @@ describe('a filesystem that tells of changes', () => {
     source.observers.get('/__all__')!();
     await later(100);
     expect(changes).toMatchObject([{ type: 'listing', added: [{ name: 'Release.C' }] }]);
-    // Nobody has used it for a while.
+    // No client has used it for a while.
     await later(70_000);
     expect(source.observers.size).toBe(0);
   });
@@ -579,7 +579,7 @@ describe('content', () => {
   });
 });
 
-describe('content in memory', () => {
+describe('cached content', () => {
   const film = '/__all__/Release.A/a.mkv';
   const reads = () => source.asked.filter((call) => call === `read ${film}`).length;
 
@@ -594,7 +594,7 @@ describe('content in memory', () => {
     return { tree, file, read };
   }
 
-  it('is handed out without a promise, and asks the source for nothing', async () => {
+  it('is returned without a promise and without a call to the source', async () => {
     const { tree, file, read } = await open();
     expect(await read()).toEqual(['hello', true]);
     source.asked.length = 0;
@@ -605,7 +605,7 @@ describe('content in memory', () => {
     expect(tree.contentCounts).toMatchObject({ served: 8, hits: 3 });
   });
 
-  it('is that of the file as it was seen last', async () => {
+  it('is dropped when the file has changed', async () => {
     const { tree, file, read } = await open();
     await read();
     source.put(film, { content: 'HELLO', mtime: { seconds: 2e9, nanoseconds: 1 } });
@@ -618,7 +618,7 @@ describe('content in memory', () => {
     expect(await read()).toEqual(['hello again', true]);
   });
 
-  it('is looked after while it is read: a change shows within two seconds', async () => {
+  it('is checked while it is read: a change shows within two seconds', async () => {
     const { read } = await open();
     await read();
     source.put(film, { content: 'HELLO', mtime: { seconds: 1e9, nanoseconds: 5 } });
@@ -629,7 +629,7 @@ describe('content in memory', () => {
     expect(await read()).toEqual(['HELLO', true]);
   });
 
-  it('is not handed out on old attributes: who comes later waits for a look', async () => {
+  it('is not used with old attributes: a later read waits for a lookup', async () => {
     const { read } = await open();
     await read();
     await later(3_600_000);
@@ -641,7 +641,7 @@ describe('content in memory', () => {
     expect(reads()).toBe(0);
   });
 
-  it('is handed out while the source is away, and looked at again when it is back', async () => {
+  it('is used while the source is absent, and checked again when it is back', async () => {
     const { read } = await open();
     await read();
     source.become('down');
@@ -654,7 +654,7 @@ describe('content in memory', () => {
     expect(await read()).toEqual(['HELLO', true]);
   });
 
-  it('is not handed out once the file is gone', async () => {
+  it('is not used once the file is gone', async () => {
     const { tree, file, read } = await open();
     await read();
     source.remove('/__all__/Release.A');
@@ -667,7 +667,7 @@ describe('content in memory', () => {
     expect(await code(read())).toBe('stale');
   });
 
-  it('of a file that was changed just now is read again: its time may be whole seconds', async () => {
+  it('of a file that was just changed is read again, as its times may be whole seconds', async () => {
     const seconds = Math.floor(Date.now() / 1000);
     source.put(film, { content: 'hello', mtime: { seconds, nanoseconds: 0 } });
     const { read } = await open();
@@ -681,7 +681,7 @@ describe('content in memory', () => {
     expect(reads()).toBe(2);
   });
 
-  it('does not go because a time follows the clock', async () => {
+  it('is not dropped because a time follows the clock', async () => {
     const { tree, file, read } = await open();
     for (let i = 0; i < 5; i++) {
       source.put(film, {

@@ -37,9 +37,9 @@ export interface TreeOptions {
   readonly times: TimesPolicy;
   /** Milliseconds that requests wait for an absent source before they fail. Default Infinity: until it returns. */
   readonly failAfter?: number;
-  /** What keeps the content that was read; none: nothing is kept. */
+  /** The content cache. Default: content is not cached. */
   readonly blocks?: BlockCache;
-  /** How far to read ahead of those who read in order; undefined: as suits the source. */
+  /** How far to read ahead of sequential readers; undefined: depends on the source. */
   readonly readAhead?: ReadAheadSettings | undefined;
   /** For tests: the most objects in memory. */
   readonly nodes?: number;
@@ -165,7 +165,7 @@ export class Tree {
     return this.#content.read(node, offset, target, wanted);
   }
 
-  /** Bytes of content: handed out, and where they came from. */
+  /** Bytes of content sent to clients, and where they came from. */
   get contentCounts(): Readonly<CacheCounts> {
     return this.#cache.counts;
   }

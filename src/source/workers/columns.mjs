@@ -1,15 +1,15 @@
 /**
- * Attributes as numbers in an array that threads share. Whoever looks at an object, on a worker or through the pool, goes
- * through these two functions, so that both say the same of it. Every number is made to fit: no value of a source may make an
+ * Stores attributes as numbers in an array that threads share. Lookups by workers and by libuv's thread pool both use these two
+ * functions, so that their results are the same. Every number is brought into range, so that no value of a source can make an
  * encoder throw.
  *
- * JavaScript, like all that a worker loads: Node 20 runs no TypeScript, and tests run from the source.
+ * The code of workers is JavaScript, as Node 20 cannot run TypeScript and tests run from the source.
  */
 
-/** Numbers for each object. */
+/** Array elements for each object. */
 export const stride = 16;
 
-/** Places of the numbers. The first tells what became of the look. */
+/** Index of each number. A time takes two: seconds and nanoseconds. The first is the outcome of the lookup. */
 const at = {
   outcome: 0,
   mode: 1,
@@ -99,7 +99,7 @@ const timeAt = (columns, place) => ({
 /**
  * @param {Float64Array} columns
  * @param {number} index
- * @returns {import('../raw.ts').RawAttributes | undefined} undefined when the look has not brought any
+ * @returns {import('../raw.ts').RawAttributes | undefined} undefined if the lookup did not return attributes
  */
 export function readAttributes(columns, index) {
   const from = index * stride;

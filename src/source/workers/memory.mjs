@@ -1,30 +1,30 @@
-/** The memory that a worker shares with the main thread: how far it is, and what it has found. */
+/** The memory that a worker shares with the main thread: its progress and its results. */
 import { Buffer } from 'node:buffer';
 import { stride } from './columns.mjs';
 
-/** Entries whose names and attributes have room. Of a larger directory a worker tells the names alone. */
+/** The most entries that fit. For a larger directory the worker sends the names in a message, without attributes. */
 export const entriesMost = 512;
 
-/** Bytes of the longest name. */
+/** Bytes of the longest name (NAME_MAX). */
 const nameMost = 255;
 
-/** Words that both threads look at while a worker works. */
+/** Index of each control word. */
 export const Word = {
-  /** Grows with each request: what an idle worker waits for. */
+  /** Counts requests. An idle worker waits for a change. */
   signal: 0,
-  /** Grows with each step that has been done; standing still it tells of a call that hangs. */
+  /** Counts completed steps. If it does not change, the worker's call hangs. */
   steps: 1,
   /** One of `Phase`. */
   phase: 2,
-  /** Entries that a listing has; -1 until it was read whole. */
+  /** Number of entries in the listing; -1 until the whole listing is in memory. */
   listed: 3,
-  /** Entries that were looked at. */
+  /** Number of entries that were looked up. */
   looked: 4,
-  /** Not 0 when nobody wants the rest any more. */
+  /** Not 0 if the worker should stop, as the request was given up. */
   stop: 5,
 };
 
-/** What a worker is about. */
+/** What a worker does now. */
 export const Phase = { directory: 0, object: 1, listing: 2, entries: 3 };
 
 const words = 16;
@@ -38,9 +38,9 @@ export const memoryBytes = namesAt + entriesMost * nameMost;
 /** @param {SharedArrayBuffer} buffer of `memoryBytes` */
 export const viewsOf = (buffer) => ({
   control: new Int32Array(buffer, 0, words),
-  /** Attributes: first those of the object itself, then those of the entries, in order. */
+  /** Attributes (see columns.mjs): index 0 is the object itself, the entries follow in order. */
   columns: new Float64Array(buffer, columnsAt, stride * (entriesMost + 1)),
-  /** Of the entries: bytes of each name, kinds, names behind each other. */
+  /** Of the entries: the length of each name in bytes, the kinds, and all names without separators. */
   lengths: new Uint8Array(buffer, lengthsAt, entriesMost),
   kinds: new Uint8Array(buffer, kindsAt, entriesMost),
   names: Buffer.from(buffer, namesAt, entriesMost * nameMost),

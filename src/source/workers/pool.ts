@@ -1,7 +1,7 @@
 /**
- * Threads that look at names and directories: what would be many calls of the pool, each with its way there and back, is one
- * request here. A worker whose call does not come back is put aside until the kernel lets it go, and another takes its place;
- * their number is bounded, and whoever finds none goes the long way, by the lanes.
+ * Worker threads that look up names and read directories. One request to a worker replaces many calls of libuv's thread pool,
+ * each with its own round trip to the event loop. A worker whose call hangs is put aside until the kernel returns, and another
+ * worker takes its place. The number of workers is limited. If none is available, the caller makes the calls by the lanes.
  */
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { TreeError } from '../errors.ts';
@@ -11,30 +11,30 @@ import type { Reply, Request, Views } from './survey.mjs';
 
 export { entriesMost } from './memory.mjs';
 
-/** What was found, while it is in the shared memory: it has to be taken out at once. */
+/** The result of a request. `views` shows the shared memory, which the next request overwrites: copy the data out at once. */
 export interface Finding {
   readonly views: Views;
   readonly reply: Reply;
-  /** Entries of a listing in the shared memory; -1 when there is none. */
+  /** Number of entries of the listing in the shared memory; -1 if there is no listing there. */
   readonly listed: number;
-  /** Entries that were looked at. */
+  /** Number of entries that were looked up. */
   readonly looked: number;
-  /** Whether the next entry, or the listing of what was found, does not come back. */
+  /** Whether the result is incomplete, as the lookup of the next entry, or the listing of the object, hangs. */
   readonly isCut: boolean;
 }
 
-/** Whose requests they are: a mount that hangs must not take all workers. */
+/** The mount that makes the requests. Its hung workers are counted, so that one hung mount cannot take all workers. */
 export interface Owner {
-  /** Its workers that were put aside. */
+  /** Number of workers put aside with a request of this mount. */
   aside: number;
 }
 
 export interface JobOptions<T> {
   readonly owner: Owner;
-  /** Milliseconds after which a call that does not come back is given up with `timeout`. */
+  /** Milliseconds after which a hung request fails with `timeout`. */
   readonly deadline: number;
   readonly take: (finding: Finding) => T;
-  /** Called when what was given up, be it in part, has come back. */
+  /** Called when a request ends after it was given up with `timeout` or an incomplete result. `isWell`: without an error. */
   readonly onLate?: ((isWell: boolean) => void) | undefined;
 }
 
@@ -43,7 +43,7 @@ interface Job {
   readonly options: JobOptions<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-  /** performance.now(); when it was asked for, then when it began. */
+  /** performance.now() when the job was queued; once it runs, when it began. */
   since: number;
   settled: boolean;
 }
@@ -52,17 +52,17 @@ class Hand {
   readonly worker: Worker;
   readonly views: Views;
   job: Job | undefined;
-  /** Whether it has begun to wait for requests. */
+  /** Whether the thread has started and accepts requests. */
   isReady = false;
-  /** Whether its call has not come back for a while, so that another worker may run in its place. */
+  /** Whether its call hangs, so that another worker may run in its place. */
   isAside = false;
   #steps = 0;
-  /** Looks in a row that have seen no step. */
+  /** Number of checks in a row that saw no progress. */
   stills = 0;
-  /** performance.now() since when it is idle. */
+  /** performance.now() when the worker became idle. */
   idleSince = performance.now();
 
-  /** Resolves when it is ready, or has died before. */
+  /** Resolves when the worker is ready or has died. */
   readonly ready: Promise<void>;
   #settleReady: () => void = () => undefined;
 
@@ -86,7 +86,7 @@ class Hand {
     job.since = performance.now();
     this.stills = 0;
     this.#steps = Atomics.load(this.views.control, Word.steps);
-    // Only work keeps the process alive.
+    // The worker keeps the process alive only while it works.
     this.worker.ref();
     this.worker.postMessage(job.request);
     Atomics.add(this.views.control, Word.signal, 1);
@@ -97,7 +97,7 @@ class Hand {
     this.#settleReady();
   }
 
-  /** Notes whether it has done a step since this was asked last. */
+  /** Checks whether the worker has made progress since the last check. */
   look(): void {
     const steps = Atomics.load(this.views.control, Word.steps);
     this.stills = steps === this.#steps ? this.stills + 1 : 0;
@@ -105,7 +105,7 @@ class Hand {
   }
 }
 
-/** What a mount needs of it. */
+/** The methods of WorkerPool that a mount uses. */
 export interface Workers {
   start(): Promise<void>;
   run<T>(request: Request, options: JobOptions<T>): Promise<T | undefined>;
@@ -122,26 +122,26 @@ export class WorkerPool implements Workers {
   #crashes: number[] = [];
   readonly #script: URL;
 
-  /** @param script replaced in tests: what a worker runs. */
+  /** @param script the workers' code; replaced in tests. */
   constructor(script = new URL('worker.mjs', import.meta.url)) {
     this.#script = script;
   }
 
-  /** Workers that have something to do, those that hang included. */
+  /** Number of workers with a request, including hung ones. */
   get busy(): number {
     let busy = 0;
     for (const { job } of this.#hands) if (job) busy += 1;
     return busy;
   }
 
-  /** Workers whose call does not come back. */
+  /** Number of workers put aside, as their call hangs. */
   get aside(): number {
     let aside = 0;
     for (const { isAside } of this.#hands) if (isAside) aside += 1;
     return aside;
   }
 
-  /** Makes one worker, and resolves when it is ready or has died. Until then everything goes by the lanes. */
+  /** Starts one worker. Resolves when it is ready or has died. Until then all calls go by the lanes. */
   async start(): Promise<void> {
     if (this.#hands.size === 0 && this.#isSound()) this.#hire();
     const hands = [...this.#hands];
@@ -150,8 +150,8 @@ export class WorkerPool implements Workers {
   }
 
   /**
-   * Has a request done. Resolves with undefined when no worker is to be had, or the one that did it has died: then it has to be
-   * asked for in another way. Rejects with `timeout` when the call does not come back until the deadline.
+   * Runs a request on a worker. Resolves with undefined if no worker is available, or if the worker died: then the caller must
+   * use the lanes. Rejects with `timeout` if the request hangs until the deadline.
    */
   run<T>(request: Request, options: JobOptions<T>): Promise<T | undefined> {
     if (options.owner.aside >= SourceLimits.workersPerMount || this.#queue.length >= SourceLimits.workerQueue)
@@ -163,7 +163,7 @@ export class WorkerPool implements Workers {
     });
   }
 
-  /** Refuses what has not begun of an owner. */
+  /** Rejects the queued requests of an owner. */
   dismiss(owner: Owner, error: TreeError): void {
     for (let i = this.#queue.length - 1; i >= 0; i--) {
       const job = this.#queue[i]!;
@@ -173,7 +173,7 @@ export class WorkerPool implements Workers {
     }
   }
 
-  /** Ends all workers, and leaves what they were about to the lanes; one that hangs ends when the kernel lets it go. */
+  /** Ends all workers; their requests resolve with undefined. A hung worker ends when the kernel returns from its call. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -202,7 +202,7 @@ export class WorkerPool implements Workers {
     return undefined;
   }
 
-  /** Whether a worker is there, or comes, for what waits. */
+  /** Starts another worker if the queue is long. False if no ready worker is left for the queue: all hang, start or have died. */
   #mayCome(): boolean {
     const running = this.#hands.size - this.aside;
     const isEnough = running >= SourceLimits.workersAtOnce || (running > 0 && this.#queue.length < backlog);
@@ -211,7 +211,7 @@ export class WorkerPool implements Workers {
     return false;
   }
 
-  /** Workers that keep dying are not made anew for a while. */
+  /** Whether workers may be started: not for a while after several crashes. */
   #isSound(): boolean {
     const before = performance.now() - crashWindow;
     this.#crashes = this.#crashes.filter((at) => at > before);
@@ -233,7 +233,7 @@ export class WorkerPool implements Workers {
 
   #ready(hand: Hand): void {
     hand.isReady = true;
-    // Until now its start kept the process alive.
+    // While it starts, the worker keeps the process alive; from now on only while it works.
     hand.worker.unref();
     hand.idleSince = performance.now();
     hand.settleReady();
@@ -286,7 +286,7 @@ export class WorkerPool implements Workers {
     }
   }
 
-  // -- What does not come back -------------------------------------------------------------------------------------------
+  // -- Hung workers ------------------------------------------------------------------------------------------------------
 
   #watch(): void {
     this.#timer ??= setInterval(() => this.#look(), SourceLimits.workerInterval).unref();
@@ -294,11 +294,11 @@ export class WorkerPool implements Workers {
 
   #look(): void {
     const now = performance.now();
-    // A machine that has no time for this thread may have none for a worker either.
+    // If this timer is late, the machine is busy: then missing progress of a worker does not mean that it hangs.
     const isOnTime = now - this.#lookedAt < 2 * SourceLimits.workerInterval;
     this.#lookedAt = now;
     if (isOnTime) for (const hand of this.#hands) if (hand.job) this.#lookAt(hand, hand.job, now);
-    // What waits for long is asked for in another way.
+    // Requests that have waited for long go by the lanes instead.
     while (this.#queue.length > 0 && now - this.#queue[0]!.since >= SourceLimits.workerPatience)
       this.#queue.shift()!.resolve(undefined);
     this.#beginNext();
@@ -321,7 +321,7 @@ export class WorkerPool implements Workers {
     const phase = Atomics.load(control, Word.phase);
     const { names, object } = job.request;
     if (names || phase === Phase.entries || (phase === Phase.listing && object !== undefined)) {
-      // One entry hangs, or the listing of what was looked up: what was found until then is good.
+      // The lookup of one entry hangs, or the listing of an object that was looked up: return what was found before.
       Atomics.store(control, Word.stop, 1);
       this.#settle(hand, job, {}, true);
     } else if (now - job.since >= job.options.deadline) {
@@ -339,11 +339,11 @@ export class WorkerPool implements Workers {
   }
 }
 
-/** Requests that must wait before another worker is made. */
+/** Number of waiting requests at which another worker is started. */
 const backlog = 8;
-/** So many crashes within this time, in ms, and no worker is made. */
+/** After this many crashes within `crashWindow` milliseconds, no worker is started. */
 const crashesMost = 3;
 const crashWindow = 60_000;
 
-/** The one pool of this process. */
+/** The pool that the whole process shares. */
 export const sourceWorkers = new WorkerPool();

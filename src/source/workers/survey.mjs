@@ -1,6 +1,6 @@
 /**
- * What a worker does for one request, synchronously: opens a directory, makes sure that it is the one that is meant, looks at
- * names in it, lists it. Whatever goes wrong is told, and judged by the main thread.
+ * Answers one request in a worker, synchronously: opens a directory, checks that it is the expected one, looks up names in it,
+ * lists it. Errors are returned; the main thread decides what they mean.
  */
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
@@ -22,34 +22,34 @@ import { entriesMost, Phase, Word } from './memory.mjs';
 /**
  * @typedef {object} Request
  * @property {string} root canonical path of the export, a byte string
- * @property {string} directory path below it, that is opened
- * @property {number | undefined} device st_dev that all of it must have; undefined where any will do
- * @property {number | undefined} [mountId] of the mount in which all of it must lie, where the device does not tell
- * @property {string} [object] name in the directory that is looked at, '.' for itself
- * @property {readonly string[]} [names] further ones, at most `entriesMost`
+ * @property {string} directory path of the directory to open, below the root
+ * @property {number | undefined} device st_dev that every object must have; undefined if any is allowed
+ * @property {number | undefined} [mountId] mount to which the directory must belong; undefined if the device is enough
+ * @property {string} [object] name in the directory to look up, '.' for the directory itself
+ * @property {readonly string[]} [names] several names to look up, at most `entriesMost`
  * @property {boolean} [list] whether to list the object if it is a directory
- * @property {boolean} [looks] whether to look at the entries of the listing as well
- * @property {string} [digest] of the last listing: one that is the same is not told again
+ * @property {boolean} [looks] whether to look up the entries of the listing as well
+ * @property {string} [digest] digest of the last listing: if it is unchanged, the listing is not returned
  *
  * @typedef {object} Failure
  * @property {string} code name of the errno
  * @property {number} errno
  * @property {string} message
  *
- * @typedef {object} Names entries behind each other, as in memory.mjs
+ * @typedef {object} Names packed entries, as in memory.mjs
  * @property {Uint8Array} names
  * @property {Uint8Array} lengths
  * @property {Uint8Array} kinds
  *
  * @typedef {object} Reply
- * @property {Failure} [failure] of what was asked for first
- * @property {'directory' | 'object' | 'listing'} [failed] what it speaks of
- * @property {Misled} [misled] the directory that was opened is not the one that is meant
- * @property {boolean} [isSame] the listing is that of the digest
- * @property {string} [digest]
- * @property {Names} [names] of a listing that has no room in the shared memory
+ * @property {Failure} [failure] the error at which the worker stopped
+ * @property {'directory' | 'object' | 'listing'} [failed] the step that failed
+ * @property {Misled} [misled] why the opened directory is not the expected one
+ * @property {boolean} [isSame] whether the listing has the digest of the request
+ * @property {string} [digest] digest of the listing
+ * @property {Names} [names] a listing that does not fit in the shared memory
  * @property {number} [took] milliseconds
- * @property {boolean} [isSlow] it stopped, as looking at many objects beside each other is faster
+ * @property {boolean} [isSlow] whether the worker stopped looking up entries, as parallel lookups by the lanes are faster
  *
  * @typedef {'device' | 'mount' | 'place'} Misled
  *
@@ -60,7 +60,7 @@ import { entriesMost, Phase, Word } from './memory.mjs';
 const O_PATH = 0o10000000;
 export const directoryFlags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
-/** In the order of their numbers in shared memory. */
+/** The index of a kind is its number in the shared memory. */
 export const kinds = /** @type {const} */ ([
   'unknown',
   'file',
@@ -88,10 +88,10 @@ export function hintOf(entry) {
 }
 
 /**
- * Whether a directory that was opened is the one that is meant.
- * @param {number} device
+ * Checks whether an opened directory is the expected one.
+ * @param {number} device its st_dev
  * @param {number | undefined} expected
- * @param {string} reached what /proc/self/fd says of its descriptor
+ * @param {string} reached its path according to /proc/self/fd
  * @param {string} path
  * @returns {'device' | 'place' | undefined} what is wrong
  */
@@ -101,7 +101,7 @@ export function misledBy(device, expected, reached, path) {
 }
 
 /**
- * Whether a descriptor was opened in the mount of that id, proc(5). Not every kernel tells (gVisor does not).
+ * Whether a descriptor belongs to the mount `expected`, by fdinfo, proc(5). True if the kernel gives no mount id (gVisor).
  * @param {string} fdinfo
  * @param {number} expected
  */
@@ -110,7 +110,7 @@ export function isMountOf(fdinfo, expected) {
   return found === undefined || Number(found) === expected;
 }
 
-/** For so long a look at entries may go on, in ms, and so long each may take in the mean, before the pool is faster. */
+/** The lookup of entries stops if it has taken longer than `patience`, and on average longer than `slowLook` for each, in ms. */
 const patience = 20;
 const slowLook = 0.4;
 
@@ -155,7 +155,7 @@ class Clock {
 export class Surveyor {
   #views;
   #clock = new Clock();
-  /** A directory of a mount did not tell types, and Node cannot list it with them. By device. */
+  /** Devices with directories that have entries of unknown type, which Node's readdir with types cannot handle. */
   #withoutTypes = new Set();
   #steps = 0;
 
@@ -240,7 +240,7 @@ export class Surveyor {
   /**
    * @param {number} descriptor of the directory
    * @param {string} name
-   * @param {number} index of the object in the columns
+   * @param {number} index place of the result in the columns
    * @param {number | undefined} device
    */
   #lookAt(descriptor, name, index, device) {
@@ -265,7 +265,7 @@ export class Surveyor {
       try {
         this.#lookAt(descriptor, names[i] ?? '', i + 1, device);
       } catch {
-        // Who needs it asks for it alone, and hears what is wrong.
+        // Its outcome stays `unknown`: a separate lookup will return the error.
       }
       if (Atomics.load(control, Word.stop) !== 0) return {};
       Atomics.store(control, Word.looked, i + 1);
@@ -305,7 +305,7 @@ export class Surveyor {
   #listOpened(descriptor, request, path) {
     const { control, names, lengths, kinds } = this.#views;
     const entries = this.#read(descriptor, request.device);
-    // The names of a mount that was taken away meanwhile may not be all: then the path of its directory is another.
+    // If the mount was detached meanwhile, the listing may be incomplete. Then the directory's path has changed.
     const reached = readlinkSync(placeOf(descriptor), 'latin1');
     if (reached !== (request.root + path || '/')) return { misled: 'place' };
     const room = entries.length <= entriesMost ? { names, lengths, kinds } : roomFor(entries);
@@ -326,7 +326,7 @@ export class Surveyor {
    * @returns {Entry[]}
    */
   #read(descriptor, device) {
-    // Bytes, as Node would build another path from a string for an entry without a type, and look at that.
+    // As a Buffer: with a string, Node would lstat an entry of unknown type by a path in a wrong encoding.
     const place = bytes(placeOf(descriptor));
     if (!this.#withoutTypes.has(device)) {
       try {
@@ -343,7 +343,7 @@ export class Surveyor {
 /** @typedef {string | import('node:fs').Dirent<string>} Entry */
 
 /**
- * For an entry of unknown type (DT_UNKNOWN) Node calls lstat with a path that it cannot build from a Buffer.
+ * Whether readdir failed at an entry of unknown type (DT_UNKNOWN): Node calls lstat for it, but cannot join a Buffer and a name.
  * @param {unknown} error
  */
 export const isUntyped = (error) =>
@@ -382,14 +382,14 @@ function pack(entries, { names, lengths, kinds }) {
 }
 
 /**
- * Of the names, in the order in which they came: directories keep it as long as nothing changes.
+ * Digest of the names in the order of the listing, which stays the same while the directory does not change.
  * @param {{ names: Uint8Array, lengths: Uint8Array }} room
  * @param {number} entries
  * @param {number} used
  */
 function digestOf({ names, lengths }, entries, used) {
   const hash = createHash('sha256');
-  // What is shared is hashed as a copy: another thread may write to it, as far as the hash knows.
+  // Hash a copy: by its type, update() takes no shared memory, which another thread could change.
   hash.update(Uint8Array.prototype.slice.call(lengths, 0, entries));
   hash.update(Uint8Array.prototype.slice.call(names, 0, used));
   return hash.digest('binary');

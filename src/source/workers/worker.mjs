@@ -1,4 +1,4 @@
-/** A worker: waits for a request without an event loop of its own, does it, tells, waits for the next. */
+/** The main loop of a worker thread: waits for a request, answers it, and waits for the next. It never runs an event loop. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { viewsOf, Word } from './memory.mjs';
 import { Surveyor } from './survey.mjs';
