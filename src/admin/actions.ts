@@ -1,21 +1,21 @@
-/** What may be done to a running gateway over HTTP. A new action is one row in the table that the gateway hands over. */
+/** Actions on a running gateway over HTTP. The gateway passes a table of them; a new action is one row. */
 
-/** What the caller sent besides the name of the action: texts alone, each bounded by the size of the request. */
+/** The arguments of an action, all strings. The size of the request limits them. */
 export type ActionArguments = Readonly<Record<string, string>>;
 
-/** What was not done, and why, in words for people. */
+/** The reason why an action was refused, as text for people. */
 export interface Refusal {
   readonly refused: string;
 }
 
-/** What has happened, in words for people; undefined when there is nothing of that kind. */
+/** What was done, as text for people; undefined if the object does not exist. */
 type Outcome = string | Refusal | undefined;
 
 export type Action = (args: ActionArguments) => Outcome | Promise<Outcome>;
 
 export type Actions = Readonly<Record<string, Action>>;
 
-/** The request's JSON as an action; undefined when it is none. */
+/** Parses the JSON of a request; undefined if it is not an action. */
 export function readAction(text: string): { name: string; args: ActionArguments } | undefined {
   let value: unknown;
   try {

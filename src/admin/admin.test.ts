@@ -45,7 +45,7 @@ const hung = {
   clients: ['10.0.0.7', '10.0.0.8'],
 };
 
-/** As much of the status as shows where it came from. */
+/** A minimal status with recognisable values. */
 const status = { at: 1, ready: true, exports: [{ name: 'dfs', path: '/mnt/<dfs>' }], samples: [] };
 const page = { type: 'text/html; charset=utf-8', body: '<!doctype html>' };
 const assets = new Map([['/', page]]);
@@ -104,7 +104,7 @@ describe('Metrics', () => {
       expect(lines).toContain(line);
   });
 
-  it('tells the state of sources and the use of lanes as they are when asked', async () => {
+  it('shows the current state of sources and lanes', async () => {
     const metrics = new Metrics({ process: false });
     const source = {
       state: 'live' as WatchedSource['state'],
@@ -152,7 +152,7 @@ describe('Metrics', () => {
     );
   });
 
-  it('tells what the cache holds as it is when asked', async () => {
+  it('shows the current use of the cache', async () => {
     const metrics = new Metrics({ process: false });
     const cache = { bytes: 4096, limit: 8192, evictions: 3, unreadBytes: 5 };
     metrics.watchCache(cache);
@@ -175,7 +175,7 @@ describe('Metrics', () => {
     expect(text).toContain('holdfast_connections_total{protocol="nfs"} 2');
   });
 
-  it('counts refusals, JUKEBOX and what is open by SMB', async () => {
+  it('counts refusals, JUKEBOX answers and SMB objects', async () => {
     const metrics = new Metrics({ process: false });
     metrics.authFailure('smb');
     metrics.jukebox += 2;
@@ -192,7 +192,7 @@ describe('Metrics', () => {
       expect(text).toContain(line);
   });
 
-  it('has the event-loop delay and the process', async () => {
+  it('includes the event-loop delay and the metrics of the process', async () => {
     const metrics = new Metrics();
     metrics.addInfo({ version: '1.2.3' });
     const text = await metrics.text();
@@ -203,7 +203,7 @@ describe('Metrics', () => {
 });
 
 describe('admin server', () => {
-  it('gives metrics, health and a page', async () => {
+  it('serves metrics, health and the page', async () => {
     const { get } = await start();
     const metrics = await get('/metrics');
     expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
@@ -219,7 +219,7 @@ describe('admin server', () => {
     });
   });
 
-  it('shows what does not answer and who waits for it', async () => {
+  it('shows objects that do not answer and the clients that wait for them', async () => {
     const waits = [{ path: '', requests: 3, clients: ['10.0.0.9'], seconds: 12 }];
     const troubled = {
       ...live,
@@ -229,7 +229,7 @@ describe('admin server', () => {
     expect(await (await get('/readyz')).json()).toEqual(troubled);
   });
 
-  it('shows numbers only to whom the configuration does not name', async () => {
+  it('shows only numbers to addresses that the configuration does not allow', async () => {
     const waits = [{ path: '/b.mkv', requests: 3, clients: ['10.0.0.9'], seconds: 12 }];
     const troubled = { ...live, exports: [{ ...live.exports[0]!, quarantine: [hung], waits }] };
     const metrics = new Metrics({ process: false });
@@ -266,13 +266,13 @@ describe('admin server', () => {
     for (const secret of secrets) expect(now).toContain(secret);
   });
 
-  it('is not ready when the gateway is not, and alive all the same', async () => {
+  it('is alive but not ready while the gateway is not ready', async () => {
     const { get } = await start(() => ({ ...live, ready: false }));
     expect((await get('/readyz')).status).toBe(503);
     expect((await get('/livez')).status).toBe(200);
   });
 
-  it('only answers GET and HEAD of what there is', async () => {
+  it('answers only GET and HEAD, and only for existing paths', async () => {
     const { get } = await start();
     expect((await get('/metrics', { method: 'POST', body: 'x' })).status).toBe(405);
     expect((await get('/etc/passwd')).status).toBe(404);
@@ -281,7 +281,7 @@ describe('admin server', () => {
     expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '3', '']);
   });
 
-  it('answers 500 when the state cannot be had, and goes on', async () => {
+  it('answers 500 if collecting the state fails, and continues to serve', async () => {
     const { get } = await start(() => {
       throw new Error('no state');
     });
@@ -306,7 +306,7 @@ describe('admin server', () => {
     expect(answer).toMatch(status);
   });
 
-  it('tells pages how it goes on, and ends them when it stops', async () => {
+  it('sends events to pages, and ends the streams when it stops', async () => {
     let at = 0;
     const { get } = await start(undefined, undefined, {
       status: () => ({ ...status, at: (at += 1), samples: [1, 2, 3] }) as unknown as Status,
@@ -327,14 +327,14 @@ describe('admin server', () => {
     }
   });
 
-  it('lets only so many pages follow', async () => {
+  it('limits the number of pages that receive events', async () => {
     const { get } = await start();
     const open = await Promise.all(Array.from({ length: 16 }, () => get('/api/events')));
     expect((await get('/api/events')).status).toBe(503);
     await Promise.all(open.map((response) => response.body!.cancel()));
   });
 
-  it('does what its callers may ask for', async () => {
+  it('runs actions, but not for a page of another website', async () => {
     const asked: unknown[] = [];
     const retry = (args: object) => (asked.push(args), asked.length === 1 ? 'done' : undefined);
     const { get } = await start(undefined, undefined, { actions: { retry } });
@@ -346,14 +346,14 @@ describe('admin server', () => {
     expect(asked).toEqual([{ path: '/a/b.mkv' }, { path: '/a/b.mkv' }]);
     for (const wrong of ['', '[]', '{"action":"constructor"}', '{"action":"retry","path":1}'])
       expect((await post(wrong)).status).toBe(400);
-    // What a page of another site can make a browser send.
+    // A request that a page of another website can make a browser send.
     expect((await post(body, { 'content-type': 'text/plain' })).status).toBe(403);
     expect((await post(body, { 'x-holdfast': '1', origin: 'http://attacker.example' })).status).toBe(403);
     expect((await post('x'.repeat(9_000))).status).toBe(413);
     expect(asked.length).toBe(2);
   });
 
-  it('asks for its token where there is one', async () => {
+  it('requires the token if there is one', async () => {
     const token = '0123456789abcdef';
     const retry = () => 'done';
     const details = () => false;

@@ -1,4 +1,4 @@
-/** One answer over HTTP, with the headers that all of them have. */
+/** HTTP answers and their common headers. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 export interface Answer {
@@ -21,7 +21,7 @@ export const json = (status: number, value: unknown, headers: OutgoingHttpHeader
   headers,
 });
 
-/** Nothing from elsewhere, no script but this server's own files, and no frame around it. */
+/** The page may load files from this server only, runs no inline script, and cannot be put in a frame. */
 const contentPolicy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -50,7 +50,7 @@ export function sendAnswer(
     'content-length': Buffer.byteLength(body),
     ...commonHeaders,
     ...headers,
-    // The body of a request that is refused is not read, so the connection cannot be used again.
+    // The body of a refused request is not read, so the connection cannot be reused.
     ...(status === 405 || status === 413 || status === 403 ? { connection: 'close' } : {}),
   });
   response.end(request.method === 'HEAD' ? undefined : body);

@@ -1,4 +1,4 @@
-/** The files of the page: everything comes from this server, and is read once, before it listens. */
+/** The files of the page. They are read once, before the server listens; the page loads nothing from elsewhere. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { pageHtml, pageStyle } from './page.ts';
@@ -11,10 +11,10 @@ export interface Asset {
 const script = 'text/javascript; charset=utf-8';
 const style = 'text/css; charset=utf-8';
 
-/** The browser's own modules, compiled from src/page and what it shares with the program; they name each other by these paths. */
+/** The browser's modules: those of src/page, and those that it shares with the program. They import each other by these paths. */
 const modules = ['page/app', 'page/dom', 'page/plots', 'page/tables', 'admin/format'] as const;
 
-/** Where the build puts them, seen from dist/app/admin and from src/admin. */
+/** Folder of the compiled modules, relative to dist/app/admin and to src/admin. */
 const places = ['../../page/', '../../dist/page/'] as const;
 
 async function compiled(name: string): Promise<string> {
@@ -28,7 +28,7 @@ async function compiled(name: string): Promise<string> {
   throw new Error(`the page's ${name}.js is missing: run "npm run build"`);
 }
 
-/** By path. */
+/** The files by URL path. */
 export async function loadAssets(): Promise<ReadonlyMap<string, Asset>> {
   const { resolve } = createRequire(import.meta.url);
   const [plots, plotStyle, ...parts] = await Promise.all([

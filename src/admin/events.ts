@@ -1,9 +1,11 @@
-/** The live half of the page: the same JSON as /api/status, again and again, as server-sent events. */
+/** Sends the JSON of /api/status to open pages once a second, as server-sent events. */
 import type { ServerResponse } from 'node:http';
 
-/** Pages that may be open at once, how often they are told, ms, and bytes that may wait for a slow one. */
+/** The most open pages. */
 const most = 16;
+/** Milliseconds between two events. */
 const interval = 1_000;
+/** Unsent bytes after which a slow page gets no further events. */
 const backlog = 1_048_576;
 
 export interface Event {
@@ -13,7 +15,7 @@ export interface Event {
 
 interface Listener {
   readonly response: ServerResponse;
-  /** Listeners of one audience get the same text. */
+  /** Listeners with the same rights: they get the same text. */
   readonly audience: string;
   readonly next: () => Event;
 }
@@ -27,8 +29,9 @@ export class Events {
   }
 
   /**
-   * Goes on with this response until its reader leaves.
-   * @param first sent at once. @param next made for each round, once for all of one audience.
+   * Sends events on this response until the client closes it.
+   * @param first the event to send at once.
+   * @param next makes the next event; called once per round for all listeners of an audience.
    */
   add(response: ServerResponse, audience: string, first: Event, next: () => Event): void {
     const listener = { response, audience, next };
@@ -48,7 +51,7 @@ export class Events {
   #tell(): void {
     const made = new Map<string, string>();
     for (const { response, audience, next } of this.#listeners) {
-      // Whoever does not read misses a round, and gets the next one.
+      // A slow client skips this event.
       if (response.writableLength > backlog) continue;
       let line = made.get(audience);
       if (line === undefined) made.set(audience, (line = text(next())));

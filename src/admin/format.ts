@@ -1,8 +1,8 @@
-/** Numbers as people read them; used by the page and by `holdfast status`. */
+/** Formats numbers for people, on the page and in `holdfast status`. */
 
 const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
 
-/** Decimal: 1 MB is a million bytes, as players and providers count. */
+/** In decimal units: 1 MB is a million bytes, as in players and at providers. */
 export function bytes(count: number): string {
   let value = count;
   let unit = 0;
@@ -14,7 +14,7 @@ export function bytes(count: number): string {
   return `${value.toFixed(digits)} ${units[unit]!}`;
 }
 
-/** From seconds to days, two units at most. */
+/** In at most two units, from seconds to days. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   const [days, hours, minutes] = [
@@ -30,7 +30,7 @@ export function duration(seconds: number): string {
 export const milliseconds = (ms: number | undefined): string =>
   ms === undefined ? '…' : ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
 
-/** How far a reader has come, of a size that may not be known. */
+/** The position in percent of the size; empty if the size is unknown. */
 export const progress = (position: number, size: number | undefined): string =>
   size === undefined || size === 0 ? '' : `${Math.min(100, Math.round((position / size) * 100))} %`;
 

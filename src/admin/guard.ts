@@ -1,6 +1,7 @@
 /**
- * Who may see names and who may change something. With a token: whoever shows it; addresses that the configuration names see
- * names without. Without a token: this machine, by loopback, may do both.
+ * Decides which clients may see names (paths and addresses) and which may run actions. With a token: clients that send it may do
+ * both, and clients at addresses that the configuration allows may see names. Without a token: allowed addresses may see names,
+ * and run actions if they are loopback.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -8,9 +9,9 @@ import { isLoopback } from './host.ts';
 import type { Rights } from './status.ts';
 
 export interface GuardOptions {
-  /** Whether a client of this address is shown paths and addresses. */
+  /** Whether the configuration allows clients at this address to see paths and addresses. */
   readonly details: (address: string) => boolean;
-  /** The secret of the admin port, if there is one. */
+  /** The token of the admin port, if configured. */
   readonly token?: string | undefined;
 }
 
@@ -21,7 +22,7 @@ const cookieSeconds = 2_592_000;
 export class Guard {
   readonly #details: GuardOptions['details'];
   readonly #token: string | undefined;
-  /** Stands for the token in the browser, which need not know the token itself. */
+  /** Derived from the token, so that the browser does not store the token itself. */
   readonly #cookie: string;
 
   constructor({ details, token }: GuardOptions) {
@@ -42,12 +43,12 @@ export class Guard {
     return { names: proven || this.#details(address), acts: proven, token: true };
   }
 
-  /** Whether this is the token. */
+  /** Whether `given` is the token. */
   isToken(given: string): boolean {
     return this.#token !== undefined && same(given, this.#token);
   }
 
-  /** The value of Set-Cookie for somebody who has shown the token. */
+  /** The value of Set-Cookie for a client that has sent the token. */
   get cookie(): string {
     return `${cookieName}=${this.#cookie}; Path=/; Max-Age=${cookieSeconds}; HttpOnly; SameSite=Strict`;
   }
@@ -65,7 +66,7 @@ export class Guard {
   }
 }
 
-/** In a time that tells nothing of how much of it is right. */
+/** Compares in constant time, so that the time does not show how much of a guess is right. */
 function same(given: string, wanted: string): boolean {
   const digest = (text: string) => createHmac('sha256', 'holdfast').update(text).digest();
   return timingSafeEqual(digest(given), digest(wanted));

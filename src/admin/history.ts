@@ -1,21 +1,21 @@
-/** The states that a source has been in. */
+/** Records the state changes of a source and its mounts. */
 import type { HistoryStatus, StateChange } from './status.ts';
 
-/** Changes that are remembered. */
+/** The most changes that are kept. */
 const most = 50;
 
-/** What is told of a change; `mount` is where below the root, undefined for what lies there. */
+/** A change without its time. `mount` is the place of a mount below the root; undefined for the root itself. */
 type Noted = Omit<StateChange, 'at'>;
 
 export class History {
   readonly #begun = Date.now();
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #changes: StateChange[] = [];
   #outages = 0;
   #awayMs = 0;
-  /** Date.now() at which each mount went away that is away. */
+  /** Date.now() when each absent mount went away. */
   readonly #away = new Map<string | undefined, number>();
-  /** Since when the state of what lies at the root holds. */
+  /** Date.now() of the last state change at the root. */
   #since = this.#begun;
 
   note(change: Noted): void {
@@ -35,7 +35,7 @@ export class History {
     this.#outages += 1;
   }
 
-  /** Times that a mount went away. */
+  /** How many times a mount went away. */
   get outages(): number {
     return this.#outages;
   }

@@ -1,10 +1,10 @@
-/** The Host header, which tells by which name a browser has come here. */
+/** Checks the Host header: the name that a browser used for this server. */
 import { isIP } from 'node:net';
 
 /**
- * A page of another site can have its own name resolve to this server's address, and then read what it answers (DNS
- * rebinding). The browser sends that name here, and it is none of ours. An address cannot be made to lead elsewhere.
- * What sends no Host is no browser.
+ * Whether a Host header is acceptable: an IP address, localhost, or one of `hosts`. Another website can make its own name resolve
+ * to this server's address, and then read the answers (DNS rebinding). The browser sends that foreign name in the Host header. A
+ * client that sends no Host header is not a browser.
  * @param hosts names in lower case, without port.
  */
 export function isKnownHost(header: string | undefined, hosts: readonly string[]): boolean {
@@ -16,7 +16,7 @@ export function isKnownHost(header: string | undefined, hosts: readonly string[]
   return isIP(name) === 4 || name === 'localhost' || name.endsWith('.localhost') || hosts.includes(name);
 }
 
-/** Whether an address is this machine's own: 127.0.0.0/8, ::1, and the first mapped into IPv6. */
+/** Whether an address is loopback: 127.0.0.0/8, also mapped into IPv6, or ::1. */
 export function isLoopback(address: string): boolean {
   const plain = address.startsWith('::ffff:') ? address.slice(7) : address;
   return plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'));

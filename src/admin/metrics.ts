@@ -1,22 +1,21 @@
 /**
- * Everything that is counted, and the only place that knows prom-client.
+ * All metrics. No other module imports prom-client.
  *
- * A request costs a few additions to numbers of its own meter; prom-client's tables are filled when somebody asks.
- * No client is ever a label, and no path but those of the few objects that went into quarantine last: their number is not
- * bounded.
+ * A request costs a few additions in its meter; prom-client's tables are filled only when the metrics are requested. Labels must
+ * be bounded in number: clients are never labels, and paths only for the objects that went into quarantine last.
  */
 import { collectDefaultMetrics, Gauge, Registry, type Metric } from 'prom-client';
 import type { MountState, SourceState, TroubleEntry } from './state.ts';
 
 export type Protocol = 'nfs' | 'mount' | 'portmap' | 'smb';
 
-/** Upper bounds of the latency buckets, in seconds: from an answer out of a cache to a source that hangs. */
+/** Upper bounds of the latency buckets, in seconds: from a cached answer to a hung source. */
 export const latencyBounds: readonly number[] = [
   0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
   10, 30, 60,
 ];
 
-/** What one operation of one protocol has done. Get it once, and keep it. */
+/** Counts the requests of one operation of one protocol. Get it once with Metrics.request and keep it. */
 export class RequestMeter {
   readonly protocol: Protocol;
   readonly operation: string;
@@ -25,7 +24,7 @@ export class RequestMeter {
   bytesIn = 0;
   bytesOut = 0;
   seconds = 0;
-  /** Requests that took at most the bound with the same index, and not the one before it; the last: longer than all. */
+  /** Requests per bucket: above the previous bound, up to the bound with the same index. The last has no bound. */
   readonly buckets = new Float64Array(latencyBounds.length + 1);
 
   constructor(protocol: Protocol, operation: string) {
@@ -33,7 +32,7 @@ export class RequestMeter {
     this.operation = operation;
   }
 
-  /** One request that was answered: how long it took, its payload either way, and whether the answer was success. */
+  /** Counts an answered request: its duration, its payload bytes in each direction, and whether it succeeded. */
   observe(seconds: number, bytesIn: number, bytesOut: number, ok: boolean): void {
     if (ok) this.ok += 1;
     else this.failed += 1;
@@ -50,7 +49,7 @@ export class RequestMeter {
 export class ConnectionMeter {
   open = 0;
   total = 0;
-  /** Ended by the server: a malformed message, a client that is not allowed, a bound that was reached. */
+  /** Connections that the server has ended: after a malformed message, for a client that is not allowed, or at a limit. */
   refused = 0;
 
   opened(): void {
@@ -69,56 +68,56 @@ export interface LaneUse {
   /** Calls that may run at once. */
   readonly limit: number;
   readonly inFlight: number;
-  /** Of those, the ones whose callers were already told of the timeout. */
+  /** Calls in flight whose callers already got a timeout. */
   readonly hung: number;
   readonly waiting: number;
 }
 
-/** What is open by SMB now. */
+/** SMB objects that exist now. */
 export interface SmbCounts {
   readonly sessions: number;
   readonly opens: number;
   readonly leases: number;
 }
 
-/** What is looked at when somebody asks for the metrics. */
+/** The state of a source, read when the metrics are requested. */
 export interface WatchedSource {
   readonly state: SourceState;
   readonly epoch: number;
-  /** Those below its path, a bounded number. */
+  /** Mounts below its path, a limited number. */
   readonly mounts: readonly MountState[];
   readonly lanes: Readonly<Record<string, LaneUse>>;
-  /** Objects that missed their deadline and are left alone for a while. */
+  /** Number of objects in quarantine. */
   readonly quarantined: number;
-  /** The latest of them, a bounded number. */
+  /** The latest objects in quarantine, a limited number. */
   readonly quarantine: readonly TroubleEntry[];
-  /** Requests that wait for a source that is away. */
+  /** Requests that wait for an absent source. */
   readonly waiting: number;
-  /** Requests that were not answered at once, and how long the oldest has been worked on. */
+  /** Requests that could not be answered at once: how many run, and how long the oldest has run. */
   readonly requests: { readonly running: number; readonly longestMs: number };
   readonly streams: number;
   readonly outages: number;
-  /** Descriptors, and bytes asked of the source and handed to clients. */
+  /** Descriptors, bytes requested from the source, and bytes sent to clients. */
   readonly content: {
     readonly opens: number;
     readonly closes: number;
     readonly bytesAsked: number;
     readonly bytesServed: number;
   };
-  /** Of the bytes handed to clients: from memory at once, and by a read that was under way; and bytes asked for ahead of readers. */
+  /** Bytes: see CacheCounts. */
   readonly cached: { readonly hits: number; readonly joined: number; readonly ahead: number };
-  /** Bad news of the source: held back until it was confirmed, turned out to be an outage, or was followed by an answer. */
+  /** Calls with an error or short answer, which are held until it is confirmed, turns out to be an outage, or an answer comes. */
   readonly inquiries: {
     readonly held: number;
     readonly heldTotal: number;
     readonly recovered: number;
     readonly outages: number;
-    /** Confirmed, by kind of error. */
+    /** Confirmed errors, by error code. */
     readonly verdicts: ReadonlyMap<string, number>;
   };
 }
 
-/** What keeps content in memory, for all exports. */
+/** The content cache of all exports: see BlockCache. */
 export interface WatchedCache {
   readonly bytes: number;
   readonly limit: number;
@@ -132,7 +131,7 @@ interface Sample {
   readonly metricName?: string;
 }
 
-/** A metric whose samples are made when they are asked for, from numbers kept elsewhere. */
+/** A metric whose samples are computed on request, from numbers kept elsewhere. */
 class Computed {
   readonly name: string;
   readonly help: string;
@@ -155,7 +154,7 @@ class Computed {
 
 export class Metrics {
   readonly #registry = new Registry();
-  /** Of what not everybody is shown. */
+  /** Metrics with paths, which not all clients may see. */
   readonly #detailed = new Registry();
   readonly #requests = new Map<string, RequestMeter>();
   readonly #connections = new Map<Protocol, ConnectionMeter>();
@@ -163,10 +162,10 @@ export class Metrics {
   readonly #rendering = new Map<Registry, Promise<string>>();
   readonly #authFailures = new Map<string, number>();
   #smb: () => SmbCounts = () => ({ sessions: 0, opens: 0, leases: 0 });
-  /** NFS calls that were told to come again. */
+  /** NFS calls answered with NFS3ERR_JUKEBOX. */
   jukebox = 0;
 
-  /** @param process also the metrics of the process: memory, CPU, descriptors, event-loop delay, garbage collection. */
+  /** @param process whether to add the process's metrics: memory, CPU, descriptors, event-loop delay, garbage collection. */
   constructor({ process = true }: { readonly process?: boolean } = {}) {
     if (process) collectDefaultMetrics({ register: this.#registry });
     this.#addRequests();
@@ -186,7 +185,7 @@ export class Metrics {
     return meter;
   }
 
-  /** Every meter there is. */
+  /** All request meters. */
   requests(): Iterable<RequestMeter> {
     return this.#requests.values();
   }
@@ -200,47 +199,47 @@ export class Metrics {
     return meter;
   }
 
-  /** Reports on the source of an export from now on. */
+  /** Adds the source of an export to the metrics. */
   watchSource(exportName: string, source: WatchedSource): void {
     this.#sources.set(exportName, source);
   }
 
-  /** The export is gone, unless another source has taken its name since. */
+  /** Removes a source from the metrics, unless another source has taken its export's name since. */
   forgetSource(exportName: string, source: WatchedSource): void {
     if (this.#sources.get(exportName) === source) this.#sources.delete(exportName);
   }
 
-  /** Reports on the cache of content. */
+  /** Adds the content cache to the metrics. */
   watchCache(cache: WatchedCache): void {
     const add = (name: string, type: Computed['type'], help: string, value: () => number): void =>
       this.#add(`holdfast_cache_${name}`, type, help, () => [{ labels: {}, value: value() }]);
-    add('bytes', 'gauge', 'Memory that content takes now.', () => cache.bytes);
-    add('limit_bytes', 'gauge', 'Memory that content may take.', () => cache.limit);
-    add('evictions_total', 'counter', 'Blocks that went to make room.', () => cache.evictions);
+    add('bytes', 'gauge', 'Memory of the content cache now.', () => cache.bytes);
+    add('limit_bytes', 'gauge', 'Memory limit of the content cache.', () => cache.limit);
+    add('evictions_total', 'counter', 'Blocks evicted from the content cache.', () => cache.evictions);
     add(
       'unread_bytes_total',
       'counter',
-      'Bytes that were read ahead and went before a client asked for them.',
+      'Bytes that were read ahead and evicted before a client read them.',
       () => cache.unreadBytes,
     );
   }
 
-  /** Somebody was refused: a logon, a share, an address, a token. */
+  /** Counts a refusal: of a logon, a share, an address or a token. */
   authFailure(protocol: 'nfs' | 'smb' | 'admin'): void {
     this.#authFailures.set(protocol, (this.#authFailures.get(protocol) ?? 0) + 1);
   }
 
-  /** What is open by SMB, asked when somebody asks for the metrics. */
+  /** Adds the SMB counts; `counts` is called when the metrics are requested. */
   watchSmb(counts: () => SmbCounts): void {
     this.#smb = counts;
   }
 
-  /** A fact that does not change, such as the version, as labels of a gauge that is 1. */
+  /** Adds constant facts, such as the version, as labels of a gauge with value 1. */
   addInfo(labels: Readonly<Record<string, string>>): void {
     const registers = [this.#registry];
     const info = {
       name: 'holdfast_info',
-      help: 'What is running.',
+      help: 'Version and other facts about this process, as labels.',
       labelNames: Object.keys(labels),
       registers,
     };
@@ -252,8 +251,8 @@ export class Metrics {
   }
 
   /**
-   * In the text format of Prometheus. Those who ask at the same time get the same text.
-   * @param details with the paths of files.
+   * The metrics in the text format of Prometheus. Parallel requests share one rendering.
+   * @param details whether to include the metrics with paths.
    */
   async text(details = true): Promise<string> {
     const everybodys = await this.#render(this.#registry);
@@ -276,7 +275,7 @@ export class Metrics {
     samples: () => Sample[],
     registry = this.#registry,
   ): void {
-    // The registry asks of a metric no more than `name` and `get`; its type names the four classes it ships.
+    // The registry uses only `name` and `get` of a metric, but its type requires one of prom-client's four classes.
     registry.registerMetric(new Computed(name, type, help, samples) as unknown as Metric);
   }
 
@@ -318,13 +317,13 @@ export class Metrics {
     this.#add(
       'holdfast_connections',
       'gauge',
-      'Connections that are open.',
+      'Open connections.',
       ofEach(({ open }) => open),
     );
     this.#add(
       'holdfast_connections_total',
       'counter',
-      'Connections that were accepted.',
+      'Accepted connections.',
       ofEach(({ total }) => total),
     );
     this.#add(
@@ -339,7 +338,7 @@ export class Metrics {
     this.#add(
       'holdfast_auth_failures_total',
       'counter',
-      'Refusals of a logon, a share, an address or a token, by where it was shown.',
+      'Refusals of a logon, a share, an address or a token, by protocol.',
       () =>
         (['nfs', 'smb', 'admin'] as const).map((protocol) => ({
           labels: { protocol },
@@ -349,13 +348,13 @@ export class Metrics {
     this.#add(
       'holdfast_nfs_jukebox_total',
       'counter',
-      'NFS calls that were answered JUKEBOX: come again.',
+      'NFS calls answered with JUKEBOX (try again later).',
       () => [{ labels: {}, value: this.jukebox }],
     );
     const ofSmb = (name: keyof SmbCounts, help: string) =>
       this.#add(`holdfast_smb_${name}`, 'gauge', help, () => [{ labels: {}, value: this.#smb()[name] }]);
     ofSmb('sessions', 'SMB sessions.');
-    ofSmb('opens', 'Files and folders that are open by SMB, durable ones included.');
+    ofSmb('opens', 'Files and folders open by SMB, including durable opens.');
     ofSmb('leases', 'Leases of SMB clients.');
   }
 
@@ -365,7 +364,7 @@ export class Metrics {
     this.#add(
       'holdfast_source_state',
       'gauge',
-      'State of the source of an export: 1 for the one it is in.',
+      'State of the source of an export: 1 for the current state, 0 for the others.',
       ofEach(({ state }, name) =>
         sourceStates.map((one) => ({ labels: { export: name, state: one }, value: one === state ? 1 : 0 })),
       ),
@@ -373,19 +372,19 @@ export class Metrics {
     this.#add(
       'holdfast_source_epoch',
       'gauge',
-      'How often the source of an export was mounted, as far as it was seen.',
+      'Number of mounts of the source of an export that were seen.',
       ofEach(({ epoch }, name) => [{ labels: { export: name }, value: epoch }]),
     );
     this.#add(
       'holdfast_source_quarantined',
       'gauge',
-      'Objects of an export that missed their deadline and are left alone for a while.',
+      'Objects of an export in quarantine: they failed or missed their deadline, and are not asked for a while.',
       ofEach(({ quarantined }, name) => [{ labels: { export: name }, value: quarantined }]),
     );
     this.#add(
       'holdfast_source_quarantine_clients',
       'gauge',
-      'Clients that waited for an object in quarantine; the 20 latest objects of each export.',
+      'Clients that waited for an object in quarantine, for the 20 latest objects of each export.',
       ofEach(({ quarantine }, name) =>
         quarantine.map(({ path, aspect, clients }) => ({
           labels: { export: name, path, aspect },
@@ -397,31 +396,31 @@ export class Metrics {
     this.#add(
       'holdfast_source_waiting',
       'gauge',
-      'Requests that wait for the source of an export, which is away.',
+      'Requests that wait for the absent source of an export.',
       ofEach(({ waiting }, name) => [{ labels: { export: name }, value: waiting }]),
     );
     this.#add(
       'holdfast_requests_waiting',
       'gauge',
-      'Requests that were not answered at once and are being worked on.',
+      'Requests that could not be answered at once and are not answered yet.',
       ofEach(({ requests }, name) => [{ labels: { export: name }, value: requests.running }]),
     );
     this.#add(
       'holdfast_longest_wait_seconds',
       'gauge',
-      'How long the oldest of them has been worked on.',
+      'How long the oldest of these requests has waited.',
       ofEach(({ requests }, name) => [{ labels: { export: name }, value: requests.longestMs / 1000 }]),
     );
     this.#add(
       'holdfast_streams',
       'gauge',
-      'Files that clients are reading, each counted once for each client.',
+      'Files that clients read now; a file counts once for each client.',
       ofEach(({ streams }, name) => [{ labels: { export: name }, value: streams }]),
     );
     this.#add(
       'holdfast_source_outages_total',
       'counter',
-      'Times that the source of an export went away.',
+      'Number of times that the source of an export went away.',
       ofEach(({ outages }, name) => [{ labels: { export: name }, value: outages }]),
     );
     this.#addMounts(ofEach);
@@ -433,13 +432,13 @@ export class Metrics {
     this.#add(
       'holdfast_lane_in_flight',
       'gauge',
-      'Calls to the source that run, by lane.',
+      'Running calls to the source, by lane.',
       ofEachLane(({ inFlight }) => inFlight),
     );
     this.#add(
       'holdfast_lane_hung',
       'gauge',
-      'Calls to the source that missed their deadline and still run, by lane.',
+      'Running calls to the source that have missed their deadline, by lane.',
       ofEachLane(({ hung }) => hung),
     );
     this.#add(
@@ -451,11 +450,11 @@ export class Metrics {
     this.#add(
       'holdfast_lane_limit',
       'gauge',
-      'Calls to the source that may run at once, by lane.',
+      'Maximum of parallel calls to the source, by lane.',
       ofEachLane(({ limit }) => limit),
     );
   }
-  /** Their number is bounded, but their paths are not everybody's business. */
+  /** Their number is limited. But their paths are shown only to clients that may see names. */
   #addMounts(ofEach: OfEach): void {
     this.#add(
       'holdfast_source_mounts',
@@ -481,12 +480,12 @@ export class Metrics {
         ),
         this.#detailed,
       );
-    add('live', 'Whether a mount below an export is there and answers.', ({ state }) =>
+    add('live', 'Whether a mount below an export is present and answers.', ({ state }) =>
       state === 'live' ? 1 : 0,
     );
-    add('epoch', 'How often it was mounted, as far as it was seen.', ({ epoch }) => epoch);
-    add('quarantined', 'Objects of it that are left alone for a while.', ({ quarantined }) => quarantined);
-    add('waiting', 'Requests that wait for it.', ({ waiting }) => waiting);
+    add('epoch', 'How often a mount below an export was mounted.', ({ epoch }) => epoch);
+    add('quarantined', 'Objects of a mount in quarantine.', ({ quarantined }) => quarantined);
+    add('waiting', 'Requests that wait for an absent mount.', ({ waiting }) => waiting);
   }
 
   #addContent(ofEach: OfEach): void {
@@ -507,55 +506,55 @@ export class Metrics {
     add(
       'descriptors',
       'gauge',
-      'Files that are open at the source now.',
+      'Files open at the source now.',
       ({ content }) => content.opens - content.closes,
     );
     add(
       'bytes_asked_total',
       'counter',
-      'Bytes of files asked of the source.',
+      'Bytes of files requested from the source.',
       ({ content }) => content.bytesAsked,
     );
     add(
       'bytes_served_total',
       'counter',
-      'Bytes of files handed to clients.',
+      'Bytes of files sent to clients.',
       ({ content }) => content.bytesServed,
     );
     add(
       'bytes_from_memory_total',
       'counter',
-      'Of the bytes handed to clients: those that were in memory.',
+      'Part of the bytes sent to clients that was in memory.',
       ({ cached }) => cached.hits,
     );
     add(
       'bytes_joined_total',
       'counter',
-      'Of the bytes handed to clients: those that another read was bringing.',
+      'Part of the bytes sent to clients for which a read was already running.',
       ({ cached }) => cached.joined,
     );
     add(
       'bytes_ahead_total',
       'counter',
-      'Bytes asked of the source ahead of readers.',
+      'Bytes requested from the source ahead of readers.',
       ({ cached }) => cached.ahead,
     );
     add(
       'held_for_verdict',
       'gauge',
-      'Calls whose bad news is held back until it is confirmed.',
+      'Calls whose error or short answer is held until it is confirmed.',
       ({ inquiries }) => inquiries.held,
     );
     add(
       'held_for_verdict_total',
       'counter',
-      'Calls whose bad news was held back.',
+      'Calls whose error or short answer was held.',
       ({ inquiries }) => inquiries.heldTotal,
     );
     this.#add(
       'holdfast_source_verdicts_total',
       'counter',
-      'How held calls ended: with an answer, as an outage, or with the error named.',
+      'Held calls by how they ended: with an answer, as an outage, or with an error.',
       ofEach(({ inquiries: { recovered, outages, verdicts } }, name) =>
         [['answer', recovered] as const, ['outage', outages] as const, ...verdicts].map(([kind, value]) => ({
           labels: { export: name, kind },

@@ -1,4 +1,4 @@
-/** The one place that gathers what is shown of a running gateway. It asks nobody who could be slow. */
+/** Collects the status of a running gateway. It makes no call that could hang. */
 import { performance } from 'node:perf_hooks';
 import type { Series } from './series.ts';
 import type {
@@ -10,7 +10,7 @@ import type {
   StreamStatus,
 } from './status.ts';
 
-/** Streams, sessions and clients that are shown. */
+/** The most streams, sessions and clients in a status. */
 export const mostShown = 100;
 
 export interface ModelOptions {

@@ -1,4 +1,4 @@
-/** The page at `/`: a frame that the browser's code (src/page) fills. No text of a source is ever part of it. */
+/** The page at `/`: static HTML and CSS, which the browser's code (src/page) fills. The HTML never contains text from a source. */
 
 export const pageHtml = `<!doctype html>
 <html lang="en">

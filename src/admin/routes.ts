@@ -1,4 +1,4 @@
-/** What the admin port answers, by path. */
+/** The routes of the admin port. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { renderName, LineThrottle, type Logger } from '../log/index.ts';
 import { readAction, type Actions } from './actions.ts';
@@ -28,9 +28,9 @@ export interface Context extends RouteOptions {
 
 export interface Route {
   readonly method: 'GET' | 'POST';
-  /** Most bytes of a body. */
+  /** Maximum size of the request body in bytes. */
   readonly bodyBytes?: number;
-  /** The answer; undefined for one that goes on by itself. */
+  /** Returns the answer; undefined if it keeps the response open and writes it itself. */
   readonly serve: (
     context: Context,
     request: IncomingMessage,
@@ -40,13 +40,13 @@ export interface Route {
 
 type Awaitable<T> = T | Promise<T>;
 
-/** A page that is made anew for each request. */
+/** A GET route whose answer depends on the client's rights. */
 const page = (make: (context: Context, rights: Rights) => Awaitable<Answer>): Route => ({
   method: 'GET',
   serve: (context, request) => make(context, context.guard.rights(request)),
 });
 
-/** Of the files that the page consists of. */
+/** Serves the files of the page. */
 export const assetRoute: Route = {
   method: 'GET',
   serve: ({ assets }, { url = '/' }) => ({ status: 200, ...assets.get(url.split('?', 1)[0]!)! }),
@@ -76,7 +76,7 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['/api/actions', { method: 'POST', bodyBytes: 8192, serve: act }],
 ]);
 
-/** All of it, or numbers alone. */
+/** The full status, or a summary for clients that may not see names. */
 function view({ status, state }: Context, rights: Rights): object {
   return rights.names ? { rights, ...status() } : { rights, ...summaryOf(state()) };
 }
@@ -91,7 +91,7 @@ function sendEvents(
   if (events.isFull) return text(503, 'too many pages follow the gateway already\n');
   const rights = guard.rights(request);
   const all = () => ({ name: 'status', data: view(context, rights) });
-  // A page has the samples already, but for the last one.
+  // The page already has the earlier samples: send only the last one.
   const next = () => {
     if (!rights.names) return all();
     const now = context.status();
@@ -113,8 +113,8 @@ function refuse({ log, metrics }: Context, request: IncomingMessage, why: string
 }
 
 /**
- * A page of another site can make a browser send a request here, but none with such a header, unless this server allows it
- * when it is asked beforehand, which it does not.
+ * Whether a request may come from a page of another website (CSRF). Such a page can make the browser send requests here, but not
+ * with the header x-holdfast: for that the browser asks first (CORS preflight), and this server does not allow it.
  */
 function isFromElsewhere({ headers }: IncomingMessage): boolean {
   const { origin, host = '' } = headers;
@@ -152,7 +152,7 @@ async function act(context: Context, request: IncomingMessage): Promise<Answer> 
 
 const renderText = (value: string) => renderName(Buffer.from(value, 'utf8').toString('latin1'));
 
-/** Its length is bounded by the route. */
+/** Reads the request body. The server has already checked its length against the route's limit. */
 async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);

@@ -1,19 +1,20 @@
-/** Throughput, latency and waiting over the last minutes, for the plots. */
+/** Samples throughput, latency and waiting requests over the last fifteen minutes, for the plots. */
 import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { latencyBounds, type Metrics, type RequestMeter } from './metrics.ts';
 import type { Sample } from './status.ts';
 
-/** How often a sample is taken, ms, and how many are kept: fifteen minutes. */
+/** Milliseconds between two samples. */
 export const sampleInterval = 2_000;
+/** The most samples that are kept: fifteen minutes. */
 const kept = 450;
 
-/** Counters as of the last sample. */
+/** Counters at the time of a sample. */
 interface Totals {
   readonly at: number;
   readonly nfsBytes: number;
   readonly smbBytes: number;
   readonly requests: number;
-  /** READs by duration. */
+  /** Number of READs in each latency bucket. */
   readonly reads: Float64Array;
 }
 
@@ -25,7 +26,7 @@ export class Series {
   readonly #timer: NodeJS.Timeout;
   #before: Totals;
 
-  /** @param waiting requests that are being answered and have not been at once. */
+  /** @param waiting returns the number of requests that could not be answered at once and are not answered yet. */
   constructor(metrics: Metrics, waiting: () => number) {
     this.#metrics = metrics;
     this.#waiting = waiting;
@@ -34,7 +35,7 @@ export class Series {
     this.#timer = setInterval(() => this.take(), sampleInterval).unref();
   }
 
-  /** The oldest first. */
+  /** Oldest first. */
   get samples(): readonly Sample[] {
     return this.#samples;
   }
@@ -61,7 +62,7 @@ export class Series {
     if (this.#samples.length > kept) this.#samples.shift();
   }
 
-  /** The 99th percentile since the last sample, beyond the resolution of the measurement. */
+  /** 99th percentile of the event-loop delay since the last sample, in ms, minus the measurement's resolution of 20 ms. */
   get loopDelayMs(): number {
     const milliseconds = this.#delay.percentile(99) / 1e6 - 20;
     return Math.max(0, Math.round(milliseconds * 10) / 10);
@@ -88,7 +89,7 @@ function totals(metrics: Metrics): Totals {
   return { at: performance.now(), nfsBytes, smbBytes, requests, reads };
 }
 
-/** In milliseconds: the upper bound of the bucket that holds it, as good as the buckets are. */
+/** A quantile in milliseconds: the upper bound of its bucket. Undefined if there are no values. */
 export function quantile(buckets: Float64Array, share: number): number | undefined {
   const count = buckets.reduce((sum, one) => sum + one, 0);
   if (count === 0) return undefined;

@@ -1,4 +1,4 @@
-/** The HTTP server of metrics, health and the page. Nothing here asks a source: every answer is made from what is known. */
+/** The HTTP server for metrics, health and the page. It never calls a source: all answers come from known state. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from '../log/index.ts';
 import { loadAssets, type Asset } from './assets.ts';
@@ -8,7 +8,7 @@ import { sendAnswer, text, type Answer } from './answer.ts';
 import { isKnownHost } from './host.ts';
 import { assetRoute, routes, type Context, type RouteOptions } from './routes.ts';
 
-/** Bounds of a request: bytes, milliseconds, connections. */
+/** Limits: sizes in bytes, timeouts in milliseconds, and numbers of headers and connections. */
 const limits = {
   headerBytes: 8192,
   headers: 64,
@@ -24,22 +24,22 @@ export interface AdminOptions extends RouteOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  /** Makes the server listen, in place of listen(2) at `host` and `port`. Rejects when it cannot. */
+  /** Makes the server listen, instead of listen(2) at `host` and `port`. Rejects if it cannot. */
   readonly listen?: (server: Server) => Promise<unknown>;
-  /** Whether a client of this address is shown paths and addresses without a token. */
+  /** Whether clients at this address may see paths and addresses without a token. */
   readonly details: (address: string) => boolean;
-  /** The secret of this port: what changes or names something is for those who show it. */
+  /** The token of this port. Clients that send it may see paths and addresses and run actions. */
   readonly token?: string | undefined;
-  /** Names by which this server may be asked, besides addresses and localhost. */
+  /** Host names that requests may use, besides addresses and localhost. */
   readonly hosts?: readonly string[];
-  /** Replaced in tests: the files of the page, by path. */
+  /** The files of the page, by path; replaced in tests. */
   readonly assets?: ReadonlyMap<string, Asset>;
   readonly log: Logger;
 }
 
 export interface AdminServer {
   readonly host: string;
-  /** The real one. */
+  /** The port that the server listens at, even if 0 was asked for. */
   readonly port: number;
   close(): Promise<void>;
 }
@@ -79,7 +79,7 @@ function handler(context: Context, { hosts = [], log }: AdminOptions) {
   };
 }
 
-/** Resolves when it listens; rejects with the error of listen(2). */
+/** Starts the server. Resolves when it listens; rejects with the error of listen(2). */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
   const { host, port, log } = options;
   const events = new Events();
@@ -117,7 +117,7 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
-/** What is being answered is finished, but not waited for when its reader is slow. */
+/** Lets running answers finish, for at most `closeTimeout`, then closes all connections. */
 function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => server.closeAllConnections(), limits.closeTimeout);

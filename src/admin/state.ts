@@ -1,71 +1,71 @@
 export type SourceState = 'live' | 'down' | 'stuck';
 
-/** An object that missed its deadline while the source answered others. */
+/** An object in quarantine: it failed or missed its deadline while the source answered others. */
 export interface TroubleEntry {
   readonly path: string;
-  /** What did not answer: content, attributes or a listing. */
+  /** What failed: content, attributes or a listing. */
   readonly aspect: string;
-  /** Deadlines missed in a row. */
+  /** Number of consecutive failures. */
   readonly strikes: number;
-  /** Until one request may try again. */
+  /** Seconds until one request may try again. */
   readonly retrySeconds: number;
-  /** Addresses of those who waited for it. */
+  /** Addresses of the clients that waited for it. */
   readonly clients: readonly string[];
 }
 
-/** What requests are waiting for. */
+/** The requests that wait for one path. */
 export interface WaitEntry {
   readonly path: string;
   readonly requests: number;
   readonly clients: readonly string[];
-  /** Since the first of them. */
+  /** How long the oldest of them has waited. */
   readonly seconds: number;
 }
 
 /** A mount below an export's path. */
 export interface MountState {
-  /** Below the export, as `/name`; text that cannot break a line. */
+  /** Path below the export, as `/name`, without control characters. */
   readonly path: string;
   readonly state: SourceState;
   readonly reason: string;
   readonly epoch: number;
-  /** Objects in quarantine. */
+  /** Number of objects in quarantine. */
   readonly quarantined: number;
-  /** Requests that wait for it. */
+  /** Number of requests that wait for this mount. */
   readonly waiting: number;
 }
 
 export interface ExportState {
   readonly name: string;
   readonly path: string;
-  /** Of its source. */
+  /** State of its source. */
   readonly state: SourceState;
-  /** Why the source is in that state, in words. */
+  /** Why the source is in that state, as text for people. */
   readonly reason: string;
-  /** How often the source was mounted, as far as it was seen. */
+  /** Number of mounts of the source that were seen. */
   readonly epoch: number;
-  /** Objects that the tree knows now. */
+  /** Number of objects in memory. */
   readonly nodes: number;
-  /** Those that are expected below the path, a bounded number. */
+  /** Expected mounts below the path, a limited number. */
   readonly mounts: readonly MountState[];
-  /** The latest ones; a path is text that cannot break a line. */
+  /** The latest objects in quarantine. Paths contain no control characters. */
   readonly quarantine: readonly TroubleEntry[];
-  /** The longest ones. */
+  /** The longest waits. */
   readonly waits: readonly WaitEntry[];
 }
 
-/** What is told of an export to those who are shown neither paths nor addresses. */
+/** The state of an export for clients that may see neither paths nor addresses. */
 export interface ExportSummary {
   readonly name: string;
   readonly state: SourceState;
   readonly epoch: number;
   readonly nodes: number;
-  /** Mounts below its path, and those of them that are not live. */
+  /** Number of mounts below its path, and of those that are not live. */
   readonly mounts: number;
   readonly mountsAway: number;
-  /** Objects in quarantine. */
+  /** Number of objects in quarantine. */
   readonly quarantined: number;
-  /** Requests that wait. */
+  /** Number of waiting requests. */
   readonly waiting: number;
 }
 
@@ -90,9 +90,9 @@ export function summaryOf({ ready, exports }: AdminState): AdminSummary {
   };
 }
 
-/** What health checks and the page tell. */
+/** The state for health checks and the page. */
 export interface AdminState {
-  /** Whether every export's handles and users can be answered and every listener is up. */
+  /** Whether all exports are set up and all listeners are open. */
   readonly ready: boolean;
   readonly exports: readonly ExportState[];
 }

@@ -1,13 +1,13 @@
 /**
- * What the page, `holdfast status` and /api/status show: all that is known of a running gateway, as JSON. Types only, since
- * the browser's code shares them. Every list is bounded where it is made; paths are text that cannot break a line.
+ * The status of a running gateway, as JSON: for the page, `holdfast status` and /api/status. Types only, as the browser's code
+ * shares them. All lists are limited in length; paths contain no control characters.
  */
 import type { ExportState, SourceState } from './state.ts';
 
 /** A state that a source entered. Times are milliseconds since 1970. */
 export interface StateChange {
   readonly at: number;
-  /** Where the mount is, below the export's root; undefined for what lies there. */
+  /** Place of the mount below the export's root; undefined for the root itself. */
   readonly mount?: string;
   readonly state: SourceState;
   readonly reason: string;
@@ -15,12 +15,12 @@ export interface StateChange {
 }
 
 export interface HistoryStatus {
-  /** Since when the present state holds. */
+  /** When the current state began, in milliseconds since 1970. */
   readonly since: number;
-  /** Times that the source went away since the gateway started, and for how long altogether, seconds. */
+  /** How many times the source went away since the gateway started, and for how many seconds in total. */
   readonly outages: number;
   readonly awaySeconds: number;
-  /** The latest changes, the newest first. */
+  /** The latest changes, newest first. */
   readonly changes: readonly StateChange[];
 }
 
@@ -34,20 +34,20 @@ export interface LaneStatus {
 
 export interface ExportStatus extends ExportState {
   readonly history: HistoryStatus;
-  /** Requests that are being answered, and how long the first of them has been, seconds. */
+  /** Requests that are not answered yet, and how long the oldest has waited, in seconds. */
   readonly requests: number;
   readonly longestWaitSeconds: number;
-  /** Of them, those that wait for a source that is away. */
+  /** Those of `requests` that wait for an absent source. */
   readonly waitingForSource: number;
   readonly lanes: readonly LaneStatus[];
   readonly descriptors: number;
   readonly bytesAsked: number;
   readonly bytesServed: number;
-  /** Of those served: what was in memory. */
+  /** Part of `bytesServed` that was in memory. */
   readonly bytesFromMemory: number;
 }
 
-/** Somebody who reads a file. */
+/** One client that reads one file. */
 export interface StreamStatus {
   readonly export: string;
   readonly path: string;
@@ -56,21 +56,21 @@ export interface StreamStatus {
   readonly bytes: number;
   readonly bytesPerSecond: number;
   readonly reads: number;
-  /** Reads that are being answered. */
+  /** Reads that are not answered yet. */
   readonly running: number;
-  /** Furthest byte asked for, and the file's size if it is known. */
+  /** Largest offset read so far, and the file's size if it is known. */
   readonly position: number;
   readonly size: number | undefined;
-  /** From the first read to its answer; undefined while there is none. */
+  /** Time from the first read to the first answer; undefined before that. */
   readonly firstByteMs: number | undefined;
   readonly slowestMs: number;
-  /** How long it has been read, and since the last read, seconds. */
+  /** Seconds since the first read and since the last one. */
   readonly seconds: number;
   readonly idleSeconds: number;
 }
 
 export interface SmbSessionStatus {
-  /** For the action `end-session`. */
+  /** Identifies the session for the action `end-session`. */
   readonly id: string;
   readonly client: string;
   readonly user: string;
@@ -87,7 +87,7 @@ export interface SmbSessionStatus {
 /** One address that uses NFS. */
 export interface NfsClientStatus {
   readonly client: string;
-  /** What it said it has mounted: hearsay, and unknown for mounts that are older than the gateway. */
+  /** Exports that it has mounted, by its own MNT calls. Not reliable: mounts older than the gateway are missing. */
   readonly mounts: readonly string[];
   readonly connections: number;
   readonly calls: number;
@@ -107,20 +107,20 @@ export interface ProcessStatus {
   readonly pid: number;
   readonly startedAt: number;
   readonly rssBytes: number;
-  /** Memory for content that was read: held, and allowed. */
+  /** Memory of the content cache: in use, and its limit. */
   readonly cacheBytes: number;
   readonly cacheLimitBytes: number;
   readonly loopDelayMs: number;
 }
 
-/** Of one interval; see Series. */
+/** A sample of one interval: see Series. */
 export interface Sample {
   readonly at: number;
-  /** Bytes a second to clients. */
+  /** Bytes per second sent to clients. */
   readonly nfsBytes: number;
   readonly smbBytes: number;
   readonly requests: number;
-  /** Milliseconds of READs; undefined when there were none. */
+  /** Duration of READs in milliseconds; undefined if there were none. */
   readonly readP50: number | undefined;
   readonly readP99: number | undefined;
   readonly waiting: number;
@@ -133,19 +133,19 @@ export interface Status {
   readonly process: ProcessStatus;
   readonly listening: readonly ListeningStatus[];
   readonly exports: readonly ExportStatus[];
-  /** The busiest first. */
+  /** Busiest first. */
   readonly streams: readonly StreamStatus[];
   readonly sessions: readonly SmbSessionStatus[];
   readonly nfsClients: readonly NfsClientStatus[];
   readonly samples: readonly Sample[];
 }
 
-/** What a caller may do here: see Guard. */
+/** The rights of a client: see Guard. */
 export interface Rights {
-  /** See paths and addresses. */
+  /** May see paths and addresses. */
   readonly names: boolean;
-  /** Change something. */
+  /** May run actions. */
   readonly acts: boolean;
-  /** Whether a token would help. */
+  /** Whether the server has a token, so that a client can get more rights with it. */
   readonly token: boolean;
 }

@@ -6,7 +6,7 @@ import { Streams } from './streams.ts';
 
 const node = (path: string, size = 1000) => ({ path, attributes: { size } });
 
-it('follows the reads of each client', async () => {
+it('records the reads of each client', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   try {
     const streams = new Streams();
@@ -38,7 +38,7 @@ it('follows the reads of each client', async () => {
   }
 });
 
-it('knows the rate of a steady stream', () => {
+it('computes the rate of a steady stream', () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   try {
     const stream = new Streams().of(node('/f'), 'nfs', 'a');
@@ -54,7 +54,7 @@ it('knows the rate of a steady stream', () => {
   }
 });
 
-it('remembers a bounded number of streams, the latest', () => {
+it('keeps a limited number of streams, the most recent ones', () => {
   const streams = new Streams();
   for (let index = 0; index < 1000; index++) void streams.of(node(`/${index}`), 'nfs', 'a').follow(0, 1);
   const paths = streams.current.map((stream) => stream.node.path);
@@ -62,7 +62,7 @@ it('remembers a bounded number of streams, the latest', () => {
   expect(paths).toContain('/999');
 });
 
-it('remembers the states of a source', () => {
+it('records the state changes of a source', () => {
   vi.useFakeTimers({ toFake: ['Date'] });
   try {
     const history = new History();
@@ -102,7 +102,7 @@ it('samples throughput and latency', () => {
   }
 });
 
-it('finds quantiles in buckets', () => {
+it('computes quantiles from buckets', () => {
   const buckets = new Float64Array(20);
   expect(quantile(buckets, 0.5)).toBeUndefined();
   buckets[6] = 99;

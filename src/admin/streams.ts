@@ -1,15 +1,18 @@
-/** Who reads which file: told by the protocols at each READ, so it costs a few additions and keeps nothing of the request. */
+/**
+ * Records which client reads which file. The protocols report each READ, so this must be cheap: a few additions, and nothing of
+ * the request is kept.
+ */
 import { renderName } from '../log/index.ts';
 import type { StreamStatus } from './status.ts';
 
-/** Streams of one export that are remembered; the one that was quiet for longest gives way. */
+/** The most streams of one export. Beyond it, the stream without a read for the longest time is dropped. */
 const most = 256;
-/** After so long without a read it is none any more, ms. */
+/** A stream ends after this long without a read, in ms. */
 const forgottenAfter = 15_000;
-/** The time over which a rate is taken, ms: older bytes count ever less. */
+/** Time constant of the rate in ms: bytes count exponentially less as they get older. */
 const rateSpan = 4_000;
 
-/** What a stream needs to know of the file. */
+/** The fields of a tree node that a stream uses. */
 export interface StreamedNode {
   /** A byte string. */
   readonly path: string;
@@ -31,7 +34,7 @@ export class Stream {
   #position = 0;
   #firstByteMs: number | undefined;
   #slowestMs = 0;
-  /** Bytes, each weighed by how long ago it came. */
+  /** Sum of the bytes, weighted by age. */
   #weight = 0;
   #weighedAt = this.#since;
 
@@ -49,7 +52,7 @@ export class Stream {
     return this.#running === 0 && performance.now() - this.#lastAt > forgottenAfter;
   }
 
-  /** Follows one READ to its end. Returns what it was given. */
+  /** Records one READ until it ends. Returns `result` unchanged. */
   follow<T extends Outcome>(offset: number, result: T | Promise<T>): T | Promise<T> {
     const now = performance.now();
     this.#lastAt = now;
@@ -75,7 +78,7 @@ export class Stream {
   readonly #failed = (): void => this.#settled(performance.now());
 
   #settled(now: number): void {
-    // Reads of a stream are answered in about the order in which they came.
+    // Approximation: the reads of a stream are answered roughly in order of arrival.
     this.#slowestMs = Math.max(this.#slowestMs, now - this.#busySince);
     this.#busySince = now;
     this.#lastAt = now;
@@ -88,7 +91,7 @@ export class Stream {
 
   status(exportName: string): StreamStatus {
     const now = performance.now();
-    // A stream younger than the span has not had the time to gather its weight.
+    // Correct for a stream that is younger than the time constant: its weight is still growing.
     const span = rateSpan * (1 - Math.exp((this.#since - now) / rateSpan)) || 1;
     const running = this.#running;
     return {
@@ -115,7 +118,7 @@ export class Streams {
   readonly #byNode = new Map<StreamedNode, Stream[]>();
   #count = 0;
 
-  /** The stream of this reader of this file, made at its first READ. */
+  /** The stream of this client and file; created at the first READ. */
   of(node: StreamedNode, protocol: 'nfs' | 'smb', client: string): Stream {
     const known = this.#byNode.get(node);
     if (known)
@@ -129,7 +132,7 @@ export class Streams {
     return stream;
   }
 
-  /** Those that are being read, the latest first. */
+  /** The active streams, most recently read first. */
   get current(): Stream[] {
     const all = [...this.#byNode.values()].flat();
     for (const stream of all) if (stream.isOver) this.#drop(stream);

@@ -6,7 +6,7 @@ import { Mdns } from './mdns.ts';
 /** Loopback, at a port that is not that of the machine's own mDNS. */
 const network = { interface: '127.0.0.1', bind: '0.0.0.0', port: 35_353, loopback: true };
 
-it('tells what is served, what has changed, and goodbye', async () => {
+it('announces exports, announces changes, and sends a goodbye', async () => {
   const found = new Map<string, Service>();
   const listener = new Bonjour(network);
   for (const type of ['nfs', 'smb'])

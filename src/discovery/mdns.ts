@@ -1,6 +1,6 @@
 /**
- * Tells the local network what is served (multicast DNS, RFC 6762, and DNS-SD, RFC 6763), so that players and file managers
- * show it by themselves. Nothing is told unless the configuration asks for it.
+ * Announces the exports on the local network by multicast DNS (RFC 6762) and DNS-SD (RFC 6763), so that players and file managers
+ * find them. Off unless the configuration enables it.
  */
 import { hostname } from 'node:os';
 import { Bonjour, type Service } from 'bonjour-service';
@@ -15,14 +15,14 @@ export interface Announcement {
 
 export interface MdnsOptions {
   readonly log: Logger;
-  /** Replaced in tests: where to send and listen, in place of all network cards. */
+  /** Where to send and listen; replaced in tests. Default: all network interfaces. */
   readonly network?: object;
 }
 
-/** How long a goodbye may take, ms. */
+/** The most milliseconds that sending the goodbye may take. */
 const longestGoodbye = 500;
 
-/** The host's name without a domain, as mDNS wants it. */
+/** The host name without its domain, as mDNS requires. */
 const hostLabel = () => hostname().split('.', 1)[0]!;
 
 export class Mdns {
@@ -38,7 +38,7 @@ export class Mdns {
     );
   }
 
-  /** Tells this from now on, in place of what was told before. */
+  /** Announces these services, in place of the earlier ones. */
   announce(what: Announcement): void {
     const text = JSON.stringify(what);
     if (text === this.#told) return;
@@ -54,7 +54,7 @@ export class Mdns {
     };
     this.#services = [
       publish(hostLabel(), 'smb', what.smb),
-      // One service is one path: `path` is what clients of NFS mount.
+      // One service for each export: NFS clients mount its `path`.
       ...what.exports.map((name) =>
         publish(`${name} on ${hostLabel()}`, 'nfs', what.nfs, { path: `/${name}` }),
       ),
@@ -63,8 +63,9 @@ export class Mdns {
   }
 
   /**
-   * Ends.
-   * @param goodbye says that the services are gone, so that they vanish from lists at once; not where a successor has them.
+   * Stops announcing.
+   * @param goodbye whether to send a goodbye, so that clients remove the services from their lists at once; false if a successor
+   *   process serves them.
    */
   close(goodbye: boolean): Promise<void> {
     return new Promise((resolve) => {

@@ -1,21 +1,21 @@
-/** A node that mounts: its kernel, its mounts and their options, and the way to the gateway. */
+/** Checks a client machine: its kernel, its mounts and their options, and the network path to the gateway. */
 import { kernelFindings, kernelVersion, isAtLeast } from './kernel.ts';
 import { ok, problem, warning, type Finding } from './finding.ts';
 import type { Machine } from './machine.ts';
 import { isCifs, isNfs, parseMounts, word, type MountLine } from './mounts.ts';
 
 export interface ClientQuestion {
-  /** The gateway to reach, besides those that are mounted. */
+  /** A gateway to check in addition to those that are mounted. */
   readonly server: string | undefined;
-  /** Ports at which it is expected. */
+  /** Expected ports of the gateway. */
   readonly ports: { readonly nfs: number; readonly smb: number; readonly admin: number };
 }
 
-/** KiB that a sequential reader should have read ahead; the default of an NFS mount is 128. */
+/** Recommended read-ahead in KiB; the default of an NFS mount is 128. */
 const readAhead = 1024;
-/** Seconds after which a new entry ought to be seen. */
+/** Seconds within which a new entry should be visible. */
 const freshness = 30;
-/** Seconds by which clocks may differ. */
+/** Seconds by which the clocks may differ. */
 const clockTolerance = 5;
 
 const remount = ({ mountpoint }: MountLine, option: string) =>
@@ -23,7 +23,7 @@ const remount = ({ mountpoint }: MountLine, option: string) =>
 const again = ({ type, source, mountpoint }: MountLine, options: string) =>
   `umount ${word(mountpoint)} && mount -t ${type === 'nfs4' ? 'nfs' : type} -o ${options} ${word(source)} ${word(mountpoint)}`;
 
-/** Recommended options; `holdfast mount-options` prints them with the right ports. */
+/** Recommended options with the default ports; `holdfast mount-options` prints them with the configured ports. */
 const nfsOptions =
   'nfsvers=3,proto=tcp,port=2049,mountport=2049,mountproto=tcp,nolock,hard,acdirmin=1,acdirmax=5,nconnect=4,ro';
 const cifsOptions = 'guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,ro';
@@ -159,7 +159,7 @@ function isOlder(release: string | undefined, wanted: readonly [number, number])
   return version !== undefined && !isAtLeast(version, wanted);
 }
 
-/** Containers that started earlier see a mount only where its place is shared with them. */
+/** A container sees a mount that was made after its start only if the mount propagates to it (shared subtrees). */
 function propagationFindings({ mountpoint, propagation }: MountLine): Finding[] {
   const isShared = propagation.some((field) => field.startsWith('shared:') || field.startsWith('master:'));
   return isShared
@@ -173,7 +173,7 @@ function propagationFindings({ mountpoint, propagation }: MountLine): Finding[] 
       ];
 }
 
-/** The kernel's worker for cifs lives in the network namespace in which the mount was made. */
+/** A cifs mount uses the network namespace in which it was made, and loses its connection when that ends. */
 async function namespaceFindings(machine: Machine, remote: readonly MountLine[]): Promise<Finding[]> {
   const [own, hosts] = await Promise.all([machine.link('/proc/self/ns/net'), machine.link('/proc/1/ns/net')]);
   if (own === undefined || hosts === undefined || own === hosts) return [];
@@ -188,7 +188,7 @@ async function namespaceFindings(machine: Machine, remote: readonly MountLine[])
   ];
 }
 
-/** Host and port of what is mounted. */
+/** Host and port of the server of a mount. */
 function targetOf(mount: MountLine): { host: string; port: number } | undefined {
   const host =
     mount.options.get('addr') ||

@@ -50,7 +50,7 @@ const withMount = (...lines: string[]) => ({
   files: { ...kernel('6.9.1'), ...readAhead, '/proc/self/mountinfo': mountinfo(...lines) },
 });
 
-it('finds nothing wrong with a client that is as it should be', async () => {
+it('finds no problem on a well-configured client', async () => {
   const findings = await client({ ...withMount(goodNfs, goodCifs), clock: Date.now() });
   expect(bad(findings)).toEqual([]);
   expect(findings.map(({ what }) => what).join('\n')).toMatch(/\/mnt\/dfs: NFS 3, hard, 1024 KiB ahead/);
@@ -134,19 +134,19 @@ it.each<[string, Planted, string, RegExp]>([
   expect(found!.mend).toBeTruthy();
 });
 
-it('looks whether a gateway can be reached that is not mounted yet', async () => {
+it('checks the connection to a gateway that is not mounted yet', async () => {
   const findings = bad(await client({ ...withMount(goodNfs), closed: [445] }, 'gw.example'));
   expect(findings.map(({ what }) => what)).toEqual([
     'gw.example does not accept connections at port 445 (connect ECONNREFUSED gw.example:445)',
   ]);
 });
 
-it('quotes a place with a space in the command that mends it', async () => {
+it('quotes a path with a space in the command that fixes a problem', async () => {
   const [found] = bad(await client(withMount(cifs('echo_interval=10,actimeo=5'))));
   expect(found!.mend).toBe("mount -o remount,hard '/mnt/media files'");
 });
 
-// -- Beside the gateway --------------------------------------------------------------------------------------------------
+// -- On the gateway's machine --------------------------------------------------------------------------------------------
 
 const fuse = (options: string) => `4 1 0:60 / /mnt/dfs ro shared:3 - fuse.rclone dfs ro,user_id=0${options}`;
 const limits = (files: string, processes: string) =>
@@ -175,7 +175,7 @@ const beside = (planted: Planted, settings = {}) => {
   return gatewayFindings(machine(whole), { config: { ...withUsers, exports }, isRunning: false });
 };
 
-it('finds nothing wrong beside a gateway that is as it should be', async () => {
+it('finds no problem on the machine of a well-configured gateway', async () => {
   expect(bad(await beside({}))).toEqual([]);
 });
 

@@ -1,13 +1,13 @@
-/** What the doctor has found: what it is, why it matters, and the command that mends it. */
+/** A finding of the doctor: what it is, why it matters, and the command that fixes it. */
 export type Level = 'problem' | 'warning' | 'ok';
 
 export interface Finding {
   readonly level: Level;
   /** One sentence. */
   readonly what: string;
-  /** What it does to readers; nothing where all is well. */
+  /** How it affects readers; undefined for `ok`. */
   readonly why?: string;
-  /** A command line, or what to write where. */
+  /** A command line, or a configuration setting, that fixes it; undefined for `ok`. */
   readonly mend?: string;
 }
 

@@ -1,20 +1,20 @@
-/** The machine or container of a gateway: FUSE, the mounts, limits, ports, memory, and what the configuration leaves open. */
+/** Checks the machine or container of a gateway: FUSE, mounts, limits, ports, memory, and gaps in the configuration. */
 import { dirname } from 'node:path';
 import type { Config, ExportConfig } from '../config/index.ts';
 import { ok, problem, warning, type Finding } from './finding.ts';
 import type { Machine } from './machine.ts';
 import { isFuseType, mountAt, parseMounts, word, type MountLine } from './mounts.ts';
 
-/** Descriptors: 256 files and some hundred folders of each export, connections of both protocols. */
+/** Descriptors that may be needed: for each export 256 files and some hundred folders, and for connections of both protocols. */
 const descriptorsFor = (exports: number): number => 4096 + 1024 * exports;
-/** Threads: libuv's pool (deploy/launcher.mjs), and those of Node itself. */
+/** Threads that may be needed: libuv's pool (deploy/launcher.mjs) and Node's own. */
 const threads = 512 + 32;
-/** Bytes that the program takes at most besides its cache: requests, replies and what it knows of 400,000 objects. */
+/** Most bytes of memory besides the cache: for requests, replies and the metadata of 400,000 objects. */
 const program = 512 * 1024 * 1024;
 
 export interface GatewayQuestion {
   readonly config: Config;
-  /** Whether a gateway with this configuration answers already: then its ports are taken, by itself. */
+  /** Whether a gateway with this configuration is running: then it uses the ports itself. */
   readonly isRunning: boolean;
 }
 
@@ -96,7 +96,7 @@ async function absentFinding(
   const why = 'clients wait; they never see the folder underneath';
   const place = mountAt(mounts, path);
   const isShared = place?.propagation.some((field) => /^(shared|master):/.test(field)) === true;
-  // In a namespace of its own nothing comes in but by propagation.
+  // A separate mount namespace gets new mounts only by propagation.
   const [own, first] = await Promise.all([machine.link('/proc/self/ns/mnt'), machine.link('/proc/1/ns/mnt')]);
   const isContainer =
     place?.mountpoint !== '/' &&
@@ -115,7 +115,7 @@ async function absentFinding(
       );
 }
 
-/** Soft limit of one kind; Infinity for `unlimited`. */
+/** A soft limit from /proc/self/limits; Infinity for `unlimited`, NaN if it is missing. */
 function softLimit(limits: string | undefined, name: string): number {
   const [, value] = new RegExp(`^${name}\\s+(\\S+)`, 'm').exec(limits ?? '') ?? [];
   return value === undefined ? NaN : value === 'unlimited' ? Infinity : Number(value);

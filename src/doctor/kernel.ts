@@ -1,7 +1,7 @@
-/** What this kernel's clients can and cannot do. */
+/** Checks for known faults of the kernel's NFS and SMB clients. */
 import { ok, warning, type Finding } from './finding.ts';
 
-/** As `6.8`; undefined when it is no number. */
+/** Major and minor version, such as 6 and 8; undefined if `release` does not begin with them. */
 export function kernelVersion(release: string | undefined): readonly [number, number] | undefined {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(release ?? '') ?? [];
   return major === undefined || minor === undefined ? undefined : [Number(major), Number(minor)];

@@ -1,4 +1,4 @@
-/** What the doctor asks a machine. Nothing here touches a mount: a dead one would hang. Replaced in tests. */
+/** The doctor's access to the machine; replaced in tests. It never accesses a mount, as a dead mount hangs. */
 import { access, constants, readFile, readlink, stat } from 'node:fs/promises';
 import { createServer, connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
@@ -13,21 +13,21 @@ export interface Reached {
 export interface Machine {
   readonly uid: number;
   readonly env: NodeJS.ProcessEnv;
-  /** Text of a file of /proc, /sys or a configuration; undefined when it cannot be read. */
+  /** Text of a file in /proc or /sys, or of a configuration; undefined if it cannot be read. */
   read(path: string): Promise<string | undefined>;
-  /** Where a link leads. */
+  /** Target of a symlink; undefined if it cannot be read. */
   link(path: string): Promise<string | undefined>;
-  /** Permission bits; undefined when it cannot be looked at. */
+  /** Permission bits; undefined if stat(2) fails. */
   mode(path: string): Promise<number | undefined>;
-  /** Whether this process may open it for reading and writing. */
+  /** Whether this process may open the file for reading and writing. */
   mayUse(path: string): Promise<boolean>;
-  /** Rejects with the system's error. */
+  /** Opens a TCP connection and closes it. Rejects with the system's error. */
   reach(host: string, port: number): Promise<Reached>;
-  /** Listens for a moment; gives the code of the error, `EADDRINUSE` or `EACCES`, when it cannot. */
+  /** Tries to listen at a port. Resolves with the error code if it cannot, such as `EADDRINUSE` or `EACCES`. */
   tryPort(host: string, port: number): Promise<string | undefined>;
-  /** Name of the network card with this address. */
+  /** Name of the network interface with this address. */
   cardOf(address: string): string | undefined;
-  /** The clock of an HTTP server, in ms since 1970; undefined when it does not tell. */
+  /** The clock of an HTTP server, in ms since 1970, from its Date header; undefined if it does not answer. */
   clockOf(url: string): Promise<number | undefined>;
 }
 

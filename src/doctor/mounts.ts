@@ -1,14 +1,14 @@
-/** The lines of /proc/PID/mountinfo as the doctor needs them (proc_pid_mountinfo(5)). */
+/** Parses /proc/PID/mountinfo for the doctor, proc_pid_mountinfo(5). */
 
 export interface MountLine {
-  /** `MAJOR:MINOR` of its files. */
+  /** st_dev of its files, as `MAJOR:MINOR`. */
   readonly device: string;
   readonly mountpoint: string;
   /** `shared:N`, `master:N`, `propagate_from:N`, `unbindable`. */
   readonly propagation: readonly string[];
   readonly type: string;
   readonly source: string;
-  /** Of the mount and of the filesystem. */
+  /** Options of the mount and of the filesystem. */
   readonly options: ReadonlyMap<string, string>;
 }
 
@@ -43,7 +43,7 @@ export function parseMounts(mountinfo: string): MountLine[] {
   });
 }
 
-/** The mount in which a path lies: of those at the deepest place the one that came last. */
+/** The mount that contains a path: the deepest one, and of several at the same place the last. */
 export function mountAt(mounts: readonly MountLine[], path: string): MountLine | undefined {
   let found: MountLine | undefined;
   for (const mount of mounts) {
@@ -59,6 +59,6 @@ export const isFuseType = (type: string): boolean =>
 export const isNfs = ({ type }: MountLine): boolean => type === 'nfs' || type === 'nfs4';
 export const isCifs = ({ type }: MountLine): boolean => type === 'cifs' || type === 'smb3';
 
-/** A word of a shell's command line. */
+/** Quotes a text as one word for the shell, if needed. */
 export const word = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

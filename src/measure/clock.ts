@@ -1,4 +1,4 @@
-/** Times of many operations. */
+/** Measures durations and throughput of repeated operations. */
 
 export interface Times {
   readonly count: number;
@@ -8,7 +8,7 @@ export interface Times {
   readonly longest: number;
 }
 
-/** undefined when there is none. */
+/** Quantiles of durations; undefined if there are none. */
 export function timesOf(milliseconds: readonly number[]): Times | undefined {
   if (milliseconds.length === 0) return undefined;
   const sorted = milliseconds.toSorted((a, b) => a - b);
@@ -22,8 +22,9 @@ export interface Throughput {
 }
 
 /**
- * Does work again and again, `atOnce` of it at a time, until the time is over or it says that there is no more.
- * @param work resolves to bytes; undefined: no more.
+ * Calls `work` repeatedly, `atOnce` calls in parallel, until the time is over or there is no more work. Running calls are
+ * awaited, even after the end of the time.
+ * @param work resolves with the bytes that it has read; undefined: no more work.
  */
 export async function repeat(
   milliseconds: number,

@@ -1,4 +1,4 @@
-/** A folder of this machine, read as the gateway reads it: past the page cache where the filesystem lets it. */
+/** A folder of this machine, read as the gateway reads it: with O_DIRECT, past the page cache, if the filesystem allows it. */
 import { constants, open, lstat, readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Entry, Subject } from './subject.ts';
@@ -26,7 +26,7 @@ export class LocalFolder implements Subject {
     try {
       return await this.#readOnce(path, offset, length);
     } catch (error) {
-      // Filesystems on disks want aligned memory for it. FUSE does not.
+      // Disk filesystems require aligned memory for O_DIRECT; FUSE does not. Read through the page cache instead.
       if ((error as NodeJS.ErrnoException).code !== 'EINVAL' || !this.#direct) throw error;
       this.#direct = false;
       await this.close();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { LocalFolder, measure, repeat, timesOf } from './index.ts';
 
-it('measures a folder, past its end and with an empty file', async () => {
+it('measures a folder with small files and an empty one', async () => {
   const root = mkdtempSync(join(tmpdir(), 'holdfast-measure-'));
   try {
     for (let index = 0; index < 5; index++) {
@@ -36,13 +36,13 @@ it('measures an empty folder', async () => {
   }
 });
 
-it('knows quantiles', () => {
+it('computes quantiles', () => {
   expect(timesOf([])).toBeUndefined();
   const times = Array.from({ length: 100 }, (_, index) => 100 - index);
   expect(timesOf(times)).toEqual({ count: 100, p50: 51, p99: 100, longest: 100 });
 });
 
-it('ends when there is no more, in each lane', async () => {
+it('ends all parallel calls when there is no more work', async () => {
   let left = 10;
   const { bytes, times } = await repeat(60_000, 3, () => Promise.resolve(left-- > 0 ? 2 : undefined));
   expect([bytes, times.length]).toEqual([20, 10]);

@@ -1,11 +1,11 @@
-/** A minute with a tree: how fast it lists, looks, begins and goes on. Bounded in time, entries and bytes. */
+/** Measures how fast a tree lists folders, looks up entries, opens files and reads them, with limits on time and entries. */
 import { repeat, timesOf, type Throughput, type Times } from './clock.ts';
 import type { Subject } from './subject.ts';
 
-/** Entries that are gone through to find files, and files that are kept. */
+/** The most entries that are listed to find files, and the most files that are used. */
 const mostEntries = 2_000;
 const mostFiles = 64;
-/** Bytes of one read of a stream, of the beginning of a file, and of a small read. */
+/** Bytes per read: of a stream, of the beginning of a file, and of a small read. */
 const streamRead = 1024 * 1024;
 const firstRead = 64 * 1024;
 const smallRead = 4 * 1024;
@@ -20,18 +20,18 @@ export interface Report {
   readonly files: number;
   readonly list: Times | undefined;
   readonly look: Times | undefined;
-  /** The first 64 KiB of files that were not read before. */
+  /** The first read (up to 64 KiB) of each file. */
   readonly firstByte: Times | undefined;
   readonly oneStream: Throughput | undefined;
-  /** Of as many files at once. */
+  /** Total throughput of `atOnce` files that are read in parallel. */
   readonly streams: (Throughput & { readonly atOnce: number }) | undefined;
   readonly small: Times | undefined;
 }
 
 export interface MeasureOptions {
-  /** Altogether. */
+  /** Total time. A hung call can make it longer. */
   readonly seconds: number;
-  /** Told before each part. */
+  /** Called before each part. */
   readonly onPart: (name: string) => void;
 }
 
@@ -77,7 +77,7 @@ export async function measure(subject: Subject, { seconds, onPart }: MeasureOpti
   };
 }
 
-/** Goes through the tree, each level before the next. */
+/** Lists the tree breadth-first. */
 async function survey(
   subject: Subject,
   milliseconds: number,
@@ -99,7 +99,7 @@ async function survey(
   return { entries, files, times };
 }
 
-/** Sizes of what the listing gave without. */
+/** Looks up the sizes of entries, if the listing gave none. Returns the files. */
 async function sized(subject: Subject, entries: readonly string[], milliseconds: number): Promise<File[]> {
   const files: File[] = [];
   let next = 0;
@@ -113,7 +113,7 @@ async function sized(subject: Subject, entries: readonly string[], milliseconds:
   return files;
 }
 
-/** Each file from its beginning, by one reader each. */
+/** Reads the files from their beginnings, one sequential reader for each. */
 async function stream(
   subject: Subject,
   files: readonly File[],

@@ -1,4 +1,4 @@
-/** An export of a gateway, by NFSv3 and without a mount: its network, and all that lies behind it. */
+/** An export of a gateway, read by NFSv3 without a mount. Measures the network, the gateway and its source together. */
 import { Nfs3Client } from '@holdfast/nfs-rpc';
 import type { Entry, Subject } from './subject.ts';
 
@@ -24,7 +24,7 @@ export class RemoteExport implements Subject {
     this.#handles = new Map([['', root]]);
   }
 
-  /** Rejects when it cannot be reached or mounted. */
+  /** Connects and mounts the export. Rejects if that fails. */
   static async mount({ name, ...place }: RemoteOptions): Promise<RemoteExport> {
     const client = await Nfs3Client.open({ ...place, timeoutMs: callTimeout });
     try {
@@ -35,7 +35,7 @@ export class RemoteExport implements Subject {
     }
   }
 
-  /** A call that needs nothing but the network. */
+  /** Calls the NULL procedure, which measures the network alone. */
   async ping(): Promise<number> {
     await this.#client.null();
     return 0;

@@ -1,20 +1,20 @@
-/** What is measured: a tree by its own calls, a local folder or an export by NFS. */
+/** A tree to measure: a local folder, or an export by NFS. */
 
 export interface Entry {
   readonly name: string;
   readonly isFolder: boolean;
-  /** Bytes; 0 where the listing does not say. */
+  /** Bytes; 0 if the listing does not give the size. */
   readonly size: number;
 }
 
 export interface Subject {
-  /** Of a folder: '' is the root. */
+  /** Lists a folder; '' is the root. */
   list(path: string): Promise<readonly Entry[]>;
-  /** Size in bytes. */
+  /** Looks up an entry. Resolves with its size in bytes; 0 if it is not a file. */
   look(path: string): Promise<number>;
-  /** Bytes read. */
+  /** Resolves with the number of bytes read. */
   read(path: string, offset: number, length: number): Promise<number>;
-  /** Lets go of what is open. */
+  /** Closes a file after the last read. */
   done(path: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** The page: takes the status as it comes and shows it. */
+/** The page: receives the status as events and shows it. */
 import type { Rights, Status } from '../admin/status.ts';
 import { byId, LiveTable, setText, show } from './dom.ts';
 import type { Row } from './rows.ts';
@@ -156,7 +156,7 @@ function showNumbers({ exports }: NumbersOnly): void {
   );
 }
 
-/** What is told of the mounts of an export: each of them, or numbers only. */
+/** The mounts of an export: a list, or numbers only, depending on the client's rights. */
 interface Told {
   readonly state: string;
   readonly mounts: readonly { readonly state: string }[] | number;
@@ -184,7 +184,7 @@ function follow(): EventSource {
   events.addEventListener('error', () => {
     setText(byId('link'), 'The gateway does not answer. Trying again …');
     byId('link').className = 'lost';
-    // After a refusal the browser gives up.
+    // After an HTTP error the browser does not reconnect by itself.
     if (events.readyState === EventSource.CLOSED) setTimeout(() => (source = follow()), 3000);
   });
   return events;

@@ -1,7 +1,7 @@
-/** Tables that are brought up to date in place, so that focus, selection and scrolling stay where they are. */
+/** Tables that are updated in place, so that focus, selection and scroll position are kept. */
 import type { Row } from './rows.ts';
 
-/** The element with this id, which the frame of the page has. */
+/** The element with this id, which the page's HTML must contain. */
 export function byId(id: string): HTMLElement {
   const element = document.getElementById(id);
   if (!element) throw new Error(`the page has no #${id}`);
@@ -12,7 +12,7 @@ export function show(id: string, visible: boolean): void {
   byId(id).hidden = !visible;
 }
 
-/** Nothing is written where the same stands already. */
+/** Sets the text only if it differs, so that a selection is kept. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -24,7 +24,7 @@ interface ShownRow {
   press: () => void;
 }
 
-/** A table with a fixed head. It is not there while it has no rows. */
+/** A table with a fixed head. While it has no rows it is removed from the page. */
 export class LiveTable {
   readonly #container: HTMLElement;
   readonly #head: readonly string[];
@@ -56,7 +56,7 @@ export class LiveTable {
     for (const row of rows) {
       const shown = this.#shown(row);
       fill(shown, row);
-      // Whoever stands in the right place is not moved: it would lose the focus.
+      // Do not move a row that is in the right place: it would lose the focus.
       if (shown.element === place) place = place.nextSibling;
       else body.insertBefore(shown.element, place);
     }

@@ -1,4 +1,4 @@
-/** The plots: uPlot, as a classic script of this server. */
+/** The plots, by uPlot, which this server delivers as a classic script. */
 import type { Sample } from '../admin/status.ts';
 import { byId } from './dom.ts';
 
@@ -8,7 +8,7 @@ type Values = (number | null | undefined)[];
 
 interface Line {
   readonly label: string;
-  /** A custom property of the page's style. */
+  /** Name of a CSS custom property of the page. */
   readonly color: string;
   readonly value: (sample: Sample) => number | undefined;
 }
@@ -16,7 +16,7 @@ interface Line {
 interface PlotSpec {
   readonly id: string;
   readonly lines: readonly Line[];
-  /** Highest value that is shown even if all are lower. */
+  /** The y axis reaches at least this value. */
   readonly least: number;
   readonly logarithmic?: boolean;
 }
@@ -45,14 +45,14 @@ const specs: readonly PlotSpec[] = [
   },
 ];
 
-/** As many as the gateway keeps. */
+/** The most samples, as in the gateway (series.ts). */
 const most = 450;
 
 export class Plots {
   readonly #samples: Sample[] = [];
   readonly #plots: { readonly spec: PlotSpec; readonly plot: uPlot; readonly place: HTMLElement }[] = [];
 
-  /** Adds what is new, the oldest first. */
+  /** Adds those samples that are new. @param samples oldest first. */
   add(samples: readonly Sample[]): void {
     const last = this.#samples.at(-1)?.at ?? 0;
     const fresh = samples.filter(({ at }) => at > last);
@@ -62,7 +62,7 @@ export class Plots {
     this.#draw();
   }
 
-  /** Colours are those of the page now. */
+  /** Draws the plots again after the page's colours have changed. */
   restyle(): void {
     for (const { plot } of this.#plots) plot.destroy();
     this.#plots.length = 0;
@@ -91,7 +91,7 @@ export class Plots {
 
 const sizeOf = (place: HTMLElement) => ({ width: Math.max(200, place.clientWidth), height: 150 });
 
-/** As the reader's language has it. */
+/** In the format of the user's language. */
 const timeOfDay = (seconds: number | null) =>
   seconds === null ? '' : new Date(seconds * 1000).toLocaleTimeString();
 

@@ -1,20 +1,20 @@
-/** What a table shows. Types only, and nothing of the browser. */
+/** The content of a table. Types only, independent of the browser. */
 
 export interface Cell {
   readonly text: string;
-  /** Classes. */
+  /** CSS classes. */
   readonly style?: string;
 }
 
 export interface RowButton {
   readonly label: string;
-  /** What it is about, for those who do not see the row. */
+  /** The object of the button, for screen readers. */
   readonly about: string;
   readonly press: () => void;
 }
 
 export interface Row {
-  /** The same for the same thing. */
+  /** Identifies the row across updates. */
   readonly key: string;
   readonly cells: readonly (Cell | string)[];
   readonly button?: RowButton | undefined;

@@ -1,9 +1,9 @@
-/** What of the status becomes which row. */
+/** Converts the status to table rows. */
 import type { ExportStatus, Status, StreamStatus } from '../admin/status.ts';
 import type { Row } from './rows.ts';
 import { bytes, duration, milliseconds, plural, progress } from '../admin/format.ts';
 
-/** Does something at the gateway; undefined for those who may not. */
+/** Runs an action at the gateway; undefined if the client may not run actions. */
 export type Act = ((action: Readonly<Record<string, string>>, question?: string) => void) | undefined;
 
 const number = (text: string) => ({ text, style: 'number' });
@@ -103,7 +103,7 @@ export function quarantineRows({ exports }: Status, act: Act): Row[] {
   );
 }
 
-/** Several mounts of a client read as one, so the path and the client name a stream. */
+/** A stream is identified by export, protocol, client and path: several mounts of one client count as one reader. */
 export function streamRows({ streams }: Status): Row[] {
   return streams.map((stream) => ({
     key: `${stream.export} ${stream.protocol} ${stream.client} ${stream.path}`,
@@ -193,7 +193,7 @@ export function historyRows({ exports }: Status): Row[] {
     }));
 }
 
-/** What is worth an alarm, one sentence for each source that is away; empty when all is well. */
+/** The text of the alarm: one sentence for each source or mount that is not live; empty if all are live. */
 export function notice({ at, exports }: Status): string {
   const sentences = exports.flatMap(({ name, state, history, waitingForSource, reason, mounts }) => {
     const below = mounts.filter((mount) => mount.state !== 'live');
