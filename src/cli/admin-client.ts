@@ -1,4 +1,4 @@
-/** How a command asks a running gateway. */
+/** The client of a gateway's admin port, for the commands. */
 import { loadConfig, readSecretFile, type Endpoint } from '../config/index.ts';
 import { UsageError, type Flag, type Invocation } from './command.ts';
 
@@ -8,22 +8,22 @@ export const adminFlags: readonly Flag[] = [
     value: 'HOST:PORT',
     help: 'where the gateway answers (default: as configured, 127.0.0.1:9445)',
   },
-  { name: 'token-file', value: 'FILE', help: 'file with the token of that port, where it has one' },
-  { name: 'config', value: 'FILE', help: 'the configuration of the gateway: its address and its token' },
+  { name: 'token-file', value: 'FILE', help: 'file with the token of that port, if it has one' },
+  { name: 'config', value: 'FILE', help: 'configuration of the gateway, with its address and its token' },
 ];
 
-/** How long a gateway may take to answer, ms. It asks no source for it. */
+/** Timeout of a request in ms. A gateway answers from known state, without a call to a source. */
 const timeout = 5_000;
 
 export interface AdminClient {
   readonly url: string;
-  /** The answer's JSON. Rejects with an AdminError that says what to do. */
+  /** Gets the JSON at a path. Rejects with an AdminError that says what to do. */
   get(path: string): Promise<unknown>;
-  /** Has the gateway do something; resolves with what it says of it. Rejects like `get`, also when it is not done. */
+  /** Runs an action. Resolves with the gateway's message. Rejects with an AdminError, also if the gateway refuses the action. */
   act(action: string, args: Readonly<Record<string, string>>): Promise<string>;
 }
 
-/** Has no answer. The message is for people, in one line. */
+/** A request failed or was refused. The message is one line for people. */
 export class AdminError extends Error {
   override readonly name = 'AdminError';
   readonly code = 'ADMIN';
@@ -67,7 +67,7 @@ function placeOf(invocation: Invocation, env: NodeJS.ProcessEnv): { endpoint: En
   const tokenFile = invocation.text('token-file');
   const file = invocation.text('config') ?? env.HOLDFAST_CONFIG;
   const flags = { config: invocation.text('config'), admin: given };
-  // Without a file there is nothing but the address; a folder that is no matter stands for what is served.
+  // Without a file, only the address is needed; the path '/' is a placeholder, as a configuration must have an export.
   const config =
     file === undefined || file === ''
       ? loadConfig({ flags: { ...flags, path: '/' }, env, elsewhere: true })
@@ -84,5 +84,5 @@ function readToken(file: string): string {
   }
 }
 
-/** What listens at every address is reached by loopback. */
+/** A server that listens at every address is reached by loopback. */
 const localHost = (host: string): string => (host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host);

@@ -5,23 +5,23 @@ import { ExitCode, UsageError, type Command, type Invocation, type Terminal } fr
 import { seconds } from './flags.ts';
 import { textTable } from './text-table.ts';
 
-/** Seconds altogether. */
+/** Default for the total time, in seconds. */
 const usual = 60;
 
 export const bench: Command = {
   name: 'bench',
   usage: '[PATH] [options]',
-  summary: 'measure in a minute what a source, or a gateway and the network before it, can do',
-  description: `Lists, looks at, begins to read and reads files below PATH, as a gateway would, past the page cache; or those of
-an export of a gateway, by NFS and without a mount. It reads real files: a debrid or usenet source fetches
-them from its provider. What hangs is waited for, so stop it with Ctrl-C if it takes too long.`,
+  summary: 'measure in a minute the speed of a source, or of a gateway and its network',
+  description: `Lists folders, looks up entries and reads files below PATH, as a gateway would, past the page cache; or those
+of an export of a gateway, by NFS and without a mount. It reads real files: a debrid or usenet source fetches
+them from its provider. It waits for hung calls: stop it with Ctrl-C if it takes too long.`,
   positionals: { names: ['PATH'], required: 0 },
   flags: [
     { name: 'gateway', value: 'HOST:PORT', help: 'measure a gateway by NFS (port 2049) instead' },
     { name: 'name', value: 'NAME', help: 'the export of that gateway (default dfs)' },
     { name: 'uid', value: 'UID', help: 'user id to act as there (default: yours)' },
-    { name: 'seconds', value: 'SECONDS', help: `how long it may take altogether (default ${usual})` },
-    { name: 'json', help: 'as JSON, for programs' },
+    { name: 'seconds', value: 'SECONDS', help: `total time (default ${usual})` },
+    { name: 'json', help: 'print JSON, for programs' },
   ],
   examples: [
     ['holdfast bench /mnt/dfs', 'the source, on the machine that has it'],

@@ -5,9 +5,10 @@ import { ExitCode, type Command } from './command.ts';
 export const check: Command = {
   name: 'check',
   usage: 'FILE',
-  summary: 'say what is wrong with a configuration file, or what it means',
-  description: `Reads FILE as serve would, with the environment, the folders and the secrets of this machine, and starts
-nothing. One line for each problem, with its place in the file and what is allowed; then the exit code is 2.`,
+  summary: 'check a configuration file, and explain it',
+  description: `Reads FILE as serve would, with the environment, the folders and the secrets of this machine, but starts
+nothing. Prints one line for each problem, with its place in the file and the allowed values; then the exit
+code is 2.`,
   positionals: { names: ['FILE'], required: 1 },
   flags: [],
   examples: [['holdfast check /etc/holdfast.yaml', 'before it is used']],
@@ -32,7 +33,7 @@ nothing. One line for each problem, with its place in the file and what is allow
   },
 };
 
-/** Which mounts an export waits for, and where its links lead. */
+/** The mounts that an export expects, and the targets that its symlinks may have. */
 function mountLines({ name, mounts, smb }: ExportConfig): string[] {
   const lines: string[] = [];
   if (mounts !== 'auto' && mounts.length > 0) lines.push(`${name} expects mounts at ${mounts.join(', ')}`);

@@ -1,29 +1,29 @@
-/** What a command is: one row in the table of commands, one file with its help and its work. */
+/** The parts of a command. Each command is one file and one row in the table of commands. */
 
 export interface Flag {
   /** Without the dashes. */
   readonly name: string;
-  /** What its value is, in capitals; a flag without takes no value. */
+  /** Name of its value, in capitals; undefined if it takes no value. */
   readonly value?: string;
   readonly help: string;
 }
 
-/** What the command line of one command says. */
+/** The parsed command line of a command. */
 export interface Invocation {
   readonly positionals: readonly string[];
-  /** What follows `--`, for a command that takes a command line there. */
+  /** The arguments after `--`, for a command that accepts them. */
   readonly rest: readonly string[];
   /** The value of a flag that takes one. */
   text(flag: string): string | undefined;
   has(flag: string): boolean;
 }
 
-/** Where a command reads and writes; replaced in tests. */
+/** Input and output of a command; replaced in tests. */
 export interface Terminal {
   readonly env: NodeJS.ProcessEnv;
-  /** Whether a person reads standard output. */
+  /** Whether standard output is a terminal. */
   readonly interactive: boolean;
-  /** Asks a person, who answers with one line; undefined where there is none. */
+  /** Asks the user a question and returns one line; undefined without a terminal. */
   ask?(question: string): Promise<string>;
   out(text: string): void;
   err(text: string): void;
@@ -33,14 +33,14 @@ export interface Command {
   readonly name: string;
   /** One line. */
   readonly summary: string;
-  /** What follows the name: `PATH [options]`. */
+  /** The arguments after the name: `PATH [options]`. */
   readonly usage: string;
   /** Paragraphs, each at most 100 columns wide. */
   readonly description: string;
   readonly flags: readonly Flag[];
-  /** Command lines with what they do. */
+  /** Command lines, each with an explanation. */
   readonly examples: readonly (readonly [string, string])[];
-  /** Names of what stands without dashes, and how many of them have to be there. */
+  /** Names of the positional arguments, and how many of them are required. */
   readonly positionals: {
     readonly names: readonly string[];
     readonly required: number;
@@ -51,7 +51,7 @@ export interface Command {
   run(invocation: Invocation, terminal: Terminal): Promise<number>;
 }
 
-/** A command line that makes no sense. The message is one line. */
+/** The command line is not valid. The message is one line. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }

@@ -11,7 +11,7 @@ import { run } from './run.ts';
 import { serve } from './serve.ts';
 import { status } from './status.ts';
 
-/** Every command there is, in the order in which the help names them. */
+/** All commands, in the order of the help. */
 export const commands: readonly Command[] = [
   serve,
   run,

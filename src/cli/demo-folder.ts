@@ -7,11 +7,11 @@ export interface DemoFolder {
   readonly path: string;
   /** A file to read, as a path in the folder. */
   readonly sample: string;
-  /** Removes it. Safe to call again. */
+  /** Removes the folder. It may be called again. */
   remove(): void;
 }
 
-/** Bytes of each video; content does not matter, only that there is some. */
+/** Bytes of each video. The content does not matter. */
 const videoSize = 4 * 1024 * 1024;
 
 const releaseName = (index: number) => `Some.Film.${index}.2024.1080p.WEB.x264-GROUP`;

@@ -12,7 +12,7 @@ interface DemoTree {
   readonly isFuse: boolean;
   /** A file to read, as a path in the tree. */
   readonly sample: string;
-  /** Obeys a line that was typed; a plain folder can do nothing. */
+  /** Runs a command that the user has typed; undefined for a plain folder, which has no commands. */
   readonly obey?: (line: string) => Promise<void>;
   dispose(): Promise<void>;
 }
@@ -20,12 +20,12 @@ interface DemoTree {
 export const demo: Command = {
   name: 'demo',
   usage: '[options]',
-  summary: 'serve a small FUSE tree made for the purpose, to try clients with',
-  description: `Makes a small tree like that of a debrid account in a temporary folder, with what makes such trees hard to
-share (link counts of 0, inode numbers that change, times that follow the clock), serves it, and prints the
-commands to read and mount it. Where FUSE or libfuse2 cannot be had, the tree is a plain folder instead.
-Ports are those of a start without root: NFS 12049, SMB 1445, admin 9445. Ctrl-C ends it and cleans up.
-While it runs, type a command to see what clients see of it:
+  summary: 'serve a small FUSE tree, to try clients',
+  description: `Makes a small tree like that of a debrid account in a temporary folder, serves it, and prints the commands to
+read and mount it. The tree has the properties that make such trees hard to share: link counts of 0, changing
+inode numbers, times that follow the clock. Without FUSE or libfuse2, the tree is a plain folder instead.
+The ports are those of a start without root: NFS 12049, SMB 1445, admin 9445. Ctrl-C ends it and cleans up.
+While it runs, type a command to see how clients are affected:
 ${consoleHelp().trimEnd()}`,
   positionals: { names: [], required: 0 },
   flags: serverFlags,
@@ -38,9 +38,9 @@ ${consoleHelp().trimEnd()}`,
   ],
 
   async run(invocation, terminal) {
-    // The environment and the file of a real gateway on this machine are not the demo's.
+    // Ignore the environment and the configuration file of a real gateway on this machine.
     const surroundings = { env: {}, root: false };
-    // What is refused is refused before anything is mounted.
+    // Check the flags before anything is mounted.
     loadConfig({ ...surroundings, flags: configFlags(invocation, '/'), elsewhere: true });
     const { mountCommands, startServing } = await import('./serving.ts');
     const stopped = untilSignal(['SIGTERM', 'SIGINT', 'SIGHUP']);
@@ -71,9 +71,9 @@ ${consoleHelp().trimEnd()}`,
   },
 };
 
-/** Obeys lines from standard input until closed; the end of the input does not end the demo. */
+/** Runs the lines of standard input as commands, until closed. The end of the input does not end the demo. */
 function obeyStdin(obey: (line: string) => Promise<void>): Interface {
-  // In the background of a terminal reading is refused, by a signal that would stop the process.
+  // In the background, reading from the terminal raises SIGTTIN, which would stop the process.
   process.on('SIGTTIN', () => undefined);
   process.stdin.on('error', () => undefined);
   return createInterface({ input: process.stdin }).on('line', (line) => void obey(line));
@@ -104,7 +104,7 @@ async function makeTree(terminal: Terminal): Promise<DemoTree> {
   }
 }
 
-/** What to try, with the real ports. */
+/** The commands to try, with the actual ports. */
 function guide({ addresses }: Gateway, { sample, obey }: DemoTree, mounts: readonly string[]): string {
   const portOf = (protocol: string) => addresses.find((one) => one.protocol === protocol)?.port;
   const lines: string[] = [];

@@ -7,22 +7,22 @@ import { configFlags } from './flags.ts';
 export const doctor: Command = {
   name: 'doctor',
   usage: '[PATH] [options]',
-  summary: 'find what is wrong with a node that mounts, or with the machine of a gateway',
-  description: `Without PATH and --config it looks at this machine as a client: kernel, mounts and their options,
-namespaces, the way to the gateway, the clocks. With one of them it looks at the machine of the gateway
-that serves that: FUSE, the mount, limits, ports, memory, secrets. Each finding says what it is, why it
-matters, and the command that mends it. It changes nothing, and never touches a mount, which may hang.
-The exit code is 1 when there is a problem, and 0 when there are warnings at most.`,
+  summary: 'find problems of a client machine, or of the machine of a gateway',
+  description: `Without PATH and --config it checks this machine as a client: kernel, mounts and their options, namespaces,
+the network path to the gateway, clocks. With one of them it checks this machine as the gateway that serves
+PATH or the configuration: FUSE, the mount, limits, ports, memory, secrets. Each finding says what it is, why
+it matters, and the command that fixes it. The doctor changes nothing, and never accesses a mount, which may
+hang. The exit code is 1 if there is a problem, and 0 if there are at most warnings.`,
   positionals: { names: ['PATH'], required: 0 },
   flags: [
     ...adminFlags,
-    { name: 'server', value: 'HOST', help: 'a gateway that this node should reach' },
-    { name: 'json', help: 'as JSON, for programs' },
+    { name: 'server', value: 'HOST', help: 'a gateway that this machine should reach' },
+    { name: 'json', help: 'print JSON, for programs' },
   ],
   examples: [
-    ['holdfast doctor', 'on a node with mounts'],
-    ['holdfast doctor --server 10.43.7.9', 'and whether it reaches that gateway'],
-    ['holdfast doctor --config /etc/holdfast.yaml', 'beside the gateway'],
+    ['holdfast doctor', 'on a client machine'],
+    ['holdfast doctor --server 10.43.7.9', 'also checks whether it reaches that gateway'],
+    ['holdfast doctor --config /etc/holdfast.yaml', "on the gateway's machine"],
   ],
 
   async run(invocation, terminal) {
@@ -52,7 +52,7 @@ async function look(invocation: Invocation, terminal: Terminal): Promise<Finding
   return await clientFindings(machine, { server, ports });
 }
 
-/** Whether what answers at the admin port serves the same exports. */
+/** Whether a gateway with the same exports answers at the admin port. */
 async function isRunning(invocation: Invocation, terminal: Terminal, config: Config): Promise<boolean> {
   try {
     const answer = (await adminClient(invocation, terminal.env).get('/readyz')) as {
@@ -67,7 +67,7 @@ async function isRunning(invocation: Invocation, terminal: Terminal, config: Con
 
 const marks = { problem: 'PROBLEM', warning: 'warning', ok: 'ok     ' } as const;
 
-/** The worst first. */
+/** Problems first, then warnings. */
 function text(findings: readonly Finding[]): string {
   const lines = (['problem', 'warning', 'ok'] as const).flatMap((level) =>
     findings

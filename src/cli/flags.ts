@@ -1,4 +1,4 @@
-/** Flags that several commands take, and how they become settings. */
+/** Flags that several commands share, and their conversion to settings. */
 import type { ConfigFlags } from '../config/index.ts';
 import { UsageError, type Flag, type Invocation } from './command.ts';
 
@@ -7,7 +7,7 @@ export const exportFlags: readonly Flag[] = [
   {
     name: 'config',
     value: 'FILE',
-    help: 'YAML file with everything there is to set (deploy/config.example.yaml)',
+    help: 'YAML file with all settings (see deploy/config.example.yaml)',
   },
 ];
 
@@ -29,14 +29,14 @@ export const serverFlags: readonly Flag[] = [
 export const pidFileFlag: Flag = {
   name: 'pid-file',
   value: 'FILE',
-  help: 'keep the process id there while serving, that of a successor after it',
+  help: 'write the process id to FILE while serving; a successor writes its own',
 };
 
 /** @param fallback seconds. */
 export const drainFlag = (fallback: number): Flag => ({
   name: 'drain-timeout',
   value: 'SECONDS',
-  help: `how long clients' requests may take to finish at the end (default ${fallback})`,
+  help: `how long to wait for running requests at the end (default ${fallback})`,
 });
 
 const longestTimeout = 3600;

@@ -4,12 +4,12 @@ import { ExitCode, type Command } from './command.ts';
 export const forget: Command = {
   name: 'forget',
   usage: 'EXPORT [MOUNT] [options]',
-  summary: 'have a running gateway no longer expect a mount that has gone for good',
-  description: `A mount below an export that was seen once is expected from then on: while it is away, its folder waits. This says
-that it does not come again, so that what lies in its place is served. MOUNT is its path below the export, as
-holdfast status shows it; without MOUNT what was mounted at the export's own path is meant.
-A mount that is there, or that the configuration names, is not forgotten: unmount it, or take it out of the file
-and send SIGHUP.`,
+  summary: 'tell a running gateway that a mount will not come back',
+  description: `Once a gateway has seen a mount below an export, it expects it: while the mount is absent, requests for its
+folder wait. After this command the folder in its place is served. MOUNT is the mount's path below the export,
+as holdfast status shows it; without MOUNT it is the mount at the export's own path.
+A mount that is present, or that the configuration names, cannot be forgotten: unmount it, or remove it from
+the file and send SIGHUP.`,
   positionals: { names: ['EXPORT', 'MOUNT'], required: 1 },
   flags: adminFlags,
   examples: [

@@ -1,7 +1,7 @@
 import type { Command, Flag } from './command.ts';
 import { flagsOf } from './parse.ts';
 
-/** Rows of two columns, the left one as wide as its widest cell. */
+/** Formats rows of two columns. The left one is as wide as its widest cell. */
 function columns(rows: readonly (readonly [string, string])[]): string {
   const width = Math.max(...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `${`  ${left.padEnd(width)}  ${right}`.trimEnd()}\n`).join('');

@@ -6,8 +6,8 @@ import { parse } from './parse.ts';
 import { version } from '../version.ts';
 
 /**
- * The whole program. Resolves to its exit code: 0 done, 1 failed, 2 for a command line or configuration that is
- * refused, with nothing started.
+ * Runs the program. Resolves with its exit code: 0 done, 1 failed, 2 for an invalid command line or configuration, in which case
+ * nothing was started.
  * @param argv the arguments after the program's name.
  */
 export async function main(
@@ -34,7 +34,7 @@ export async function main(
 }
 
 function processTerminal(env: NodeJS.ProcessEnv): Terminal {
-  // Whoever read the output may leave (`holdfast --help | head`); that is no reason to fail.
+  // Ignore errors of output, as the reader may end early (`holdfast --help | head`).
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   return {
     env,
@@ -79,7 +79,7 @@ async function dispatch(argv: readonly string[], terminal: Terminal): Promise<nu
   return await command.run(invocation, terminal);
 }
 
-/** Adds to a refused command line where to read about the command. */
+/** Adds a pointer to the command's help to a UsageError. */
 function within<T>(command: Command, action: () => T): T {
   try {
     return action();

@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { ConfigError, loadConfig, privateRanges } from '../config/index.ts';
 import { ExitCode, UsageError, type Command, type Flag, type Invocation, type Terminal } from './command.ts';
 
-/** Everything that init wants to know, in the order in which it asks. */
+/** A question of init; also a flag, which answers it. */
 interface Question {
   readonly flag: string;
   readonly value: string;
@@ -51,21 +51,21 @@ type Answers = Readonly<Record<(typeof questions)[number]['flag'], string>>;
 const flags: Flag[] = [
   ...questions.map(({ flag, value, text }) => ({ name: flag, value, help: text })),
   { name: 'output', value: 'FILE', help: 'the file to write (default holdfast.yaml)' },
-  { name: 'yes', help: 'ask nothing: what no flag says is as suggested' },
+  { name: 'yes', help: 'ask nothing: use the suggested value for each flag that is not given' },
 ];
 
 export const init: Command = {
   name: 'init',
   usage: '[options]',
-  summary: 'ask five questions, or take flags, and write a configuration',
-  description: `Writes a configuration that check accepts, and beside it the files with its secrets, for their owner alone:
-the secret of the handles and, for a user, a password. A flag answers its question; nothing that exists
-is overwritten.`,
+  summary: 'write a configuration, from five questions or from flags',
+  description: `Writes a configuration that check accepts, and beside it the files with its secrets, readable only for their
+owner: the secret of the handles and, for a user, a password. A flag answers its question. Existing files are
+not overwritten.`,
   positionals: { names: [], required: 0 },
   flags,
   examples: [
-    ['holdfast init', 'asks'],
-    ['holdfast init --yes --path /mnt/dfs --user media --output /etc/holdfast/holdfast.yaml', 'does not'],
+    ['holdfast init', 'asks the questions'],
+    ['holdfast init --yes --path /mnt/dfs --user media --output /etc/holdfast/holdfast.yaml', 'asks nothing'],
   ],
 
   async run(invocation, terminal) {

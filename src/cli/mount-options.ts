@@ -3,7 +3,7 @@ import { ExitCode, type Command, type Invocation } from './command.ts';
 import { configFlags, exportFlags, listenFlags } from './flags.ts';
 import { nfsLines, reachableHost, smbLines, type MountLines } from './mount-lines.ts';
 
-/** What is served when neither PATH nor a file says so. */
+/** The path of the export if neither PATH nor a configuration is given. */
 const usualPath = '/mnt/dfs';
 
 const smbNeeds = 'closetimeo needs Linux 6.0 or newer: leave it out for older clients';
@@ -12,9 +12,9 @@ export const mountOptions: Command = {
   name: 'mount-options',
   usage: '[PATH] [options]',
   summary: 'print the mount, fstab and Kubernetes lines for clients',
-  description: `Prints how Linux clients mount what serve would serve with the same arguments: the mount command, the line
-for /etc/fstab, and a PersistentVolume. Nothing is started; of this machine only the address is looked at.
-For cifs the command belongs into the host's network namespace: nsenter --net=/proc/1/ns/net -- mount ...`,
+  description: `Prints how Linux clients mount the exports that serve would serve with the same arguments: the mount command,
+the line for /etc/fstab, and a PersistentVolume. Nothing is started; only the address of this machine is read.
+Run a cifs mount command in the host's network namespace: nsenter --net=/proc/1/ns/net -- mount ...`,
   positionals: { names: ['PATH'], required: 0 },
   flags: [
     ...exportFlags,

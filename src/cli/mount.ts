@@ -9,30 +9,30 @@ import { seconds } from './flags.ts';
 import { untilSignal } from './signal.ts';
 import { version } from '../version.ts';
 
-/** Of the gateway, where --server names none. */
+/** Default ports of the gateway. */
 const ports: Readonly<Record<MountProtocol, number>> = { nfs: 2049, smb: 445 };
-/** Seconds. */
+/** Defaults in seconds. */
 const interval = 5;
 const probeTimeout = 10;
-/** How long the look that is under way may take when the program is to end, in ms. */
+/** How long a running check may delay the end of the program, in ms. */
 const lookTimeout = 10_000;
 
 export const mount: Command = {
   name: 'mount',
   usage: '--server HOST --at FOLDER [options]',
-  summary: 'keep an export mounted on this node, for every container on it',
-  description: `Mounts an export with the kernel's NFS or SMB client at FOLDER, and looks after the mount: for a DaemonSet
-on each Kubernetes node, or a service of a host. The name is resolved where this runs; the mount itself
-belongs to the host's network namespace. While the gateway is away the mount waits. It is replaced when
-it fails while a fresh one answers, or when the name leads to another address. Containers should have the
-folder above FOLDER, with mountPropagation: HostToContainer: so they see a mount that takes the place of
-another. What is below the mount answers with an error, so that its absence is never an empty folder.
-At SIGTERM or SIGINT FOLDER is unmounted, or left for the next one (--leave).
-Needs root, and the programs mount, umount, stat and nsenter: those of busybox or util-linux will do.`,
+  summary: 'keep an export mounted on this node, for all its containers',
+  description: `Mounts an export at FOLDER with the kernel's NFS or SMB client, and monitors the mount. Run it in a DaemonSet
+on each Kubernetes node, or as a service of a host. It resolves the name in its own network namespace; the
+mount itself belongs to the host's. While the gateway is absent, the mount waits. It is replaced if it fails
+while a new mount answers, or if the name has another address. Give containers the folder above FOLDER with
+mountPropagation: HostToContainer, so that they see a new mount that replaces an old one. While the mount is
+absent, FOLDER answers with an error, so that programs never take it for an empty library.
+At SIGTERM or SIGINT FOLDER is unmounted, or left mounted for the next process (--leave).
+Needs root, and the programs mount, umount, stat and nsenter: those of busybox or util-linux are enough.`,
   positionals: { names: [], required: 0 },
   flags: [
     { name: 'server', value: 'HOST[:PORT]', help: 'name or address of the gateway (port 2049 or 445)' },
-    { name: 'at', value: 'FOLDER', help: 'where to mount: an absolute path, made if it is not there' },
+    { name: 'at', value: 'FOLDER', help: 'where to mount: an absolute path, created if it does not exist' },
     { name: 'name', value: 'NAME', help: 'the export: NFS path /NAME, SMB share NAME (default dfs)' },
     { name: 'protocol', value: 'PROTOCOL', help: 'nfs (default) or smb' },
     { name: 'credentials', value: 'FILE', help: 'SMB: lines username=NAME, password=WORD (default: guest)' },
@@ -51,14 +51,14 @@ Needs root, and the programs mount, umount, stat and nsenter: those of busybox o
       value: 'PATH',
       help: 'network namespace of the mount (default /proc/1/ns/net: the host’s)',
     },
-    { name: 'interval', value: 'SECONDS', help: `time between two looks (default ${interval})` },
+    { name: 'interval', value: 'SECONDS', help: `time between two checks (default ${interval})` },
     {
       name: 'probe-timeout',
       value: 'SECONDS',
       help: `after which a mount counts as slow (default ${probeTimeout})`,
     },
-    { name: 'leave', help: 'leave the mount at the end, for the next one' },
-    { name: 'no-guard', help: 'leave the folder below the mount as it is: empty' },
+    { name: 'leave', help: 'do not unmount at the end: the next process takes over the mount' },
+    { name: 'no-guard', help: 'do not protect the empty folder below the mount' },
     {
       name: 'admin',
       value: 'HOST:PORT',
@@ -104,7 +104,7 @@ Needs root, and the programs mount, umount, stat and nsenter: those of busybox o
     if (!settings.leave) await mounter.end();
     server.close();
     server.closeAllConnections();
-    // A program that hangs at the mount does not keep this one.
+    // Exit even if a child process still hangs at the mount.
     setImmediate(() => process.exit(ExitCode.done));
     return ExitCode.done;
   },
@@ -196,7 +196,7 @@ function parse<T>(file: string, parser: (text: string) => T, text: string): T {
   }
 }
 
-/** Never rejects. */
+/** Checks the mount periodically until the signal aborts. Never rejects. */
 async function keepLooking(
   mounter: { look(): Promise<void> },
   intervalMs: number,

@@ -15,7 +15,7 @@ export function parse(command: Command, args: readonly string[]): Invocation {
       type: value === undefined ? 'boolean' : 'string',
       ...(name === 'help' ? { short: 'h' } : {}),
     };
-  // Not strict: what is wrong is said here, in one line, with a suggestion.
+  // Not strict: report errors here, in one line and with a suggestion.
   const { tokens } = parseArgs({
     args: [...args],
     options,

@@ -19,7 +19,7 @@ import { UsageError, type Command, type Invocation } from './command.ts';
 import { configFlags, drainFlag, exportFlags, seconds, serverFlags } from './flags.ts';
 
 /**
- * Seconds. Together less than the 30 that Kubernetes leaves between SIGTERM and SIGKILL
+ * Defaults in seconds. Their sum is less than the 30 s that Kubernetes allows between SIGTERM and SIGKILL
  * (terminationGracePeriodSeconds).
  */
 const drainTimeout = 20;
@@ -28,38 +28,38 @@ const stopTimeout = 8;
 export const run: Command = {
   name: 'run',
   usage: '[PATH] [options] [-- CMD [ARG…]]',
-  summary: 'start CMD, which mounts the FUSE tree at PATH, and serve the tree as long as CMD runs',
-  description: `Starts CMD and serves PATH as serve does, from the first moment on: until CMD has mounted its tree, and while
-CMD is started again, clients wait. The exit code is that of CMD, 128 + n if signal n ended it.
-SIGTERM, SIGINT and SIGQUIT: what clients asked for is finished while CMD still serves its tree, then CMD gets the
-signal; a second one no longer waits for clients, a third one kills CMD.
-SIGHUP reads the configuration again: exports, who may read them, and the log level change; clients stay
-connected. SIGUSR1 and SIGUSR2 go to CMD: a gateway that is to be replaced without a gap runs as serve, with
-CMD beside it, since a running CMD cannot be handed to another parent.
-Without CMD the children that the configuration names under run are started in their order, each when the mount of
-the one before is there, or after a minute. Each is started again by itself, and what they write is in the log with
-their names. They are stopped in the opposite order. Holdfast ends when all have ended for good, or when one cannot
-be run at all; the exit code is that of the first in the list that did not end with 0.
-As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or perl, whichever is there.`,
+  summary: 'start CMD, which mounts the FUSE tree at PATH, and serve the tree while CMD runs',
+  description: `Starts CMD, and serves PATH as serve does. Until CMD has mounted its tree, and while CMD restarts, clients wait.
+The exit code is that of CMD, or 128 + n if signal n ended it.
+SIGTERM, SIGINT and SIGQUIT: running requests finish while CMD still serves its tree, then CMD gets the signal.
+A second signal stops the wait for clients, a third one kills CMD.
+SIGHUP: reads the configuration again. Exports, access rules and the log level change; clients stay connected.
+SIGUSR1 and SIGUSR2: are passed to CMD. To replace a gateway without a gap, use serve, and start CMD separately:
+a running CMD cannot be passed to another parent process.
+Without CMD, the children listed under run in the configuration are started in order, each when the mount of the
+one before is present, or after a minute. Each is restarted separately, and its output is logged with its name.
+They are stopped in the opposite order. Holdfast ends when all have ended for good, or when one cannot be
+started at all. The exit code is that of the first child in the list that did not end with 0.
+As PID 1 of a container it also reaps orphans, by tini, dumb-init, a shell or perl, whichever is present.`,
   positionals: { names: ['PATH'], required: 0, rest: 'CMD' },
   flags: [
     ...exportFlags,
     ...serverFlags,
-    { name: 'no-expect-fuse', help: 'PATH is a plain folder, served as it is' },
+    { name: 'no-expect-fuse', help: 'PATH is a plain folder: serve it without a FUSE mount' },
     {
       name: 'restart',
       value: 'POLICY',
-      help: 'when CMD ends, start it again: always (default), on-failure or never',
+      help: 'when to restart CMD after it has ended: always (default), on-failure or never',
     },
     {
       name: 'after-crash',
       value: 'COMMAND',
-      help: 'a shell command to run before CMD is started again after a crash',
+      help: 'a shell command to run after a crash of CMD, before CMD is restarted',
     },
     {
       name: 'child-output',
       value: 'MODE',
-      help: 'inherit (default with CMD): it writes where Holdfast does; log: as lines of the log',
+      help: 'output: inherit (default with CMD): to the same place as Holdfast; log: as log lines',
     },
     drainFlag(drainTimeout),
     {
@@ -67,13 +67,13 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
       value: 'SECONDS',
       help: `how long CMD, or all children, may take to end before SIGKILL (default ${stopTimeout})`,
     },
-    { name: 'forward-hup', help: 'hand SIGHUP to CMD as well, which it ends unless CMD knows it' },
+    { name: 'forward-hup', help: 'pass SIGHUP to CMD too; it ends CMD unless CMD handles it' },
   ],
   examples: [
     ['holdfast run /mnt/dfs -- decypharr --config /config', 'Decypharr and its tree'],
-    ['holdfast run --config /etc/holdfast.yaml --restart on-failure -- decypharr', 'what the file says'],
-    ['holdfast run --config /etc/holdfast.yaml', 'the children that the file names'],
-    ["holdfast run /mnt/dfs --after-crash 'rm -rf /cache/*' -- decypharr", 'without a killed one’s cache'],
+    ['holdfast run --config /etc/holdfast.yaml --restart on-failure -- decypharr', 'the exports of the file'],
+    ['holdfast run --config /etc/holdfast.yaml', 'the children and exports of the file'],
+    ["holdfast run /mnt/dfs --after-crash 'rm -rf /cache/*' -- decypharr", 'empties the cache after a crash'],
   ],
 
   async run(invocation, terminal) {
@@ -98,7 +98,7 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
     const below = await runBelowInit(log);
     if (below !== undefined) return below;
     let gateway: Gateway | undefined;
-    // The child does not wait for the gateway's modules.
+    // Load the gateway's modules late, so that they do not delay the start of the child.
     const startGateway = async () => {
       const { reload, startServing } = await import('./serving.ts');
       const started = await startServing(config, log);
@@ -118,10 +118,10 @@ As PID 1 of a container it also sees to orphans, by tini, dumb-init, a shell or 
   },
 };
 
-/** Flags that speak of CMD. */
+/** Flags that need CMD. */
 const commandFlags = ['restart', 'after-crash'];
 
-/** Undefined when the configuration names the children. */
+/** The command after `--`; undefined if the configuration names the children. */
 function commandOf(
   invocation: Invocation,
   env: NodeJS.ProcessEnv,
@@ -142,7 +142,7 @@ interface RunPlan extends Pick<ChildPlan, 'restart'> {
   readonly afterCrash: string | undefined;
 }
 
-/** The command line, or what the configuration names. */
+/** The children to start: CMD, or those of the configuration. */
 function childrenOf(
   { command, restart, output, afterCrash }: RunPlan,
   run: readonly ChildConfig[],
@@ -168,14 +168,14 @@ function childrenOf(
   });
 }
 
-/** The id of the mount at just this path, which is not asked itself: it may hang. */
+/** The id of the mount exactly at this path. Does not access the mount itself, as it may hang. */
 async function mountAt(path: string): Promise<number | undefined> {
   const place = join(await realpath(dirname(path)), basename(path));
   const mount = (await mountReader.fresh()).at(fromText(place));
   return mount?.mountpoint === fromText(place) ? mount.id : undefined;
 }
 
-/** The first is the default. */
+/** The value of a flag with a fixed set of values. The first is the default. */
 function choice<const T extends string>(
   invocation: Invocation,
   flag: string,

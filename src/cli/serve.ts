@@ -5,35 +5,35 @@ import { ExitCode, type Command } from './command.ts';
 import { configFlags, drainFlag, exportFlags, pidFileFlag, seconds, serverFlags } from './flags.ts';
 import { untilSignal } from './signal.ts';
 
-/** Seconds: less than the 30 that Kubernetes leaves between SIGTERM and SIGKILL (terminationGracePeriodSeconds). */
+/** Default in seconds: less than the 30 s that Kubernetes allows between SIGTERM and SIGKILL (terminationGracePeriodSeconds). */
 const drainTimeout = 25;
 
 export const serve: Command = {
   name: 'serve',
   usage: '[PATH] [options]',
-  summary: 'serve the FUSE tree mounted at PATH, or what a configuration file names',
-  description: `Waits for or finds the FUSE mount at PATH and serves it read-only: over NFSv3 (MOUNT is answered on the same
-port, so that no portmapper is needed) and over SMB as a guest share, to loopback and private addresses.
-While nothing is mounted there, clients wait; they never see the empty folder underneath.
-SIGTERM or SIGINT finishes what was asked, then ends; a second one ends at once. The exit code is 0, or 137
-(by SIGKILL) if a call to the tree still hangs then. The kernel keeps such a process as a zombie without
-sockets until the tree answers or is gone; another one may serve in its place meanwhile.
-SIGHUP reads the configuration again: exports, who may read them, and the log level change; clients stay
-connected.
-SIGUSR2 starts this command line anew, from the program on disk, with the sockets that listen. Once the new
-process serves, this one finishes and ends; if that takes longer than 30 s or fails, this one goes on.`,
+  summary: 'serve the FUSE tree mounted at PATH, or the exports of a configuration file',
+  description: `Serves the FUSE mount at PATH read-only, to loopback and private addresses: over NFSv3 (MOUNT is on the same
+port, so no portmapper is needed) and over SMB as a guest share. While nothing is mounted at PATH, clients
+wait; they never see the empty folder underneath.
+SIGTERM or SIGINT: finishes running requests, then ends; a second signal ends it at once. The exit code is 0,
+or 137 (SIGKILL) if a call to the tree still hangs. The kernel then keeps the process as a zombie without
+sockets until the tree answers or is gone; another process may serve in its place meanwhile.
+SIGHUP: reads the configuration again. Exports, access rules and the log level change; clients stay connected.
+SIGUSR2: starts the same command line again, from the program on disk, and passes on the listening sockets.
+Once the new process serves, this one finishes its requests and ends. If the new process fails, or does not
+serve within 30 s, this one continues.`,
   positionals: { names: ['PATH'], required: 0 },
   flags: [
     ...exportFlags,
     ...serverFlags,
-    { name: 'no-expect-fuse', help: 'PATH is a plain folder, served as it is' },
+    { name: 'no-expect-fuse', help: 'PATH is a plain folder: serve it without a FUSE mount' },
     drainFlag(drainTimeout),
     pidFileFlag,
   ],
   examples: [
     ['holdfast serve /mnt/dfs', 'the FUSE mount at /mnt/dfs, as export dfs'],
     ['holdfast serve /srv/films --name films --no-expect-fuse', 'a plain folder'],
-    ['holdfast serve --config /etc/holdfast.yaml', 'what the file says'],
+    ['holdfast serve --config /etc/holdfast.yaml', 'the exports of the file'],
     ['kill -USR2 $(cat /run/holdfast.pid)', 'upgrade a gateway that has --pid-file /run/holdfast.pid'],
   ],
 

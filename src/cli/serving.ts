@@ -1,4 +1,4 @@
-/** What the commands that serve have in common: start, tell, read the configuration again, wait, end. */
+/** Functions that the commands with a gateway share. */
 import { ConfigError, type Config, type ExportConfig } from '../config/index.ts';
 import { startGateway, type Gateway } from '../gateway.ts';
 import type { Logger } from '../log/index.ts';
@@ -15,7 +15,7 @@ export async function startServing(config: Config, log: Logger, listeners?: List
   return gateway;
 }
 
-/** How to mount each export by each protocol that the gateway serves, one command for each. */
+/** The mount commands for clients: one for each export and protocol. */
 export function mountCommands(
   config: Config,
   { addresses }: Gateway,
@@ -23,7 +23,7 @@ export function mountCommands(
 ): string[] {
   return config.exports.flatMap((entry) =>
     (['nfs', 'smb'] as const).flatMap((protocol) => {
-      // The first address of NFS is its own, the second that of MOUNT, which the first one answers as well.
+      // The first address of `nfs` is the NFS port, which answers MOUNT too; a second one is a separate port for MOUNT.
       const address = addresses.find((one) => one.protocol === protocol);
       if (!address) return [];
       const { name } = entry;
@@ -39,7 +39,7 @@ export function mountCommands(
   );
 }
 
-/** Reads the configuration again and serves what it says; one that is refused changes nothing. Never rejects. */
+/** Reads the configuration again and applies it. An invalid one changes nothing. Never rejects. */
 export async function reload(
   gateway: Promise<Gateway> | Gateway,
   read: () => Config,
@@ -54,14 +54,14 @@ export async function reload(
   }
 }
 
-/** How long what is still open may keep a process from ending, in ms. */
+/** How long open handles may keep the process alive after its end, in ms. */
 const exitTimeout = 1000;
 
 /**
- * Ends the process, which has nothing more to do, with this code in about a second, if it does not end by itself. At its
- * end libuv waits for its threads, for ever when a call hangs in the kernel. Such a process gets SIGKILL, which is exit
- * code 137 to a shell. Even that does not end a call that a FUSE daemon has taken up, so the process stays a zombie until
- * the daemon answers or ends; but what it held, sockets above all, was closed before.
+ * Ends the process with this exit code after `exitTimeout`, unless it ends by itself before. At exit, libuv waits for its
+ * threads: for ever, if a call hangs in the kernel. In that case the process ends by SIGKILL (exit code 137 in a shell). A call
+ * that a FUSE daemon has accepted does not end even then: the process stays a zombie until the daemon answers or ends. But its
+ * sockets and files are closed.
  */
 export function endSoon(code: number, gateway: Gateway | undefined, log: Logger): void {
   setTimeout(() => {

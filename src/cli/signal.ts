@@ -1,4 +1,4 @@
-/** Resolves with the first of the signals. A second one ends the process at once, as by default. */
+/** Resolves with the first signal. Then restores the default action, so that a second signal ends the process at once. */
 export function untilSignal(signals: readonly NodeJS.Signals[]): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const stop = (signal: NodeJS.Signals) => {

@@ -1,4 +1,4 @@
-/** The status of a gateway on a terminal. Everything shown was made safe for a line by the gateway. */
+/** Formats the status of a gateway for a terminal. The gateway has already removed control characters from all texts. */
 import { bytes, duration, milliseconds, plural, progress } from '../admin/format.ts';
 import type { AdminSummary } from '../admin/state.ts';
 import type { Status } from '../admin/status.ts';
@@ -106,7 +106,7 @@ function clientLines({ sessions, nfsClients }: Status): string {
   return section('Clients', textTable(['CLIENT', 'BY', 'AS', 'MOUNTED', '', 'FOR'], [...smb, ...nfs]));
 }
 
-/** For those who are shown neither paths nor addresses. */
+/** Formats the summary, for clients that may see neither paths nor addresses. */
 export function summaryText({ exports }: AdminSummary): string {
   const rows = exports.map(({ name, state, epoch, nodes, quarantined, waiting }) => [
     name,

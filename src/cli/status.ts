@@ -7,26 +7,29 @@ import { statusText, summaryText } from './status-text.ts';
 
 const interval = 2_000;
 
-/** Clears the screen and goes to its first place (ECMA-48 ED and CUP). */
+/** Clears the screen and moves the cursor to the top left (ECMA-48 ED and CUP). */
 const clear = '\u001b[2J\u001b[H';
 
 export const status: Command = {
   name: 'status',
   usage: '[options]',
-  summary: 'show what a running gateway does: sources, who reads, who waits for what, clients',
-  description: `Asks the admin port of a gateway, by default the one on this machine, and shows what its page shows: the
-state of each source, who waits for what and since when, what is in quarantine, streams, sessions and mounts.
-The gateway answers from what it knows, so this works while a source hangs.`,
+  summary: 'show the state of a running gateway: sources, waiting requests, streams, clients',
+  description: `Asks the admin port of a gateway, by default the one on this machine, and shows the same as its page: the state
+of each source, waiting requests, objects in quarantine, streams, sessions and mounts. It works while a source
+hangs.`,
   positionals: { names: [], required: 0 },
   flags: [
     ...adminFlags,
-    { name: 'json', help: 'as JSON, for programs; with --watch one line each time' },
-    { name: 'watch', help: 'again and again, every two seconds, until Ctrl-C' },
+    { name: 'json', help: 'print JSON, for programs; with --watch one line each time' },
+    { name: 'watch', help: 'repeat every two seconds until Ctrl-C' },
   ],
   examples: [
-    ['holdfast status', 'of the gateway on this machine'],
-    ['holdfast status --watch', 'goes on'],
-    ['holdfast status --json --admin 10.43.7.9:9445 --token-file token', 'for a program, from elsewhere'],
+    ['holdfast status', 'the gateway on this machine'],
+    ['holdfast status --watch', 'updated every two seconds'],
+    [
+      'holdfast status --json --admin 10.43.7.9:9445 --token-file token',
+      'from another machine, for a program',
+    ],
   ],
 
   async run(invocation, terminal) {
@@ -46,7 +49,7 @@ The gateway answers from what it knows, so this works while a source hangs.`,
     }
     const before = terminal.interactive && !json ? clear : '';
     for (;;) {
-      // A gateway that restarts is worth watching, too.
+      // Continue while the gateway does not answer: it may be restarting.
       const text = await show().catch((error: unknown) => `${(error as Error).message}\n`);
       terminal.out(`${before}${text}`);
       await sleep(interval);

@@ -1,4 +1,4 @@
-/** Rows in columns, each as wide as its widest cell; the last one is not filled up. */
+/** Formats a table. Each column is as wide as its widest cell. */
 export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
   const all = [head, ...rows];

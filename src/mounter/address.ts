@@ -1,4 +1,4 @@
-/** Where the server is now. The name is resolved here, in the pod: the host's resolver does not know the names of Services. */
+/** The server's current address. The name is resolved here, in the pod, as the host's resolver does not know Service names. */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,7 +6,7 @@ import type { Logger } from '../log/index.ts';
 
 const resolveTimeout = 5_000;
 
-/** Addresses of a name, in the resolver's order. Rejects when there is none. */
+/** Resolves a name to its addresses, in the resolver's order. Rejects if there is none. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
 export const systemResolver: Resolve = async (host) =>
@@ -26,7 +26,7 @@ export class Address {
     this.#resolve = isIP(host) === 0 ? resolve : () => Promise.resolve([host]);
   }
 
-  /** What the name led to when it last led anywhere. */
+  /** The addresses of the last successful lookup. */
   get all(): readonly string[] {
     return this.#all;
   }
@@ -35,16 +35,16 @@ export class Address {
     return this.#all[0];
   }
 
-  /** Whether the name led somewhere at the last look. */
+  /** Whether the last lookup succeeded. */
   get leads(): boolean {
     return this.#known && this.#all.length > 0;
   }
 
-  /** Asks the resolver, and keeps what was known when it does not answer. Never rejects. */
+  /** Looks the name up again. After a failure the last addresses are kept. Never rejects. */
   async look(): Promise<void> {
     const enough = new AbortController();
     try {
-      // A resolver that hangs holds a thread: it is not asked again meanwhile.
+      // A hung lookup holds a thread: start no other until it ends.
       this.#pending ??= this.#resolve(this.#host).finally(() => (this.#pending = undefined));
       const late = delay(resolveTimeout, undefined, { signal: enough.signal }).then(() => {
         throw new Error(`no answer in ${resolveTimeout / 1000} s`);

@@ -1,7 +1,7 @@
-/** The file of a user's name and password, as mount.cifs(8) reads it. */
+/** Parses a credentials file in the format of mount.cifs(8). */
 import type { Credentials } from './options.ts';
 
-/** Throws when it lacks one of them, or holds what cannot be handed to the kernel. */
+/** @throws Error if the name or the password is missing, or contains a comma, which mount options cannot hold. */
 export function parseCredentials(text: string): Credentials {
   const lines = text.split('\n').map((line) => /^\s*(\w+)\s*=\s*(.*?)\r?$/.exec(line));
   const value = (names: readonly string[]) =>

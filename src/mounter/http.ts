@@ -5,14 +5,14 @@ import type { Endpoint } from '../config/index.ts';
 import { metricsText, type MountFacts } from './text.ts';
 import type { Mounter } from './mounter.ts';
 
-/** Bounds of a request: milliseconds, bytes, connections. */
+/** Timeouts in milliseconds, size in bytes, number of connections. */
 const limits = { headersTimeout: 5_000, requestTimeout: 10_000, headerBytes: 8192, connections: 16 } as const;
 
 type Page = (mounter: Mounter, facts: MountFacts) => { status: number; type: string; body: string };
 
-/** What there is, by path. */
+/** The pages by path. */
 export const mounterPages: Readonly<Record<string, Page>> = {
-  /** Never looks at the mount: a server that is away is no reason to restart this program. */
+  /** Does not depend on the mount: an absent server is no reason to restart this program. */
   '/livez': () => ({ status: 200, type: 'text/plain; charset=utf-8', body: 'ok\n' }),
   '/readyz': ({ state, seconds, address }) => ({
     status: state === 'answering' ? 200 : 503,
@@ -26,7 +26,7 @@ export const mounterPages: Readonly<Record<string, Page>> = {
   }),
 };
 
-/** Resolves when it listens; rejects with the error of listen(2). */
+/** Starts the server. Resolves when it listens; rejects with the error of listen(2). */
 export function serveMounter(mounter: Mounter, facts: MountFacts, endpoint: Endpoint): Promise<Server> {
   const server = createServer(
     {

@@ -20,7 +20,7 @@ const result = (outcome: ProgramResult['outcome'], gone = Promise.resolve()): Pr
   gone,
 });
 
-/** Mounts in memory. `answers` says how a probe of what came from an origin ends. */
+/** A node in memory. `answers`: the result of a probe, by the origin of the mount. */
 class FakeNode implements Node {
   readonly stack: { origin: string; type: string; place: string; options: string }[] = [];
   readonly calls: string[] = [];
@@ -103,7 +103,7 @@ const looks = async (mounter: Mounter, count: number) => {
 };
 
 describe('a mounter', () => {
-  it('tries the share where nobody sees it, and then shows it above a guard', async () => {
+  it('tests the share in a private folder, and then shows it above a guard', async () => {
     const mounter = make({ readAhead: 4096 });
     await mounter.look();
     expect(node.calls).toEqual([
@@ -119,14 +119,14 @@ describe('a mounter', () => {
     expect(node.calls).toEqual([]);
   });
 
-  it('makes the folder above a shared mount where it is none', async () => {
+  it('makes the folder above a shared mount if it is not one', async () => {
     node.shared = false;
     await make({ guard: false }).look();
     expect(node.calls[0]).toBe('share /mnt/d');
     expect(node.origins(at)).toEqual(['10.0.0.1:/dfs']);
   });
 
-  it('takes over what a predecessor has left', async () => {
+  it('takes over the mount of a predecessor', async () => {
     await make().look();
     node.calls.length = 0;
     const successor = make();
@@ -134,7 +134,7 @@ describe('a mounter', () => {
     expect([successor.state, node.calls]).toEqual(['answering', []]);
   });
 
-  it('waits with a slow mount, and asks it nothing more meanwhile', async () => {
+  it('keeps a slow mount, and starts no second probe meanwhile', async () => {
     const mounter = make();
     await mounter.look();
     let answer: () => void = () => undefined;
@@ -151,7 +151,7 @@ describe('a mounter', () => {
     expect(mounter.state).toBe('answering');
   });
 
-  it('replaces a mount that fails while a fresh one answers', async () => {
+  it('replaces a failing mount if a new one answers', async () => {
     const mounter = make();
     await mounter.look();
     const fresh = () => node.origins(staging).length > 0;
@@ -170,7 +170,7 @@ describe('a mounter', () => {
     expect(node.origins(at)).toEqual([guardOrigin, '10.0.0.1:/dfs']);
   });
 
-  it('keeps a mount that fails as long as a fresh one fails as well', async () => {
+  it('keeps a failing mount while a new one fails too', async () => {
     const mounter = make();
     await mounter.look();
     node.answers = () => result('failed');
@@ -196,7 +196,7 @@ describe('a mounter', () => {
     expect(mounter.mounts.moved).toBe(1);
   });
 
-  it('stays where it is while the name leads nowhere, or to several addresses', async () => {
+  it('keeps the mount while the name has no address, or several', async () => {
     const mounter = make();
     await mounter.look();
     node.calls.length = 0;
@@ -207,7 +207,7 @@ describe('a mounter', () => {
     expect([mounter.state, node.calls]).toEqual(['answering', []]);
   });
 
-  it('tries again when it cannot mount, and leaves the guard there', async () => {
+  it('retries if mounting fails, and leaves the guard in place', async () => {
     node.mountable = false;
     const mounter = make();
     await looks(mounter, 2);
@@ -217,7 +217,7 @@ describe('a mounter', () => {
     expect(mounter.state).toBe('answering');
   });
 
-  it('leaves alone what somebody else has mounted there', async () => {
+  it('does not touch a mount of another program at its place', async () => {
     node.stack.push({ origin: '10.0.0.1:/other', type: 'nfs', place: at, options: 'rw' });
     const mounter = make();
     await mounter.look();
@@ -232,7 +232,7 @@ describe('a mounter', () => {
     expect(node.origins(at)).toEqual([guardOrigin]);
   });
 
-  it('tells a host that does not see the mount', async () => {
+  it('reports that the host does not see the mount', async () => {
     node.host = false;
     const mounter = make();
     await mounter.look();
@@ -257,7 +257,7 @@ describe('the arguments of mount(2)', () => {
     expect(mount.options).not.toContain('nconnect=4');
   });
 
-  it('hold nothing that the kernel does not know', () => {
+  it('contain no option that the kernel does not know', () => {
     const smb = { ...share, protocol: 'smb' as const };
     const known = (kernel: string) => kernelMount(smb, '10.0.0.1', kernel).options;
     expect(known('6.0.0')).toContain('closetimeo=30');

@@ -1,6 +1,6 @@
 /**
- * Keeps one export mounted on a node. Each look tells four cases apart: it answers, it is slow, it fails, it is not there. Only a
- * mount that fails while a fresh one of the same share answers is dead, and is replaced; a slow one waits, as `hard` mounts do.
+ * Keeps one export mounted on a node. Each check finds that the mount answers, is slow, fails, or is absent. A failing mount
+ * counts as dead, and is replaced, only if a new mount of the same share answers. A slow mount is kept, as `hard` mounts wait.
  */
 import { dirname } from 'node:path';
 import type { Logger } from '../log/index.ts';
@@ -10,7 +10,7 @@ import type { Address } from './address.ts';
 import { addressOf, isShare, kernelMount, type KernelMount, type Share } from './options.ts';
 import type { ProgramResult } from './program.ts';
 
-/** What the mounter needs of a node; see node.ts. */
+/** The operations that the mounter uses: see node.ts. */
 export interface Node {
   table(): Promise<MountTable>;
   hostHas(mount: Mount): Promise<boolean | undefined>;
@@ -29,12 +29,12 @@ export interface MounterOptions {
   readonly share: Share;
   /** Absolute, without symlinks. */
   readonly at: string;
-  /** A folder of this program's own, where a mount is made and tried before it is shown. */
+  /** A private folder, where a new mount is made and tested before it is shown at `at`. */
   readonly staging: string;
   readonly probeTimeoutMs: number;
-  /** In KiB; undefined leaves the kernel's. */
+  /** The kernel's read-ahead in KiB; undefined: unchanged. */
   readonly readAhead?: number | undefined;
-  /** Whether to put something below the mount that is no empty folder. */
+  /** Whether to put a guard below the mount: see MountNode.guard. */
   readonly guard: boolean;
 }
 
@@ -45,12 +45,12 @@ export type MountState = (typeof mountStates)[number];
 export const mountReasons = ['absent', 'moved', 'dead'] as const;
 export type MountReason = (typeof mountReasons)[number];
 
-/** Looks in a row that have to fail before a fresh mount is tried. */
+/** Consecutive failed checks before a new mount is tried. */
 const failuresForDead = 3;
-/** Looks in a row that have to find another address before it is believed: a name may lead to several in turn. */
+/** Consecutive checks that must find another address before it is accepted, as a name may resolve to several in turn. */
 const looksForMoved = 2;
 
-/** A problem that is not logged again as long as it stays the same. */
+/** Logs a problem only once, until it changes or is over. */
 class Complaint {
   readonly #log: Logger;
   #last: string | undefined;
@@ -72,11 +72,11 @@ class Complaint {
 
 export class Mounter {
   readonly mounts: Record<MountReason, number> = { absent: 0, moved: 0, dead: 0 };
-  /** Attempts to mount that failed. */
+  /** Number of failed attempts to mount. */
   failures = 0;
-  /** Whether process 1 of this PID namespace, the host where it is shared, has the mount. */
+  /** Whether process 1 sees the mount: the host's, with hostPID. Undefined if unknown. */
   propagated: boolean | undefined;
-  /** How long the last probe took that was answered, in seconds. */
+  /** Duration of the last successful probe, in seconds. */
   probeSeconds = 0;
   readonly #options: MounterOptions;
   readonly #node: Node;
@@ -87,7 +87,7 @@ export class Mounter {
   #since = performance.now();
   #failuresInRow = 0;
   #movedInRow = 0;
-  /** The mount whose probe still hangs: it gets no second one. */
+  /** Id of the mount whose probe still hangs: it gets no second probe. */
   #hanging: number | undefined;
   #guardFailed = false;
 
@@ -103,7 +103,7 @@ export class Mounter {
     return this.#state;
   }
 
-  /** How long it has been in that state. */
+  /** Seconds since the last change of state. */
   get seconds(): number {
     return (performance.now() - this.#since) / 1000;
   }
@@ -112,7 +112,7 @@ export class Mounter {
     return this.#address.current;
   }
 
-  /** Looks once, and does what is to be done. Never rejects. Not to be called again before it has ended. */
+  /** Checks the mount once, and mounts or replaces it if needed. Never rejects. Do not call it again before it has ended. */
   async look(): Promise<void> {
     try {
       await this.#address.look();
@@ -125,7 +125,7 @@ export class Mounter {
     }
   }
 
-  /** Takes the mount away, and leaves the guard. Never rejects. */
+  /** Unmounts the share, and leaves the guard. Never rejects. */
   async end(): Promise<void> {
     const { at, share } = this.#options;
     const top = await this.#top().catch(() => undefined);
@@ -133,13 +133,13 @@ export class Mounter {
     const unmounted = await this.#node.unmount(at);
     if (unmounted.outcome === 'done') this.#log.info({ at }, 'unmounted');
     else {
-      // Whoever has files open keeps them, for as long as the server answers.
+      // Programs can continue to use their open files while the server answers.
       const { outcome, message } = await this.#node.detach(at, false);
       this.#log.warn({ at, outcome, message }, `unmounted lazily: ${unmounted.message}`);
     }
   }
 
-  /** What is mounted exactly there, or undefined for nothing but the guard. */
+  /** The topmost mount at `at`; undefined if there is none or only the guard. */
   async #top(): Promise<Mount | undefined> {
     const { at } = this.#options;
     const top = (await this.#node.table()).at(latin1(at));
@@ -216,8 +216,8 @@ export class Mounter {
   }
 
   /**
-   * Mounts the share at a place of its own, has it answer there, and only then shows it where it belongs, in place of what is there.
-   * @param abort whoever waits for the old mount gets an error: its server will not answer any more.
+   * Mounts the share in the staging folder and waits for its first answer. Then shows it at `at`, in place of the old mount.
+   * @param abort whether to fail the calls that wait for the old mount, as its server will not answer any more.
    */
   async #attach(reason: MountReason, abort = false): Promise<void> {
     const { at, share } = this.#options;
@@ -241,7 +241,7 @@ export class Mounter {
     await this.#clearStaging();
   }
 
-  /** Returns what is wrong. */
+  /** Prepares the folders and, for a first mount, the guard. Returns the problem, if any. */
   async #prepare(reason: MountReason): Promise<string | undefined> {
     const { at, staging, guard } = this.#options;
     await this.#clearStaging();
@@ -294,7 +294,7 @@ export class Mounter {
     if (table.at(latin1(staging))?.mountpoint === latin1(staging)) await this.#node.detach(staging, false);
   }
 
-  /** What is done to a new mount once. */
+  /** Finishes a new mount: sets its read-ahead, and checks whether the host sees it. */
   async #settle(top: Mount): Promise<void> {
     const { readAhead, at, share } = this.#options;
     if (readAhead !== undefined && share.protocol === 'nfs')
@@ -306,5 +306,5 @@ export class Mounter {
   }
 }
 
-/** As paths are in the mount table: a character for each byte. */
+/** A byte string, as in the mount table: one character for each byte. */
 const latin1 = (path: string) => Buffer.from(path).toString('latin1');

@@ -1,7 +1,7 @@
 /**
- * What can be done to the mounts of a node. Everything that may hang runs in a process of its own with a deadline. Needed:
- * `mount`, `umount` and `stat`, and `nsenter` when the network namespace is another; those of busybox will do. mount.nfs and
- * mount.cifs are not needed, and not called (`-i`).
+ * Operations on the mounts of a node. Every call that may hang runs in a separate process with a timeout. It needs the programs
+ * `mount`, `umount` and `stat`, and `nsenter` for another network namespace; those of busybox are enough. mount.nfs and
+ * mount.cifs are not used (`-i`).
  */
 import { close, open } from 'node:fs';
 import { mkdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { runProgram, type ProgramResult } from './program.ts';
 const openDescriptor = promisify(open);
 const closeDescriptor = promisify(close);
 
-/** Milliseconds. A mount waits for the server; a change of the table does not. */
+/** Timeouts in milliseconds. Mounting waits for the server; other changes of the mount table do not. */
 const mountTimeout = 30_000;
 const changeTimeout = 5_000;
 
@@ -24,7 +24,7 @@ export class MountNode {
     this.#enter = enter;
   }
 
-  /** @param netns a network namespace; the client of a mount lives in that of the process that makes it. */
+  /** @param netns path of the network namespace that new mounts use. The kernel takes that of the mounting process. */
   static async in(netns: string): Promise<MountNode> {
     const [own, wanted] = await Promise.all([readlink('/proc/self/ns/net'), namespaceOf(netns)]);
     return new MountNode(own === wanted ? [] : ['nsenter', `--net=${netns}`]);
@@ -35,7 +35,7 @@ export class MountNode {
     return new MountTable(await readFile('/proc/self/mountinfo', 'latin1'));
   }
 
-  /** Whether process 1 has this filesystem mounted somewhere; undefined when it cannot be asked. */
+  /** Whether this filesystem is mounted in the mount namespace of process 1; undefined if that cannot be read. */
   async hostHas({ device }: Mount): Promise<boolean | undefined> {
     try {
       return new MountTable(await readFile('/proc/1/mountinfo', 'latin1')).has(device);
@@ -44,20 +44,20 @@ export class MountNode {
     }
   }
 
-  /** Only for a folder on which nothing is mounted: a mount may hang. */
+  /** Makes a folder. Call it only if nothing is mounted there, as a mount may hang. */
   async makeFolder(path: string): Promise<void> {
     await mkdir(path, { recursive: true });
   }
 
-  /** Has mounts made below `folder` reach other mount namespaces. */
+  /** Makes `folder` a shared mount, so that mounts below it propagate to other mount namespaces. */
   async share(folder: string): Promise<ProgramResult> {
     const bound = await this.#change(['mount', '--bind', folder, folder]);
     return bound.outcome === 'done' ? this.#change(['mount', '--make-rshared', folder]) : bound;
   }
 
   /**
-   * Mounts a FUSE filesystem whose daemon is gone, which answers everything with ENOTCONN. What is under a network mount is seen
-   * whenever that mount is not there, and an error is not mistaken for an empty library.
+   * Mounts a FUSE filesystem without a daemon (the guard), which answers every call with ENOTCONN. While the network mount above
+   * it is absent, programs get this error instead of an empty folder, which they would take for an empty library.
    */
   async guard(path: string): Promise<ProgramResult | undefined> {
     const descriptor = await openDescriptor('/dev/fuse', 'r+').catch(() => undefined);
@@ -65,14 +65,14 @@ export class MountNode {
     const options = 'fd=3,rootmode=40000,user_id=0,group_id=0,allow_other,ro';
     const command = ['mount', '-i', '-t', 'fuse', '-o', options, guardOrigin, path];
     const result = runProgram(command, { timeoutMs: changeTimeout, descriptor });
-    // From now on the mount program alone is its daemon, until it ends.
+    // Now only the mount program holds the descriptor: when it ends, the filesystem has no daemon.
     await closeDescriptor(descriptor);
     return await result;
   }
 
   /**
-   * A fresh mount. Its options go through a table that only root can read: there may be a password among them, and arguments show
-   * in the list of processes. (A pipe will not do: util-linux wants a regular file.)
+   * Mounts a share. The options are passed in an fstab file that only root can read, as they may contain a password and command
+   * lines are visible to all users. (util-linux does not accept a pipe.)
    */
   async mount({ type, origin, options }: KernelMount, path: string): Promise<ProgramResult> {
     const table = `${path}.fstab`;
@@ -87,7 +87,7 @@ export class MountNode {
     }
   }
 
-  /** Shows what is mounted at `from` at `to` as well. */
+  /** Makes the mount at `from` also visible at `to` (bind mount). */
   async bind(from: string, to: string): Promise<ProgramResult> {
     return await this.#change(['mount', '--bind', from, to]);
   }
@@ -96,19 +96,19 @@ export class MountNode {
     return await this.#change(['umount', '-i', path]);
   }
 
-  /** @param abort also fails what waits for the server: it will never answer. */
+  /** Unmounts lazily. @param abort whether to fail the calls that wait for the server, as it will never answer. */
   async detach(path: string, abort: boolean): Promise<ProgramResult> {
     return await this.#change(['umount', '-i', ...(abort ? ['-f'] : []), '-l', path]);
   }
 
-  /** Has the server say how much the filesystem holds: an answer comes over the network, an error may. */
+  /** Calls statfs(2), which sends a request to the server. */
   async probe(path: string, timeoutMs: number): Promise<ProgramResult> {
     return await runProgram(['stat', '-f', path], { timeoutMs });
   }
 
-  /** @param kib how much the kernel reads ahead of a sequential reader of this filesystem. */
+  /** @param kib the kernel's read-ahead for this filesystem. */
   async setReadAhead({ device }: Mount, kib: number): Promise<void> {
-    // makedev(3), undone.
+    // The inverse of makedev(3).
     const [major, minor] = [(device >>> 8) & 0xfff, (device & 0xff) | ((device >>> 12) & 0xfff00)];
     await writeFile(`/sys/class/bdi/${major}:${minor}/read_ahead_kb`, String(kib));
   }
@@ -118,7 +118,7 @@ export class MountNode {
   }
 }
 
-/** How the guard shows in the mount table. */
+/** The guard's source in the mount table. */
 export const guardOrigin = 'holdfast-guard';
 
 export const isGuard = ({ type, origin }: Pick<Mount, 'type' | 'origin'>): boolean =>

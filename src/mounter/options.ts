@@ -1,9 +1,9 @@
-/** What the kernel's clients are told when they mount an export: the one list, whoever mounts. */
+/** The recommended mount options of the kernel's NFS and SMB clients. All commands use these lists. */
 import { release } from 'node:os';
 
 /**
- * `port` and `mountport`: no portmapper is asked. `nolock`: there is no lock manager. `hard`: an outage is a wait, not an
- * error. `acdirmin`, `acdirmax`: a new entry shows within seconds.
+ * `port` and `mountport`: no portmapper is needed. `nolock`: there is no lock manager. `hard`: clients wait during an outage
+ * instead of failing. `acdirmin`, `acdirmax`: a new entry is visible within seconds.
  */
 export const nfsOptions = (port: number): string[] => [
   'nfsvers=3',
@@ -20,9 +20,9 @@ export const nfsOptions = (port: number): string[] => [
 ];
 
 /**
- * `hard`: the default gives up after ten seconds without a server. `echo_interval`: notices a lost server sooner. `closetimeo`:
- * keeps a file's pages beyond its last close. `rsize`: the first bytes of a file need not wait for 4 MiB. `iocharset`: names
- * that are not ASCII, whatever the kernel's default.
+ * `hard`: the default gives up after ten seconds without a server. `echo_interval`: detects a lost server sooner. `closetimeo`:
+ * keeps a file's cached pages after its last close. `rsize`: the first bytes of a file need not wait for a read of 4 MiB.
+ * `iocharset`: names may be other than ASCII, whatever the kernel's default is.
  */
 export const smbOptions = (port: number): string[] => [
   'hard',
@@ -36,13 +36,13 @@ export const smbOptions = (port: number): string[] => [
   'ro',
 ];
 
-/** Recommended options that older kernels do not know: they would refuse the mount. */
+/** The first kernel that knows an option. Older kernels refuse a mount with an unknown option. */
 const knownSince: ReadonlyMap<string, readonly [major: number, minor: number]> = new Map([
   ['nconnect', [5, 3]],
   ['closetimeo', [6, 0]],
 ]);
 
-/** @param release as `uname -r` says it. */
+/** @param release kernel release, as printed by `uname -r`. */
 function knownTo(release: string): (option: string) => boolean {
   const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
   return (option) => {
@@ -53,25 +53,25 @@ function knownTo(release: string): (option: string) => boolean {
 
 export type MountProtocol = 'nfs' | 'smb';
 
-/** Neither holds a comma: it separates options, and the ways to escape it differ from one mount program to the next. */
+/** Neither may contain a comma: it separates mount options, and mount programs differ in how to escape it. */
 export interface Credentials {
   readonly user: string;
   readonly password: string;
 }
 
-/** What to mount, without the address that it has at the moment. */
+/** What to mount, without the server's current address. */
 export interface Share {
   readonly protocol: MountProtocol;
   /** Export name. */
   readonly name: string;
   readonly port: number;
-  /** Added to the recommended options, where they override those of the same name. */
+  /** Additional options. They override recommended options of the same name. */
   readonly options: readonly string[];
-  /** SMB only; without: as a guest. */
+  /** SMB only. Default: guest. */
   readonly credentials?: Credentials | undefined;
 }
 
-/** What mount(2) takes. */
+/** Arguments of mount(2). */
 export interface KernelMount {
   readonly type: 'nfs' | 'cifs';
   readonly origin: string;
@@ -79,10 +79,10 @@ export interface KernelMount {
 }
 
 /**
- * The arguments of mount(2), as mount.nfs and mount.cifs would make them: those programs resolve the name and add the address. Here
- * the address is known, so neither is needed.
+ * The arguments of mount(2), as mount.nfs and mount.cifs would make them. Those programs would resolve the name and add the
+ * address; as the address is known here, they are not needed.
  * @param address IPv4 or IPv6, without brackets.
- * @param kernel this machine's, as `uname -r` says it.
+ * @param kernel kernel release, as printed by `uname -r`.
  */
 export function kernelMount(share: Share, address: string, kernel = release()): KernelMount {
   const { protocol, name, port, options, credentials } = share;
@@ -108,13 +108,13 @@ export function kernelMount(share: Share, address: string, kernel = release()): 
   };
 }
 
-/** Whether a mounted filesystem is this share, at whatever address. */
+/** Whether a mounted filesystem is this share, at any address. */
 export function isShare({ protocol, name }: Share, mounted: { type: string; origin: string }): boolean {
   if (protocol === 'nfs') return /^nfs4?$/.test(mounted.type) && mounted.origin.endsWith(`:/${name}`);
   return /^(?:cifs|smb3)$/.test(mounted.type) && /^\/\/[^/]+\/(.*)$/.exec(mounted.origin)?.[1] === name;
 }
 
-/** The address that the client of a mounted filesystem speaks with. Both clients show it among their options. */
+/** The server address of a mounted filesystem. Both clients show it in the mount options. */
 export const addressOf = (options: string): string | undefined => /(?:^|,)addr=([^,]+)/.exec(options)?.[1];
 
 const key = (option: string) => option.split('=', 1)[0]!;

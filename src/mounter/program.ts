@@ -1,4 +1,4 @@
-/** Runs the programs that touch the mount: such a call may hang in the kernel, and only a process of its own can be given up. */
+/** Runs programs that access a mount. Such a call may hang in the kernel: a separate process can be given up, a thread cannot. */
 import { spawn } from 'node:child_process';
 
 export interface ProgramOptions {
@@ -7,13 +7,13 @@ export interface ProgramOptions {
   readonly descriptor?: number;
 }
 
-/** `late`: it had not ended in time. It was sent SIGKILL, which a call that hangs in the kernel may ignore. */
+/** `late`: the program did not end in time and got SIGKILL, which has no effect while its call hangs in the kernel. */
 export interface ProgramResult {
   readonly outcome: 'done' | 'failed' | 'late';
-  /** The first line of what it said. */
+  /** The first line of its error output. */
   readonly message: string;
   readonly ms: number;
-  /** Resolves once the process is gone, which for one that hangs may be never. */
+  /** Resolves when the process has ended. A hung one may never end. */
   readonly gone: Promise<void>;
 }
 
@@ -25,7 +25,7 @@ export function runProgram(command: readonly string[], options: ProgramOptions):
   const { timeoutMs, descriptor } = options;
   const child = spawn(command[0]!, command.slice(1), {
     stdio: ['ignore', 'ignore', 'pipe', ...(descriptor === undefined ? [] : [descriptor])],
-    // Its messages are shown as they are, so they had better be in one language.
+    // English messages, as they are logged unchanged.
     env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
   });
   let output = '';
@@ -40,7 +40,7 @@ export function runProgram(command: readonly string[], options: ProgramOptions):
     };
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
-      // What hangs keeps neither its streams nor the event loop.
+      // A hung process must not keep the event loop alive.
       child.stderr!.destroy();
       child.unref();
       settle('late', `no answer in ${timeoutMs / 1000} s`);
@@ -57,5 +57,5 @@ export function runProgram(command: readonly string[], options: ProgramOptions):
   });
 }
 
-/** util-linux adds where to read more. */
+/** util-linux adds lines about where to find more information. */
 const firstLine = (text: string) => text.trim().split('\n', 1)[0]!;

@@ -1,4 +1,4 @@
-/** What the mounter tells Prometheus. */
+/** The mounter's metrics for Prometheus. */
 import { mountStates, type Mounter } from './mounter.ts';
 
 export interface MountFacts {
@@ -11,7 +11,7 @@ export interface MountFacts {
 type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number];
 
-/** Every metric there is, in the order in which it is told. */
+/** All metrics, in the order of output. */
 const metrics: readonly {
   readonly name: string;
   readonly type: 'gauge' | 'counter';
@@ -21,13 +21,13 @@ const metrics: readonly {
   {
     name: 'holdfast_mount_info',
     type: 'gauge',
-    help: 'What is mounted where.',
+    help: 'Server, mountpoint and other facts about the mount, as labels.',
     samples: ({ address = '' }, facts) => [[{ ...facts, address }, 1]],
   },
   {
     name: 'holdfast_mount_state',
     type: 'gauge',
-    help: 'State of the mount: 1 for the one it is in.',
+    help: 'State of the mount: 1 for the current state, 0 for the others.',
     samples: ({ state }) => mountStates.map((one) => [{ state: one }, one === state ? 1 : 0]),
   },
   {
@@ -39,32 +39,32 @@ const metrics: readonly {
   {
     name: 'holdfast_mount_probe_seconds',
     type: 'gauge',
-    help: 'How long the last look took that was answered.',
+    help: 'Duration of the last successful probe of the mount.',
     samples: ({ probeSeconds }) => [[{}, probeSeconds]],
   },
   {
     name: 'holdfast_mount_propagated',
     type: 'gauge',
-    help: 'Whether the host has the mount as well; absent while unknown.',
+    help: 'Whether the host sees the mount; absent if unknown.',
     samples: ({ propagated }) => (propagated === undefined ? [] : [[{}, propagated ? 1 : 0]]),
   },
   {
     name: 'holdfast_mount_mounts_total',
     type: 'counter',
-    help: 'Times the share was mounted, by what was before: nothing, a server elsewhere, or a dead mount.',
+    help: 'How many times the share was mounted, by reason: it was absent, the server had moved, or the mount was dead.',
     samples: ({ mounts }) => Object.entries(mounts).map(([reason, count]) => [{ reason }, count]),
   },
   {
     name: 'holdfast_mount_failures_total',
     type: 'counter',
-    help: 'Attempts to mount that failed.',
+    help: 'Failed attempts to mount.',
     samples: ({ failures }) => [[{}, failures]],
   },
 ];
 
 export const metricNames: readonly string[] = metrics.map(({ name }) => name);
 
-/** In the text format of Prometheus. */
+/** The metrics in the text format of Prometheus. */
 export function metricsText(mounter: Mounter, facts: MountFacts): string {
   return metrics
     .map(({ name, type, help, samples }) =>
