@@ -45,6 +45,8 @@ export interface FileServices {
    * @param isWitnessed this file's descriptor has shown that the source is well, so other files need not be asked.
    */
   isAboveSuspicion(path: string, isWitnessed: boolean): Promise<boolean>;
+  /** A read whose outcome is not judged has returned fewer bytes than the file has. */
+  cameShort(): void;
   /** Notes a complete answer. */
   answered(path: string, position: number, length: number): void;
   /** After a missed deadline: whether the source still answers and is the mount of `epoch`. */

@@ -206,7 +206,11 @@ export class SourceFile {
     if (this.#cameLate(part.target, part.position) !== undefined) return 'whole';
     try {
       const length = await this.#opened.ask(part);
-      if (length < part.target.length || this.#mayBeHole(part)) return 'refused';
+      if (length < part.target.length) {
+        this.#services.cameShort();
+        return 'refused';
+      }
+      if (this.#mayBeHole(part)) return 'refused';
       this.#whole(part, length);
       return 'whole';
     } catch (error) {

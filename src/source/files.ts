@@ -174,6 +174,7 @@ export class FilePool implements FileServices {
   inquire(path: string): Inquiry {
     return this.#options.inquire({
       convicted: this.quarantine.knows('content', path),
+      wasWell: this.#opinions.hasAnswered(path, 2 * this.verdictMs),
       opinion: () => this.#opinions.about(path),
       // A daemon shuts down sooner with fewer open files: Decypharr needs 0.1 s instead of 1.5 s.
       onSuspicion: () => this.#closeUnread(),
@@ -181,8 +182,13 @@ export class FilePool implements FileServices {
   }
 
   async isAboveSuspicion(path: string, isWitnessed: boolean): Promise<boolean> {
-    if (this.#options.suspicion.calls > 0) return false;
+    const { suspicion } = this.#options;
+    if (suspicion.calls > 0 || suspicion.isRecent) return false;
     return isWitnessed || (await this.#opinions.about(path)) !== 'unwell';
+  }
+
+  cameShort(): void {
+    this.#options.suspicion.cameShort(this.verdictMs);
   }
 
   answered(path: string, position: number, length: number): void {

@@ -18,6 +18,7 @@ const inquire = (options: Partial<InquiryOptions> = {}) =>
   new Inquiry(
     {
       convicted: false,
+      wasWell: false,
       confirm: () => Promise.resolve(),
       opinion: () => Promise.resolve('well' as Opinion),
       onSuspicion: () => undefined,
@@ -57,6 +58,18 @@ describe('an error or short answer', () => {
       const inquiry = inquire({ opinion: () => Promise.resolve(opinion) });
       expect(await untilVerdict(inquiry)).toBeGreaterThanOrEqual(2 * grace);
     }
+  });
+
+  it('is not accepted soon if the object itself has answered a moment ago', async () => {
+    const held = await untilVerdict(inquire({ wasWell: true }));
+    expect(held).toBeGreaterThanOrEqual(grace);
+    expect(held).toBeLessThan(2 * grace);
+  });
+
+  it('is not accepted soon after a short answer that nobody holds', async () => {
+    suspicion.cameShort(grace);
+    expect(await untilVerdict(inquire())).toBeGreaterThanOrEqual(grace);
+    expect(await untilVerdict(inquire())).toBeLessThan(1_500);
   });
 
   it('is not accepted soon while another call indicates a shutdown of the daemon', async () => {

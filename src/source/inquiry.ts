@@ -8,7 +8,8 @@
  * seconds and more while everything else fails:
  * - Short answers rarely have another cause. They are held for the whole grace time.
  * - An error that is repeated from a fresh descriptor while another object answers is a dead link. A scan meets many of them,
- *   so it is accepted soon, unless another held call indicates that the daemon is shutting down.
+ *   so it is accepted soon, unless another call indicates that the daemon is shutting down, or the object itself has answered
+ *   a moment ago: then it is held for the grace time.
  * - An error while no other object answers, or none can be asked, is held for twice the grace time.
  * - If the object already has a verdict, it is enough that the source is there.
  */
@@ -20,6 +21,8 @@ import type { Opinion } from './opinions.ts';
 export interface InquiryOptions {
   /** Whether another part of the same object already has a verdict. */
   readonly convicted: boolean;
+  /** Whether the object itself has answered within twice the grace time: a dead link has not. */
+  readonly wasWell: boolean;
   /** Resolves if the source is live, unchanged, and has answered since this call; throws `down` otherwise. */
   readonly confirm: () => Promise<void>;
   readonly opinion: () => Promise<Opinion>;
@@ -42,9 +45,20 @@ export class InquiryCounts {
 /** An error code, or `short`: fewer bytes, entries or a smaller size than expected. */
 export type News = TreeErrorCode | 'short';
 
-/** Counts held calls that indicate a shutdown of the daemon. While there are any, no error is accepted early. */
+/** Signs that the daemon may be shutting down. While there are any, no error is accepted early. */
 export class Suspicion {
+  /** Held calls that indicate it. */
   calls = 0;
+  #until = 0;
+
+  /** A call that is not held has returned fewer bytes than the file has. That counts for `ms`. */
+  cameShort(ms: number): void {
+    this.#until = performance.now() + ms;
+  }
+
+  get isRecent(): boolean {
+    return performance.now() < this.#until;
+  }
 }
 
 export class Inquiry {
@@ -127,7 +141,8 @@ export class Inquiry {
     const held = performance.now() - this.#since;
     const isRepeated = news !== 'short' && news === this.#lastNews && isWell && this.#wasWell;
     const others = this.#suspicion.calls - (this.#isSuspicious ? 1 : 0);
-    if (isRepeated && others === 0) return held >= Math.min(this.#graceMs, SourceLimits.quickVerdict);
+    const mayBeSoon = others === 0 && !this.#suspicion.isRecent && !this.#options.wasWell;
+    if (isRepeated && mayBeSoon) return held >= Math.min(this.#graceMs, SourceLimits.quickVerdict);
     return held >= (isWell ? this.#graceMs : 2 * this.#graceMs);
   }
 

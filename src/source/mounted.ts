@@ -431,6 +431,7 @@ export class Mounted implements SourcePart {
         if (error) await this.#passOn(question, error, permit);
         inquiry ??= this.#inquire({
           convicted: false,
+          wasWell: false,
           opinion: () => this.#opinions.about(question.path),
           onSuspicion: () => undefined,
         });

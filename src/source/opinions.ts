@@ -43,6 +43,12 @@ export class Opinions {
     known.length = length;
   }
 
+  /** Whether the object gave a good answer within the last `ms`. */
+  hasAnswered(path: string, ms: number): boolean {
+    const known = this.#witnesses.peek(path);
+    return known !== undefined && performance.now() - known.at <= ms;
+  }
+
   /** Removes an object that is gone or broken. */
   forget(path: string): void {
     this.#witnesses.delete(path);
