@@ -109,6 +109,12 @@ export class SourceFile {
     };
   }
 
+  /** The content has changed: what was asked for before answers only those who have asked. */
+  forget(): void {
+    this.#running.clear();
+    this.#opened.forget();
+  }
+
   /** Drops the descriptor: running reads finish on it, later ones open a new one. */
   drop(): void {
     this.#opened.drop();
@@ -148,13 +154,18 @@ export class SourceFile {
       joined: [],
     };
     if (!same) this.#running.set(position, running);
+    const { version } = this.#opened;
     const since = performance.now();
     this.#reads += 1;
     this.pattern.note(position, target.length, since, this.#holders > 0);
     const done = this.#parts(target, position, permits, () => isWanted(running.wanted)).then(
       (length) => {
         this.#end(running, position, permits);
-        this.#share(running, target.subarray(0, length), position, performance.now() - since);
+        const bytes = target.subarray(0, length);
+        for (const other of running.joined) other(bytes);
+        const isLate = performance.now() - since >= SourceLimits.lateRead;
+        if (isLate && version === this.#opened.version)
+          this.#services.late.keep(this.path, position, running.length, Buffer.from(bytes));
         return length;
       },
       (error: unknown) => {
@@ -229,12 +240,6 @@ export class SourceFile {
     this.#reads -= 1;
     this.pattern.ended(performance.now());
     if (this.#running.get(position) === running) this.#running.delete(position);
-  }
-
-  #share(running: Running, bytes: Buffer, position: number, tookMs: number): void {
-    for (const other of running.joined) other(bytes);
-    if (tookMs >= SourceLimits.lateRead)
-      this.#services.late.keep(this.path, position, running.length, Buffer.from(bytes));
   }
 
   /** The kernel sends the FUSE requests of one O_DIRECT read in sequence, so split a large read into parallel parts. */

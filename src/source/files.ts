@@ -109,7 +109,9 @@ export class FilePool implements FileServices {
     this.late.forget(path);
     this.zeros.forget(path);
     this.#opinions.forget(path);
-    this.#files.get(path)?.drop();
+    // What was wrong with the old content may not be with the new one.
+    if (this.quarantine.knows('content', path)) this.quarantine.retry('content', path);
+    this.#files.get(path)?.forget();
   }
 
   close(): void {

@@ -32,6 +32,8 @@ export class OpenedFile {
   #opening: Promise<Descriptor> | undefined;
   /** The predicates of the callers that wait for the descriptor. */
   readonly #openers: (Wanted | undefined)[] = [];
+  /** Counts how often the content was seen to have changed. */
+  version = 0;
 
   constructor(services: FileServices, path: string) {
     this.#services = services;
@@ -67,12 +69,13 @@ export class OpenedFile {
     const target = from === 0 ? part.target : part.target.subarray(from);
     const position = part.position + from;
     descriptor.acquire();
+    const { version } = this;
     const options: CallOptions<number> = {
       // The caller has already got `timeout`. Keep a copy of the bytes for a repeated request.
       onLate: (length) => {
         part.permits.answered(position);
         const isWhole = length === target.length && !mayHoldHole(target, position);
-        if (isWhole) late.keep(this.path, position, length, Buffer.from(target));
+        if (isWhole && version === this.version) late.keep(this.path, position, length, Buffer.from(target));
       },
       onEnd: () => descriptor.release(),
       wanted: part.wanted,
@@ -127,18 +130,32 @@ export class OpenedFile {
   /** Opens a descriptor for the current epoch. Parallel calls share it. */
   #open(wanted: Wanted | undefined): Promise<Descriptor> {
     this.#openers.push(wanted);
-    this.#opening ??= this.#services
-      .open(this.path, () => isWanted(this.#openers))
-      .then((opened) => {
-        this.drop();
-        this.#descriptor = opened;
-        return opened;
-      })
-      .finally(() => {
-        this.#opening = undefined;
-        this.#openers.length = 0;
-      });
+    this.#opening ??= this.#openCurrent().finally(() => {
+      this.#opening = undefined;
+      this.#openers.length = 0;
+    });
     return this.#opening;
+  }
+
+  /** What was opened while the content changed may be the old file. */
+  async #openCurrent(): Promise<Descriptor> {
+    for (;;) {
+      const { version } = this;
+      const opened = await this.#services.open(this.path, () => isWanted(this.#openers));
+      if (version !== this.version) {
+        opened.doom();
+        continue;
+      }
+      this.drop();
+      this.#descriptor = opened;
+      return opened;
+    }
+  }
+
+  /** The content has changed. */
+  forget(): void {
+    this.version += 1;
+    this.drop();
   }
 
   /** Drops the descriptor: running reads finish on it, later ones open a new one. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RawAttributes, Time } from '../source/raw.ts';
-import { ObservedTimes, normalise, type ListingTimes } from './attributes.ts';
+import { ObservedTimes, ctimeStamp, normalise, type ListingTimes } from './attributes.ts';
 
 const start = 1_700_000_000_000;
 const minute = 60_000;
@@ -42,6 +42,41 @@ describe('times of a file', () => {
       }
       expect(times.followsClock).toBe(true);
     }
+  });
+
+  it('tell of a file that was replaced by one of the same size and time, by its ctime', () => {
+    const old = raw();
+    const times = new ObservedTimes(old, start, 'auto');
+    const before = seen(old, times);
+    const replaced = raw({ ctime: time(start + 5_000) });
+    expect(times.observe(replaced, start + 6_000, true)).toBe(true);
+    const after = seen(replaced, times);
+    expect(after.mtime).toEqual(before.mtime);
+    expect(after.ctime).not.toEqual(before.ctime);
+    expect(times.observe(replaced, start + 7_000, false)).toBe(false);
+  });
+
+  it('tell so no longer when the ctime moves at every look, until it stays put', () => {
+    const times = new ObservedTimes(raw(), start, 'auto');
+    const look = (at: number, moved: boolean) => times.observe(raw({ ctime: time(at) }), at, moved);
+    expect([1, 2, 3, 4, 90].map((s) => look(start + s * 1_000, true))).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
+    expect(look(start + 90_500, false)).toBe(false);
+    expect(look(start + 92_000, false)).toBe(true);
+    expect(look(start + 93_000, false)).toBe(false);
+    expect(look(start + 94_000, true)).toBe(true);
+  });
+
+  it('count the ctime for nothing where it is the mtime', () => {
+    for (const ms of [start - day, start, start + 1])
+      expect(ctimeStamp(raw({ mtimeMs: ms, ctime: time(ms + 1) }))).toBe(0);
+    expect(ctimeStamp(raw())).not.toBe(0);
+    expect(ctimeStamp(raw({ kind: 'directory' }))).toBe(0);
   });
 
   it('in the future are shown only once they stay the same', () => {

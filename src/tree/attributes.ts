@@ -15,6 +15,8 @@ const presumedStays = 1_500;
 const clockHits = 2;
 /** A time in the future is accepted once it has been reported for this long, in ms. */
 const futureStays = 2_000;
+/** A ctime this near to the mtime says nothing that the mtime does not, in ms. */
+const sameMoment = 2_000;
 /** A time is in the future if it is ahead of the clock by more than this, in ms. */
 const aheadSlack = 1_000;
 
@@ -68,6 +70,9 @@ export class ObservedTimes {
   #signature: number;
   /** The source's last ctime; undefined until it was seen in this process. */
   #sourceCtime: Time | undefined;
+  /** How many times in a row the ctime had moved since the last look. */
+  #ctimeMoves = 0;
+  #ctimeMovedAt = 0;
 
   /** @param isRoot a root is never looked up by name, so kernels cache its attributes for longer. */
   constructor(raw: RawAttributes, now: number, policy: TimesPolicy, isRoot = false) {
@@ -137,11 +142,15 @@ export class ObservedTimes {
     this.#sourceCtime = undefined;
   }
 
-  /** Notes the result of a look. True if the object was really modified since the last one. */
-  observe(raw: RawAttributes, now: number): boolean {
+  /**
+   * Notes the result of a look. True if the object was really modified since the last one.
+   * @param ctimeMoved whether ctimeStamp was another one at the last look.
+   */
+  observe(raw: RawAttributes, now: number, ctimeMoved = false): boolean {
     const resized = raw.size !== this.#size;
     const signature = signatureOf(raw);
-    const changed = resized || signature !== this.#signature || this.#isReplaced(raw);
+    const isReplaced = this.policy === 'source' ? this.#isReplaced(raw) : this.#isRewritten(ctimeMoved, now);
+    const changed = resized || signature !== this.#signature || isReplaced;
     this.#size = raw.size;
     this.#signature = signature;
     this.#sourceCtime = raw.ctime;
@@ -162,7 +171,23 @@ export class ObservedTimes {
 
   /** With policy `source`, a new ctime shows that a file was replaced by one of the same size and mtime. */
   #isReplaced({ ctime }: RawAttributes): boolean {
-    return this.policy === 'source' && this.#sourceCtime !== undefined && !sameTime(ctime, this.#sourceCtime);
+    return this.#sourceCtime !== undefined && !sameTime(ctime, this.#sourceCtime);
+  }
+
+  /**
+   * With policy `auto` a moved ctime shows the same, as long as it does not move at every look: then it follows the clock, and
+   * is believed when it has stayed put.
+   */
+  #isRewritten(ctimeMoved: boolean, now: number): boolean {
+    if (ctimeMoved) {
+      this.#ctimeMoves += 1;
+      this.#ctimeMovedAt = now;
+      return this.#ctimeMoves <= clockHits;
+    }
+    if (this.#ctimeMoves === 0 || now - this.#ctimeMovedAt < presumedStays) return false;
+    const wasDoubted = this.#ctimeMoves > clockHits;
+    this.#ctimeMoves = 0;
+    return wasDoubted;
   }
 
   /** The directory's entries have changed, which explains that its time has moved. */
@@ -204,6 +229,12 @@ function firstBelieved(raw: RawAttributes, now: number): Time {
   if (toMs(raw.mtime) <= now + aheadSlack) return raw.mtime;
   return toMs(raw.ctime) <= now + aheadSlack ? raw.ctime : { seconds: 0, nanoseconds: 0 };
 }
+
+/** Stands for the ctime of a file as far as it is independent of the mtime; else 0. FUSE daemons often report one time as both. */
+export const ctimeStamp = ({ kind, mtime, ctime }: RawAttributes): number =>
+  kind !== 'file' || Math.abs(toMs(ctime) - toMs(mtime)) < sameMoment
+    ? 0
+    : digest(ctime.seconds, ctime.nanoseconds);
 
 const signatureOf = (raw: RawAttributes) => digest(raw.mode, raw.uid, raw.gid);
 

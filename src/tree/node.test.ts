@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Kind, RawAttributes } from '../source/raw.ts';
-import { normalise, ObservedTimes, type ListingTimes } from './attributes.ts';
+import { ctimeStamp, normalise, ObservedTimes, type ListingTimes } from './attributes.ts';
 import type { TimesPolicy } from './contract.ts';
 import { Identity } from './identity.ts';
 import { TreeNode } from './node.ts';
@@ -34,11 +34,14 @@ it('shows the same attributes as if it stored all observed times', () => {
       const parent = new TreeNode(identity, undefined, '', 'directory');
       const node = new TreeNode(identity, parent, 'name', kind);
       let times: ObservedTimes | undefined;
+      let stamp: number | undefined;
       let now = start;
       for (const { after, ...rest } of looks) {
         now += after;
         const raw: RawAttributes = { kind, uid: 0, gid: 0, ...rest };
-        const expected = times ? times.observe(raw, now) : false;
+        const moved = stamp !== undefined && stamp !== ctimeStamp(raw);
+        stamp = ctimeStamp(raw);
+        const expected = times ? times.observe(raw, now, moved) : false;
         times ??= new ObservedTimes(raw, now, policy);
         expect(node.observe(raw, now, now - start, policy)).toBe(expected);
         expect(node.attributes).toEqual(normalise(raw, times, unlisted, policy));

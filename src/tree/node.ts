@@ -7,6 +7,7 @@
 import type { RawAttributes } from '../source/raw.ts';
 import {
   ObservedTimes,
+  ctimeStamp,
   isUnmoved,
   normalise,
   physicalOf,
@@ -82,6 +83,8 @@ export class TreeNode {
   #lookedAt = never;
   /** Time of the first lookup, in milliseconds after `epoch`. */
   #firstSeen = 0;
+  /** ctimeStamp of the last look; `never` before the first of this process. */
+  #ctime = never;
   /** Undefined while it can be recreated from `attributes`: all lookups so far have agreed, and isPlain holds. */
   #times: ObservedTimes | undefined;
   /** Kept when the listing is dropped from memory, so that the directory's times stay the same. */
@@ -190,6 +193,9 @@ export class TreeNode {
   observe(raw: RawAttributes, wallClock: number, now: number, policy: TimesPolicy): boolean {
     this.kind = raw.kind;
     this.#lookedAt = Math.floor(now);
+    const stamp = ctimeStamp(raw);
+    const ctimeMoved = this.#ctime !== never && this.#ctime !== stamp;
+    this.#ctime = stamp;
     const last = this.#wasSeen ? this.attributes : undefined;
     if (!last) {
       this.#wasSeen = true;
@@ -199,12 +205,12 @@ export class TreeNode {
       this.#renew(raw, times, policy);
       return false;
     }
-    if (!this.#times && policy === 'auto' && isUnmoved(last, raw)) return false;
+    if (!this.#times && !ctimeMoved && policy === 'auto' && isUnmoved(last, raw)) return false;
     const known = this.#times ?? this.#timesOf(last, 'auto');
     const isSame = known.policy === policy;
     // With another policy a mount has appeared or disappeared there: it is another object.
     const times = (this.#times = isSame ? known : new ObservedTimes(raw, wallClock, policy, !this.parent));
-    const changed = isSame ? times.observe(raw, wallClock) : true;
+    const changed = isSame ? times.observe(raw, wallClock, ctimeMoved) : true;
     this.#renew(raw, times, policy);
     return changed;
   }
