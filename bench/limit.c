@@ -36,7 +36,7 @@ static void send_all(int fd, const char *data, size_t length)
     }
 }
 
-/* The reply is the request's header with the data behind it. */
+/* A reply is the request's header, followed by the data. */
 static void serve(int listener, const char *path)
 {
     static struct request queue[WINDOW];
@@ -77,7 +77,7 @@ static void ask(struct flight *f, uint64_t offset, uint32_t length, uint32_t slo
     send_all(f->fd, (const char *)&r, sizeof r);
 }
 
-/* `count` reads, or as many as fit before `until`, with `o->flight` of them under way. */
+/* Makes `count` reads, or as many as possible before `until`, with `o->flight` requests in flight. */
 static uint64_t exchange(struct flight *f, const struct options *o, int random, uint64_t state, uint64_t blocks,
                          uint64_t count, double until, uint64_t index, int check_all, struct samples *samples)
 {

@@ -190,7 +190,7 @@ const rows = {
     const client = await gateway.guest();
     const id = await open(client, '', { desiredAccess: 0x81 });
     await client.request(QUERY_DIRECTORY, directoryBody(id, '*'));
-    // Other work on the machine holds a loop as well: the least of several is the listing's own.
+    // Other work on the machine delays the event loop too: the minimum of several runs is that of the listing alone.
     let [least, total] = [Infinity, Infinity];
     for (let round = 0; round < 7; round++) {
       const began = performance.now();

@@ -1,4 +1,4 @@
-/* What every client of the benchmark shares: clock, latency samples, the files' known content, the result line. */
+/* Shared by all clients of the benchmark: clock, latency samples, the known content of the files, the result line. */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
@@ -168,12 +168,12 @@ static inline void film_name(char *name, size_t room, uint64_t index)
     snprintf(name, room, "Release.%05u.2024.1080p.WEB-DL.x264-GROUP/movie.%05u.mkv", (unsigned)index, (unsigned)index);
 }
 
-/* Bytes at the beginning and the end of a film that a scanner looks at. */
+/* Bytes that a scanner reads at the beginning and at the end of a film. */
 #define END_BYTES 65536u
 
 /*
- * A library is scanned: the beginnings of so many films, then their ends. With `once` twice, of which the second pass is measured; else
- * film by film for so many seconds. `read_end` reads one end and verifies it.
+ * Scans a library. With `once`: reads the beginnings of a number of films, then their ends, twice, and measures the second pass.
+ * Else reads film by film until the time is over. `read_end` reads one end and verifies it.
  */
 static inline void scan_library(const struct options *o, void (*read_end)(uint64_t index, int tail))
 {

@@ -99,7 +99,7 @@ struct names {
     size_t count, room;
 };
 
-/* The entries of a folder, each with its attributes; keeps their names where somebody wants them. */
+/* Lists a folder with the attributes of each entry. Stores the names in `names`, unless it is NULL. */
 static uint64_t list_folder(const char *at, const struct options *o, struct names *names)
 {
     struct stat st;
@@ -134,7 +134,7 @@ static uint64_t list_once(const struct options *o)
     return entries;
 }
 
-/* Operations are entries, each with its attributes; a latency is that of one whole listing. */
+/* Counts entries with attributes as operations; each latency is that of a whole listing. */
 static void measure_listing(struct options o)
 {
     struct samples samples = {0};
@@ -151,7 +151,7 @@ static void measure_listing(struct options o)
     print_result(0, entries, now - start, &samples);
 }
 
-/* Operations are objects; a latency is that of one folder, opened and listed. */
+/* Counts objects as operations; each latency is that of opening and listing one folder. */
 static void measure_walk(struct options o)
 {
     struct samples samples = {0};

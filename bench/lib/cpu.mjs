@@ -22,7 +22,7 @@ function statOf(pid) {
 }
 
 /**
- * CPU time of a server and of all processes that it has started: smbd has one for each connection, and counts those that have ended.
+ * CPU time of a server and of all its child processes, including those that have ended: smbd has one for each connection.
  * @param {{ pid: number } | undefined} server
  * @returns {number | undefined}
  */

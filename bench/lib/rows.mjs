@@ -5,11 +5,11 @@
  * @property {'seq' | 'random' | 'list' | 'walk' | 'ends'} mode `ends`: the first and last 64 KiB of many films, the second pass
  *   of two
  * @property {string} what
- * @property {'slow' | 'library'} [tree] the one that answers each read after 10 ms; the one with 28,000 files
+ * @property {'slow' | 'library'} [tree] slow: answers each read after 10 ms; library: has 28,000 files
  * @property {number} [size] bytes in each read
  * @property {number} [flight] requests in flight
  * @property {'plain' | 'signed' | 'encrypted'} [protection] SMB
- * @property {number} [viewers] clients that do the same at once, while another one scans the library; each one's share is shown
+ * @property {number} [viewers] number of clients that do the same work in parallel, while another one scans the library
  * @property {number} [films] whose ends are read
  * @property {boolean} [cold] each sample starts a new server and lists once
  *

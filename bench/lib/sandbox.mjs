@@ -81,7 +81,7 @@ export function createSandbox() {
  * The command that runs `argv` inside the namespace.
  * @param {Sandbox} sandbox
  * @param {string[]} argv
- * @param {{ isolated?: boolean }} [options] isolated: mounts and processes of its own too
+ * @param {{ isolated?: boolean }} [options] isolated: also in separate mount and PID namespaces
  */
 export function inside(sandbox, argv, options = {}) {
   const isolation = options.isolated

@@ -20,7 +20,7 @@ import { inside, listening, makeFolder, startService, waitFor } from './sandbox.
  *
  * @typedef {object} Source
  * @property {string} path the tree to serve
- * @property {boolean} fuse whether a FUSE mount is what serves it
+ * @property {boolean} fuse whether it is a FUSE mount
  */
 
 export const smbUser = { name: 'daemon', password: 'Benchmark-1' };

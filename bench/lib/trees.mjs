@@ -44,7 +44,7 @@ export async function mountTree(sandbox, kind, extra) {
     'nlink=0',
   ];
   if (kind === 'slow') argv.push('latency-ms=10');
-  // As Decypharr has it: the time of the root's folders is the clock's.
+  // As in Decypharr, the times of the root's folders follow the clock.
   if (kind === 'library') argv.push('clock-folders=1');
   argv.push(...extra);
   const service = startService(sandbox, `tree-${kind}`, argv);
