@@ -37,7 +37,7 @@ export async function clientFindings(machine: Machine, question: ClientQuestion)
     findings.push(
       warning(
         'nothing is mounted here by NFS or SMB',
-        'there is no mount to look at; in a container the mounts of the host are not seen',
+        'there is no mount to check; in a container the mounts of the host are not visible',
         'holdfast mount-options --host GATEWAY',
       ),
     );
@@ -64,7 +64,7 @@ async function nfsFindings(
     findings.push(
       problem(
         `${mountpoint} is mounted by NFSv4`,
-        'Holdfast serves NFSv3 alone, so this mount is not of Holdfast',
+        'Holdfast serves only NFSv3, so the server of this mount is another program',
         again(mount, nfsOptions),
       ),
     );
@@ -72,7 +72,7 @@ async function nfsFindings(
     findings.push(
       problem(
         `${mountpoint} is mounted soft`,
-        'a wait becomes an error: readers fail while the gateway restarts',
+        'it returns errors instead of waiting: readers fail while the gateway restarts',
         again(mount, nfsOptions),
       ),
     );
@@ -80,8 +80,8 @@ async function nfsFindings(
   if (directories >= freshness && !options.has('noac'))
     findings.push(
       warning(
-        `${mountpoint} keeps attributes of folders for ${directories} s at least (acdirmin)`,
-        'a new release is seen only after that',
+        `${mountpoint} caches attributes of folders for ${directories} s at least (acdirmin)`,
+        'a new release is visible only after that time',
         again(mount, nfsOptions),
       ),
     );
@@ -90,7 +90,7 @@ async function nfsFindings(
     findings.push(
       warning(
         `${mountpoint} reads ahead ${kilobytes} KiB`,
-        'a sequential reader waits for the network once for each such piece',
+        'a sequential reader waits for a network round trip after each such piece',
         `echo ${readAhead} > /sys/class/bdi/${device}/read_ahead_kb`,
       ),
     );
@@ -100,7 +100,7 @@ async function nfsFindings(
     findings.push(
       warning(
         `${mountpoint} uses one connection`,
-        'one slow answer is behind another on it; several readers share it',
+        'all readers share it, and a slow answer delays those behind it',
         again(mount, nfsOptions),
       ),
     );
@@ -124,8 +124,8 @@ function cifsFindings(mount: MountLine, release: string | undefined): Finding[] 
   if (echo > 20)
     findings.push(
       warning(
-        `${mountpoint} asks every ${echo} s whether the server lives (echo_interval)`,
-        `a gateway that vanished without a word is noticed after ${3 * echo} s`,
+        `${mountpoint} asks every ${echo} s whether the server is alive (echo_interval)`,
+        `a vanished gateway is detected only after ${3 * echo} s`,
         again(mount, cifsOptions),
       ),
     );
@@ -134,7 +134,7 @@ function cifsFindings(mount: MountLine, release: string | undefined): Finding[] 
     findings.push(
       warning(
         `${mountpoint} keeps attributes for ${attributes} s (actimeo)`,
-        'a new release is seen only after that',
+        'a new release is visible only after that time',
         remount(mount, 'actimeo=5'),
       ),
     );
@@ -143,7 +143,7 @@ function cifsFindings(mount: MountLine, release: string | undefined): Finding[] 
     findings.push(
       warning(
         `${mountpoint} keeps files open for ${close} s after they were closed (closetimeo)`,
-        'their pages are kept, which is good for what is read again; each holds a handle at the gateway meanwhile',
+        'this keeps their cached pages, which helps if they are read again; but each holds a handle at the gateway meanwhile',
         remount(mount, 'closetimeo=1'),
       ),
     );
@@ -167,7 +167,7 @@ function propagationFindings({ mountpoint, propagation }: MountLine): Finding[] 
     : [
         warning(
           `${mountpoint} is a private mount`,
-          'containers that started before it do not see it, nor its successor when it is mounted anew',
+          'containers that started before it see neither this mount nor a later one that replaces it',
           `mount --make-rshared ${word(mountpoint)}`,
         ),
       ];
@@ -182,7 +182,7 @@ async function namespaceFindings(machine: Machine, remote: readonly MountLine[])
   return [
     warning(
       'this is not the network namespace of process 1, and there is a cifs mount',
-      'a mount that was made in the namespace of a container loses its connection for good when the container ends',
+      'a mount made in the network namespace of a container permanently loses its connection when the container ends',
       `nsenter --net=/proc/1/ns/net -- mount -t cifs -o ${cifsOptions} ${word(mount.source)} ${word(mount.mountpoint)}`,
     ),
   ];
@@ -230,15 +230,15 @@ async function reachFindings(
     if (card !== 'lo' && mtu > 1500)
       findings.push(
         warning(
-          `the way to ${host} begins at ${card!} with an MTU of ${mtu}`,
-          'if any station on the way takes less, small requests work and large reads hang',
+          `the network path to ${host} begins at ${card!} with an MTU of ${mtu}`,
+          'if any hop on the path has a smaller MTU, small requests work but large reads hang',
           `ping -M do -s ${mtu - 28} ${host}`,
         ),
       );
     return findings;
   } catch (error) {
     const what = `${host} does not accept connections at port ${port} (${(error as Error).message})`;
-    const why = isMounted ? 'its mount waits' : 'nothing can be mounted from there by that protocol';
+    const why = isMounted ? 'its mount waits' : 'its exports cannot be mounted by that protocol';
     return [
       problem(
         what,
@@ -259,7 +259,7 @@ async function clockFindings(machine: Machine, host: string, port: number): Prom
   return [
     warning(
       `the clocks of this machine and of ${host} differ by ${Math.abs(seconds)} s`,
-      'dates of new files lie in the future or in the past, which media managers sort and decide by',
+      'dates of new files seem to be in the future or in the past, and media managers use them to sort and decide',
       'timedatectl set-ntp true',
     ),
   ];

@@ -39,7 +39,7 @@ async function deviceFindings(machine: Machine): Promise<Finding[]> {
     return [
       warning(
         '/dev/fuse is missing',
-        'no FUSE daemon can mount here; a gateway that only reads a mount of the host does not need it',
+        'no FUSE daemon can mount here. A gateway that only serves a mount of the host does not need it',
         'modprobe fuse   # in a container: --device /dev/fuse --cap-add SYS_ADMIN',
       ),
     ];
@@ -68,7 +68,7 @@ async function mountFindings(
     findings.push(
       problem(
         `export ${name}: the mount at ${path} was made by user ${owner} without allow_other`,
-        `user ${machine.uid}, who serves it, may not read it`,
+        `the gateway's user ${machine.uid} may not read it`,
         `mount it with -o allow_other   # and for users other than root: echo user_allow_other >> /etc/fuse.conf`,
       ),
     );
@@ -79,7 +79,7 @@ async function mountFindings(
     findings.push(
       warning(
         `export ${name}: the kernel lets the daemon at ${path} have ${background} direct or background reads at a time`,
-        'when so many hang, every read of the mount waits, a local reader as well',
+        'if that many hang, all reads of the mount wait, also those of local readers',
         `echo 64 > ${connection}/max_background`,
       ),
     );
@@ -105,7 +105,7 @@ async function absentFinding(
   return isContainer
     ? problem(
         `${what}, and ${place?.mountpoint ?? '/'} is private`,
-        `${why}. A mount that is made outside of this container does not come in`,
+        `${why}. A mount made outside of this container is not visible in it`,
         `docker run -v ${dirname(path)}:${dirname(path)}:rslave …   # Kubernetes: mountPropagation: HostToContainer`,
       )
     : problem(
@@ -130,7 +130,7 @@ async function limitFindings(machine: Machine, exports: number): Promise<Finding
     findings.push(
       problem(
         `${files} descriptors may be open, and ${wanted} can be needed`,
-        'with many clients connections and files are refused',
+        'with many clients, connections and files are refused',
         `ulimit -n ${wanted}   # docker: --ulimit nofile=${wanted}; systemd: LimitNOFILE=${wanted}`,
       ),
     );
@@ -140,7 +140,7 @@ async function limitFindings(machine: Machine, exports: number): Promise<Finding
     findings.push(
       problem(
         `${processes} threads are allowed, and the gateway has up to ${threads}`,
-        'calls that hang then take the threads of those that would answer, or the process ends',
+        'hung calls may then take all threads, so that other calls wait, or the process ends',
         `docker run --pids-limit ${threads * 2} …   # systemd: TasksMax=${threads * 2}; ulimit -u`,
       ),
     );
@@ -149,8 +149,8 @@ async function limitFindings(machine: Machine, exports: number): Promise<Finding
     findings.push(
       problem(
         `libuv's pool has ${pool} threads`,
-        'so few files that hang stop everything',
-        'start dist/main.js, which sets it, and not the modules below it',
+        'this many hung files stop everything',
+        'start dist/main.js, which sets the size of the pool, not a module below it',
       ),
     );
   return findings.length > 0 ? findings : [ok(`limits: ${files} descriptors, ${pool} threads in the pool`)];
@@ -177,7 +177,7 @@ async function portFindings(machine: Machine, { nfs, smb, admin }: Config): Prom
     return problem(
       `${name}: nothing can listen at ${host}:${port} (${code})`,
       'the gateway does not start',
-      `ss -ltnp 'sport = :${port}'   # says who has it: smbd, nfsd, rpcbind or another gateway`,
+      `ss -ltnp 'sport = :${port}'   # shows the program that uses it: smbd, nfsd, rpcbind or another gateway`,
     );
   });
 }
@@ -194,7 +194,7 @@ async function memoryFindings(machine: Machine, cache: number): Promise<Finding[
   return [
     problem(
       `${mega(memory)} of memory, and the gateway may need ${mega(wanted)}, ${mega(cache)} of it for its cache`,
-      'the kernel kills it under load, and cifs clients get errors',
+      'the kernel may kill the gateway under load, and then cifs clients get errors',
       `resources: { limits: { memory: ${limit}Mi } }   # docker: --memory ${limit}m; or a smaller cache: { memory: 64MiB }`,
     ),
   ];
@@ -207,7 +207,7 @@ function identityFindings({ secret, ownIdentity, state }: Config): Finding[] {
     return [
       warning(
         'handles are made with `identity` alone',
-        'whoever knows it can make them, so that each NFS call checks the folders above its file as well',
+        'anyone who knows it can make handles, so each NFS call must also check the folders above the file',
         mend,
       ),
     ];
@@ -216,7 +216,7 @@ function identityFindings({ secret, ownIdentity, state }: Config): Finding[] {
   return [
     problem(
       'there is neither a secret, nor `identity`, nor `state`',
-      'everybody can make the handles of this gateway; another one that stands in for it needs the same identity',
+      'anyone can make handles of this gateway; and a gateway that replaces it would need the same identity',
       mend,
     ),
   ];
@@ -240,7 +240,7 @@ function adminFindings({ admin }: Config): Finding[] {
   return [
     warning(
       `the admin port listens at ${admin.listen.host} without a token`,
-      'a reverse proxy on this machine counts as loopback: whoever comes through it sees paths and may end sessions',
+      'clients of a reverse proxy on this machine count as loopback: they see paths and may end sessions',
       'admin: { tokenFile: /run/secrets/holdfast-admin }   # a text of 16 characters or more',
     ),
   ];

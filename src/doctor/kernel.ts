@@ -17,7 +17,9 @@ export function isAtLeast(
 export function kernelFindings(release: string | undefined, usesCifs: boolean): Finding[] {
   const version = kernelVersion(release);
   if (!version)
-    return [warning('the kernel does not tell its version', 'what it can do is not known', 'uname -r')];
+    return [
+      warning('the version of the kernel is unknown', 'its known faults cannot be checked', 'uname -r'),
+    ];
   const findings = [ok(`kernel ${release!.trim()}`)];
   if (!usesCifs) return findings;
   const [major, minor] = version;
@@ -25,15 +27,15 @@ export function kernelFindings(release: string | undefined, usesCifs: boolean): 
     findings.push(
       warning(
         `cifs of kernel ${major}.${minor} fails the reads in flight when its connection drops, even with hard`,
-        'a gateway that is killed, or a node that is lost, can cost a player an error; a planned stop hardly ever does',
+        'a killed gateway or a lost node can cause an error in a player; a planned stop hardly ever does',
         'use NFS for long streams, or a kernel with the fix of early 2026',
       ),
     );
   if (!isAtLeast(version, [6, 8]))
     findings.push(
       warning(
-        `cifs of kernel ${major}.${minor} fails the rest of a listing that is under way when its connection ends`,
-        'a scan that meets a restart of the gateway may see an error in the middle of a folder',
+        `cifs of kernel ${major}.${minor} fails the rest of a listing that is in progress when its connection ends`,
+        'a scan during a restart of the gateway may get an error in the middle of a folder',
         'use NFS for scans, or Linux 6.8 or newer',
       ),
     );
