@@ -90,7 +90,7 @@ const smbAccess = z
     {
       guest: yesOrNo
         .optional()
-        .describe('Everybody may read without a password. The default unless there are users.'),
+        .describe('Anyone may read without a password. Default: true if there are no users.'),
       users: z
         .array(smbUser, {
           error: 'a list of users such as [{ name: media, passwordFile: /run/secrets/media }]',
@@ -125,7 +125,7 @@ const nfsAccess = z.strictObject(
     squash: z
       .enum(['none', 'root', 'all'], { error: '"none", "root" or "all"' })
       .default('root')
-      .describe('Whose user id is replaced by uid and gid: nobody, root, or everybody.'),
+      .describe('The callers whose ids are replaced by uid and gid: none, root, or all.'),
     uid: id('user id')
       .optional()
       .describe('User id that squashed callers act as. Default: the `uid` of the export.'),
@@ -174,7 +174,7 @@ const exportSettings = z.strictObject(
       .union([z.literal('auto'), z.array(mountPlace)], { error: mountPlaces })
       .default('auto')
       .describe(
-        'Mounts below the path. auto: one that was seen once is expected from then on, over restarts where there is `state`. A list: these are expected from the start. Where a mount is expected, what lies underneath is never served.',
+        'Mounts below the path. auto: a mount that was seen once is expected from then on, with `state` also after a restart. A list: these mounts are expected from the start. The folder below an expected mount is never served.',
       ),
     followSymlinks: z
       .union(
@@ -187,7 +187,7 @@ const exportSettings = z.strictObject(
       )
       .optional()
       .describe(
-        'Links that are followed here for SMB clients, and not handed to them. within: those that stay inside the export. Exports: also those into these, by their own paths or by the ones given. NFS clients follow links themselves. Default never.',
+        'Symlinks that the gateway follows for SMB clients, instead of showing them as links. within: links inside the export. Exports: also links into these, by their own paths or by the given ones. NFS clients follow links themselves. Default never.',
       ),
     readOnly: z
       .literal(true, { error: 'true (read-write exports are not supported)' })
@@ -244,18 +244,18 @@ const exportSettings = z.strictObject(
     readAhead: z
       .strictObject(
         {
-          max: size.describe('Bytes that are read ahead of a reader at most; 0: none.'),
+          max: size.describe('Maximum bytes to read ahead of a reader; 0: none.'),
           start: size
             .default(usualReadAhead.start)
             .describe(
-              'Bytes that a reader must have read in order before anything is read ahead. Default 2MiB.',
+              'Bytes that a reader must have read in order before reading ahead begins. Default 2MiB.',
             ),
         },
         { error: 'a mapping with max and start' },
       )
       .optional()
       .describe(
-        'How far the gateway reads ahead of those who read in order. Default: 16 MiB after the first 2; over Decypharr, which fetches ahead itself, 4 MiB after the first 8.',
+        'How far the gateway reads ahead of sequential readers. Default: 16 MiB, after 2 MiB were read in order; for Decypharr, which fetches ahead itself, 4 MiB after 8 MiB.',
       ),
   },
   { error: 'a mapping with path' },
@@ -269,23 +269,25 @@ const child = z.strictObject(
       .string({ error: exportNameRule })
       .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/, exportNameRule)
       .optional()
-      .describe('What the log calls it. Default: the name of the program.'),
+      .describe('Name of the child in the log. Default: the name of the program.'),
     command: z
       .array(z.string({ error: 'a text' }), { error: commandRule })
       .min(1, commandRule)
       .describe('The program, found as a shell would, and its arguments.'),
     mount: filePath('the path at which it mounts')
       .optional()
-      .describe('Where it mounts something: the next one is started when that is there, or after a minute.'),
+      .describe(
+        'Path at which the child makes a mount: the next child starts when this mount is present, or after a minute.',
+      ),
     restart: z
       .enum(restartPolicies, { error: restartPolicies.map((policy) => `"${policy}"`).join(', ') })
       .default('always')
-      .describe('When it is started again after it has ended.'),
+      .describe('When to restart the child after it has ended.'),
     afterCrash: z
       .string({ error: 'a shell command' })
       .min(1, 'a shell command')
       .optional()
-      .describe('A shell command to run before it is started again after a crash.'),
+      .describe('A shell command to run after a crash of the child, before it is restarted.'),
   },
   { error: 'a child such as { name: torbox, command: [rclone, mount, "torbox:", /mnt/torbox] }' },
 );
@@ -387,7 +389,7 @@ export const settingsSchema = z
         .array(child, { error: 'a list of children such as [{ command: [zurg] }]' })
         .default([])
         .describe(
-          '`holdfast run` without a command line starts these, in this order, and ends them in the opposite one. It ends when all of them have ended for good.',
+          '`holdfast run` without CMD starts these in order, and stops them in the opposite order. It ends when all of them have ended for good.',
         ),
       cache: z
         .strictObject(
@@ -395,13 +397,13 @@ export const settingsSchema = z
             memory: size
               .optional()
               .describe(
-                'Memory for what was read, of all exports and both protocols; 0: none. Default: a quarter of what the container may use, or an eighth of the machine, from 32MiB to 512MiB.',
+                'Memory limit of the content cache, for all exports and both protocols; 0: no cache. Default: a quarter of the memory limit of the container, or else an eighth of the memory of the machine, from 32MiB to 512MiB.',
               ),
           },
           { error: 'a mapping with memory' },
         )
         .prefault({})
-        .describe('Content that is kept in memory.'),
+        .describe('The content cache.'),
       state: filePath('the path of a folder')
         .optional()
         .describe(
@@ -413,7 +415,7 @@ export const settingsSchema = z
         .max(255, 'a text of 1 to 255 characters')
         .optional()
         .describe(
-          'Key of all ids and handles: gateways with the same value can stand in for each other. Default holdfast.',
+          'Key of all ids and handles: gateways with the same value can replace each other. Default holdfast.',
         ),
       secretFile: filePath('the path of a file that holds a secret')
         .optional()
