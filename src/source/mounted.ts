@@ -41,6 +41,9 @@ import { SourceWatch, type Expectation } from './watch.ts';
 import type { Workers } from './workers/pool.ts';
 import { hintOf, isUntyped, kinds, isMountOf } from './workers/survey.mjs';
 
+/** How many entries of a listing may be asked for a second opinion. */
+const witnesses = 8;
+
 export interface MountedOptions {
   /** Canonical path of the export, a byte string without a slash at its end. */
   readonly root: string;
@@ -250,13 +253,17 @@ export class Mounted implements SourcePart {
    * @param digest of that listing; resolves with `same` if it is unchanged.
    */
   async readdir(path: string, before: number, digest?: string): Promise<RawListing | 'same'> {
-    return await this.#judged({
+    const listing = await this.#judged({
       aspect: 'listing',
       path,
       known: true,
-      ask: () => this.#list(path, digest),
-      doubtful: (listing) => listing !== 'same' && listing.names.length < before / 2,
+      ask: () => this.#list(path, before, digest),
+      doubtful: (found) => found !== 'same' && found.names.length < before / 2,
     });
+    // Without objects that can be asked, the news that one of them is gone would be held for long.
+    if (listing !== 'same')
+      for (const name of listing.names.slice(0, witnesses)) this.#opinions.note(`${path}/${name}`);
+    return listing;
   }
 
   async readlink(path: string): Promise<string> {
@@ -361,9 +368,10 @@ export class Mounted implements SourcePart {
     return found ?? { attributes: await this.#lookAt(path, true), listing: undefined };
   }
 
-  async #list(path: string, digest: string | undefined): Promise<RawListing | 'same'> {
+  async #list(path: string, before: number, digest: string | undefined): Promise<RawListing | 'same'> {
     const onLate = () => this.quarantine.permit('listing', path).answered();
-    const looks = digest === undefined && !this.quarantine.concerns(path);
+    // Only a first listing needs all attributes. A refresh must not take so long that it becomes rare.
+    const looks = before === 0 && digest === undefined && !this.quarantine.concerns(path);
     const listing =
       (await this.#surveys.list(path, digest, looks, onLate)) ?? (await this.#listByLane(path, onLate));
     if (listing !== 'same' && listing.names.length > SourceLimits.directoryEntries)
