@@ -143,7 +143,7 @@ async function act(context: Context, request: IncomingMessage): Promise<Answer> 
   const args = Object.fromEntries(Object.entries(asked.args).map(([key, value]) => [key, renderText(value)]));
   const client = request.socket.remoteAddress;
   const isDone = typeof done === 'string';
-  log.info({ client, action: asked.name, ...args, done: isDone }, 'asked for on the admin port');
+  log.info({ client, action: asked.name, args, done: isDone }, 'asked for on the admin port');
   if (typeof done === 'object') return json(409, { error: done.refused });
   return done === undefined
     ? json(404, { error: 'there is nothing like that any more' })

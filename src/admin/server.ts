@@ -68,6 +68,8 @@ function handler(context: Context, { hosts = [], log }: AdminOptions) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     answer(request, response, context, hosts)
       .catch((error: unknown) => {
+        // The client closed the connection in the middle of its request.
+        if (request.errored) return undefined;
         log.error({ err: error }, 'an admin page failed');
         return text(500, 'internal error\n');
       })

@@ -26,11 +26,16 @@ export async function main(
       terminal.err(`holdfast: ${error.message}\n`);
       return ExitCode.usage;
     }
-    const reason =
-      error instanceof Error && 'code' in error ? error.message : ((error as Error).stack ?? String(error));
-    terminal.err(`holdfast: ${reason}\n`);
+    terminal.err(`holdfast: ${reasonOf(error)}\n`);
     return ExitCode.failed;
   }
+}
+
+/** The error's message; for a fault of the program itself also the stack. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const isMistake = [TypeError, RangeError, ReferenceError, SyntaxError].some((one) => error instanceof one);
+  return isMistake && !('code' in error) ? (error.stack ?? error.message) : error.message;
 }
 
 function processTerminal(env: NodeJS.ProcessEnv): Terminal {

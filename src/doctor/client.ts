@@ -26,7 +26,7 @@ const again = ({ type, source, mountpoint }: MountLine, options: string) =>
 /** Recommended options with the default ports; `holdfast mount-options` prints them with the configured ports. */
 const nfsOptions =
   'nfsvers=3,proto=tcp,port=2049,mountport=2049,mountproto=tcp,nolock,hard,acdirmin=1,acdirmax=5,nconnect=4,ro';
-const cifsOptions = 'guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,ro';
+const cifsOptions = 'guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,rsize=1048576,iocharset=utf8,ro';
 
 export async function clientFindings(machine: Machine, question: ClientQuestion): Promise<Finding[]> {
   const release = await machine.read('/proc/sys/kernel/osrelease');
@@ -139,12 +139,12 @@ function cifsFindings(mount: MountLine, release: string | undefined): Finding[] 
       ),
     );
   const close = Number(options.get('closetimeo') ?? 1);
-  if (close > 5 && !isOlder(release, [6, 1]))
+  if (close > 60 && !isOlder(release, [6, 1]))
     findings.push(
       warning(
         `${mountpoint} keeps files open for ${close} s after they were closed (closetimeo)`,
         'this keeps their cached pages, which helps if they are read again; but each holds a handle at the gateway meanwhile',
-        remount(mount, 'closetimeo=1'),
+        remount(mount, 'closetimeo=30'),
       ),
     );
   if ((options.get('vers') ?? '3').startsWith('1'))

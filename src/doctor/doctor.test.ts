@@ -39,7 +39,7 @@ const nfs = (options: string, tag = 'shared:2') =>
 const cifs = (options: string, tag = 'shared:2') =>
   `3 1 0:51 / /mnt/media\\040files rw ${tag} - cifs //gw/dfs ro,vers=3.1.1,addr=10.0.0.1,port=445,${options}`;
 const goodNfs = nfs('hard,nconnect=4,acdirmin=1,acdirmax=5');
-const goodCifs = cifs('hard,echo_interval=10,actimeo=5,closetimeo=1');
+const goodCifs = cifs('hard,echo_interval=10,actimeo=5,closetimeo=30');
 const readAhead = { '/sys/class/bdi/0:50/read_ahead_kb': '1024\n' };
 const kernel = (release: string) => ({ '/proc/sys/kernel/osrelease': `${release}\n` });
 const ports = { nfs: 2049, smb: 445, admin: 9445 };
@@ -85,7 +85,7 @@ it.each<[string, Planted, string, RegExp]>([
     'warning',
     /keeps attributes for 60 s/,
   ],
-  ['a long closetimeo', withMount(cifs('hard,echo_interval=10,closetimeo=30')), 'warning', /open for 30 s/],
+  ['a long closetimeo', withMount(cifs('hard,echo_interval=10,closetimeo=300')), 'warning', /open for 300 s/],
   ['SMB1', withMount(cifs('hard,echo_interval=10').replace('vers=3.1.1', 'vers=1.0')), 'problem', /by SMB1/],
   ['a private mount', withMount(nfs('hard,nconnect=4,acdirmin=1', '')), 'warning', /is a private mount/],
   ['no mount', withMount(), 'warning', /nothing is mounted here/],

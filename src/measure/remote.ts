@@ -1,11 +1,20 @@
 /** An export of a gateway, read by NFSv3 without a mount. Measures the network, the gateway and its source together. */
-import { Nfs3Client } from '@holdfast/nfs-rpc';
+import { Nfs3Client, NfsFailure } from '@holdfast/nfs-rpc';
 import type { Entry, Subject } from './subject.ts';
 
 const callTimeout = 30_000;
 /** ftype3: RFC 1813 §2.5. */
 const directory = 2;
 const regular = 1;
+
+/** mountstat3: RFC 1813 §5.1.5. */
+const refusals: Readonly<Record<number, string>> = {
+  2: 'there is no export of that name',
+  13: 'this address may not use it',
+};
+
+const refusal = (name: string, status: number) =>
+  `/${name} cannot be mounted: ${refusals[status] ?? `status ${status}`}`;
 
 export interface RemoteOptions {
   readonly host: string;
@@ -31,6 +40,7 @@ export class RemoteExport implements Subject {
       return new RemoteExport(client, await client.mount(`/${name}`));
     } catch (error) {
       client.close();
+      if (error instanceof NfsFailure) throw new Error(refusal(name, error.status), { cause: error });
       throw error;
     }
   }
