@@ -176,7 +176,9 @@ export class FilePool implements FileServices {
   inquire(path: string): Inquiry {
     return this.#options.inquire({
       convicted: this.quarantine.knows('content', path),
-      wasWell: this.#opinions.hasAnswered(path, 2 * this.verdictMs),
+      wasWell:
+        this.#files.get(path)?.pattern.isStream === true &&
+        this.#opinions.hasAnswered(path, 2 * this.verdictMs),
       opinion: () => this.#opinions.about(path),
       // A daemon shuts down sooner with fewer open files: Decypharr needs 0.1 s instead of 1.5 s.
       onSuspicion: () => this.#closeUnread(),

@@ -8,8 +8,8 @@
  * seconds and more while everything else fails:
  * - Short answers rarely have another cause. They are held for the whole grace time.
  * - An error that is repeated from a fresh descriptor while another object answers is a dead link. A scan meets many of them,
- *   so it is accepted soon, unless another call indicates that the daemon is shutting down, or the object itself has answered
- *   a moment ago: then it is held for the grace time.
+ *   so it is accepted soon, unless another call indicates that the daemon is shutting down, or the object is a stream
+ *   that has answered a moment ago: then it is held for the grace time.
  * - An error while no other object answers, or none can be asked, is held for twice the grace time.
  * - If the object already has a verdict, it is enough that the source is there.
  */
@@ -21,7 +21,7 @@ import type { Opinion } from './opinions.ts';
 export interface InquiryOptions {
   /** Whether another part of the same object already has a verdict. */
   readonly convicted: boolean;
-  /** Whether the object itself has answered within twice the grace time: a dead link has not. */
+  /** Whether the object is read as a stream, and has answered within twice the grace time: a dead link has not. */
   readonly wasWell: boolean;
   /** Resolves if the source is live, unchanged, and has answered since this call; throws `down` otherwise. */
   readonly confirm: () => Promise<void>;
