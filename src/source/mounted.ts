@@ -41,9 +41,6 @@ import { SourceWatch, type Expectation } from './watch.ts';
 import type { Workers } from './workers/pool.ts';
 import { hintOf, isUntyped, kinds, isMountOf } from './workers/survey.mjs';
 
-/** How many entries of a listing may be asked for a second opinion. */
-const witnesses = 8;
-
 export interface MountedOptions {
   /** Canonical path of the export, a byte string without a slash at its end. */
   readonly root: string;
@@ -261,8 +258,8 @@ export class Mounted implements SourcePart {
       doubtful: (found) => found !== 'same' && found.names.length < before / 2,
     });
     // Without objects that can be asked, the news that one of them is gone would be held for long.
-    if (listing !== 'same')
-      for (const name of listing.names.slice(0, witnesses)) this.#opinions.note(`${path}/${name}`);
+    if (listing === 'same') this.#opinions.noteUnchanged(path);
+    else this.#opinions.noteListing(path, listing.names);
     return listing;
   }
 

@@ -18,10 +18,15 @@ interface Witness {
 
 /** The most other objects that are asked. */
 const asked = 4;
+/** Entries of a listing that may be asked: more than `asked`, as some may be gone or be the object in question. */
+const fromListing = 2 * asked;
+/** Directories whose entries are remembered, so that an unchanged listing renews them. */
+const directories = 1_024;
 
 export class Opinions {
   readonly #witnesses = new LRUCache<string, Witness>({ max: SourceLimits.opinions });
   readonly #ask: (path: string, place: number, length: number) => Promise<boolean>;
+  readonly #listed = new LRUCache<string, readonly string[]>({ max: directories });
   #asking: Promise<Opinion> | undefined;
   #askingFor = '';
 
@@ -41,6 +46,20 @@ export class Opinions {
     known.at = at;
     known.place = place;
     known.length = length;
+  }
+
+  /** Notes entries of a listing. Names that come with it are not asked for one by one. */
+  noteListing(directory: string, names: readonly string[]): void {
+    this.#listed.set(
+      directory,
+      names.slice(0, fromListing).map((name) => `${directory}/${name}`),
+    );
+    this.noteUnchanged(directory);
+  }
+
+  /** The directory still has the entries that it had at `noteListing`. */
+  noteUnchanged(directory: string): void {
+    for (const path of this.#listed.get(directory) ?? []) this.note(path);
   }
 
   /** Whether the object gave a good answer within the last `ms`. */
