@@ -25,7 +25,7 @@ const smb2 = [
 
 /** The same for src/source: from what is known of one call to the whole tree below a path. */
 const source = [
-  ['raw.ts', 'errors.ts', 'limits.ts', 'content-counts.ts', 'mount-table.ts'],
+  ['raw.ts', 'errors.ts', 'limits.ts', 'content-counts.ts', 'mount-table.ts', 'symlinks.ts'],
   ['workers'],
   [
     'lanes.ts',

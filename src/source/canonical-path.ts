@@ -4,11 +4,7 @@
  */
 import { readlink } from 'node:fs';
 import type { Lane } from './lanes.ts';
-
-/** The greatest number of symlinks that are followed, as in the kernel (ELOOP). */
-const linksMax = 40;
-
-const parts = (path: string) => path.split('/').filter((name) => name !== '' && name !== '.');
+import { followSymlinks, linksMax } from './symlinks.ts';
 
 /**
  * Never rejects: a component that does not exist or cannot be read counts as no symlink.
@@ -16,25 +12,15 @@ const parts = (path: string) => path.split('/').filter((name) => name !== '' && 
  * @returns the path without a slash at its end: '' for the root.
  */
 export async function canonicalPath(path: string, lane: Lane): Promise<string> {
-  const left = parts(path);
-  let at = '';
+  const walk = followSymlinks(path);
   let links = 0;
-  for (let name = left.shift(); name !== undefined; name = left.shift()) {
-    if (name === '..') {
-      at = at.slice(0, Math.max(0, at.lastIndexOf('/')));
-      continue;
-    }
-    const next = `${at}/${name}`;
-    const target = links < linksMax ? await targetOf(next, lane) : undefined;
-    if (target === undefined) {
-      at = next;
-      continue;
-    }
-    links += 1;
-    if (target.startsWith('/')) at = '';
-    left.unshift(...parts(target));
+  let step = walk.next();
+  while (!step.done) {
+    const target = links < linksMax ? await targetOf(step.value, lane) : undefined;
+    if (target !== undefined) links += 1;
+    step = walk.next(target);
   }
-  return at;
+  return step.value;
 }
 
 /** For a mountpoint, the kernel returns EINVAL without a request to the daemon. */
