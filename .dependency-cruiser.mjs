@@ -120,7 +120,7 @@ const layers = (name, root, list) =>
 const apart = [
   // The browser's code shares types and formats with the program, nothing more.
   ['page', ['admin/status.ts', 'admin/state.ts', 'admin/format.ts']],
-  ['doctor', ['config/index.ts']],
+  ['doctor', ['config/index.ts', 'kernel-version.ts', 'mounter/options.ts', 'source/mount-table.ts']],
   ['measure', []],
   ['discovery', ['log/index.ts']],
 ];
@@ -149,7 +149,8 @@ export default {
       from: { path: '^src/mounter/' },
       to: {
         path: '^src/',
-        pathNot: '^src/(mounter/|config/|log/|admin/host\\.ts$|source/mount-table\\.ts$)',
+        pathNot:
+          '^src/(mounter/|config/|log/|kernel-version\\.ts$|admin/host\\.ts$|source/mount-table\\.ts$)',
       },
     },
     ...layers('source-cache-tree', 'src', [['source'], ['cache'], ['tree']]),

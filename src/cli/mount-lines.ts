@@ -1,6 +1,6 @@
 /** The lines with which a Linux client mounts an export. */
 import { networkInterfaces } from 'node:os';
-import { nfsOptions, smbOptions, tableField } from '../mounter/options.ts';
+import { nfsOptions, shellWord, smbOptions, tableField } from '../mounter/options.ts';
 
 export interface MountTarget {
   /** Export name. */
@@ -68,10 +68,6 @@ function volume(name: string, options: readonly string[], access: readonly strin
     ...options.map((option) => `    - ${option}`),
     ...access.map((line) => `  ${line}`),
   ].join('\n');
-}
-
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** Lower case, without underscores and without a dot beside a dash. */

@@ -1,8 +1,11 @@
 /** Checks a client machine: its kernel, its mounts and their options, and the network path to the gateway. */
-import { kernelFindings, kernelVersion, isAtLeast } from './kernel.ts';
+import { isAtLeast, kernelVersion } from '../kernel-version.ts';
+import { knownOptions, shellWord } from '../mounter/options.ts';
+import { MountTable, type Mount } from '../source/mount-table.ts';
+import { kernelFindings } from './kernel.ts';
 import { ok, problem, warning, type Finding } from './finding.ts';
 import type { Machine } from './machine.ts';
-import { isCifs, isNfs, parseMounts, word, type MountLine } from './mounts.ts';
+import { isCifs, isNfs, optionsOf } from './mounts.ts';
 
 export interface ClientQuestion {
   /** A gateway to check in addition to those that are mounted. */
@@ -18,20 +21,25 @@ const freshness = 30;
 /** Seconds by which the clocks may differ. */
 const clockTolerance = 5;
 
-const remount = ({ mountpoint }: MountLine, option: string) =>
-  `mount -o remount,${option} ${word(mountpoint)}`;
-const again = ({ type, source, mountpoint }: MountLine, options: string) =>
-  `umount ${word(mountpoint)} && mount -t ${type === 'nfs4' ? 'nfs' : type} -o ${options} ${word(source)} ${word(mountpoint)}`;
+const remount = ({ mountpoint }: Mount, option: string) =>
+  `mount -o remount,${option} ${shellWord(mountpoint)}`;
 
-/** Recommended options with the default ports; `holdfast mount-options` prints them with the configured ports. */
-const nfsOptions =
-  'nfsvers=3,proto=tcp,port=2049,mountport=2049,mountproto=tcp,nolock,hard,acdirmin=1,acdirmax=5,nconnect=4,ro';
-const cifsOptions = 'guest,hard,vers=3.1.1,echo_interval=10,actimeo=5,rsize=1048576,iocharset=utf8,ro';
+/** The arguments of mount(8) with the recommended options, as far as the kernel knows them. */
+function mountArguments(mount: Mount, release: string | undefined): string {
+  const protocol = isCifs(mount) ? 'smb' : 'nfs';
+  const known = knownOptions(protocol, portOf(mount), release);
+  const options = protocol === 'smb' ? ['guest', ...known] : known;
+  const type = protocol === 'smb' ? 'cifs' : 'nfs';
+  return `-t ${type} -o ${options.join(',')} ${shellWord(mount.origin)} ${shellWord(mount.mountpoint)}`;
+}
+
+const again = (mount: Mount, release: string | undefined) =>
+  `umount ${shellWord(mount.mountpoint)} && mount ${mountArguments(mount, release)}`;
 
 export async function clientFindings(machine: Machine, question: ClientQuestion): Promise<Finding[]> {
   const release = await machine.read('/proc/sys/kernel/osrelease');
-  const mounts = parseMounts((await machine.read('/proc/self/mountinfo')) ?? '');
-  const remote = mounts.filter((mount) => isNfs(mount) || isCifs(mount));
+  const mounts = new MountTable((await machine.read('/proc/self/mountinfo')) ?? '');
+  const remote = mounts.below('/').filter((mount) => isNfs(mount) || isCifs(mount));
   const findings = kernelFindings(release, remote.some(isCifs));
   if (remote.length === 0)
     findings.push(
@@ -47,17 +55,14 @@ export async function clientFindings(machine: Machine, question: ClientQuestion)
     );
     findings.push(...propagationFindings(mount));
   }
-  findings.push(...(await namespaceFindings(machine, remote)));
+  findings.push(...(await namespaceFindings(machine, remote, release)));
   findings.push(...(await pathFindings(machine, question, remote)));
   return findings;
 }
 
-async function nfsFindings(
-  machine: Machine,
-  mount: MountLine,
-  release: string | undefined,
-): Promise<Finding[]> {
-  const { options, mountpoint, device } = mount;
+async function nfsFindings(machine: Machine, mount: Mount, release: string | undefined): Promise<Finding[]> {
+  const { mountpoint, bdi } = mount;
+  const options = optionsOf(mount);
   const findings: Finding[] = [];
   const version = options.get('vers') ?? options.get('nfsvers') ?? '';
   if (mount.type === 'nfs4' || version.startsWith('4'))
@@ -65,7 +70,7 @@ async function nfsFindings(
       problem(
         `${mountpoint} is mounted by NFSv4`,
         'Holdfast serves only NFSv3, so the server of this mount is another program',
-        again(mount, nfsOptions),
+        again(mount, release),
       ),
     );
   if (options.has('soft') || options.has('softerr'))
@@ -73,7 +78,7 @@ async function nfsFindings(
       problem(
         `${mountpoint} is mounted soft`,
         'it returns errors instead of waiting: readers fail while the gateway restarts',
-        again(mount, nfsOptions),
+        again(mount, release),
       ),
     );
   const directories = Number(options.get('acdirmin') ?? options.get('actimeo') ?? 30);
@@ -82,16 +87,16 @@ async function nfsFindings(
       warning(
         `${mountpoint} caches attributes of folders for ${directories} s at least (acdirmin)`,
         'a new release is visible only after that time',
-        again(mount, nfsOptions),
+        again(mount, release),
       ),
     );
-  const kilobytes = Number((await machine.read(`/sys/class/bdi/${device}/read_ahead_kb`)) ?? NaN);
+  const kilobytes = Number((await machine.read(`/sys/class/bdi/${bdi}/read_ahead_kb`)) ?? NaN);
   if (kilobytes < readAhead)
     findings.push(
       warning(
         `${mountpoint} reads ahead ${kilobytes} KiB`,
         'a sequential reader waits for a network round trip after each such piece',
-        `echo ${readAhead} > /sys/class/bdi/${device}/read_ahead_kb`,
+        `echo ${readAhead} > /sys/class/bdi/${bdi}/read_ahead_kb`,
       ),
     );
   const kernel = kernelVersion(release);
@@ -101,7 +106,7 @@ async function nfsFindings(
       warning(
         `${mountpoint} uses one connection`,
         'all readers share it, and a slow answer delays those behind it',
-        again(mount, nfsOptions),
+        again(mount, release),
       ),
     );
   return findings.length > 0
@@ -109,8 +114,9 @@ async function nfsFindings(
     : [ok(`${mountpoint}: NFS ${version || '3'}, hard, ${kilobytes} KiB ahead`)];
 }
 
-function cifsFindings(mount: MountLine, release: string | undefined): Finding[] {
-  const { options, mountpoint } = mount;
+function cifsFindings(mount: Mount, release: string | undefined): Finding[] {
+  const { mountpoint } = mount;
+  const options = optionsOf(mount);
   const findings: Finding[] = [];
   if (!options.has('hard'))
     findings.push(
@@ -126,7 +132,7 @@ function cifsFindings(mount: MountLine, release: string | undefined): Finding[] 
       warning(
         `${mountpoint} asks every ${echo} s whether the server is alive (echo_interval)`,
         `a vanished gateway is detected only after ${3 * echo} s`,
-        again(mount, cifsOptions),
+        again(mount, release),
       ),
     );
   const attributes = Number(options.get('actimeo') ?? options.get('acdirmax') ?? 1);
@@ -149,7 +155,7 @@ function cifsFindings(mount: MountLine, release: string | undefined): Finding[] 
     );
   if ((options.get('vers') ?? '3').startsWith('1'))
     findings.push(
-      problem(`${mountpoint} is mounted by SMB1`, 'Holdfast does not serve it', again(mount, cifsOptions)),
+      problem(`${mountpoint} is mounted by SMB1`, 'Holdfast does not serve it', again(mount, release)),
     );
   return findings.length > 0 ? findings : [ok(`${mountpoint}: SMB ${options.get('vers') ?? ''}, hard`)];
 }
@@ -160,21 +166,24 @@ function isOlder(release: string | undefined, wanted: readonly [number, number])
 }
 
 /** A container sees a mount that was made after its start only if the mount propagates to it (shared subtrees). */
-function propagationFindings({ mountpoint, propagation }: MountLine): Finding[] {
-  const isShared = propagation.some((field) => field.startsWith('shared:') || field.startsWith('master:'));
-  return isShared
+function propagationFindings({ mountpoint, shared, slave }: Mount): Finding[] {
+  return shared || slave
     ? []
     : [
         warning(
           `${mountpoint} is a private mount`,
           'containers that started before it see neither this mount nor a later one that replaces it',
-          `mount --make-rshared ${word(mountpoint)}`,
+          `mount --make-rshared ${shellWord(mountpoint)}`,
         ),
       ];
 }
 
 /** A cifs mount uses the network namespace in which it was made, and loses its connection when that ends. */
-async function namespaceFindings(machine: Machine, remote: readonly MountLine[]): Promise<Finding[]> {
+async function namespaceFindings(
+  machine: Machine,
+  remote: readonly Mount[],
+  release: string | undefined,
+): Promise<Finding[]> {
   const [own, hosts] = await Promise.all([machine.link('/proc/self/ns/net'), machine.link('/proc/1/ns/net')]);
   if (own === undefined || hosts === undefined || own === hosts) return [];
   const [mount] = remote.filter(isCifs);
@@ -183,25 +192,27 @@ async function namespaceFindings(machine: Machine, remote: readonly MountLine[])
     warning(
       'this is not the network namespace of process 1, and there is a cifs mount',
       'a mount made in the network namespace of a container permanently loses its connection when the container ends',
-      `nsenter --net=/proc/1/ns/net -- mount -t cifs -o ${cifsOptions} ${word(mount.source)} ${word(mount.mountpoint)}`,
+      `nsenter --net=/proc/1/ns/net -- mount ${mountArguments(mount, release)}`,
     ),
   ];
 }
 
+const portOf = (mount: Mount): number => Number(optionsOf(mount).get('port') || (isCifs(mount) ? 445 : 2049));
+
 /** Host and port of the server of a mount. */
-function targetOf(mount: MountLine): { host: string; port: number } | undefined {
+function targetOf(mount: Mount): { host: string; port: number } | undefined {
   const host =
-    mount.options.get('addr') ||
-    /^\/\/([^/]+)/.exec(mount.source)?.[1] ||
-    /^\[?([^\]]+?)\]?:\//.exec(mount.source)?.[1];
+    optionsOf(mount).get('addr') ||
+    /^\/\/([^/]+)/.exec(mount.origin)?.[1] ||
+    /^\[?([^\]]+?)\]?:\//.exec(mount.origin)?.[1];
   if (host === undefined || host === '') return undefined;
-  return { host, port: Number(mount.options.get('port') || (isCifs(mount) ? 445 : 2049)) };
+  return { host, port: portOf(mount) };
 }
 
 async function pathFindings(
   machine: Machine,
   { server, ports }: ClientQuestion,
-  remote: readonly MountLine[],
+  remote: readonly Mount[],
 ): Promise<Finding[]> {
   const targets = new Map<string, { host: string; port: number; isMounted: boolean }>();
   for (const mount of remote) {

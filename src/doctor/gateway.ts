@@ -1,9 +1,11 @@
 /** Checks the machine or container of a gateway: FUSE, mounts, limits, ports, memory, and gaps in the configuration. */
 import { dirname } from 'node:path';
 import type { Config, ExportConfig } from '../config/index.ts';
+import { shellWord } from '../mounter/options.ts';
+import { isFuse, MountTable } from '../source/mount-table.ts';
 import { ok, problem, warning, type Finding } from './finding.ts';
 import type { Machine } from './machine.ts';
-import { isFuseType, mountAt, parseMounts, word, type MountLine } from './mounts.ts';
+import { optionsOf } from './mounts.ts';
 
 /** Descriptors that may be needed: for each export 256 files and some hundred folders, and for connections of both protocols. */
 const descriptorsFor = (exports: number): number => 4096 + 1024 * exports;
@@ -22,7 +24,7 @@ export async function gatewayFindings(
   machine: Machine,
   { config, isRunning }: GatewayQuestion,
 ): Promise<Finding[]> {
-  const mounts = parseMounts((await machine.read('/proc/self/mountinfo')) ?? '');
+  const mounts = new MountTable((await machine.read('/proc/self/mountinfo')) ?? '');
   const findings: Finding[] = [];
   if (config.exports.some(({ expectFuse }) => expectFuse)) findings.push(...(await deviceFindings(machine)));
   for (const one of config.exports) findings.push(...(await mountFindings(machine, mounts, one)));
@@ -56,15 +58,16 @@ async function deviceFindings(machine: Machine): Promise<Finding[]> {
 
 async function mountFindings(
   machine: Machine,
-  mounts: readonly MountLine[],
+  mounts: MountTable,
   { name, path, expectFuse }: ExportConfig,
 ): Promise<Finding[]> {
   if (!expectFuse) return [ok(`export ${name}: ${path} is served as a plain folder`)];
-  const mount = mountAt(mounts, path);
-  if (!mount || !isFuseType(mount.type)) return [await absentFinding(machine, mounts, name, path)];
+  const mount = mounts.at(path);
+  if (!mount || !isFuse(mount.type)) return [await absentFinding(machine, mounts, name, path)];
   const findings: Finding[] = [];
-  const owner = Number(mount.options.get('user_id') ?? 0);
-  if (!mount.options.has('allow_other') && owner !== machine.uid)
+  const options = optionsOf(mount);
+  const owner = Number(options.get('user_id') ?? 0);
+  if (!options.has('allow_other') && owner !== machine.uid)
     findings.push(
       problem(
         `export ${name}: the mount at ${path} was made by user ${owner} without allow_other`,
@@ -72,7 +75,7 @@ async function mountFindings(
         `mount it with -o allow_other   # and for users other than root: echo user_allow_other >> /etc/fuse.conf`,
       ),
     );
-  const [, minor = ''] = mount.device.split(':');
+  const [, minor = ''] = mount.bdi.split(':');
   const connection = `/sys/fs/fuse/connections/${minor}`;
   const background = Number((await machine.read(`${connection}/max_background`)) ?? NaN);
   if (background <= 12)
@@ -88,14 +91,14 @@ async function mountFindings(
 
 async function absentFinding(
   machine: Machine,
-  mounts: readonly MountLine[],
+  mounts: MountTable,
   name: string,
   path: string,
 ): Promise<Finding> {
   const what = `export ${name}: no FUSE filesystem is mounted at ${path}`;
   const why = 'clients wait; they never see the folder underneath';
-  const place = mountAt(mounts, path);
-  const isShared = place?.propagation.some((field) => /^(shared|master):/.test(field)) === true;
+  const place = mounts.at(path);
+  const isShared = place !== undefined && (place.shared || place.slave);
   // A separate mount namespace gets new mounts only by propagation.
   const [own, first] = await Promise.all([machine.link('/proc/self/ns/mnt'), machine.link('/proc/1/ns/mnt')]);
   const isContainer =
@@ -111,7 +114,7 @@ async function absentFinding(
     : problem(
         what,
         why,
-        `grep ${word(path)} /proc/self/mountinfo   # then start the daemon that mounts there`,
+        `grep ${shellWord(path)} /proc/self/mountinfo   # then start the daemon that mounts there`,
       );
 }
 

@@ -1,18 +1,6 @@
 /** Checks for known faults of the kernel's NFS and SMB clients. */
+import { isAtLeast, kernelVersion } from '../kernel-version.ts';
 import { ok, warning, type Finding } from './finding.ts';
-
-/** Major and minor version, such as 6 and 8; undefined if `release` does not begin with them. */
-export function kernelVersion(release: string | undefined): readonly [number, number] | undefined {
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(release ?? '') ?? [];
-  return major === undefined || minor === undefined ? undefined : [Number(major), Number(minor)];
-}
-
-export function isAtLeast(
-  [major, minor]: readonly [number, number],
-  wanted: readonly [number, number],
-): boolean {
-  return major > wanted[0] || (major === wanted[0] && minor >= wanted[1]);
-}
 
 export function kernelFindings(release: string | undefined, usesCifs: boolean): Finding[] {
   const version = kernelVersion(release);

@@ -107,10 +107,8 @@ export class MountNode {
   }
 
   /** @param kib the kernel's read-ahead for this filesystem. */
-  async setReadAhead({ device }: Mount, kib: number): Promise<void> {
-    // The inverse of makedev(3).
-    const [major, minor] = [(device >>> 8) & 0xfff, (device & 0xff) | ((device >>> 12) & 0xfff00)];
-    await writeFile(`/sys/class/bdi/${major}:${minor}/read_ahead_kb`, String(kib));
+  async setReadAhead({ bdi }: Mount, kib: number): Promise<void> {
+    await writeFile(`/sys/class/bdi/${bdi}/read_ahead_kb`, String(kib));
   }
 
   #change(command: readonly string[]): Promise<ProgramResult> {

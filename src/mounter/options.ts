@@ -1,5 +1,6 @@
 /** The recommended mount options of the kernel's NFS and SMB clients. All commands use these lists. */
 import { release } from 'node:os';
+import { isAtLeast, kernelVersion, type KernelVersion } from '../kernel-version.ts';
 
 /**
  * `port` and `mountport`: no portmapper is needed. `nolock`: there is no lock manager. `hard`: clients wait during an outage
@@ -37,21 +38,25 @@ export const smbOptions = (port: number): string[] => [
 ];
 
 /** The first kernel that knows an option. Older kernels refuse a mount with an unknown option. */
-const knownSince: ReadonlyMap<string, readonly [major: number, minor: number]> = new Map([
+const knownSince: ReadonlyMap<string, KernelVersion> = new Map([
   ['nconnect', [5, 3]],
   ['closetimeo', [6, 0]],
 ]);
 
-/** @param release kernel release, as printed by `uname -r`. */
-function knownTo(release: string): (option: string) => boolean {
-  const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
-  return (option) => {
-    const [sinceMajor, sinceMinor] = knownSince.get(key(option)) ?? [0, 0];
-    return major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
-  };
-}
-
 export type MountProtocol = 'nfs' | 'smb';
+
+/**
+ * The recommended options that a kernel knows.
+ * @param kernel its release, as printed by `uname -r`. If unknown, options that need a certain release are left out.
+ */
+export function knownOptions(protocol: MountProtocol, port: number, kernel: string | undefined): string[] {
+  const version = kernelVersion(kernel);
+  const options = protocol === 'nfs' ? nfsOptions(port) : smbOptions(port);
+  return options.filter((option) => {
+    const since = knownSince.get(key(option));
+    return since === undefined || (version !== undefined && isAtLeast(version, since));
+  });
+}
 
 /** Neither may contain a comma: it separates mount options, and mount programs differ in how to escape it. */
 export interface Credentials {
@@ -86,17 +91,12 @@ export interface KernelMount {
  */
 export function kernelMount(share: Share, address: string, kernel = release()): KernelMount {
   const { protocol, name, port, options, credentials } = share;
-  const isKnown = knownTo(kernel);
+  const known = knownOptions(protocol, port, kernel);
   if (protocol === 'nfs')
     return {
       type: 'nfs',
       origin: `${bracketed(address)}:/${name}`,
-      options: [
-        ...override(nfsOptions(port).filter(isKnown), options),
-        `addr=${address}`,
-        `mountaddr=${address}`,
-        'mountvers=3',
-      ],
+      options: [...override(known, options), `addr=${address}`, `mountaddr=${address}`, 'mountvers=3'],
     };
   const identity = credentials
     ? [`username=${credentials.user}`, `password=${credentials.password}`]
@@ -104,7 +104,7 @@ export function kernelMount(share: Share, address: string, kernel = release()): 
   return {
     type: 'cifs',
     origin: `//${address}/${name}`,
-    options: [...identity, ...override(smbOptions(port).filter(isKnown), options), `ip=${address}`],
+    options: [...identity, ...override(known, options), `ip=${address}`],
   };
 }
 
@@ -133,3 +133,7 @@ const bracketed = (address: string) => (address.includes(':') ? `[${address}]` :
 export function tableField(text: string): string {
   return text.replace(/[\s\\]/g, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
+
+/** Quotes a text as one word for the shell, if needed. */
+export const shellWord = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

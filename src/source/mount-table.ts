@@ -6,9 +6,13 @@ export interface Mount {
   readonly parent: number;
   /** major:minor encoded as st_dev on 64-bit Linux. */
   readonly device: number;
+  /** The same as `MAJOR:MINOR`, as /sys/class/bdi names it. */
+  readonly bdi: string;
   readonly mountpoint: string;
   /** Whether mounts made on it reach its peers and slaves: those in other mount namespaces (shared subtrees). */
   readonly shared: boolean;
+  /** Whether mounts made elsewhere reach it: on the master of which it is a slave. */
+  readonly slave: boolean;
   readonly type: string;
   /** The mount's source: a device, `10.0.0.1:/dfs`, `//10.0.0.1/dfs`, or any word. */
   readonly origin: string;
@@ -28,13 +32,17 @@ function parseLine(line: string): Mount | undefined {
   const fields = line.split(' ');
   const separator = fields.indexOf('-', 6);
   if (separator < 0) return undefined;
-  const [major, minor] = fields[2]!.split(':');
+  const bdi = fields[2]!;
+  const [major, minor] = bdi.split(':');
+  const propagation = fields.slice(6, separator);
   return {
     id: Number(fields[0]),
     parent: Number(fields[1]),
     device: makeDevice(Number(major), Number(minor)),
+    bdi,
     mountpoint: unescape(fields[4]!),
-    shared: fields.slice(6, separator).some((field) => field.startsWith('shared:')),
+    shared: propagation.some((field) => field.startsWith('shared:')),
+    slave: propagation.some((field) => field.startsWith('master:')),
     type: fields[separator + 1] ?? '',
     origin: unescape(fields[separator + 2] ?? ''),
     options: fields[separator + 3] ?? '',
