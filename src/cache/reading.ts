@@ -1,5 +1,5 @@
 /** One client's read for which at least some bytes are not in memory. */
-import { fromErrno, TreeError } from '../source/errors.ts';
+import { fromErrno, TreeError, worstOf } from '../source/errors.ts';
 import type { Extent, Waiter } from './extent.ts';
 import type { ByteSource, Wanted } from './source.ts';
 
@@ -66,7 +66,7 @@ export class Reading implements Waiter {
   done(): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#settle = () => {
-        if (this.#failures.length > 0) reject(worst(this.#failures));
+        if (this.#failures.length > 0) reject(worstOf(this.#failures));
         else resolve(this.#length);
       };
       this.#ended();
@@ -84,10 +84,4 @@ function untouched(error: Error): Error {
   return error instanceof TreeError && error.code === 'again'
     ? new TreeError('down', error.message, { cause: error })
     : error;
-}
-
-/** The error to report: `timeout` and `again` come first, as after these a read may still write to the target. */
-function worst(failures: readonly Error[]): Error {
-  const has = (code: string) => failures.find((one) => one instanceof TreeError && one.code === code);
-  return has('timeout') ?? has('again') ?? failures[0]!;
 }

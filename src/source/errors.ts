@@ -94,3 +94,13 @@ export function fromErrno(error: unknown): TreeError {
   const code = byErrno[name] ?? byErrno[byNumber[Math.abs(errno)] ?? ''] ?? 'io';
   return new TreeError(code, error instanceof Error ? error.message : code, { cause: error });
 }
+
+/** Whether the kernel may still write to the buffer of a read that failed so. */
+export const ownsBuffer = (error: unknown): boolean =>
+  error instanceof TreeError && (error.code === 'timeout' || error.code === 'again');
+
+/** The error to report for several failed parts of one read, at least one: `timeout` and `again` come first, see ownsBuffer. */
+export function worstOf<E>(errors: readonly E[]): E {
+  const has = (code: TreeErrorCode) => errors.find((one) => one instanceof TreeError && one.code === code);
+  return has('timeout') ?? has('again') ?? errors[0]!;
+}

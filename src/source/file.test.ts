@@ -68,8 +68,8 @@ async function read(): Promise<string> {
   return target.toString('latin1', 0, 3);
 }
 
-it('a read that was under way when the content changed answers nobody who asks later', async () => {
-  await read();
+/** A read during whose next call the file is replaced, and one that begins then. */
+async function replacedMeanwhile(): Promise<string[]> {
   const { answered, release } = holdNext();
   const before = read();
   await answered;
@@ -77,7 +77,12 @@ it('a read that was under way when the content changed answers nobody who asks l
   source.forget('/film.mkv');
   const after = read();
   release();
-  expect(await Promise.all([before, after])).toEqual(['old', 'new']);
+  return await Promise.all([before, after]);
+}
+
+it('a read that was under way when the content changed answers nobody who asks later', async () => {
+  await read();
+  expect(await replacedMeanwhile()).toEqual(['old', 'new']);
 });
 
 it('a read that took long is not kept when the content has changed meanwhile', async () => {
@@ -94,12 +99,5 @@ it('a read that took long is not kept when the content has changed meanwhile', a
 });
 
 it('a file that was being opened when it was replaced is opened again', async () => {
-  const { answered, release } = holdNext();
-  const before = read();
-  await answered;
-  put('new');
-  source.forget('/film.mkv');
-  const after = read();
-  release();
-  expect(await Promise.all([before, after])).toEqual(['new', 'new']);
+  expect(await replacedMeanwhile()).toEqual(['new', 'new']);
 });

@@ -1,5 +1,5 @@
 /** The content of one path. Descriptors are opened, closed and replaced as needed. */
-import { TreeError, fromErrno, isAbsence, type TreeErrorCode } from './errors.ts';
+import { TreeError, fromErrno, isAbsence, ownsBuffer, worstOf, type TreeErrorCode } from './errors.ts';
 import { isWanted, type FileServices, type Wanted } from './file-services.ts';
 import type { Inquiry } from './inquiry.ts';
 import { SourceLimits } from './limits.ts';
@@ -225,8 +225,7 @@ export class SourceFile {
       this.#whole(part, length);
       return 'whole';
     } catch (error) {
-      const { code } = fromErrno(error);
-      return code === 'timeout' || code === 'again' ? 'lost' : 'refused';
+      return ownsBuffer(error) ? 'lost' : 'refused';
     }
   }
 
@@ -401,27 +400,17 @@ export class SourceFile {
 /** Waits for all parts, so that no part still runs after a failure. */
 async function joinParts(parts: readonly Promise<number>[], size: number, whole: number): Promise<number> {
   const outcomes = await Promise.allSettled(parts);
+  const errors = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
   // Also after a short part: the kernel may still write to the buffer.
-  if (outcomes.some((one) => one.status === 'rejected' && ownsBuffer(one.reason))) throw worst(outcomes);
+  if (errors.some(ownsBuffer)) throw worstOf(errors);
   let length = 0;
   for (const [i, outcome] of outcomes.entries()) {
-    if (outcome.status === 'rejected') throw worst(outcomes);
+    if (outcome.status === 'rejected') throw worstOf(errors);
     length += outcome.value;
     if (outcome.value < Math.min(size, whole - i * size)) break;
   }
   return length;
 }
-
-/** The error to report: `timeout` and `again` come first, as the kernel may still write to the buffer. */
-function worst(outcomes: readonly PromiseSettledResult<number>[]): unknown {
-  const reasons = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
-  const has = (code: TreeErrorCode) => reasons.find((one) => one instanceof TreeError && one.code === code);
-  return has('timeout') ?? has('again') ?? reasons[0];
-}
-
-/** Whether the kernel may still write to the buffer of a read that ended with this error. */
-const ownsBuffer = (error: unknown): boolean =>
-  error instanceof TreeError && (error.code === 'timeout' || error.code === 'again');
 
 function join(running: Running, target: Buffer): Promise<number> {
   return new Promise((resolve, reject) => {
