@@ -1,5 +1,6 @@
 /** The table at the end: printed, and written to the file that DECYPHARR_REPORT names. */
 import { writeFileSync } from 'node:fs';
+import { markdownTable } from '../kit/markdown.ts';
 
 export interface Row {
   readonly scenario: string;
@@ -17,14 +18,11 @@ export function addRow(scenario: string, setting: string, saw: string): void {
   if (file !== undefined && file !== '') writeFileSync(file, table());
 }
 
-function table(): string {
-  const cells = [
+const table = (): string =>
+  markdownTable(
     ['scenario', 'setting', 'seen'],
-    ['---', '---', '---'],
-    ...rows.map(({ scenario, setting, saw }) => [scenario, setting, saw]),
-  ];
-  return cells.map((row) => `| ${row.join(' | ')} |\n`).join('');
-}
+    rows.map(({ scenario, setting, saw }) => [scenario, setting, saw]),
+  );
 
 export function printTable(): void {
   if (rows.length > 0) process.stdout.write(`\n${table()}\n`);

@@ -5,10 +5,11 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isLeftover, leftoverNamespaces, removeNamespace } from '../kit/namespaces.ts';
 import { outcome, type Outcome } from '../kit/smb.ts';
 import { HOST_ADDRESS } from '../kit/uml.ts';
 
@@ -155,19 +156,6 @@ export class Sandbox {
 export const LOOPBACK = '127.0.0.1';
 export { HOST_ADDRESS };
 
-function removeNamespace(name: string): void {
-  if (!existsSync(`/run/netns/${name}`)) return;
-  const pids = execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n');
-  for (const pid of pids.map(Number)) {
-    try {
-      if (pid > 0) process.kill(pid, 'SIGKILL');
-    } catch {
-      // It has already ended.
-    }
-  }
-  execFileSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
-}
-
 let swept = false;
 
 /** Removes leftovers of runs that died. */
@@ -177,12 +165,7 @@ function sweepOnce(): void {
   process.on('exit', () => {
     for (const sandbox of live) sandbox.disposeNow();
   });
-  const isLeft = (name: string) => {
-    const pid = new RegExp(`^${NAME_PREFIX}(\\d+)-`).exec(name)?.[1];
-    return pid !== undefined && !existsSync(`/proc/${pid}`);
-  };
-  const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
-  for (const name of namespaces.filter(isLeft)) removeNamespace(name);
-  for (const name of readdirSync(tmpdir()).filter(isLeft))
+  for (const name of leftoverNamespaces(NAME_PREFIX)) removeNamespace(name);
+  for (const name of readdirSync(tmpdir()).filter((one) => isLeftover(one, NAME_PREFIX)))
     rmSync(join(tmpdir(), name), { recursive: true, force: true });
 }

@@ -1,5 +1,6 @@
 /** The table at the end: printed, and written to the file that FAULTS_REPORT names. */
 import { writeFileSync } from 'node:fs';
+import { markdownTable } from '../kit/markdown.ts';
 
 export interface Row {
   readonly fault: string;
@@ -25,20 +26,17 @@ function seconds(ms: number | undefined): string {
   return ms === Infinity ? 'no end' : `${(ms / 1000).toFixed(1)} s`;
 }
 
-function table(): string {
-  const cells = [
+const table = (): string =>
+  markdownTable(
     ['fault', 'protocol', 'client', 'what the consumer saw', 'longest pause'],
-    ['---', '---', '---', '---', '---'],
-    ...rows.map(({ fault, protocol, kernel, saw, longestMs }) => [
+    rows.map(({ fault, protocol, kernel, saw, longestMs }) => [
       fault,
       protocol,
       `Linux ${kernel}`,
       saw,
       seconds(longestMs),
     ]),
-  ];
-  return cells.map((row) => `| ${row.join(' | ')} |\n`).join('');
-}
+  );
 
 export function printTable(): void {
   if (rows.length > 0) process.stdout.write(`\n${table()}\n`);

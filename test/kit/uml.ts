@@ -1,6 +1,6 @@
 import { execFile, execFileSync, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { boot } from './kernels-boot.ts';
 import { keepsClosedFiles, kernels, type Kernel, type KernelWish } from './kernels.ts';
+import { leftoverNamespaces, removeNamespace } from './namespaces.ts';
 
 /** The host side of the guest's network, in the client's namespace. Servers listen here. */
 export const HOST_ADDRESS = '10.99.0.1';
@@ -334,26 +335,9 @@ export class KernelClient {
   }
 }
 
-/** Kills everything in the namespace and removes it. Never throws. */
-function removeNamespace(name: string): void {
-  if (!existsSync(`/run/netns/${name}`)) return;
-  const pids = execFileSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).split('\n');
-  for (const pid of pids.map(Number)) {
-    try {
-      if (pid > 0) process.kill(pid, 'SIGKILL');
-    } catch {
-      // It has already ended.
-    }
-  }
-  execFileSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
-}
-
-/** Removes the namespaces of processes that died without cleaning up. The namespace's name ends with the folder's name. */
+/** Removes what processes left that died without cleaning up. The namespace's name ends with the folder's name. */
 function sweepLeftovers(): void {
-  if (!existsSync('/run/netns')) return;
-  for (const name of readdirSync('/run/netns')) {
-    const pid = new RegExp(`^${NAME_PREFIX}(\\d+)-`).exec(name)?.[1];
-    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+  for (const name of leftoverNamespaces(NAME_PREFIX)) {
     removeNamespace(name);
     rmSync(join(tmpdir(), `${NAME_PREFIX}uml-${name.slice(-6)}`), { recursive: true, force: true });
   }
