@@ -2,7 +2,7 @@
 import { createSocket, Socket } from 'node:dgram';
 import { afterEach, expect, it, vi } from 'vitest';
 
-import { FileType } from '../backend.ts';
+import { FileType, type MountBackend } from '../backend.ts';
 import { MOUNT_PROGRAM, mountProgram } from '../mount/program.ts';
 import { directoryPath, mountResult } from '../mount/wire.ts';
 import { nfs3Program } from '../nfs3/program.ts';
@@ -20,14 +20,14 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-const backend = new MemoryBackend();
-const file = backend.add(backend.root, 'f', FileType.regular, Buffer.alloc(8192, 'data'));
+const memory = new MemoryBackend();
+const file = memory.add(memory.root, 'f', FileType.regular, Buffer.alloc(8192, 'data'));
 
-async function serve(allows?: (address: string) => boolean) {
+async function serve(allows?: (address: string) => boolean, mounts: MountBackend = memory) {
   const table = new PortmapTable();
   const server = new RpcServer()
-    .add(nfs3Program(backend))
-    .add(mountProgram(backend))
+    .add(nfs3Program(memory))
+    .add(mountProgram(mounts))
     .add(portmapProgram(table));
   stops.push(() => server.close({ timeoutMs: 50 }));
   const { port } = await server.listenUdp({
@@ -54,7 +54,7 @@ const statusOf = (reader: XdrReader): unknown => {
 
 it('answer no procedure of NFS, not even when its program is asked for', async () => {
   const { ask } = await serve();
-  const value = { file: backend.handle(file), offset: 0, count: 8000 };
+  const value = { file: memory.handle(file), offset: 0, count: 8000 };
   const read = callRecord({ procedure: procedureNumber('READ') }, readShape.args, value);
   expect(statusOf(await ask(read))).toBe(AcceptStatus.PROG_UNAVAIL);
   expect(statusOf(await ask(callRecord({ procedure: 0 })))).toBe(AcceptStatus.PROG_UNAVAIL);
@@ -65,7 +65,7 @@ it('mount, but list neither exports nor mounts', async () => {
   const header = { program: MOUNT_PROGRAM, version: 3 };
   const mounted = await ask(callRecord({ ...header, procedure: 1 }, directoryPath, '/export'));
   expect(statusOf(mounted)).toBe(AcceptStatus.SUCCESS);
-  expect(mountResult.decode(mounted)).toMatchObject({ status: 0, handle: backend.handle(backend.root) });
+  expect(mountResult.decode(mounted)).toMatchObject({ status: 0, handle: memory.handle(memory.root) });
   expect(statusOf(await ask(callRecord({ ...header, procedure: 0 })))).toBe(AcceptStatus.SUCCESS);
   for (const procedure of [2, 5])
     expect(statusOf(await ask(callRecord({ ...header, procedure })))).toBe(AcceptStatus.PROC_UNAVAIL);
@@ -108,4 +108,22 @@ it('survive a caller that cannot be answered', async () => {
     });
   });
   expect(statusOf(await ask(callRecord(header)))).toBe(AcceptStatus.SUCCESS);
+});
+
+it('ask the backend once for a call that is sent again while it waits', async () => {
+  let asked = 0;
+  let go!: (handle: Buffer) => void;
+  const mount = () => {
+    asked += 1;
+    return new Promise<Buffer>((resolve) => (go = resolve));
+  };
+  const { ask } = await serve(undefined, Object.assign(new MemoryBackend(), { mount }));
+  const header = { program: MOUNT_PROGRAM, version: 3 };
+  const waits = callRecord({ ...header, xid: 7, procedure: 1 }, directoryPath, '/export');
+  const quick = callRecord({ ...header, xid: 8, procedure: 0 });
+  expect(replyMessage.decode(await ask(waits, waits, waits, quick)).xid).toBe(8);
+  expect(asked).toBe(1);
+  const mounted = ask();
+  go(memory.handle(memory.root));
+  expect(replyMessage.decode(await mounted).xid).toBe(7);
 });

@@ -22,13 +22,15 @@ export interface DatagramOptions {
   readonly allows?: (address: string) => boolean;
 }
 
-/** RPC over UDP: one datagram, one message. Meant for portmap and MOUNT: it neither retransmits nor detects retransmissions. */
+/** RPC over UDP: one datagram, one message. Meant for portmap and MOUNT: it does not retransmit, nor keep replies that were sent. */
 export class DatagramListener {
   readonly #host: TransportHost;
   readonly #options: DatagramOptions;
   readonly #programs: ReadonlySet<number>;
   #socket: Socket | undefined;
   #calls = 0;
+  /** Calls that have no reply yet, by sender and XID. */
+  readonly #running = new Set<string>();
 
   constructor(host: TransportHost, options: DatagramOptions) {
     this.#host = host;
@@ -63,6 +65,9 @@ export class DatagramListener {
     if (this.#calls >= MAX_DATAGRAM_CALLS || this.#options.allows?.(address) === false) return;
     // Port 0 of a forged datagram cannot be answered.
     if (remote.port === 0) return;
+    // A client that waits sends its call again every few seconds: one answer serves all.
+    const key = `${address} ${remote.port} ${message.toString('hex', 0, 4)}`;
+    if (this.#running.has(key)) return;
     const link = new DatagramLink(this.#host, this.#programs, {
       transport: 'udp',
       address,
@@ -78,7 +83,9 @@ export class DatagramListener {
       return;
     }
     this.#calls++;
+    this.#running.add(key);
     Promise.resolve(reply)
+      .finally(() => this.#running.delete(key))
       .then((ready) => this.#send(ready, remote))
       .catch((error: unknown) => link.bug(error, 'datagram reply'))
       .finally(() => {
