@@ -165,14 +165,18 @@ export const checks: readonly Check[] = [
       const path = consumer.protocol === 'nfs' ? '/odd.mkv' : '/tail.mkv';
       const before = await consumer.list('/folder');
       const bytes = digest(await readFile(local(visit, path)));
-      const seen = gateway.log.filter(({ msg }) => msg === 'source is down').length;
+      const times = (what: string) => gateway.log.filter(({ msg }) => msg === what).length;
+      const wasDown = times('source is down');
+      const wasLive = times('source is live');
       await living.kill();
       const whole = consumer.whole(path);
       // Avoid an unhandled rejection if something fails before it is awaited below.
       whole.catch(() => undefined);
-      await gateway.whenLogged(() => gateway.log.filter(({ msg }) => msg === 'source is down').length > seen);
+      await gateway.whenLogged(() => times('source is down') > wasDown);
       const listed = await consumer.list('/folder');
       await living.start();
+      // Everything below can be answered from memory: without this, the next check could begin before the gateway looks again.
+      await gateway.whenLogged(() => times('source is live') > wasLive);
       expect(comparable(listed)).toEqual(comparable(before));
       expect(digest(await whole)).toBe(bytes);
       expect(comparable(await consumer.list('/'))).toEqual(await localEntries(visit, '/', consumer));
