@@ -238,6 +238,19 @@ describe('a FUSE tree', () => {
     expect((await resumed).length).toBe(4096);
     expect(setup.source).toMatchObject({ state: 'live', quarantined: 0 });
   });
+
+  it('that hangs and then dies is down: the probe that hung has ended, if with an error', async () => {
+    const setup = await Setup.start();
+    const file = await setup.firstFile();
+    await setup.fuse.hang();
+    await setup.state('stuck');
+    // The dead mount stays in the table, so the mount table shows no change.
+    await setup.fuse.kill();
+    await setup.state('down');
+    await setup.fuse.mount();
+    await setup.state('live');
+    expect((await setup.bytes(file)).length).toBe(4096);
+  });
 });
 
 describe('content in memory', () => {

@@ -415,7 +415,14 @@ export class Mounted implements SourcePart {
     this.#probes += 1;
     const name = `.holdfast-probe-${this.#probes}`;
     const device = this.watch.requireDevice();
-    await lanes.probe.run<undefined>(base, (done) => probeOnce(root + base, name, device, done), { onLate });
+    // An error is an answer too. As the call's value it reaches `onLate`, so that a probe that hung and failed is followed by
+    // the next.
+    const failure = await lanes.probe.run<Error | undefined>(
+      base,
+      (done) => probeOnce(root + base, name, device, (error) => done(null, error ?? undefined)),
+      { onLate },
+    );
+    if (failure) throw failure;
   }
 
   // -- Judging the results of calls ----------------------------------------------------------------------------------------
