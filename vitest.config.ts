@@ -21,12 +21,14 @@ export default defineConfig({
         test: { name: 'unit', include: ['src/**/*.test.ts', 'protocols/*/src/**/*.test.ts'] },
       },
       {
-        // Real clients, real FUSE, real processes: started from dist/, one file after the other.
+        // Real clients, real FUSE, real processes, started from dist/, after the unit tests.
         resolve: { alias },
         test: {
           name: 'system',
           include: ['test/*.test.ts'],
-          fileParallelism: false,
+          // They mostly wait for kernels, timeouts and daemons.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

@@ -438,6 +438,7 @@ describe('the mount', () => {
     owner.kill('SIGKILL');
     await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 5000 }).toBe(false);
     expect(readFileSync('/proc/self/mounts', 'utf8')).not.toContain(mountpoint);
-    execFileSync('rm', ['-r', mountpoint.replace(/\/dfs$/, '')]);
+    // By force: a test beside this one may remove what dead processes have left.
+    execFileSync('rm', ['-rf', mountpoint.replace(/\/dfs$/, '')]);
   });
 });

@@ -111,8 +111,10 @@ export class KernelClient {
   async run(script: string, timeoutMs = RUN_MS): Promise<GuestResult> {
     const job = this.spawn(script);
     let timer: NodeJS.Timeout | undefined;
+    const overdue = new AbortController();
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
+        overdue.abort();
         job.kill('KILL');
         void this.whyLate().then((why) =>
           reject(new Error(`not done after ${timeoutMs} ms: ${script}\n${why}`)),
@@ -120,7 +122,9 @@ export class KernelClient {
       }, timeoutMs);
     });
     try {
-      return await Promise.race([job.result, late]);
+      const result = await Promise.race([job.result, late]);
+      // A killed job has a result too, which may come before the reason is known.
+      return overdue.signal.aborted ? await late : result;
     } finally {
       clearTimeout(timer);
     }
