@@ -165,8 +165,10 @@ async function bursts(): Promise<void> {
     return times;
   });
   const { local } = costs;
-  // NFS has no CLOSE: after the last burst the file stays open for as long as a player may pause.
-  const most = { smb: 1, nfs: 1.1 } as const;
+  // The daemon stays 128 MB ahead of the reader. A local reader's own runs vary by some percent with how far the daemon has
+  // come when the file is closed. NFS has no CLOSE: after the last burst the file stays open for as long as a player may
+  // pause, and the daemon fetches another burst.
+  const most = { smb: 1.05, nfs: 1.1 } as const;
   for (const way of ['smb', 'nfs'] as const) {
     const cost = costs[way];
     expect.soft(cost.downloads / local.downloads, `${way}: requests`).toBeLessThanOrEqual(2);
