@@ -48,6 +48,7 @@ export class NfsConsumer implements Consumer {
   readonly client: NfsClient;
   readonly root: Buffer;
   readonly #port: number;
+  readonly #closing = new AbortController();
 
   private constructor(port: number, client: NfsClient, root: Buffer) {
     this.#port = port;
@@ -62,6 +63,7 @@ export class NfsConsumer implements Consumer {
 
   close(): void {
     this.client.destroy();
+    this.#closing.abort();
   }
 
   handle(path: string): Promise<Buffer> {
@@ -102,7 +104,13 @@ export class NfsConsumer implements Consumer {
   async whole(path: string): Promise<Buffer> {
     const query = `version=3&nfsport=${String(this.#port)}&mountport=${String(this.#port)}`;
     const url = `nfs://127.0.0.1/dfs${path}?${query}`;
-    const options = { encoding: 'buffer', maxBuffer: 2 ** 30, timeout: CLIENT_TIMEOUT_MS } as const;
+    // libnfs would reconnect to a gateway that has ended, for good and without a pause.
+    const ending = {
+      timeout: CLIENT_TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+      signal: this.#closing.signal,
+    } as const;
+    const options = { encoding: 'buffer', maxBuffer: 2 ** 30, ...ending } as const;
     return (await run('nfs-cat', [url], options)).stdout;
   }
 
