@@ -204,6 +204,22 @@ it('that hang on one entry cost the others of the folder no second', async () =>
   );
 });
 
+it('that hang on an entry while they read a listing leave the listing to the lanes', async () => {
+  const workers = pool();
+  const many = Array.from({ length: 50 }, (_, i) => ({ name: `film-${10 + i}.mkv`, size: 1000 + i }));
+  const fuse = await fuseTree({ releases: 1, files: many, entryTimeoutSeconds: 0, attrTimeoutSeconds: 0 });
+  const { source, names } = await treeOver(fuse, workers);
+  const path = release + names[0]!;
+  await Promise.all(many.map(({ name }) => lstat(fuse.path(`${path}/${name}`))));
+  // Each sixteenth entry is looked up while the directory is read.
+  await fuse.hang(`${path}/film-41.mkv`, 'lookup');
+  expect(namesOf(await source.readdir(path))).toEqual(many.map(({ name }) => name));
+  expect(await fuse.held()).toBe(1);
+  expect([workers.aside, source.quarantined]).toEqual([1, 0]);
+  await fuse.heal();
+  await expect.poll(() => workers.aside, within).toBe(0);
+});
+
 it('that all hang leave the work to the lanes, and take it up again', async () => {
   const workers = pool();
   const fuse = await fuseTree({ releases: 8, files: films });

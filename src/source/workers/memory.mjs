@@ -24,8 +24,8 @@ export const Word = {
   stop: 5,
 };
 
-/** What a worker does now. */
-export const Phase = { directory: 0, object: 1, listing: 2, entries: 3 };
+/** What a worker does now. `hint`: it looks up an entry while it reads the listing. */
+export const Phase = { directory: 0, object: 1, listing: 2, entries: 3, hint: 4 };
 
 const words = 16;
 const columnsAt = words * Int32Array.BYTES_PER_ELEMENT;

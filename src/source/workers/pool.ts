@@ -320,7 +320,8 @@ export class WorkerPool implements Workers {
     const { control } = hand.views;
     const phase = Atomics.load(control, Word.phase);
     const { names, object } = job.request;
-    if (names || phase === Phase.entries || (phase === Phase.listing && object !== undefined)) {
+    const isBesides = phase === Phase.entries || phase === Phase.hint;
+    if (names || isBesides || (phase === Phase.listing && object !== undefined)) {
       // The lookup of one entry hangs, or the listing of an object that was looked up: return what was found before.
       Atomics.store(control, Word.stop, 1);
       this.#settle(hand, job, {}, true);
