@@ -158,6 +158,8 @@ export class Surveyor {
   #clock = new Clock();
   /** Devices with directories that have entries of unknown type, which Node's readdir with types cannot handle. */
   #withoutTypes = new Set();
+  /** @type {string | undefined} a directory in which the last listed subdirectory was small */
+  #smallIn;
   #steps = 0;
 
   /** @param {Views} views */
@@ -305,8 +307,9 @@ export class Surveyor {
    */
   #listOpened(descriptor, request, path) {
     const { control, names, lengths, kinds } = this.#views;
-    const isFirst = request.looks && request.digest === undefined;
-    const entries = this.#read(descriptor, request.device, isFirst === true);
+    const entries = this.#read(descriptor, request.device, this.#mayHint(request));
+    if (request.object !== undefined)
+      this.#smallIn = entries.length < hintEvery ? request.directory : undefined;
     // If the mount was detached meanwhile, the listing may be incomplete. Then the directory's path has changed.
     const reached = readlinkSync(placeOf(descriptor), 'latin1');
     if (reached !== (request.root + path || '/')) return { misled: 'place' };
@@ -342,6 +345,15 @@ export class Surveyor {
       }
     }
     return readdirSync(place, 'latin1');
+  }
+
+  /**
+   * Only a first listing needs attributes. In a small directory, hints have no use and cost one more request to the daemon.
+   * @param {Request} request
+   */
+  #mayHint({ looks, digest, object, directory }) {
+    const isSmall = object !== undefined && directory === this.#smallIn;
+    return looks === true && digest === undefined && !isSmall;
   }
 
   /**

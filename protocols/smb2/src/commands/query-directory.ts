@@ -52,9 +52,34 @@ async function inTurn(request: Request, open: Open, body: Body, pattern: string)
   return await scan;
 }
 
+/**
+ * Clients ask for much more room than most directories need. So the reply is written into a pooled buffer: one of the client's
+ * size for each request would keep the garbage collector busy.
+ */
 async function answer(request: Request, open: Open, body: Body, pattern: string): Promise<Reply> {
   const room = Math.min(body.outputBufferLength, request.context.limits.maxTransactSize);
-  const buffer = Buffer.allocUnsafe(BODY + outputBufferResponse.size + room);
+  const { pool } = request.context;
+  const buffer = pool.take(outputBufferResponse.size + room);
+  const owner = { release: () => pool.give(buffer) };
+  try {
+    const target = buffer.subarray(0, BODY + outputBufferResponse.size + room);
+    const length = await fill(target, request, open, body, pattern);
+    return { status: Status.SUCCESS, buffer, length, owner };
+  } catch (error) {
+    owner.release();
+    throw error;
+  }
+}
+
+/** Returns the length of the reply's body. */
+async function fill(
+  buffer: Buffer,
+  request: Request,
+  open: Open,
+  body: Body,
+  pattern: string,
+): Promise<number> {
+  const room = buffer.length - BODY - outputBufferResponse.size;
   const entries = DirectoryEntries.of(
     body.informationClass,
     buffer.subarray(BODY + outputBufferResponse.size),
@@ -86,7 +111,7 @@ async function answer(request: Request, open: Open, body: Body, pattern: string)
     buffer,
     BODY,
   );
-  return { status: Status.SUCCESS, buffer, length: outputBufferResponse.size + entries.length };
+  return outputBufferResponse.size + entries.length;
 }
 
 async function enumerationFor(

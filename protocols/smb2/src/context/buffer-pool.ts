@@ -1,4 +1,4 @@
-/** Buffers for READ replies, in sizes of powers of two. Keeps free buffers up to a limit. */
+/** Buffers for READ and QUERY_DIRECTORY replies, in sizes of powers of two. Keeps free buffers up to a limit. */
 import { BODY } from './reply.ts';
 
 const SMALLEST = 16;
