@@ -55,6 +55,15 @@ export const TreeLimits = {
   slice: 250,
   /** Entries whose attributes are fetched in advance for the reader of a listing. */
   prefetch: 1_024,
+  /** Subdirectories that a client lists in order before the next ones are read ahead: see walks.ts. */
+  walkSteps: 2,
+  /** The most entries between two of them. */
+  walkGap: 16,
+  /** The most entries that are read ahead, and how many at a time. */
+  walkAhead: 16,
+  walkAtOnce: 2,
+  /** Directories whose walks are followed at a time. */
+  walks: 64,
   /** A slow answer is reused for this many times as long as it took. */
   rememberedFactor: 3,
   /** The most requests that wait for absent sources. Beyond it the oldest gets a retry status. */

@@ -48,14 +48,27 @@ export class Lookups {
     if (path.length >= pathMax) throw new TreeError('nametoolong');
     if (!known && this.#negatives.has(path) && this.#options.availability.isLive(path))
       throw new TreeError('noent');
+    const pending = this.#findOnce(directory, name, path);
+    // If it takes long, answer from the cache: if the object is gone, later calls on it will report that.
+    if (!known?.attributes) return pending;
+    return withPatience(pending, known.isTimeless ? TreeLimits.datePatience : TreeLimits.patience, known);
+  }
+
+  /** Looks up and lists a directory before a client asks for it. */
+  async readAhead(directory: TreeNode): Promise<void> {
+    const { parent, name, path } = directory;
+    if (directory.directory) await this.#options.listings.current(directory);
+    else if (parent) await this.#findOnce(parent, name, path);
+  }
+
+  /** Parallel lookups of a name share one call. */
+  #findOnce(directory: TreeNode, name: ByteString, path: ByteString): Promise<TreeNode> {
     let pending = this.#pending.get(path);
     if (!pending) {
       pending = this.#find(directory, name, path).finally(() => this.#pending.delete(path));
       this.#pending.set(path, pending);
     }
-    // If it takes long, answer from the cache: if the object is gone, later calls on it will report that.
-    if (!known?.attributes) return pending;
-    return withPatience(pending, known.isTimeless ? TreeLimits.datePatience : TreeLimits.patience, known);
+    return pending;
   }
 
   async #find(directory: TreeNode, name: ByteString, path: ByteString): Promise<TreeNode> {

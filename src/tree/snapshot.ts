@@ -113,6 +113,17 @@ export class Snapshot<E extends Listed> {
     return this.#cookies[index]!;
   }
 
+  /** Index of an entry; -1 if it is not in this snapshot. */
+  indexOf(entry: E): number {
+    // Names that share a hash are next to each other.
+    const cookie = cookieOf(entry.nameHash);
+    for (let i = this.after(cookie - 1); i < this.nodes.length; i++) {
+      if (this.nodes[i] === entry) return i;
+      if (cookieOf(this.nodes[i]!.nameHash) > cookie) break;
+    }
+    return -1;
+  }
+
   /** Index of the first node with a greater cookie. */
   after(cookie: number): number {
     let low = 0;

@@ -11,6 +11,7 @@ import type {
 import { BlockCache } from '../cache/block-cache.ts';
 import { TreeError } from './errors.ts';
 import { Identity } from './identity.ts';
+import { TreeLimits } from './limits.ts';
 import { SipHash, type StringHash } from './siphash.ts';
 import type { TreeChange } from './changes.ts';
 import { Tree } from './tree.ts';
@@ -551,6 +552,52 @@ describe('listings', () => {
     expect(snapshot.nodes.slice(0, 10).every((node) => node.attributes)).toBe(true);
     await later(0);
     expect(snapshot.nodes.every((node) => node.attributes)).toBe(true);
+  });
+});
+
+describe('a walk', () => {
+  const release = (i: number) => `/all/release-${i}`;
+  const listed = (source: FakeSource) =>
+    new Set(source.asked.filter((call) => call.startsWith('readdir /all/')));
+
+  async function walked(count = 60) {
+    const source = new FakeSource();
+    for (let i = 0; i < count; i++) source.put(`${release(i)}/film.mkv`, { content: 'x' });
+    const tree = treeOf(source);
+    const all = await at(tree, '/all');
+    const { nodes } = await tree.list(all);
+    const step = async (i: number) => await tree.list(await tree.lookup(all, nodes[i]!.name));
+    return { source, nodes, step };
+  }
+
+  it('in the order of the listing finds the next directories in memory, and no more than that is read', async () => {
+    const { source, nodes, step } = await walked();
+    for (let i = 0; i < 2; i++) await step(i);
+    expect(listed(source).size).toBe(2);
+    for (let i = 2; i < 10; i++) await step(i);
+    await vi.waitFor(() => expect(listed(source).size).toBe(10 + TreeLimits.walkAhead));
+    expect(listed(source)).toContain(`readdir ${nodes[10]!.path}`);
+    const before = source.asked.length;
+    await step(10);
+    // The step itself needs nothing; it lets one more be read ahead.
+    expect(source.asked.slice(before).filter((call) => call.includes(nodes[10]!.path))).toEqual([]);
+    await vi.waitFor(() => expect(listed(source).size).toBe(11 + TreeLimits.walkAhead));
+  });
+
+  it('in another order, or of one directory again and again, reads nothing ahead', async () => {
+    const { source, step } = await walked();
+    for (const i of [40, 7, 33, 12, 3, 50, 22]) await step(i);
+    for (let again = 0; again < 5; again++) await step(22);
+    await new Promise(setImmediate);
+    expect(listed(source).size).toBe(7);
+  });
+
+  it('meets the errors of what was read ahead only when it comes there', async () => {
+    const { source, nodes, step } = await walked();
+    source.remove(nodes[6]!.path);
+    for (let i = 0; i < 6; i++) await step(i);
+    expect(await code(step(6))).toBe('noent');
+    for (let i = 7; i < 12; i++) expect(await step(i)).toHaveLength(1);
   });
 });
 

@@ -29,6 +29,7 @@ import { Resolver } from './resolver.ts';
 import type { Snapshot } from './snapshot.ts';
 import { policyOf, type PolicyOf } from './times-policy.ts';
 import { Waiters } from './waiters.ts';
+import { Walks } from './walks.ts';
 import { resumeWarm, warmLines } from './warm.ts';
 
 export interface TreeOptions {
@@ -57,6 +58,7 @@ export class Tree {
   readonly #listings: Listings;
   readonly #looks: Looks;
   readonly #lookups: Lookups;
+  readonly #walks: Walks;
   readonly #cache: ContentCache;
   readonly #content: Content;
   readonly #resolver: Resolver;
@@ -97,6 +99,10 @@ export class Tree {
       changes,
     }));
     const lookups = (this.#lookups = new Lookups({ source, registry, listings, looks, availability }));
+    this.#walks = new Walks({
+      isKnown: (directory) => listings.isFresh(directory, performance.now()),
+      fetch: (directory) => lookups.readAhead(directory),
+    });
     this.#cache = new ContentCache({ blocks, source, readAhead });
     this.#content = new Content({ source, looks, changes, cache: this.#cache });
     this.#resolver = new Resolver({ identity, source, registry, listings, looks, lookups });
@@ -152,6 +158,7 @@ export class Tree {
 
   /** A listing that is about a second old at most, or the last good one while the source is absent. */
   list(directory: TreeNode): Awaitable<Snapshot<TreeNode>> {
+    this.#walks.entered(directory);
     return this.#listings.get(directory);
   }
 
