@@ -56,6 +56,8 @@ interface Parts {
   readonly admin: AdminServer;
   readonly series: Series;
   readonly mdns: Mdns | undefined;
+  /** Aborted when the gateway begins to stop. */
+  readonly stopping: AbortController;
 }
 
 export class Gateway {
@@ -126,7 +128,8 @@ export class Gateway {
   }
 
   async #close({ timeoutMs = 10_000, handedOver = false }: CloseOptions): Promise<void> {
-    const { log, listeners, nfs, smb, exports, admin, series, mdns } = this.#parts;
+    const { log, listeners, nfs, smb, exports, admin, series, mdns, stopping } = this.#parts;
+    stopping.abort();
     log.info('stopping: finishing outstanding requests');
     if (handedOver) {
       // A client may have connected just before the takeover: let it send and finish its first request.
@@ -225,6 +228,7 @@ export async function startGateway(
   });
   const series = new Series(metrics, () => exports.waiting);
   const scanFolder = scanFolderPath(config.state);
+  const stopping = new AbortController();
   let nfs: NfsServer | undefined;
   let smb: SmbServer | undefined;
   try {
@@ -253,12 +257,13 @@ export async function startGateway(
       listen: (server) => listeners.listen(server, 'admin', config.admin.listen),
       metrics,
       log,
-      state: () => ({ ready: true, exports: exports.state() }),
+      state: () => ({ ready: !stopping.signal.aborted, exports: exports.state() }),
       status: () =>
         gather({
           version,
           series,
           cache: blocks,
+          ready: () => !stopping.signal.aborted,
           listening: () => listening,
           exports: () => exports.status(),
           streams: () => exports.streams(),
@@ -272,7 +277,10 @@ export async function startGateway(
     });
     listening.push({ protocol: 'admin', host: admin.host, port: admin.port });
     const mdns = config.discovery ? new (await import('./discovery/mdns.ts')).Mdns({ log }) : undefined;
-    return new Gateway({ config, log, metrics, listeners, blocks, exports, nfs, smb, admin, series, mdns });
+    return new Gateway({
+      ...{ config, log, metrics, listeners, blocks, exports },
+      ...{ nfs, smb, admin, series, mdns, stopping },
+    });
   } catch (error) {
     series.close();
     await Promise.all([nfs?.close(0), smb?.close(0)]);

@@ -121,6 +121,24 @@ describe('a hundred and forty large reads of a file that hangs', () => {
   });
 });
 
+describe('a gateway that stops', () => {
+  it('is alive but no longer ready while it finishes what it has begun', async () => {
+    const fuse = await startFuse();
+    const { client, root, gateway } = await startGateway(fuse);
+    const file = await client.walk(root, releasePath(0, 'video.mkv'));
+    await fuse.hang(releasePath(0, 'video.mkv'), 'read');
+    const read = client.read(file, MIB, 4096);
+    await fuse.whenHeld(1);
+    process.kill(gateway.pid, 'SIGTERM');
+    await gateway.whenLogged(({ msg }) => msg === 'stopping: finishing outstanding requests');
+    const ask = async (path: string) =>
+      (await fetch(`http://127.0.0.1:${String(gateway.port('admin'))}${path}`)).status;
+    expect([await ask('/readyz'), await ask('/livez')]).toEqual([503, 200]);
+    await fuse.heal();
+    expect((await read).data.length).toBe(4096);
+  });
+});
+
 describe('a source that goes away', () => {
   it('keeps readers waiting, answers from the cache, and never says that a file is missing', async () => {
     const fuse = await startFuse();

@@ -17,6 +17,7 @@ export interface ModelOptions {
   readonly version: string;
   readonly series: Series;
   readonly cache: { readonly bytes: number; readonly limit: number };
+  readonly ready: () => boolean;
   readonly listening: () => readonly ListeningStatus[];
   readonly exports: () => readonly ExportStatus[];
   readonly streams: () => readonly StreamStatus[];
@@ -30,7 +31,7 @@ export function gather(options: ModelOptions): Status {
   const { version, series, cache } = options;
   return {
     at: Date.now(),
-    ready: true,
+    ready: options.ready(),
     process: {
       version,
       node: process.versions.node,

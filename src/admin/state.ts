@@ -92,7 +92,7 @@ export function summaryOf({ ready, exports }: AdminState): AdminSummary {
 
 /** The state for health checks and the page. */
 export interface AdminState {
-  /** Whether all exports are set up and all listeners are open. */
+  /** Whether the gateway accepts new connections: false once it is stopping. It is not asked before it is ready. */
   readonly ready: boolean;
   readonly exports: readonly ExportState[];
 }

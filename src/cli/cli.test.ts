@@ -72,6 +72,14 @@ describe('holdfast', () => {
     ],
     [['serve', '-x'], 'holdfast: unknown flag -x; see holdfast serve --help'],
     [
+      ['mount', '--server', '[::1]', '--at', '/mnt/dfs', '--interval', '0'],
+      'holdfast: --interval: 0 is not a number of seconds from 0.5 to 3600',
+    ],
+    [
+      ['mount', '--server', '[::1', '--at', '/mnt/dfs'],
+      'holdfast: --server: [::1 is neither HOST nor HOST:PORT',
+    ],
+    [
       ['serve', '--expect-fuse'],
       'holdfast: unknown flag --expect-fuse (did you mean --no-expect-fuse?); see holdfast serve --help',
     ],

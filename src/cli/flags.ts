@@ -41,13 +41,13 @@ export const drainFlag = (fallback: number): Flag => ({
 
 const longestTimeout = 3600;
 
-/** The value of a flag that is a time in seconds. */
-export function seconds(invocation: Invocation, flag: string, fallback: number): number {
+/** The value of a flag that is a time in seconds, at least `least`. */
+export function seconds(invocation: Invocation, flag: string, fallback: number, least = 0): number {
   const text = invocation.text(flag);
   if (text === undefined) return fallback;
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
-  if (!(value <= longestTimeout))
-    throw new UsageError(`--${flag}: ${text} is not a number of seconds from 0 to ${longestTimeout}`);
+  if (!(value >= least && value <= longestTimeout))
+    throw new UsageError(`--${flag}: ${text} is not a number of seconds from ${least} to ${longestTimeout}`);
   return value;
 }
 

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
 import { posix } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseEndpoint } from '../config/index.ts';
@@ -150,8 +151,8 @@ function settingsOf(invocation: Invocation, { env }: Terminal): Settings {
     staging: `/run/holdfast/mount${at.replaceAll('/', '-')}`,
     credentials,
     netns: invocation.text('netns') ?? '/proc/1/ns/net',
-    intervalMs: seconds(invocation, 'interval', interval) * 1000,
-    probeTimeoutMs: seconds(invocation, 'probe-timeout', probeTimeout) * 1000,
+    intervalMs: seconds(invocation, 'interval', interval, 0.5) * 1000,
+    probeTimeoutMs: seconds(invocation, 'probe-timeout', probeTimeout, 0.5) * 1000,
     readAhead: kib(invocation.text('read-ahead')),
     guard: !invocation.has('no-guard'),
     leave: invocation.has('leave'),
@@ -166,11 +167,12 @@ function required(invocation: Invocation, flag: string): string {
   return text;
 }
 
-/** `HOST`, `HOST:PORT`, `[v6]:PORT`, or an IPv6 address alone. */
+/** `HOST`, `HOST:PORT`, `[v6]:PORT`, or an IPv6 address alone, with or without brackets. */
 function serverOf(text: string): { host: string; port?: number } {
   const endpoint = parseEndpoint(text);
   if (endpoint) return endpoint;
-  if (/^[\w.-]+$/.test(text) || /^[\da-f:]*::?[\da-f:.]*$/i.test(text)) return { host: text };
+  const alone = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
+  if (/^[\w.-]+$/.test(text) || isIPv6(alone)) return { host: alone };
   throw new UsageError(`--server: ${text} is neither HOST nor HOST:PORT`);
 }
 
