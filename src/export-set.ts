@@ -175,6 +175,7 @@ export class ExportSet {
     this.#sources = new SharedSources(known);
     this.#blocks = blocks;
     metrics.watchCache(blocks);
+    metrics.watchWorkers(sourceWorkers);
   }
 
   /**
@@ -258,9 +259,10 @@ export class ExportSet {
   }
 
   get callsInKernel(): number {
+    // Exports of the same tree share a source.
+    const sources = new Set([...this.#served, ...this.#retiring.keys()].map(({ source }) => source));
     let calls = sourceWorkers.busy;
-    for (const { source } of [...this.#served, ...this.#retiring.keys()])
-      for (const lane of Object.values(source.lanes)) calls += lane.inFlight;
+    for (const { lanes } of sources) for (const { inFlight } of Object.values(lanes)) calls += inFlight;
     return calls;
   }
 

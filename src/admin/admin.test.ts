@@ -164,6 +164,14 @@ describe('Metrics', () => {
     expect(text).toContain('holdfast_cache_unread_bytes_total 5');
   });
 
+  it('shows the worker threads that work and that hang', async () => {
+    const metrics = new Metrics({ process: false });
+    metrics.watchWorkers({ busy: 3, aside: 1 });
+    const text = await metrics.text();
+    expect(text).toContain('holdfast_workers_busy 3');
+    expect(text).toContain('holdfast_workers_hung 1');
+  });
+
   it('counts connections', async () => {
     const metrics = new Metrics({ process: false });
     const meter = metrics.connections('nfs');

@@ -125,6 +125,12 @@ export interface WatchedCache {
   readonly unreadBytes: number;
 }
 
+/** The worker threads of all sources: see WorkerPool. */
+export interface WatchedWorkers {
+  readonly busy: number;
+  readonly aside: number;
+}
+
 interface Sample {
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
@@ -222,6 +228,14 @@ export class Metrics {
       'Bytes that were read ahead and evicted before a client read them.',
       () => cache.unreadBytes,
     );
+  }
+
+  /** Adds the worker threads to the metrics. */
+  watchWorkers(workers: WatchedWorkers): void {
+    const add = (name: string, help: string, value: () => number): void =>
+      this.#add(`holdfast_workers_${name}`, 'gauge', help, () => [{ labels: {}, value: value() }]);
+    add('busy', 'Worker threads that look up or list now, including hung ones.', () => workers.busy);
+    add('hung', 'Worker threads whose call hangs; other threads do their work.', () => workers.aside);
   }
 
   /** Counts a refusal: of a logon, a share, an address or a token. */
