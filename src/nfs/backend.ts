@@ -224,7 +224,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
             const { attributes } = directory;
             // A directory that may be read but not searched: READDIRPLUS returns names only.
             const searchable = !attributes || callerMaySearch(attributes, call, squash);
-            return new Listing(tree, snapshot, searchable);
+            return new Listing(tree, directory, snapshot, searchable);
           }),
       ),
     );
@@ -329,11 +329,18 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
 }
 
 class Listing extends ListingView implements DirectoryListing<TreeNode> {
+  readonly #directory: TreeNode;
   readonly #searchable: boolean;
 
-  constructor(tree: Tree, snapshot: Snapshot<TreeNode>, searchable: boolean) {
+  constructor(tree: Tree, directory: TreeNode, snapshot: Snapshot<TreeNode>, searchable: boolean) {
     super(tree, snapshot);
+    this.#directory = directory;
     this.#searchable = searchable;
+  }
+
+  get edition(): object | undefined {
+    const isCurrent = this.#directory.directory?.snapshot === this.snapshot;
+    return isCurrent && this.#searchable ? this.#directory.edition : undefined;
   }
 
   override load(from: number, to: number): Awaitable<void> {

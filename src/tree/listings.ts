@@ -153,7 +153,8 @@ export class Listings {
     const isWhole = !this.#omittedSince.has(directory);
     const digest = raw === 'same' ? state?.digest : isWhole ? raw.digest : undefined;
     const usedOnce = state?.usedOnce;
-    directory.directory = { snapshot, listedAt: now, cost: now - begun, digest, usedOnce };
+    const edition = state?.snapshot === snapshot ? state.edition : undefined;
+    directory.directory = { snapshot, listedAt: now, cost: now - begun, digest, usedOnce, edition };
     this.#options.registry.trim();
     this.#options.onListed(directory);
     return snapshot;

@@ -149,7 +149,7 @@ export class Looks {
    */
   #lastOf(node: TreeNode): Attributes | undefined {
     // A new object for each node: protocol adapters cache derived values by object identity.
-    if (!node.attributes && this.#options.source.holdsMount(node.path)) node.attributes = { ...unseenMount };
+    if (!node.attributes && this.#options.source.holdsMount(node.path)) node.show({ ...unseenMount });
     return node.attributes;
   }
 
@@ -208,14 +208,27 @@ export class Looks {
 
   #loadRange(snapshot: Snapshot<TreeNode>, from: number, to: number): Promise<void> | undefined {
     const now = performance.now();
+    const liveSince = this.#liveSinceOfEntries(snapshot.nodes[from]?.parent);
     const isStale = (node: TreeNode) =>
-      !node.gone && !(node.attributes && this.isFresh(node, now, TreeLimits.entryFresh));
+      !node.gone &&
+      !(
+        node.attributes &&
+        now - node.attributesAt < TreeLimits.entryFresh &&
+        node.attributesAt > (liveSince ?? this.#options.availability.liveSince(node.path))
+      );
     let stale: TreeNode[] | undefined;
     for (let i = from; i < to; i++) {
       const node = snapshot.nodes[i]!;
       if (isStale(node)) (stale ??= []).push(node);
     }
     return stale && this.#loadAll(stale, isStale).then(() => this.#allDated(snapshot.nodes.slice(from, to)));
+  }
+
+  /** Since when the mount of a directory's entries is live; undefined if they may be on several mounts. */
+  #liveSinceOfEntries(directory: TreeNode | undefined): number | undefined {
+    const { source, availability } = this.#options;
+    if (!directory || source.holdsMount(directory.path)) return undefined;
+    return availability.liveSince(directory.path);
   }
 
   async #loadAll(nodes: readonly TreeNode[], isStale: (node: TreeNode) => boolean): Promise<void> {

@@ -41,6 +41,8 @@ export interface DirectoryState {
   digest: string | undefined;
   /** performance.now() of the first request within the last `TreeLimits.inUse`. */
   usedOnce: number | undefined;
+  /** Replaced when an entry of the snapshot changes: see TreeNode.edition. */
+  edition: object | undefined;
 }
 
 const handles = new RecentlyMade<TreeNode, Buffer>();
@@ -66,7 +68,7 @@ export class TreeNode {
   gone = false;
   /** Number of users that need this node to stay in memory. */
   pins = 0;
-  attributes: Attributes | undefined;
+  #attributes: Attributes | undefined;
   /** The running lookup, if any. */
   looking: Promise<Attributes> | undefined;
   children: Map<ByteString, TreeNode> | undefined;
@@ -103,6 +105,30 @@ export class TreeNode {
     this.#idHigh = pathHash.high | 0;
     this.#idLow = pathHash.low | 0;
     this.kind = kind;
+  }
+
+  get attributes(): Attributes | undefined {
+    return this.#attributes;
+  }
+
+  /** Replaces the attributes. */
+  show(attributes: Attributes): void {
+    this.#attributes = attributes;
+    this.parent?.entryChanged();
+  }
+
+  /**
+   * While this is the same object, the entries of the snapshot and their attributes are the same. Undefined if the directory is
+   * not listed.
+   */
+  get edition(): object | undefined {
+    const { directory } = this;
+    return directory && (directory.edition ??= {});
+  }
+
+  /** An entry has other attributes, or is gone. */
+  entryChanged(): void {
+    if (this.directory) this.directory.edition = undefined;
   }
 
   get path(): ByteString {
@@ -271,7 +297,7 @@ export class TreeNode {
   #renew(raw: Physical, times: ObservedTimes, policy: TimesPolicy): void {
     const next = normalise(raw, times, this.#listed, policy);
     // Keep the same object if nothing has changed: protocol adapters cache what they derive from it.
-    if (!this.attributes || !sameAttributes(this.attributes, next)) this.attributes = next;
+    if (!this.#attributes || !sameAttributes(this.#attributes, next)) this.show(next);
   }
 }
 

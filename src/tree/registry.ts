@@ -84,6 +84,7 @@ export class Registry {
   /** Removes an object that is gone, and everything below it. */
   remove(node: TreeNode): void {
     node.gone = true;
+    node.parent?.entryChanged();
     for (const child of node.children?.values() ?? []) this.remove(child);
     node.children = undefined;
     node.directory = undefined;

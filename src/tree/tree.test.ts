@@ -555,6 +555,41 @@ describe('listings', () => {
   });
 });
 
+describe('the edition of a listing', () => {
+  it('stays while nothing changes, and ends with an entry’s attributes, an entry, or the listing', async () => {
+    const source = new FakeSource();
+    for (const name of ['a', 'b', 'c']) source.put(`/all/${name}`, { content: name });
+    const tree = treeOf(source);
+    const all = await at(tree, '/all');
+    await tree.load(await tree.list(all), 0, 3);
+    const seen = new Set<object>();
+    const isNew = () => {
+      const { edition } = all;
+      const known = edition === undefined || seen.has(edition);
+      if (edition) seen.add(edition);
+      return !known;
+    };
+    expect([isNew(), isNew()]).toEqual([true, false]);
+    vi.advanceTimersByTime(31_000);
+    await tree.load(await tree.list(all), 0, 3);
+    expect(isNew()).toBe(false);
+
+    source.put('/all/a', { content: 'longer' });
+    vi.advanceTimersByTime(31_000);
+    await tree.load(await tree.list(all), 0, 3);
+    expect(isNew()).toBe(true);
+
+    source.put('/all/d', { content: 'd' });
+    vi.advanceTimersByTime(31_000);
+    await tree.list(all);
+    expect(isNew()).toBe(true);
+
+    source.remove('/all/b');
+    expect(await code(Promise.resolve(tree.lookup(all, 'b')))).toBe('noent');
+    expect(isNew()).toBe(true);
+  });
+});
+
 describe('a walk', () => {
   const release = (i: number) => `/all/release-${i}`;
   const listed = (source: FakeSource) =>

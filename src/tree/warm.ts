@@ -108,6 +108,7 @@ function resumeDirectory(
     cost: 0,
     digest: undefined,
     usedOnce: undefined,
+    edition: undefined,
   };
   directory.observeListing(snapshot.digest, false, Date.now(), policy(directory));
   return nodes.length;

@@ -81,6 +81,8 @@ export interface ReadResult {
  */
 export interface DirectoryListing<N> {
   readonly length: number;
+  /** While this is the same object, the entries, their nodes and attributes are the same. Undefined if that is not known. */
+  readonly edition?: object | undefined;
   /** Cookies ascend with the index and are unique. Range: 3 to 2^53 - 1. */
   cookieAt(index: number): number;
   nameAt(index: number): ByteString;

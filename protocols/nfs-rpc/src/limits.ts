@@ -62,6 +62,8 @@ export const defaultLimits: RpcLimits = {
 export const MAX_TRANSFER = MiB;
 /** NFSv3: the READDIR size recommended to clients, in bytes. */
 export const PREFERRED_DIRECTORY_READ = 64 * KiB;
+/** NFSv3: most bytes of encoded READDIRPLUS pages to keep for the next client. */
+export const MAX_CACHED_PAGES = 8 * MiB;
 /** NFSv3: most bytes of one name. */
 export const MAX_NAME = 255;
 /**

@@ -41,7 +41,8 @@ async function oneFile(stage: Stage): Promise<void> {
   await lab.fuse.hang(path, 'read');
   const victim = lab.play(5, { retry: 2_000, rate: 4 * MIB });
   await lab.fuse.whenHeld();
-  await last(stage.pick(100_000, 8_000));
+  // In full: longer than the deadline of a read, which is longer than daemons need to give up a download.
+  await last(stage.pick(170_000, 8_000));
   await lab.fuse.heal(path);
   // After the deadline the file is in quarantine for its cool-down; then one read tries again.
   const seen = await victim.done(180_000);

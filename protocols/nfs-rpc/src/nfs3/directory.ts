@@ -83,6 +83,17 @@ export class PageWriter {
     if (reply.offset > this.#limit) throw new NfsError(NfsStatus.TOOSMALL);
   }
 
+  /** Bytes left for entries. */
+  get room(): number {
+    return this.#limit - this.reply.offset;
+  }
+
+  /** Writes entries that were encoded before. */
+  encoded(bytes: Buffer): void {
+    this.#entries++;
+    this.reply.fixedOpaque(bytes);
+  }
+
   /** Whether the entry fits, with `extra` bytes after its cookie. */
   fits(name: string, extra: number): boolean {
     return this.reply.offset + FOLLOWS_SIZE + entryInformation(name) + extra <= this.#limit;

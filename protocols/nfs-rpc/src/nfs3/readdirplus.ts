@@ -6,6 +6,7 @@ import { bool, linkedList, struct, uint32, uint64Number } from '../xdr/codec.ts'
 import { padding } from '../xdr/reader.ts';
 import { type Cursor, dotEntries, entryInformation, openDirectory, PageWriter } from './directory.ts';
 import type { Operation } from './operation.ts';
+import { PageCache } from './page-cache.ts';
 import { guarded, type Procedure } from './procedure.ts';
 import {
   failedWithAttributes,
@@ -53,6 +54,8 @@ export const readdirplusShape = {
   ok: struct({ attributes: postOpAttr, verifier, entries: linkedList(entryPlus), eof: bool }),
   failed: failedWithAttributes,
 };
+
+const pages = new PageCache();
 
 interface Budget {
   /** Bytes of READDIRPLUS3resok. */
@@ -131,6 +134,24 @@ class PlusWriter<N> {
     return true;
   }
 
+  /** For the page cache: the room that is left. Pages with the same room have the same entries. */
+  get room(): string {
+    return `${this.#page.room} ${this.#information}`;
+  }
+
+  get offset(): number {
+    return this.#page.reply.offset;
+  }
+
+  encoded(bytes: Buffer): void {
+    this.#page.encoded(bytes);
+  }
+
+  writtenSince(offset: number): Buffer {
+    const { reply } = this.#page;
+    return reply.slab.buffer.subarray(offset, reply.offset);
+  }
+
   finish(eof: boolean): ReplyWriter {
     return this.#page.finish(eof);
   }
@@ -147,8 +168,31 @@ function page<N>(operation: Operation<N>, cursor: Cursor<N>, to: number, budget:
       return writer.finish(false);
     }
   }
-  let { index } = cursor;
-  for (; index < to; index++) {
+  const { edition } = listing;
+  if (!edition) {
+    const end = addEntries(operation, cursor, to, writer);
+    return writer.finish(end === listing.length);
+  }
+  const place = `${cursor.index} ${to} ${writer.room}`;
+  const known = pages.get(edition, place);
+  if (known) {
+    writer.encoded(known.bytes);
+    return writer.finish(known.end === listing.length);
+  }
+  const { offset } = writer;
+  const end = addEntries(operation, cursor, to, writer);
+  pages.set(edition, place, writer.writtenSince(offset), end);
+  return writer.finish(end === listing.length);
+}
+
+/** Adds entries from the cursor up to `to` (exclusive), as far as they fit. Returns the index of the first that was not added. */
+function addEntries<N>(
+  { backend }: Operation<N>,
+  { listing, index: from }: Cursor<N>,
+  to: number,
+  writer: PlusWriter<N>,
+): number {
+  for (let index = from; index < to; index++) {
     const node = listing.nodeAt(index);
     const attributes = node === undefined ? undefined : backend.cachedAttributes(node);
     const added = writer.add(
@@ -159,7 +203,7 @@ function page<N>(operation: Operation<N>, cursor: Cursor<N>, to: number, budget:
       node,
       attributes,
     );
-    if (!added) break;
+    if (!added) return index;
   }
-  return writer.finish(index === listing.length);
+  return to;
 }

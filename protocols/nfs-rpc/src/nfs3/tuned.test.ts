@@ -11,6 +11,7 @@ import { type Codec, encodeOne } from '../xdr/codec.ts';
 import { XdrReader } from '../xdr/reader.ts';
 import { getattrShape } from './getattr.ts';
 import type { Shape } from './procedure.ts';
+import { PageCache } from './page-cache.ts';
 import { nfs3Program } from './program.ts';
 import { readShape } from './read.ts';
 import { readdirShape } from './readdir.ts';
@@ -145,5 +146,51 @@ describe('procedures written by hand', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('READDIRPLUS: pages that are kept for an edition are the same as those of no edition', () => {
+    const page = fc.record({
+      from: fc.nat(20),
+      directoryCount: fc.integer({ min: 0, max: 3000 }),
+      maximumCount: fc.integer({ min: 400, max: 4000 }),
+    });
+    const steps = fc.array(fc.record({ page, changes: fc.option(u32) }), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(steps, fc.boolean(), (all, cached) => {
+        const backend = new MemoryBackend();
+        const directory = backend.handle(backend.root);
+        for (let i = 0; i < 20; i++) backend.add(backend.root, `film-${i}.mkv`, FileType.regular);
+        backend.attributesCached = cached;
+        let edition = {};
+        for (const { page: wanted, changes } of all) {
+          if (changes !== null) {
+            showing(backend, { uid: changes });
+            edition = {};
+          }
+          const { from: cookie, ...budget } = wanted;
+          const args = { directory, cookie, verifier: Buffer.alloc(8), ...budget };
+          backend.edition = edition;
+          const kept = [1, 2].map(() => check(backend, readdirplusShape, args));
+          backend.edition = undefined;
+          expect(kept).toEqual([1, 2].map(() => check(backend, readdirplusShape, args)));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('kept pages', () => {
+  it('never take more bytes than allowed, and the oldest edition goes first', () => {
+    const pages = new PageCache(1000);
+    const [first, second] = [{}, {}];
+    pages.set(first, '0', Buffer.alloc(400, 1), 4);
+    pages.set(second, '0', Buffer.alloc(400, 2), 5);
+    expect(pages.get(first, '0')).toEqual({ bytes: Buffer.alloc(400, 1), end: 4 });
+    pages.set(second, '5', Buffer.alloc(400, 3), 9);
+    expect(pages.get(first, '0')?.end).toBe(4);
+    expect([pages.get(second, '0'), pages.bytes]).toEqual([undefined, 400]);
+    pages.set(first, '4', Buffer.alloc(1001), 9);
+    expect([pages.get(first, '4'), pages.bytes]).toEqual([undefined, 400]);
   });
 });

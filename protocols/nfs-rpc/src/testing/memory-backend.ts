@@ -55,6 +55,8 @@ export class MemoryBackend implements NfsBackend<MemoryNode>, NfsChanges<MemoryN
   changes: NfsChanges<MemoryNode> | undefined = this;
   /** Whether `cachedAttributes` returns attributes. Set to false to get replies without them. */
   attributesCached = true;
+  /** Of all listings. A test that changes an entry sets another one. */
+  edition: object | undefined;
   readonly #nodes = new Map<number, MemoryNode>([[1, this.root]]);
   #nextId = 2;
   #clock = 0;
@@ -154,6 +156,7 @@ export class MemoryBackend implements NfsBackend<MemoryNode>, NfsChanges<MemoryN
     const entries = [...this.#directory(directory).children].map(([name, entry]) => ({ name, ...entry }));
     return {
       length: entries.length,
+      edition: this.edition,
       cookieAt: (index) => entries[index]!.cookie,
       nameAt: (index) => entries[index]!.name,
       fileidHighAt: () => 0x10000000,
