@@ -145,8 +145,7 @@ export class Transport {
       }
       this.#socket.once('close', () => resolve());
       this.#socket.removeAllListeners('data');
-      this.together(lastWords);
-      this.#socket.end(() => setTimeout(late, LINGER_MS).unref());
+      this.#outbox.end(lastWords, () => setTimeout(late, LINGER_MS).unref());
       this.#socket.resume();
     });
   }
