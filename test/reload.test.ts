@@ -58,6 +58,12 @@ const status = (promise: Promise<unknown>) =>
     (error: unknown) => (error instanceof NfsFailure ? error.status : error),
   );
 
+/** Requests that wait for the source of an export. */
+async function waiting(gateway: Gateway, name: string): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${gateway.port('admin')}/metrics`)).text();
+  return Number(new RegExp(`^holdfast_source_waiting\\{export="${name}"\\} (\\d+)$`, 'm').exec(text)?.[1]);
+}
+
 /** An smbclient that stays connected and runs one command at a time. stdbuf makes it flush its output after each line. */
 function openSmbClient(port: number, share: string): (command: string) => Promise<string> {
   const args = ['--configfile=/dev/null', '--debug-stdout', '--no-pass', `--port=${port}`];
@@ -76,6 +82,30 @@ function openSmbClient(port: number, share: string): (command: string) => Promis
 }
 
 describe('SIGHUP', () => {
+  it('hides the folder below a mount that is expected from now on, even from those who have seen it', async () => {
+    mkdirSync(join(folder, 'one', 'a'));
+    writeFileSync(join(folder, 'one', 'a', 'under.txt'), 'under');
+    configure({ one: { mounts: [] } });
+    const gateway = await serve();
+    const client = await NfsClient.connect(gateway.port('nfs'));
+    cleanUp.push(() => client.destroy());
+    const root = await client.mount('/one');
+    const a = await client.walk(root, '/a');
+    const under = await client.walk(root, '/a/under.txt');
+    const named = async () => (await client.readdirplus(a, 0)).entries.map(({ name }) => name);
+    expect(await named()).toContain('under.txt');
+    configure({ one: { mounts: ['a'] } });
+    await reload(gateway);
+    const asked = [named(), client.read(under, 0, 5), client.walk(root, '/a/under.txt')];
+    for (const one of asked) one.catch(() => undefined);
+    await expect.poll(() => waiting(gateway, 'one')).toBe(asked.length);
+    // The operator was wrong: it is a plain folder.
+    configure({ one: { mounts: [] } });
+    await reload(gateway);
+    await Promise.all(asked);
+    expect(await named()).toContain('under.txt');
+  });
+
   it('adds and removes exports and changes their rules, and keeps connections', async () => {
     configure({ one: {}, two: {} });
     const gateway = await serve();

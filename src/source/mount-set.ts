@@ -29,6 +29,8 @@ export interface MountSetOptions {
   readonly onChange: (change: PartChange) => void;
   /** Called when the list of expected or of seen mounts has changed. */
   readonly onMounts: () => void;
+  /** Called when a mount is expected from now on at a place where other things may have been seen. */
+  readonly onNew: (base: string) => void;
 }
 
 /** Why a mount was not forgotten: `mounted`: it is present. `listed`: the configuration has it. `unknown`: not expected. */
@@ -133,8 +135,10 @@ export class MountSet {
       this.#seen.delete(base);
       this.#drop(base, mounted);
     }
-    for (const base of listed) if (!this.#inner.has(base)) void this.#add(base).look();
+    const added = listed.filter((base) => base !== '' && !this.#inner.has(base));
+    for (const base of added) void this.#add(base).look();
     this.#renew();
+    for (const base of added) this.#options.onNew(base);
   }
 
   /** Stops expecting a mount that will not come back. */
@@ -163,6 +167,7 @@ export class MountSet {
     );
     for (const [base, id] of this.#files) if (present.get(base) !== id) this.#files.delete(base);
     let changed = false;
+    const added: string[] = [];
     for (const [base, mounted] of this.#inner) {
       // A mount that disappeared before its first answer is not expected.
       if (present.has(base) || this.#listed.has(base) || this.#seen.has(base)) continue;
@@ -172,9 +177,11 @@ export class MountSet {
     for (const [base, id] of present) {
       if (this.#inner.has(base) || this.#files.has(base) || this.#inner.size >= SourceLimits.mounts) continue;
       void this.#lookAtNew(base, id);
+      added.push(base);
       changed = true;
     }
     if (changed) this.#renew();
+    for (const base of added) this.#options.onNew(base);
   }
 
   async #lookAtNew(base: string, id: number): Promise<void> {

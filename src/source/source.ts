@@ -70,6 +70,7 @@ export class Source {
   readonly #options: SourceOptions;
   readonly #listeners = new Set<(change: PartChange) => void>();
   readonly #mountListeners = new Set<() => void>();
+  readonly #newMountListeners = new Set<(base: string) => void>();
   readonly #troubleListeners = new Set<(event: QuarantineEvent) => void>();
   #exports: number;
   #root = '';
@@ -128,6 +129,15 @@ export class Source {
     return () => this.#mountListeners.delete(listener);
   }
 
+  /**
+   * Calls back when a mount is expected from now on, at a place that was served as a part of the mount around it until now.
+   * Returns a function that ends this.
+   */
+  onNewMount(listener: (base: string) => void): () => void {
+    this.#newMountListeners.add(listener);
+    return () => this.#newMountListeners.delete(listener);
+  }
+
   /** Calls back for every object that enters or leaves quarantine. */
   onTrouble(listener: (event: QuarantineEvent) => void): () => void {
     this.#troubleListeners.add(listener);
@@ -177,6 +187,9 @@ export class Source {
         for (const listener of this.#listeners) listener(change);
       },
       onMounts: () => this.#onMounts(),
+      onNew: (base) => {
+        for (const listener of this.#newMountListeners) listener(base);
+      },
     });
     this.#mounts = mounts;
     for (const lane of Object.values(this.lanes))
@@ -369,6 +382,7 @@ export type TreeSource = Pick<
   | 'part'
   | 'holdsMount'
   | 'onState'
+  | 'onNewMount'
   | 'lstat'
   | 'find'
   | 'looks'

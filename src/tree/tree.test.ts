@@ -50,6 +50,19 @@ class FakeSource implements TreeSource {
     return () => undefined;
   }
 
+  #newMountListener: (base: string) => void = () => undefined;
+
+  onNewMount(listener: (base: string) => void): () => void {
+    this.#newMountListener = listener;
+    return () => undefined;
+  }
+
+  /** Expects a mount there from now on. */
+  expect(base: string, state: SourcePart['state']): void {
+    this.mounts.set(base, state);
+    this.#newMountListener(base);
+  }
+
   become(state: FakeSource['state'], base = ''): void {
     if (base === '') this.state = state;
     else this.mounts.set(base, state);
@@ -321,6 +334,34 @@ describe('an absent mount below the root', () => {
     source.put('/torrents/Release.C/c.mkv', { content: '1234' });
     source.become('live', '/torrents');
     expect((await waiting).path).toBe('/torrents/Release.C/c.mkv');
+  });
+
+  it('that is expected only now hides what was seen of the folder underneath', async () => {
+    source.put('/torrents/under.mkv', { content: 'under' });
+    const tree = treeOf(source);
+    const under = await at(tree, '/torrents/under.mkv');
+    const folder = await at(tree, '/torrents');
+    await tree.list(folder);
+    expect((await tree.read(under, 0, Buffer.alloc(5))).length).toBe(5);
+    const { handle } = folder;
+    source.expect('/torrents', 'down');
+    const again = await at(tree, '/torrents');
+    expect(again.handle).toEqual(handle);
+    expect(await code(Promise.resolve(tree.list(again)))).toBe('down');
+    expect(await code(at(tree, '/torrents/under.mkv'))).toBe('down');
+    expect(await code(Promise.resolve(tree.resolve(under.handle)))).toBe('down');
+    expect(await code(Promise.resolve(tree.attributes(under)))).toBe('stale');
+    expect((await tree.list(tree.root)).nodes.map(({ name }) => name).sort()).toEqual([
+      '__all__',
+      'torrents',
+    ]);
+
+    source.remove('/torrents/under.mkv');
+    source.put('/torrents/c.mkv', { content: '1234' });
+    source.become('live', '/torrents');
+    await later(1_500);
+    const names = (await tree.list(await at(tree, '/torrents'))).nodes.map(({ name }) => name);
+    expect(names).toEqual(['c.mkv']);
   });
 
   it('releases its waiting requests when it is no longer expected', async () => {

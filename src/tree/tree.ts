@@ -54,6 +54,7 @@ export class Tree {
   readonly #times: PolicyOf;
   readonly #registry: Registry;
   readonly #changes = new Changes();
+  readonly #unsubscribe: () => void;
   readonly #availability: Availability;
   readonly #listings: Listings;
   readonly #looks: Looks;
@@ -107,6 +108,7 @@ export class Tree {
     this.#content = new Content({ source, looks, changes, cache: this.#cache });
     this.#resolver = new Resolver({ identity, source, registry, listings, looks, lookups });
     this.#pins = new Pins(source, looks, availability);
+    this.#unsubscribe = source.onNewMount((base) => this.#covered(base));
   }
 
   get root(): TreeNode {
@@ -119,6 +121,7 @@ export class Tree {
   }
 
   close(): void {
+    this.#unsubscribe();
     this.#pins.close();
     this.#availability.close();
     this.#listings.close();
@@ -236,6 +239,13 @@ export class Tree {
     signal?: AbortSignal,
   ): Promise<T> {
     return this.#availability.resume(path, work, failure, timeoutMs, signal);
+  }
+
+  /** A mount is expected there now: forgets what was seen of the folder underneath, which must not be served in its place. */
+  #covered(base: ByteString): void {
+    let node: TreeNode | undefined = this.root;
+    for (const name of base.split('/').slice(1)) node = node?.children?.get(name);
+    if (node?.parent) this.#listings.remove(node);
   }
 
   #onLive(base: ByteString): void {

@@ -17,7 +17,7 @@ export interface CallFinished {
 
 /** Why a connection ended. `ended`: the peer closed it and has all its replies. */
 export type CloseReason =
-  'ended' | 'reset' | 'malformed' | 'record timeout' | 'peer does not read' | 'server closed';
+  'ended' | 'reset' | 'malformed' | 'record timeout' | 'peer does not read' | 'no call' | 'server closed';
 
 /** Events that a server reports to its owner. A hook must not throw. */
 export interface RpcHooks {

@@ -20,6 +20,8 @@ const LARGE_REPLY = 32 * 1024;
 const INDEX_RANGE = 0x10_0000;
 
 export interface ConnectionHost extends TransportHost {
+  /** The connection has sent its first call. */
+  spoke(connection: Connection): void;
   closed(connection: Connection, reason: CloseReason): void;
   /** The connection waits for memory. The host calls `wake` when some is free. */
   starved(connection: Connection): void;
@@ -50,6 +52,7 @@ export class Connection implements CallLink {
   #peerEnded = false;
   #closing = false;
   #recordSince = 0;
+  #hasSpoken = false;
   #reason: CloseReason | undefined;
 
   constructor(socket: Socket, peer: Peer, host: ConnectionHost) {
@@ -209,6 +212,10 @@ export class Connection implements CallLink {
     if (size === 0) return;
     this.#reader.reset(record.buffer, record.start, record.end);
     const header = readCallHeader(this.#reader);
+    if (!this.#hasSpoken) {
+      this.#hasSpoken = true;
+      this.#host.spoke(this);
+    }
     const target = this.#host.table.find(header);
     const credential = this.#credentials.read(header);
     if (target instanceof RejectedCall || credential instanceof RejectedCall) {

@@ -291,6 +291,35 @@ describe('bad input', () => {
   });
 });
 
+describe('connections without a call', () => {
+  it('give way to new ones when there is no room left, the oldest first', async () => {
+    const connectionClosed = vi.fn();
+    const connectionRefused = vi.fn();
+    const hooks = { connectionClosed, connectionRefused };
+    const { address, server } = await start({ hooks, limits: { maxConnections: 3 } });
+    const speaking = await RawConnection.open(address);
+    speaking.socket.write(markRecord(callRecord({ xid: 1 })));
+    expect(xidOf(await speaking.reply())).toBe(1);
+    const silent = [await RawConnection.open(address), await RawConnection.open(address)];
+    await vi.waitFor(() => expect(server.connections).toBe(3));
+    const late = await RawConnection.open(address);
+    late.socket.write(markRecord(callRecord({ xid: 2 })));
+    expect(xidOf(await late.reply())).toBe(2);
+    await silent[0]!.closed;
+    expect(connectionClosed).toHaveBeenCalledWith(expect.anything(), 'no call');
+    expect(connectionRefused).not.toHaveBeenCalled();
+    for (const [xid, one] of [speaking, silent[1]!].entries()) {
+      one.socket.write(markRecord(callRecord({ xid: 10 + xid })));
+      expect(xidOf(await one.reply())).toBe(10 + xid);
+    }
+    // Now all three have something to say.
+    await (
+      await RawConnection.open(address)
+    ).closed;
+    expect(connectionRefused).toHaveBeenCalledWith(expect.anything(), 'total');
+  });
+});
+
 describe('back-pressure', () => {
   it('stops reading at the bound on calls, and goes on when they are done', async () => {
     const backend = new WaitingBackend();

@@ -28,6 +28,8 @@ export class RpcServer {
   readonly #perAddress = new Map<string, number>();
   readonly #host: ConnectionHost;
   readonly #sweeper: NodeJS.Timeout;
+  /** Connections that have sent no call yet, oldest first. */
+  readonly #silent = new Set<Connection>();
   /** Connections that wait for memory. */
   #starved = new Set<Connection>();
   /** Runs while connections are starved. */
@@ -45,6 +47,7 @@ export class RpcServer {
       pool: new SlabPool(this.#limits.maxPooledBytes),
       table: this.#table,
       totals: { requestBytes: 0, replyBytes: 0, slowReplyBytes: 0 },
+      spoke: (connection) => this.#silent.delete(connection),
       closed: (connection, reason) => this.#closed(connection, reason),
       starved: (connection) => this.#starve(connection),
       memoryFreed: () => this.#memoryFreed(),
@@ -140,7 +143,7 @@ export class RpcServer {
       port: socket.remotePort ?? 0,
     };
     const ofAddress = this.#perAddress.get(peer.address) ?? 0;
-    const total = this.#connections.size >= this.#limits.maxConnections;
+    const total = this.#connections.size >= this.#limits.maxConnections && !this.#dropSilent();
     if (this.#closing || total || ofAddress >= this.#limits.maxConnectionsPerAddress) {
       socket.on('error', () => undefined);
       socket.destroy();
@@ -150,13 +153,24 @@ export class RpcServer {
     this.#perAddress.set(peer.address, ofAddress + 1);
     const connection = new Connection(socket, peer, this.#host);
     this.#connections.add(connection);
+    this.#silent.add(connection);
     this.#hooks.connectionOpened?.(peer);
+  }
+
+  /** Closes the oldest connection that has sent no call: whoever only connects must not lock out others. False if there is none. */
+  #dropSilent(): boolean {
+    const [oldest] = this.#silent;
+    if (!oldest) return false;
+    this.#silent.delete(oldest);
+    oldest.destroy('no call');
+    return true;
   }
 
   #closed(connection: Connection, reason: CloseReason): void {
     const { peer } = connection;
     this.#connections.delete(connection);
     this.#starved.delete(connection);
+    this.#silent.delete(connection);
     const left = (this.#perAddress.get(peer.address) ?? 1) - 1;
     if (left === 0) this.#perAddress.delete(peer.address);
     else this.#perAddress.set(peer.address, left);

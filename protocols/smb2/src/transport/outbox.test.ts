@@ -50,7 +50,7 @@ describe('outbox', () => {
     const end = socket.end.bind(socket);
     vi.spyOn(socket, 'end').mockImplementation((done) => {
       left.push(socket.writableLength);
-      return end(done as () => void);
+      return end(done as unknown as () => void);
     });
     const done = vi.fn();
     outbox.end(() => {
