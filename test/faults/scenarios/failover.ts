@@ -47,7 +47,8 @@ async function successors(stage: Stage): Promise<void> {
   const seen = await Promise.all([...looping, ...listers].map((one) => one.done()));
   // Eight streams cannot all be stopped at one moment: some have a READ in flight when their connection ends.
   unharmedByLoss(stage, ...seen, ...newcomers);
-  prompt(5_000, ...seen, ...newcomers);
+  // NFS clients wait before they connect again, and longer each time within a few seconds: up to 6 s here.
+  prompt(10_000, ...seen, ...newcomers);
 }
 
 export const failover: readonly Scenario[] = [
