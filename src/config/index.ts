@@ -1,4 +1,4 @@
-export { ClientRule, privateRanges } from './cidr.ts';
+export { ClientRule, isRange, privateRanges } from './cidr.ts';
 export type {
   ChildConfig,
   Config,
@@ -11,5 +11,6 @@ export type {
 export { formatEndpoint, parseEndpoint, type Endpoint } from './endpoint.ts';
 export { loadConfig, environmentSettings, type ConfigFlags, type ConfigInput } from './load.ts';
 export { ConfigError, type Problem } from './problems.ts';
+export { exportNameRule, isExportName } from './schema.ts';
 export { readSecretFile, UserSecret } from './secret.ts';
 export { closest } from './suggest.ts';

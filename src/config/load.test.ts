@@ -114,6 +114,14 @@ describe('loadConfig', () => {
     });
   });
 
+  it('lets servers share a port at different addresses, and any number of them choose a free one', () => {
+    const yaml = 'exports: { dfs: { path: media } }\n';
+    const same = 'nfs: { listen: "0.0.0.0:7" }\nsmb: { listen: "[::1]:7" }\n';
+    expect(load({ yaml: yaml + same }).smb.listen.port).toBe(7);
+    const free = 'nfs: { listen: "0.0.0.0:0" }\nsmb: { listen: "0.0.0.0:0" }\n';
+    expect(load({ yaml: yaml + free }).smb.listen.port).toBe(0);
+  });
+
   it('finds the file by HOLDFAST_CONFIG', () => {
     writeFileSync(join(folder, 'by-env.yaml'), 'exports: { films: { path: media } }');
     const config = load({ env: { HOLDFAST_CONFIG: 'by-env.yaml' } });
@@ -242,6 +250,36 @@ describe('a refused configuration has one line for each problem', () => {
       'exports:\n  dfs:\n    path: media\n    expectFuze: false\n',
       [
         'file:4:5: exports.dfs.expectFuze: unknown key (did you mean expectFuse?); expected one of path, expectFuse, mounts, followSymlinks, readOnly, clients, uid, gid, smb, nfs, times, failAfter, readDeadline, verdict, idleClose, readAhead',
+      ],
+    ],
+    [
+      'sizes with other units',
+      'exports: { dfs: { path: media, readAhead: { max: 5MB } } }\ncache: { memory: 256MB }\n',
+      [
+        'file:1:50: exports.dfs.readAhead.max: "5MB" is not allowed here; expected a size such as "256MiB" (KiB, MiB, GiB, or a number of bytes)',
+        'file:2:18: cache.memory: "256MB" is not allowed here; expected a size such as "256MiB" (KiB, MiB, GiB, or a number of bytes)',
+      ],
+    ],
+    [
+      'a state folder in a file',
+      'exports: { dfs: { path: media } }\nstate: empty/x\n',
+      [
+        'file:2:8: state: FOLDER/empty is not a folder; expected a folder that this user can write to, or a place where it can be made',
+      ],
+    ],
+    [
+      'a state folder of the kernel',
+      'exports: { dfs: { path: media } }\nstate: /proc/nope\n',
+      [
+        'file:2:8: state: /proc is of type proc, in which no folder can be made; expected a folder that this user can write to, or a place where it can be made',
+      ],
+    ],
+    [
+      'servers at the same address',
+      'exports: { dfs: { path: media } }\nnfs: { listen: "0.0.0.0:9445", mountListen: "[::]:7" }\nsmb: { listen: "127.0.0.1:7" }\n',
+      [
+        'file:3:16: smb.listen: nfs.mountListen ([::]:7) takes the same address and port; expected a port of its own for each',
+        'file:2:16: nfs.listen: admin.listen (127.0.0.1:9445) takes the same address and port; expected a port of its own for each',
       ],
     ],
     [

@@ -1,12 +1,13 @@
 /** Turns valid settings into the configuration: applies this machine's defaults and checks folders and secrets. */
-import { readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { defaultBudget } from '../cache/memory.ts';
 import { exportsMax } from '../source/lanes.ts';
 import { MountTable } from '../source/mount-table.ts';
+import { missingFolders } from '../state/folder.ts';
 import { ClientRule } from './cidr.ts';
 import type { ChildConfig, Config, ExportConfig, ExportSmb, LinkedExport, SmbUser } from './config.ts';
-import { parseEndpoint, type Endpoint } from './endpoint.ts';
+import { formatEndpoint, parseEndpoint, type Endpoint } from './endpoint.ts';
 import { landing } from './landing.ts';
 import type { Finding, Path } from './problems.ts';
 import type { Settings } from './schema.ts';
@@ -39,6 +40,9 @@ const nobody = 65534;
 /** The least number of characters of a secret, so that it cannot be guessed. */
 const shortestSecret = 16;
 
+/** Filesystems of the kernel, in which mkdir(2) fails even for root. */
+const withoutFolders: ReadonlySet<string> = new Set(['proc', 'sysfs', 'debugfs', 'tracefs', 'securityfs']);
+
 class Resolver {
   readonly findings: Finding[] = [];
   readonly #surroundings: Surroundings;
@@ -58,18 +62,25 @@ class Resolver {
     const exports = Object.entries(settings.exports).map(([name, one]) => this.#export(name, one));
     this.#checkGuests(settings, exports);
     this.#checkLinks(exports);
+    const endpoints = {
+      nfs: { listen: listen(nfs.listen, 'nfs') },
+      smb: { listen: listen(smb.listen, 'smb') },
+      admin: { listen: listen(admin.listen, 'admin', '127.0.0.1') },
+    };
+    const mountListen = nfs.mountListen === undefined ? undefined : parseEndpoint(nfs.mountListen);
+    this.#checkEndpoints(settings, { ...endpoints, mountListen });
     const hasToken = admin.tokenFile !== undefined || admin.tokenEnv !== undefined;
     return {
       file,
       exports: exports.map((one) => withPaths(one, exports)),
-      smb: { ...smb, interfaces: smb.interfaces, listen: listen(smb.listen, 'smb') },
+      smb: { ...smb, interfaces: smb.interfaces, ...endpoints.smb },
       nfs: {
-        listen: listen(nfs.listen, 'nfs'),
-        mountListen: nfs.mountListen === undefined ? undefined : parseEndpoint(nfs.mountListen),
+        ...endpoints.nfs,
+        mountListen,
         portmap: nfs.portmap,
       },
       admin: {
-        listen: listen(admin.listen, 'admin', '127.0.0.1'),
+        ...endpoints.admin,
         details: new ClientRule([...(hasToken ? [] : loopback), ...admin.details]),
         hosts: admin.hosts.map((name) => name.toLowerCase()),
         token: this.#longSecret(['admin'], 'token', admin.tokenFile, admin.tokenEnv),
@@ -77,7 +88,7 @@ class Resolver {
       discovery,
       run: this.#children(settings.run),
       cache: { memory: cache.memory ?? defaultBudget() },
-      state: state === undefined ? undefined : this.#absolute(['state'], state),
+      state: state === undefined ? undefined : this.#stateFolder(state),
       identity: identity ?? publicIdentity,
       ownIdentity: identity !== undefined && identity !== publicIdentity,
       secret: this.#handleSecret(settings),
@@ -105,6 +116,25 @@ class Resolver {
           `the same export name as ${first}; expected names that differ in more than case`,
           'key',
         );
+    }
+  }
+
+  /** Two servers cannot listen at the same address and port. */
+  #checkEndpoints(settings: Settings, { nfs, smb, admin, mountListen }: Endpoints): void {
+    // For another machine only some of the endpoints matter, and the others are defaults.
+    if (this.#surroundings.elsewhere) return;
+    const places = [
+      { key: ['nfs', 'listen'], at: nfs.listen, given: settings.nfs.listen },
+      { key: ['nfs', 'mountListen'], at: mountListen, given: settings.nfs.mountListen },
+      { key: ['smb', 'listen'], at: smb.listen, given: settings.smb.listen },
+      { key: ['admin', 'listen'], at: admin.listen, given: settings.admin.listen },
+    ];
+    for (const [index, one] of places.entries()) {
+      const other = places.slice(0, index).find(({ at }) => at && one.at && isSamePlace(at, one.at));
+      if (!other) continue;
+      const [wrong, right] = one.given === undefined ? [other, one] : [one, other];
+      const problem = `${right.key.join('.')} (${formatEndpoint(right.at!)}) takes the same address and port`;
+      this.#find(wrong.key, `${problem}; expected a port of its own for each`);
     }
   }
 
@@ -272,6 +302,36 @@ class Resolver {
     }
   }
 
+  /** Checks that the folder exists or can be made. Never calls into a FUSE mount. */
+  #stateFolder(setting: string): string {
+    const path = this.#absolute(['state'], setting);
+    if (this.#surroundings.elsewhere || this.#isInFuse(path)) return path;
+    const expected = 'a folder that this user can write to, or a place where it can be made';
+    try {
+      const { inside, missing } = missingFolders(path);
+      const type = this.#mountTable.at(Buffer.from(inside).toString('latin1'))?.type ?? '';
+      if (missing.length > 0 && withoutFolders.has(type))
+        throw new Error(`${inside} is of type ${type}, in which no folder can be made`);
+      accessSync(inside, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      const { code, syscall, message, path: at = path } = error as NodeJS.ErrnoException;
+      const problem = syscall === 'access' ? `this user may not write to ${at} (${code!})` : message;
+      this.#find(['state'], `${problem}; expected ${expected}`);
+    }
+    return path;
+  }
+
+  /** Whether the path, or the part of it that exists, leads into a FUSE mount. */
+  #isInFuse(path: string): boolean {
+    for (let at = path; ; at = dirname(at)) {
+      try {
+        return landing(at, this.#mountTable) === undefined;
+      } catch {
+        if (at === '/') return false;
+      }
+    }
+  }
+
   get #mountTable(): MountTable {
     if (!this.#mounts) {
       let text = '';
@@ -293,6 +353,19 @@ class Resolver {
   #find(path: Path, message: string, at: 'key' | 'value' = 'value'): void {
     this.findings.push({ path, at, message });
   }
+}
+
+interface Endpoints extends Record<'nfs' | 'smb' | 'admin', { readonly listen: Endpoint }> {
+  readonly mountListen: Endpoint | undefined;
+}
+
+/** Whether nobody can listen at both: an address of all interfaces takes the port of each. */
+function isSamePlace(one: Endpoint, other: Endpoint): boolean {
+  if (one.port !== other.port || one.port === 0) return false;
+  const hosts = [one.host, other.host];
+  const isV6 = (host: string) => host.includes(':');
+  if (one.host === other.host || hosts.includes('::')) return true;
+  return hosts.includes('0.0.0.0') && !hosts.some(isV6);
 }
 
 /** Other exports into which links are followed, with the paths that the setting gives. */

@@ -136,9 +136,11 @@ const nfsAccess = z.strictObject(
   { error: 'a mapping with clients, squash, uid, gid' },
 );
 
-const exportNameRule =
+export const exportNameRule =
   'a name of 1 to 80 letters, digits, ".", "_" and "-" that begins with a letter or digit';
-const exportName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/, exportNameRule);
+const exportNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/;
+const exportName = z.string().regex(exportNamePattern, exportNameRule);
+export const isExportName = (text: string): boolean => exportNamePattern.test(text);
 
 const linkPath = z
   .string({ error: 'an absolute path such as "/mnt/dfs"' })
@@ -151,9 +153,10 @@ const mountPlace = z
   .string({ error: 'a path below the export such as "torrents"' })
   .max(4096, 'a path below the export such as "torrents"')
   .refine(isPlaceBelow, 'a path below the export such as "torrents", without "." and ".."');
+const sizeRule = 'a size such as "256MiB" (KiB, MiB, GiB, or a number of bytes)';
 const size = z
-  .union([z.int().min(0), z.string().regex(/^\d{1,15}(KiB|MiB|GiB)$/)], {
-    error: 'a size such as "256MiB" (KiB, MiB, GiB, or a number of bytes)',
+  .union([z.int(sizeRule).min(0, sizeRule), z.string().regex(/^\d{1,15}(KiB|MiB|GiB)$/, sizeRule)], {
+    error: sizeRule,
   })
   .transform(parseSize);
 
@@ -267,7 +270,7 @@ const child = z.strictObject(
   {
     name: z
       .string({ error: exportNameRule })
-      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/, exportNameRule)
+      .regex(exportNamePattern, exportNameRule)
       .optional()
       .describe('Name of the child in the log. Default: the name of the program.'),
     command: z

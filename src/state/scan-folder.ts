@@ -1,10 +1,11 @@
 /** Keeps each unfinished SMB directory scan in a small file, so that the next process can continue it. */
-import { lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ScanStore, SuspendedScan } from '@tsmb2/server';
 import { z } from 'zod';
 import type { Logger } from '../log/index.ts';
+import { makeFolder } from './folder.ts';
 import { uniqueSuffix } from './unique-suffix.ts';
 
 /** Files older than this, in ms, are deleted at start-up: their clients have given up. */
@@ -55,7 +56,7 @@ export class ScanFolder implements ScanStore {
   /** Blocks: for start-up only. Logs a warning and returns undefined when the folder cannot be used. */
   static open(folder: string, log: Logger): ScanFolder | undefined {
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder);
       const found = lstatSync(folder);
       if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o022) !== 0)
         throw new Error('not a folder that only this user can write to');

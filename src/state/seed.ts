@@ -6,7 +6,6 @@ import {
   fstatSync,
   fsyncSync,
   linkSync,
-  mkdirSync,
   openSync,
   readSync,
   unlinkSync,
@@ -16,6 +15,7 @@ import { join } from 'node:path';
 import type { Config } from '../config/index.ts';
 import type { Logger } from '../log/index.ts';
 import { seedWithSecret } from '../tree/identity.ts';
+import { makeFolder } from './folder.ts';
 
 export interface Seed {
   readonly text: string;
@@ -45,7 +45,7 @@ const bytes = 32;
 
 /** Returns the secret of the folder; makes it when there is none. Throws when it cannot be read, or when others have access. */
 export function keptSecret(folder: string): string {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   const path = join(folder, fileName);
   try {
     return readSecret(path);

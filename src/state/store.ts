@@ -2,9 +2,10 @@
  * Files of the state directory. Each is replaced as a whole or not at all. The program runs without them and checks
  * what it reads.
  */
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from './folder.ts';
 import { uniqueSuffix } from './unique-suffix.ts';
 
 /** Largest file to accept, in bytes: this program writes none that is larger. */
@@ -13,9 +14,9 @@ const largest = 256 * 1024 * 1024;
 export class StateStore {
   readonly #folder: string;
 
-  /** Makes the folder when it is missing. Throws the system's error. */
+  /** Makes the folder when it is missing. Throws an Error of one line. */
   constructor(folder: string) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     this.#folder = folder;
   }
 
