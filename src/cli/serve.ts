@@ -3,6 +3,7 @@ import { createLogger } from '../log/index.ts';
 import { takeInheritance } from '../takeover/inheritance.ts';
 import { ExitCode, type Command } from './command.ts';
 import { configFlags, drainFlag, exportFlags, pidFileFlag, seconds, serverFlags } from './flags.ts';
+import { cannotWrite } from './file-problem.ts';
 import { untilSignal } from './signal.ts';
 
 /** Default in seconds: less than the 30 s that Kubernetes allows between SIGTERM and SIGKILL (terminationGracePeriodSeconds). */
@@ -55,19 +56,34 @@ serve within 30 s, this one continues.`,
 
     const gateway = await started;
     const pidFile = invocation.text('pid-file');
-    if (pidFile !== undefined) writePidFile(pidFile);
-    inheritance?.accept(gateway.sockets);
-    if (terminal.interactive && !inheritance) {
-      const commands = mountCommands(config, gateway, ({ path }) => path);
-      terminal.out(`\nOn another machine, as root:\n${commands.map((line) => `  ${line}\n`).join('')}\n`);
+    try {
+      if (pidFile !== undefined) placePidFile(pidFile, writePidFile);
+      inheritance?.accept(gateway.sockets);
+      if (terminal.interactive && !inheritance) {
+        const commands = mountCommands(config, gateway, ({ path }) => path);
+        terminal.out(`\nOn another machine, as root:\n${commands.map((line) => `  ${line}\n`).join('')}\n`);
+      }
+      const signal = await Promise.race([stopped, takeover.done]);
+      if (signal !== undefined) log.info({ signal }, 'asked to stop');
+      takeover.cancel();
+      await gateway.close({ timeoutMs, handedOver: signal === undefined });
+    } catch (error) {
+      // A gateway that keeps running without its command could not be stopped by a signal.
+      takeover.cancel();
+      await gateway.close({ timeoutMs: 0, handedOver: inheritance !== undefined }).catch(() => undefined);
+      endSoon(ExitCode.failed, gateway, log);
+      throw error;
     }
-
-    const signal = await Promise.race([stopped, takeover.done]);
-    if (signal !== undefined) log.info({ signal }, 'asked to stop');
-    takeover.cancel();
-    await gateway.close({ timeoutMs, handedOver: signal === undefined });
     if (pidFile !== undefined) removePidFile(pidFile);
     endSoon(ExitCode.done, gateway, log);
     return ExitCode.done;
   },
 };
+
+function placePidFile(file: string, write: (file: string) => void): void {
+  try {
+    write(file);
+  } catch (error) {
+    throw new Error(`--pid-file: ${cannotWrite(file, error)}`, { cause: error });
+  }
+}

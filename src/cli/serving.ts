@@ -4,11 +4,14 @@ import { startGateway, type Gateway } from '../gateway.ts';
 import type { Logger } from '../log/index.ts';
 import type { Listeners } from '../takeover/listeners.ts';
 import { audience } from './audience.ts';
+import { listenError } from './listen-error.ts';
 import { nfsLines, reachableHost, smbLines } from './mount-lines.ts';
 
 /** Starts the gateway and logs where it listens and who can read what. */
 export async function startServing(config: Config, log: Logger, listeners?: Listeners): Promise<Gateway> {
-  const gateway = await startGateway(config, log, listeners);
+  const gateway = await startGateway(config, log, listeners).catch((error: unknown) => {
+    throw listenError(error, config);
+  });
   for (const { protocol, host, port } of gateway.addresses) log.info({ protocol, host, port }, 'listening');
   const protocols = new Set(gateway.addresses.map(({ protocol }) => protocol));
   for (const one of config.exports) log.info({ export: one.name }, audience(one, protocols));
