@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { FuseTree } from './kit/fuse.ts';
+import { Gateway } from './kit/gateway.ts';
 
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 
@@ -15,7 +16,7 @@ interface Finding {
   readonly level: string;
   readonly what: string;
   readonly why?: string;
-  readonly mend?: string;
+  readonly fix?: string;
 }
 
 let folder: string;
@@ -69,7 +70,7 @@ admin: { listen: "0.0.0.0:0" }
     /the admin port listens at 0\.0\.0\.0 without a token/,
   ])
     expect(found.filter((one) => what.test(one.what))).toEqual([
-      expect.objectContaining({ why: expect.any(String) as string, mend: expect.any(String) as string }),
+      expect.objectContaining({ why: expect.any(String) as string, fix: expect.any(String) as string }),
     ]);
 });
 
@@ -81,6 +82,36 @@ it('sees a FUSE mount, and does not touch one that hangs', async () => {
   expect(findings.filter(({ what }) => what.includes(tree.mountpoint))).not.toEqual([]);
   expect(findings.some(({ what }) => /no FUSE filesystem/.test(what))).toBe(false);
   await tree.heal();
+});
+
+it('tells the gateway of a configuration from another one with an export of that name', async () => {
+  const configure = (name: string, ports: readonly number[]) => {
+    const [nfs, smb, admin] = ports;
+    mkdirSync(join(folder, name), { recursive: true });
+    const file = join(folder, `${name}.yaml`);
+    writeFileSync(
+      file,
+      `exports: { dfs: { path: ${name}, expectFuse: false } }
+nfs: { listen: "127.0.0.1:${nfs}" }
+smb: { listen: "127.0.0.1:${smb}" }
+admin: { listen: "127.0.0.1:${admin}" }
+`,
+    );
+    return file;
+  };
+  const protocols = ['nfs', 'smb', 'admin'];
+  await using gateway = await Gateway.start({
+    args: ['serve', '--config', configure('own', [0, 0, 0])],
+    protocols,
+  });
+  const ports = protocols.map((protocol) => gateway.port(protocol));
+  const isRunning = async (file: string) => {
+    const { findings } = await doctor('', '--config', file);
+    return findings.some(({ what }) => what === 'a gateway with this configuration is running');
+  };
+  expect(await isRunning(configure('own', ports))).toBe(true);
+  expect(await isRunning(configure('other', ports))).toBe(false);
+  expect(await isRunning(configure('own', [ports[0]!, ports[1]! + 1, ports[2]!]))).toBe(false);
 });
 
 it('looks at this machine as a client', async () => {

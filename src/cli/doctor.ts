@@ -1,8 +1,10 @@
+import { plural } from '../admin/format.ts';
+import type { Status } from '../admin/status.ts';
 import { loadConfig, type Config } from '../config/index.ts';
 import type { Finding } from '../doctor/index.ts';
 import { adminClient, adminFlags } from './admin-client.ts';
 import { ExitCode, UsageError, type Command, type Invocation, type Terminal } from './command.ts';
-import { configFlags } from './flags.ts';
+import { configFlags, serverOf } from './flags.ts';
 
 export const doctor: Command = {
   name: 'doctor',
@@ -16,7 +18,11 @@ hang. The exit code is 1 if there is a problem, and 0 if there are at most warni
   positionals: { names: ['PATH'], required: 0 },
   flags: [
     ...adminFlags,
-    { name: 'server', value: 'HOST', help: 'a gateway that this machine should reach' },
+    {
+      name: 'server',
+      value: 'HOST[:PORT]',
+      help: 'a gateway that this machine should reach (default ports 2049 and 445)',
+    },
     { name: 'json', help: 'print JSON, for programs' },
   ],
   examples: [
@@ -36,7 +42,8 @@ async function look(invocation: Invocation, terminal: Terminal): Promise<Finding
   const { clientFindings, gatewayFindings, thisMachine } = await import('../doctor/index.ts');
   const machine = thisMachine(terminal.env);
   const [path] = invocation.positionals;
-  const server = invocation.text('server');
+  const named = invocation.text('server');
+  const server = named === undefined ? undefined : serverOf(named);
   const isGateway = path !== undefined || invocation.text('config') !== undefined;
   if (isGateway && server !== undefined)
     throw new UsageError('--server is for a node that mounts: leave PATH and --config out');
@@ -52,17 +59,22 @@ async function look(invocation: Invocation, terminal: Terminal): Promise<Finding
   return await clientFindings(machine, { server, ports });
 }
 
-/** Whether a gateway with the same exports answers at the admin port. */
+/** Whether the gateway that answers at the admin port serves the same exports at the same ports. */
 async function isRunning(invocation: Invocation, terminal: Terminal, config: Config): Promise<boolean> {
+  let answer: Partial<Status>;
   try {
-    const answer = (await adminClient(invocation, terminal.env).get('/readyz')) as {
-      exports: readonly { name: string }[];
-    };
-    const served = new Set(answer.exports.map(({ name }) => name));
-    return config.exports.every(({ name }) => served.has(name));
+    answer = (await adminClient(invocation, terminal.env).get('/api/status')) as Partial<Status>;
   } catch {
     return false;
   }
+  // A gateway that keeps its paths from this client has another token, so it is another one.
+  const { exports = [], listening = [] } = answer;
+  const listens = (protocol: string, port: number) =>
+    port === 0 || listening.some((one) => one.protocol === protocol && one.port === port);
+  return (
+    config.exports.every(({ name, path }) => exports.some((one) => one.name === name && one.path === path)) &&
+    (['nfs', 'smb', 'admin'] as const).every((protocol) => listens(protocol, config[protocol].listen.port))
+  );
 }
 
 const marks = { problem: 'PROBLEM', warning: 'warning', ok: 'ok     ' } as const;
@@ -72,13 +84,17 @@ function text(findings: readonly Finding[]): string {
   const lines = (['problem', 'warning', 'ok'] as const).flatMap((level) =>
     findings
       .filter((one) => one.level === level)
-      .flatMap(({ what, why, mend }) => [
+      .flatMap(({ what, why, fix }) => [
         `${marks[level]}  ${what}`,
         ...(why === undefined ? [] : [`         why:  ${why}`]),
-        ...(mend === undefined ? [] : [`         mend: ${mend}`]),
+        ...(fix === undefined ? [] : [`         fix:  ${fix}`]),
       ]),
   );
   const count = (level: Finding['level']) => findings.filter((one) => one.level === level).length;
-  const sum = `${count('problem')} problems, ${count('warning')} warnings, ${count('ok')} things in order`;
+  const sum = [
+    plural(count('problem'), 'problem'),
+    plural(count('warning'), 'warning'),
+    `${plural(count('ok'), 'check')} passed`,
+  ].join(', ');
   return `${lines.join('\n')}\n\n${sum}\n`;
 }

@@ -1,5 +1,6 @@
 /** Flags that several commands share, and their conversion to settings. */
-import type { ConfigFlags } from '../config/index.ts';
+import { isIPv6 } from 'node:net';
+import { exportNameRule, isExportName, parseEndpoint, type ConfigFlags } from '../config/index.ts';
 import { UsageError, type Flag, type Invocation } from './command.ts';
 
 export const exportFlags: readonly Flag[] = [
@@ -49,6 +50,23 @@ export function seconds(invocation: Invocation, flag: string, fallback: number, 
   if (!(value >= least && value <= longestTimeout))
     throw new UsageError(`--${flag}: ${text} is not a number of seconds from ${least} to ${longestTimeout}`);
   return value;
+}
+
+/** The value of --server: `HOST`, `HOST:PORT`, `[v6]:PORT`, or an IPv6 address alone, with or without brackets. */
+export function serverOf(text: string): { host: string; port?: number } {
+  const endpoint = parseEndpoint(text);
+  if (endpoint) return endpoint;
+  const alone = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
+  if (/^[\w.-]+$/.test(text) || isIPv6(alone)) return { host: alone };
+  throw new UsageError(`--server: ${text} is neither HOST nor HOST:PORT`);
+}
+
+/** The value of --name for an export of another machine. */
+export function exportNameOf(invocation: Invocation): string {
+  const name = invocation.text('name') ?? 'dfs';
+  if (!isExportName(name))
+    throw new UsageError(`--name: ${JSON.stringify(name)} is not the name of an export: ${exportNameRule}`);
+  return name;
 }
 
 export function configFlags(invocation: Invocation, path: string | undefined): ConfigFlags {

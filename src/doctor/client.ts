@@ -8,8 +8,8 @@ import type { Machine } from './machine.ts';
 import { isCifs, isNfs, optionsOf } from './mounts.ts';
 
 export interface ClientQuestion {
-  /** A gateway to check in addition to those that are mounted. */
-  readonly server: string | undefined;
+  /** A gateway to check in addition to those that are mounted; at one port, or at the expected ones. */
+  readonly server: { readonly host: string; readonly port?: number } | undefined;
   /** Expected ports of the gateway. */
   readonly ports: { readonly nfs: number; readonly smb: number; readonly admin: number };
 }
@@ -220,14 +220,19 @@ async function pathFindings(
     if (target) targets.set(`${target.host} ${target.port}`, { ...target, isMounted: true });
   }
   if (server !== undefined)
-    for (const port of [ports.nfs, ports.smb])
-      if (!targets.has(`${server} ${port}`))
-        targets.set(`${server} ${port}`, { host: server, port, isMounted: false });
+    for (const port of server.port === undefined ? [ports.nfs, ports.smb] : [server.port])
+      if (!targets.has(`${server.host} ${port}`))
+        targets.set(`${server.host} ${port}`, { host: server.host, port, isMounted: false });
   const findings = await Promise.all([...targets.values()].map((target) => reachFindings(machine, target)));
   const hosts = new Set([...targets.values()].map(({ host }) => host));
   const clocks = await Promise.all([...hosts].map((host) => clockFindings(machine, host, ports.admin)));
-  return [...findings.flat(), ...clocks.flat()];
+  // A name without an address is found once for each port.
+  const unique = new Map([...findings.flat(), ...clocks.flat()].map((one) => [one.what, one]));
+  return [...unique.values()];
 }
+
+/** Codes of getaddrinfo(3): the name has no address, or no server could tell. */
+const unresolved = ['ENOTFOUND', 'EAI_AGAIN'];
 
 async function reachFindings(
   machine: Machine,
@@ -248,7 +253,16 @@ async function reachFindings(
       );
     return findings;
   } catch (error) {
-    const what = `${host} does not accept connections at port ${port} (${(error as Error).message})`;
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    if (unresolved.includes(code))
+      return [
+        problem(
+          `the name ${host} has no address (${code})`,
+          'nothing can be mounted from it',
+          `getent hosts ${host}   # nothing: correct the name, DNS or /etc/hosts; or use an address`,
+        ),
+      ];
+    const what = `${host} does not accept connections at port ${port} (${message})`;
     const why = isMounted ? 'its mount waits' : 'its exports cannot be mounted by that protocol';
     return [
       problem(

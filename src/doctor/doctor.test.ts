@@ -7,6 +7,8 @@ interface Planted {
   readonly links?: Readonly<Record<string, string>>;
   readonly taken?: Readonly<Record<number, string>>;
   readonly closed?: readonly number[];
+  /** A name that has no address. */
+  readonly unknown?: string;
   readonly clock?: number;
   readonly uid?: number;
   readonly pool?: string;
@@ -23,9 +25,11 @@ function machine(planted: Planted): Machine {
     mode: (path) => Promise.resolve(path in files ? 0o666 : undefined),
     mayUse: (path) => Promise.resolve(path in files),
     reach: (host, port) =>
-      closed.includes(port)
-        ? Promise.reject(new Error(`connect ECONNREFUSED ${host}:${port}`))
-        : Promise.resolve({ ms: 0.5, localAddress: '10.0.0.2' }),
+      host === planted.unknown
+        ? Promise.reject(Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: 'ENOTFOUND' }))
+        : closed.includes(port)
+          ? Promise.reject(new Error(`connect ECONNREFUSED ${host}:${port}`))
+          : Promise.resolve({ ms: 0.5, localAddress: '10.0.0.2' }),
     tryPort: (_, port) => Promise.resolve(taken[port]),
     cardOf: () => card,
     clockOf: () => Promise.resolve(planted.clock),
@@ -44,7 +48,8 @@ const readAhead = { '/sys/class/bdi/0:50/read_ahead_kb': '1024\n' };
 const kernel = (release: string) => ({ '/proc/sys/kernel/osrelease': `${release}\n` });
 const ports = { nfs: 2049, smb: 445, admin: 9445 };
 
-const client = (planted: Planted, server?: string) => clientFindings(machine(planted), { server, ports });
+const client = (planted: Planted, server?: { host: string; port?: number }) =>
+  clientFindings(machine(planted), { server, ports });
 const bad = (findings: readonly Finding[]) => findings.filter(({ level }) => level !== 'ok');
 const withMount = (...lines: string[]) => ({
   files: { ...kernel('6.9.1'), ...readAhead, '/proc/self/mountinfo': mountinfo(...lines) },
@@ -131,19 +136,31 @@ it.each<[string, Planted, string, RegExp]>([
   const [found] = findings;
   expect(found).toMatchObject({ level, what: expect.stringMatching(what) as string });
   expect(found!.why).toBeTruthy();
-  expect(found!.mend).toBeTruthy();
+  expect(found!.fix).toBeTruthy();
 });
 
 it('checks the connection to a gateway that is not mounted yet', async () => {
-  const findings = bad(await client({ ...withMount(goodNfs), closed: [445] }, 'gw.example'));
+  const findings = bad(await client({ ...withMount(goodNfs), closed: [445] }, { host: 'gw.example' }));
   expect(findings.map(({ what }) => what)).toEqual([
     'gw.example does not accept connections at port 445 (connect ECONNREFUSED gw.example:445)',
   ]);
 });
 
+it('checks the one port that the server is given with', async () => {
+  const findings = await client({ ...withMount(goodNfs), closed: [2049, 445] }, { host: 'gw', port: 12049 });
+  expect(findings.filter(({ what }) => what.startsWith('gw ')).map(({ what }) => what)).toEqual([
+    'gw accepts connections at port 12049, after 0.5 ms',
+  ]);
+});
+
+it('says once that a name has no address', async () => {
+  const findings = bad(await client({ ...withMount(goodNfs), unknown: 'gateway' }, { host: 'gateway' }));
+  expect(findings.map(({ what }) => what)).toEqual(['the name gateway has no address (ENOTFOUND)']);
+});
+
 it('quotes a path with a space in the command that fixes a problem', async () => {
   const [found] = bad(await client(withMount(cifs('echo_interval=10,actimeo=5'))));
-  expect(found!.mend).toBe("mount -o remount,hard '/mnt/media files'");
+  expect(found!.fix).toBe("mount -o remount,hard '/mnt/media files'");
 });
 
 // -- On the gateway's machine --------------------------------------------------------------------------------------------
@@ -177,6 +194,11 @@ const beside = (planted: Planted, settings = {}) => {
 
 it('finds no problem on the machine of a well-configured gateway', async () => {
   expect(bad(await beside({}))).toEqual([]);
+});
+
+it('thinks of plain folders where nothing is mounted', async () => {
+  const [found] = bad(await beside({ files: { '/proc/self/mountinfo': mountinfo() } }));
+  expect(found!.fix).toContain('a plain folder: expectFuse: false');
 });
 
 it.each<[string, Planted, object, RegExp]>([
@@ -220,5 +242,5 @@ it.each<[string, Planted, object, RegExp]>([
 ])('finds %s beside the gateway', async (_, planted, settings, what) => {
   const findings = bad(await beside(planted, settings));
   expect(findings.map((one) => one.what)).toEqual([expect.stringMatching(what) as string]);
-  expect([findings[0]!.why, findings[0]!.mend].every((text) => text !== undefined && text !== '')).toBe(true);
+  expect([findings[0]!.why, findings[0]!.fix].every((text) => text !== undefined && text !== '')).toBe(true);
 });

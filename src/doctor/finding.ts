@@ -8,21 +8,21 @@ export interface Finding {
   /** How it affects readers; undefined for `ok`. */
   readonly why?: string;
   /** A command line, or a configuration setting, that fixes it; undefined for `ok`. */
-  readonly mend?: string;
+  readonly fix?: string;
 }
 
-export const problem = (what: string, why: string, mend: string): Finding => ({
+export const problem = (what: string, why: string, fix: string): Finding => ({
   level: 'problem',
   what,
   why,
-  mend,
+  fix,
 });
 
-export const warning = (what: string, why: string, mend: string): Finding => ({
+export const warning = (what: string, why: string, fix: string): Finding => ({
   level: 'warning',
   what,
   why,
-  mend,
+  fix,
 });
 
 export const ok = (what: string): Finding => ({ level: 'ok', what });

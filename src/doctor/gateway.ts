@@ -114,7 +114,7 @@ async function absentFinding(
     : problem(
         what,
         why,
-        `grep ${shellWord(path)} /proc/self/mountinfo   # then start the daemon that mounts there`,
+        `grep ${shellWord(path)} /proc/self/mountinfo   # then start the daemon that mounts there; a plain folder: expectFuse: false`,
       );
 }
 
@@ -205,13 +205,13 @@ async function memoryFindings(machine: Machine, cache: number): Promise<Finding[
 
 function identityFindings({ secret, ownIdentity, state }: Config): Finding[] {
   if (secret) return [ok('handles are made with a secret')];
-  const mend = `(umask 077; openssl rand -hex 32 > /run/secrets/holdfast)   # and secretFile: /run/secrets/holdfast`;
+  const fix = `(umask 077; openssl rand -hex 32 > /run/secrets/holdfast)   # and secretFile: /run/secrets/holdfast`;
   if (ownIdentity)
     return [
       warning(
         'handles are made with `identity` alone',
         'anyone who knows it can make handles, so each NFS call must also check the folders above the file',
-        mend,
+        fix,
       ),
     ];
   if (state !== undefined)
@@ -220,7 +220,7 @@ function identityFindings({ secret, ownIdentity, state }: Config): Finding[] {
     problem(
       'there is neither a secret, nor `identity`, nor `state`',
       'anyone can make handles of this gateway; and a gateway that replaces it would need the same identity',
-      mend,
+      fix,
     ),
   ];
 }
