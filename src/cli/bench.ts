@@ -1,8 +1,10 @@
+import { stat } from 'node:fs/promises';
 import { bytes, plural } from '../admin/format.ts';
 import { parseEndpoint, type Endpoint } from '../config/index.ts';
 import type { Report, Throughput, Times } from '../measure/index.ts';
 import { ExitCode, UsageError, type Command, type Invocation, type Terminal } from './command.ts';
-import { seconds } from './flags.ts';
+import { cannotRead } from './file-problem.ts';
+import { exportNameOf, seconds } from './flags.ts';
 import { textTable } from './text-table.ts';
 
 /** Default for the total time, in seconds. */
@@ -37,13 +39,14 @@ them from its provider. It waits for hung calls: stop it with Ctrl-C if it takes
     const onPart = (name: string) => terminal.err(`${name} …\n`);
     const { LocalFolder, measure, RemoteExport, repeat, timesOf } = await import('../measure/index.ts');
     if (path !== undefined) {
+      await checkFolder(path);
       const subject = new LocalFolder(path);
       const report = await measure(subject, { seconds: time, onPart });
       await subject.close();
       show(terminal, invocation, path, report, undefined);
       return ExitCode.done;
     }
-    const name = invocation.text('name') ?? 'dfs';
+    const name = exportNameOf(invocation);
     const subject = await RemoteExport.mount({ ...gateway!, name, uid: uidOf(invocation) });
     onPart('the network alone');
     const pings = await repeat(time * 50, 1, () => subject.ping());
@@ -53,6 +56,13 @@ them from its provider. It waits for hung calls: stop it with Ctrl-C if it takes
     return ExitCode.done;
   },
 };
+
+async function checkFolder(path: string): Promise<void> {
+  const found = await stat(path).catch((error: unknown) => {
+    throw new UsageError(`PATH: ${cannotRead(path, error)}`, { cause: error });
+  });
+  if (!found.isDirectory()) throw new UsageError(`PATH: ${path} is a file; expected a folder`);
+}
 
 function endpointOf(invocation: Invocation): Endpoint | undefined {
   const text = invocation.text('gateway');
@@ -89,7 +99,7 @@ function show(
     ['4 KiB anywhere in a file', ...timed(small)],
   ].filter((row) => row.length > 1);
   terminal.out(`${what}: ${plural(entries, 'entry', 'entries')} seen, ${plural(files, 'file')} to read\n\n`);
-  terminal.out(textTable(['', 'TIMES', 'HALF IN', '99 % IN', 'LONGEST'], rows));
+  terminal.out(textTable(['', 'COUNT', 'MEDIAN', '99TH PERCENTILE', 'LONGEST'], rows));
   if (oneStream) terminal.out(`\n  one stream           ${rate(oneStream)}\n`);
   if (streams) terminal.out(`  ${plural(streams.atOnce, 'stream')} at once    ${rate(streams)}\n`);
 }

@@ -39,7 +39,7 @@ export async function measure(subject: Subject, { seconds, onPart }: MeasureOpti
   const part = (share: number) => seconds * share * 1000;
   onPart('listing');
   const { entries, files, times } = await survey(subject, part(0.2));
-  onPart('looking');
+  onPart('looking up names');
   let next = 0;
   const looked = await repeat(part(0.1), 1, async () => {
     const path = entries[next++];
@@ -61,7 +61,7 @@ export async function measure(subject: Subject, { seconds, onPart }: MeasureOpti
   onPart('reading four files at once');
   const four = largest.slice(0, 4);
   const streams = await stream(subject, four, part(0.2));
-  onPart('small reads here and there');
+  onPart('random reads');
   const [big] = largest;
   const small = big && (await repeat(part(0.15), 1, () => readSomewhere(subject, big)));
   if (big) await subject.done(big.path);
