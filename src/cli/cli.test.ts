@@ -80,6 +80,25 @@ describe('holdfast', () => {
       'holdfast: --server: [::1 is neither HOST nor HOST:PORT',
     ],
     [
+      ['mount', '--server', 'gw', '--at', '/mnt/dfs', '--name', 'a b'],
+      'holdfast: --name: "a b" is not the name of an export: a name of 1 to 80 letters, digits, ".", "_" and "-" that begins with a letter or digit',
+    ],
+    [
+      ['mount', '--server', 'gw', '--at', '/mnt/dfs', '--protocol', 'smb', '--read-ahead', '4096'],
+      'holdfast: --read-ahead needs --protocol nfs: for SMB use --options rasize=BYTES',
+    ],
+    [
+      ['mount', '--server', 'gw', '--at', '/mnt/dfs', '--protocol', 'smb', '--credentials', '/not/there'],
+      'holdfast: --credentials: /not/there does not exist',
+    ],
+    [['doctor', '--server', 'gw:port'], 'holdfast: --server: gw:port is neither HOST nor HOST:PORT'],
+    [['bench', '/not/there'], 'holdfast: PATH: /not/there does not exist'],
+    [['bench', '/etc/passwd'], 'holdfast: PATH: /etc/passwd is a file; expected a folder'],
+    [
+      ['bench', '--gateway', 'gw:2049', '--name', 'a/b'],
+      expect.stringMatching(/^holdfast: --name: "a\/b" is not the name of an export/),
+    ],
+    [
       ['serve', '--expect-fuse'],
       'holdfast: unknown flag --expect-fuse (did you mean --no-expect-fuse?); see holdfast serve --help',
     ],
@@ -121,6 +140,29 @@ describe('holdfast', () => {
     const { code, out, err } = await run(argv);
     expect([code, out]).toEqual([2, '']);
     expect(err.split('\n')).toEqual([line, '']);
+  });
+});
+
+describe.runIf(process.getuid?.() === 0)('holdfast mount', () => {
+  const mount = (...argv: string[]) => run(['mount', '--server', 'gw', ...argv, '--admin', '127.0.0.1:0']);
+
+  it('refuses a file as the place of its mount', async () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const { code, err } = await mount('--at', file, '--netns', '/proc/self/ns/net');
+    expect([code, err]).toEqual([2, `holdfast: --at: ${file} is a file; expected a folder\n`]);
+  });
+
+  it('refuses what is no namespace', async () => {
+    const other = await mount('--at', join(folder, 'mnt'), '--netns', folder);
+    expect([other.code, other.err]).toEqual([
+      1,
+      `holdfast: --netns: ${folder} is no namespace; expected a path such as /run/netns/NAME\n`,
+    ]);
+    const absent = await mount('--at', join(folder, 'mnt'), '--netns', '/run/netns/not-there');
+    expect(absent.err).toMatch(
+      /^holdfast: --netns: \/run\/netns\/not-there cannot be read \(ENOENT\): expected/,
+    );
   });
 });
 

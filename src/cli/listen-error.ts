@@ -1,13 +1,13 @@
 /** Says which server could not listen, by which setting, and what to do about it. */
 import { formatEndpoint, type Config, type Endpoint } from '../config/index.ts';
 
-interface Place extends Endpoint {
+export interface ListenPlace extends Endpoint {
   readonly server: string;
   /** The setting and the flag that choose another place. */
   readonly otherwise: string;
 }
 
-function placesOf({ nfs, smb, admin }: Config): Place[] {
+function placesOf({ nfs, smb, admin }: Config): ListenPlace[] {
   const { mountListen } = nfs;
   return [
     { server: 'NFS', ...nfs.listen, otherwise: 'nfs.listen or --nfs HOST:PORT' },
@@ -34,7 +34,7 @@ export function listenError(error: unknown, config: Config): unknown {
     syscall === 'getaddrinfo' ? one.host === hostname : one.port === port,
   );
   const place = places.find(({ host }) => host === address) ?? places[0];
-  return place ? new Error(explain(code, place), { cause: error }) : error;
+  return place ? new Error(explainListen(code, place), { cause: error }) : error;
 }
 
 interface Found {
@@ -43,7 +43,8 @@ interface Found {
   readonly hostname: string;
 }
 
-function explain(code: string, place: Place): string {
+/** The error code of listen(2) or getaddrinfo(3) in plain words. */
+export function explainListen(code: string, place: ListenPlace): string {
   const { server, host, port, otherwise } = place;
   const start = `the ${server} server cannot listen at ${formatEndpoint(place)}`;
   switch (code) {

@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { isIPv6 } from 'node:net';
 import { posix } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseEndpoint } from '../config/index.ts';
 import { createLogger, logLevels, type LogLevel } from '../log/index.ts';
 import type { MountProtocol, Share } from '../mounter/index.ts';
 import { ExitCode, UsageError, type Command, type Invocation, type Terminal } from './command.ts';
-import { seconds } from './flags.ts';
+import { cannotRead } from './file-problem.ts';
+import { exportNameOf, seconds, serverOf } from './flags.ts';
+import { explainListen } from './listen-error.ts';
 import { untilSignal } from './signal.ts';
 import { version } from '../version.ts';
 
@@ -84,16 +85,24 @@ Needs root, and the programs mount, umount, stat and nsenter: those of busybox o
     const credentials =
       settings.credentials === undefined
         ? undefined
-        : parse(settings.credentials, parseCredentials, await readFile(settings.credentials, 'utf8'));
+        : await credentialsOf(settings.credentials, parseCredentials);
+    if (process.geteuid?.() !== 0)
+      throw new Error('holdfast mount needs root: start it with sudo, or as a service of the system');
     const log = createLogger(settings.logLevel);
+    const node = await MountNode.in(settings.netns);
+    if (await node.isFile(at)) throw new UsageError(`--at: ${at} is a file; expected a folder`);
     const mounter = new Mounter(
       { ...settings, share: { ...share, credentials } },
-      await MountNode.in(settings.netns),
+      node,
       new Address(host, log),
       log,
     );
     const facts = { version: version(), protocol: share.protocol, server: host, at };
-    const server = await serveMounter(mounter, facts, settings.admin);
+    const server = await serveMounter(mounter, facts, settings.admin).catch((error: unknown) => {
+      const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+      const place = { server: 'health', ...settings.admin, otherwise: '--admin HOST:PORT' };
+      throw new Error(explainListen(code, place), { cause: error });
+    });
     log.info({ ...settings.admin }, 'health and metrics');
 
     const ending = new AbortController();
@@ -134,9 +143,11 @@ function settingsOf(invocation: Invocation, { env }: Terminal): Settings {
   const credentials = invocation.text('credentials');
   if (credentials !== undefined && protocol === 'nfs')
     throw new UsageError('--credentials needs --protocol smb: NFS has no passwords');
+  if (invocation.has('read-ahead') && protocol === 'smb')
+    throw new UsageError('--read-ahead needs --protocol nfs: for SMB use --options rasize=BYTES');
   const { host, port = ports[protocol] } = serverOf(required(invocation, 'server'));
   const at = folder(required(invocation, 'at'));
-  const name = invocation.text('name') ?? 'dfs';
+  const name = exportNameOf(invocation);
   const options = (invocation.text('options') ?? '').split(',').filter((option) => option !== '');
   const adminText = invocation.text('admin') ?? '127.0.0.1:9446';
   const admin = parseEndpoint(adminText);
@@ -167,15 +178,6 @@ function required(invocation: Invocation, flag: string): string {
   return text;
 }
 
-/** `HOST`, `HOST:PORT`, `[v6]:PORT`, or an IPv6 address alone, with or without brackets. */
-function serverOf(text: string): { host: string; port?: number } {
-  const endpoint = parseEndpoint(text);
-  if (endpoint) return endpoint;
-  const alone = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
-  if (/^[\w.-]+$/.test(text) || isIPv6(alone)) return { host: alone };
-  throw new UsageError(`--server: ${text} is neither HOST nor HOST:PORT`);
-}
-
 function folder(text: string): string {
   const path = posix.normalize(text).replace(/\/$/, '');
   if (!path.startsWith('/') || path.length < 2)
@@ -190,9 +192,15 @@ function kib(text: string | undefined): number | undefined {
   return value;
 }
 
-function parse<T>(file: string, parser: (text: string) => T, text: string): T {
+async function credentialsOf<T>(file: string, parse: (text: string) => T): Promise<T> {
+  let text: string;
   try {
-    return parser(text);
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--credentials: ${cannotRead(file, error)}`, { cause: error });
+  }
+  try {
+    return parse(text);
   } catch (error) {
     throw new UsageError(`--credentials: ${file}: ${(error as Error).message}`, { cause: error });
   }

@@ -17,7 +17,7 @@ export class Address {
   readonly #resolve: Resolve;
   readonly #log: Logger;
   #all: readonly string[] = [];
-  #known = true;
+  #problem: string | undefined;
   #pending: Promise<readonly string[]> | undefined;
 
   constructor(host: string, log: Logger, resolve: Resolve = systemResolver) {
@@ -37,7 +37,12 @@ export class Address {
 
   /** Whether the last lookup succeeded. */
   get leads(): boolean {
-    return this.#known && this.#all.length > 0;
+    return this.#problem === undefined && this.#all.length > 0;
+  }
+
+  /** Why the last lookup failed, for people. */
+  get problem(): string | undefined {
+    return this.#problem;
   }
 
   /** Looks the name up again. After a failure the last addresses are kept. Never rejects. */
@@ -53,14 +58,12 @@ export class Address {
       if (found.join() !== this.#all.join())
         this.#log.info({ host: this.#host, addresses: found }, 'the address of the server');
       this.#all = found;
-      this.#known = true;
+      this.#problem = undefined;
     } catch (error) {
-      if (this.#known)
-        this.#log.warn(
-          { host: this.#host, reason: (error as Error).message },
-          'the name of the server leads nowhere',
-        );
-      this.#known = false;
+      const reason = (error as Error).message;
+      if (this.#problem === undefined)
+        this.#log.warn({ host: this.#host, reason }, 'the name of the server leads nowhere');
+      this.#problem = `the name of the server leads nowhere: ${reason}`;
     } finally {
       enough.abort();
     }

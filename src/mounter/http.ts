@@ -1,5 +1,6 @@
 /** Health and metrics of the mounter over HTTP. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { text, type Answer } from '../admin/answer.ts';
 import { isKnownHost } from '../admin/host.ts';
 import type { Endpoint } from '../config/index.ts';
 import { metricsText, type MountFacts } from './text.ts';
@@ -8,16 +9,16 @@ import type { Mounter } from './mounter.ts';
 /** Timeouts in milliseconds, size in bytes, number of connections. */
 const limits = { headersTimeout: 5_000, requestTimeout: 10_000, headerBytes: 8192, connections: 16 } as const;
 
-type Page = (mounter: Mounter, facts: MountFacts) => { status: number; type: string; body: string };
+type Page = (mounter: Mounter, facts: MountFacts) => Answer;
 
 /** The pages by path. */
 export const mounterPages: Readonly<Record<string, Page>> = {
   /** Does not depend on the mount: an absent server is no reason to restart this program. */
-  '/livez': () => ({ status: 200, type: 'text/plain; charset=utf-8', body: 'ok\n' }),
-  '/readyz': ({ state, seconds, address }) => ({
+  '/livez': () => text(200, 'ok\n'),
+  '/readyz': ({ state, seconds, address, reason }) => ({
     status: state === 'answering' ? 200 : 503,
     type: 'application/json; charset=utf-8',
-    body: `${JSON.stringify({ state, seconds: Math.round(seconds), address })}\n`,
+    body: `${JSON.stringify({ state, seconds: Math.round(seconds), address, reason })}\n`,
   }),
   '/metrics': (mounter, facts) => ({
     status: 200,
@@ -25,6 +26,21 @@ export const mounterPages: Readonly<Record<string, Page>> = {
     body: metricsText(mounter, facts),
   }),
 };
+
+/** The same refusals as those of a gateway's admin port. */
+function answerTo(
+  { method = '', url = '/', headers }: IncomingMessage,
+  mounter: Mounter,
+  facts: MountFacts,
+): Answer {
+  if (!/^(?:GET|HEAD)$/.test(method)) return text(405, 'only GET here\n');
+  if (!isKnownHost(headers.host, []))
+    return text(421, 'not the name of this server: use an address or localhost\n');
+  const path = url.split('?', 1)[0]!;
+  if (!Object.hasOwn(mounterPages, path))
+    return text(404, `no such page; there are ${Object.keys(mounterPages).join(' ')}\n`);
+  return mounterPages[path]!(mounter, facts);
+}
 
 /** Starts the server. Resolves when it listens; rejects with the error of listen(2). */
 export function serveMounter(mounter: Mounter, facts: MountFacts, endpoint: Endpoint): Promise<Server> {
@@ -35,13 +51,7 @@ export function serveMounter(mounter: Mounter, facts: MountFacts, endpoint: Endp
       maxHeaderSize: limits.headerBytes,
     },
     (request, response) => {
-      const path = (request.url ?? '/').split('?', 1)[0]!;
-      const page = Object.hasOwn(mounterPages, path) ? mounterPages[path] : undefined;
-      const allowed = isKnownHost(request.headers.host, []) && /^(?:GET|HEAD)$/.test(request.method ?? '');
-      const { status, type, body } =
-        page && allowed
-          ? page(mounter, facts)
-          : { status: allowed ? 404 : 403, type: 'text/plain; charset=utf-8', body: 'not here\n' };
+      const { status, type, body } = answerTo(request, mounter, facts);
       response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' });
       response.end(request.method === 'HEAD' ? undefined : body);
     },

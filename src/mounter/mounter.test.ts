@@ -1,10 +1,17 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MountTable, type Mount } from '../source/mount-table.ts';
 import { Address } from './address.ts';
 import { parseCredentials } from './credentials.ts';
 import { Mounter, type MounterOptions, type Node } from './mounter.ts';
-import { guardOrigin } from './node.ts';
+import { serveMounter } from './http.ts';
+import { guardOrigin, MountNode } from './node.ts';
 import { isShare, kernelMount, type KernelMount, type Share } from './options.ts';
 import type { ProgramResult } from './program.ts';
 import { metricsText } from './text.ts';
@@ -243,6 +250,74 @@ describe('a mounter', () => {
     expect(text).toContain('holdfast_mount_state{state="answering"} 1\n');
     expect(text).toContain('server="a\\"b"');
     expect(text).toContain('holdfast_mount_mounts_total{reason="absent"} 1\n');
+  });
+});
+
+describe('the pages of a mounter', () => {
+  const facts = { version: '1', protocol: 'nfs', server: 'gateway', at };
+  /** Asks with any Host header, which fetch() does not allow. */
+  const ask = (port: number, path: string, { host = 'localhost', method = 'GET' } = {}) =>
+    new Promise<{ status: number | undefined; body: string }>((done, fail) => {
+      const asked = request({ host: '127.0.0.1', port, path, method, headers: { host } }, (response) => {
+        let body = '';
+        response.on('data', (chunk: Buffer) => (body += chunk.toString()));
+        response.on('end', () => done({ status: response.statusCode, body }));
+      });
+      asked.on('error', fail).end();
+    });
+
+  it('say why the mount does not answer, and what there is to ask for', async () => {
+    const mounter = make();
+    const server = await serveMounter(mounter, facts, { host: '127.0.0.1', port: 0 });
+    const { port } = server.address() as AddressInfo;
+    const readiness = async () => {
+      await mounter.look();
+      const { status, body } = await ask(port, '/readyz');
+      return { status, ...(JSON.parse(body) as object) };
+    };
+    try {
+      addresses = undefined;
+      expect(await readiness()).toMatchObject({
+        status: 503,
+        state: 'absent',
+        reason: 'the name of the server leads nowhere: getaddrinfo ENOTFOUND',
+      });
+      addresses = ['10.0.0.1'];
+      node.mountable = false;
+      expect(await readiness()).toMatchObject({
+        status: 503,
+        reason: 'cannot mount: Stale file handle',
+      });
+      node.mountable = true;
+      expect(await readiness()).toEqual({ status: 200, state: 'answering', seconds: 0, address: '10.0.0.1' });
+      expect(await ask(port, '/')).toEqual({
+        status: 404,
+        body: 'no such page; there are /livez /readyz /metrics\n',
+      });
+      expect(await ask(port, '/livez', { host: 'evil.example' })).toEqual({
+        status: 421,
+        body: 'not the name of this server: use an address or localhost\n',
+      });
+      expect((await ask(port, '/livez', { method: 'POST' })).status).toBe(405);
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+});
+
+describe.runIf(process.getuid?.() === 0)('a network namespace', () => {
+  it('may be a bind mount, as ip netns makes it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-netns-'));
+    const file = join(folder, 'name');
+    writeFileSync(file, '');
+    execFileSync('mount', ['--bind', '/proc/self/ns/net', file]);
+    try {
+      expect(await MountNode.in(file)).toBeInstanceOf(MountNode);
+    } finally {
+      execFileSync('umount', [file]);
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

@@ -68,6 +68,11 @@ class Complaint {
   over(): void {
     this.#last = undefined;
   }
+
+  /** The problem that is not over yet. */
+  get last(): string | undefined {
+    return this.#last;
+  }
 }
 
 export class Mounter {
@@ -112,6 +117,11 @@ export class Mounter {
     return this.#address.current;
   }
 
+  /** What is wrong at present, for people; undefined if nothing is known to be. */
+  get reason(): string | undefined {
+    return this.#complaint.last ?? this.#address.problem;
+  }
+
   /** Checks the mount once, and mounts or replaces it if needed. Never rejects. Do not call it again before it has ended. */
   async look(): Promise<void> {
     try {
@@ -121,7 +131,7 @@ export class Mounter {
       else if (isShare(this.#options.share, top)) await this.#check(top);
       else this.#blocked(top);
     } catch (error) {
-      this.#complaint.say('this look at the mount failed', { err: error });
+      this.#complaint.say(`this look at the mount failed: ${(error as Error).message}`, { err: error });
     }
   }
 

@@ -3,8 +3,8 @@
  * `mount`, `umount` and `stat`, and `nsenter` for another network namespace; those of busybox are enough. mount.nfs and
  * mount.cifs are not used (`-i`).
  */
-import { close, open } from 'node:fs';
-import { mkdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { close, open, type BigIntStats } from 'node:fs';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { MountTable, type Mount } from '../source/mount-table.ts';
 import { tableField, type KernelMount } from './options.ts';
@@ -26,8 +26,10 @@ export class MountNode {
 
   /** @param netns path of the network namespace that new mounts use. The kernel takes that of the mounting process. */
   static async in(netns: string): Promise<MountNode> {
-    const [own, wanted] = await Promise.all([readlink('/proc/self/ns/net'), namespaceOf(netns)]);
-    return new MountNode(own === wanted ? [] : ['nsenter', `--net=${netns}`]);
+    const [own, wanted] = await Promise.all([namespaceOf('/proc/self/ns/net'), namespaceOf(netns)]);
+    if (own.dev !== wanted.dev)
+      throw new Error(`--netns: ${netns} is no namespace; expected a path such as /run/netns/NAME`);
+    return new MountNode(own.ino === wanted.ino ? [] : ['nsenter', `--net=${netns}`]);
   }
 
   /** The mounts of this process's mount namespace. */
@@ -42,6 +44,16 @@ export class MountNode {
     } catch {
       return undefined;
     }
+  }
+
+  /** Whether something other than a folder is at this path. Asks only the mount table about a mount, as that may hang. */
+  async isFile(path: string): Promise<boolean> {
+    const place = Buffer.from(path).toString('latin1');
+    if ((await this.table()).at(place)?.mountpoint === place) return false;
+    return await stat(path).then(
+      (found) => !found.isDirectory(),
+      () => false,
+    );
   }
 
   /** Makes a folder. Call it only if nothing is mounted there, as a mount may hang. */
@@ -122,13 +134,15 @@ export const guardOrigin = 'holdfast-guard';
 export const isGuard = ({ type, origin }: Pick<Mount, 'type' | 'origin'>): boolean =>
   type === 'fuse' && origin === guardOrigin;
 
-async function namespaceOf(path: string): Promise<string> {
+/** Identifies a namespace. A path of `ip netns` is no symlink, unlike those in /proc: it is a bind mount of the namespace. */
+async function namespaceOf(path: string): Promise<BigIntStats> {
   try {
-    return await readlink(path);
+    return await stat(path, { bigint: true });
   } catch (error) {
-    throw new Error(
-      `${path} cannot be read: the host's processes must be visible (hostPID: true), or name another by --netns`,
-      { cause: error },
-    );
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+    const hint = path.startsWith('/proc/1/')
+      ? "the host's processes must be visible (hostPID: true), or name another by --netns"
+      : 'expected a path such as /run/netns/NAME';
+    throw new Error(`--netns: ${path} cannot be read (${code}): ${hint}`, { cause: error });
   }
 }
