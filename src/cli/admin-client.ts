@@ -1,4 +1,5 @@
 /** The client of a gateway's admin port, for the commands. */
+import type { Rights } from '../admin/status.ts';
 import { loadConfig, readSecretFile, type Endpoint } from '../config/index.ts';
 import { UsageError, type Flag, type Invocation } from './command.ts';
 
@@ -27,10 +28,17 @@ export interface AdminClient {
 export class AdminError extends Error {
   override readonly name = 'AdminError';
   readonly code = 'ADMIN';
+  /** The HTTP status of the answer; undefined if there was none. */
+  readonly status: number | undefined;
+
+  constructor(message: string, options: ErrorOptions & { readonly status?: number } = {}) {
+    super(message, options);
+    this.status = options.status;
+  }
 }
 
 export function adminClient(invocation: Invocation, env: NodeJS.ProcessEnv): AdminClient {
-  const { endpoint, token } = placeOf(invocation, env);
+  const { endpoint, token, tokenFrom } = placeOf(invocation, env);
   const host = localHost(endpoint.host);
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${endpoint.port}`;
   const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
@@ -43,13 +51,17 @@ export function adminClient(invocation: Invocation, env: NodeJS.ProcessEnv): Adm
       throw new AdminError(`no answer from ${url} (${(cause as Error).message}): ${hint}`, { cause: error });
     }
   };
+  const wrongToken = () => new AdminError(`the token of ${tokenFrom} is not that of ${url}`, { status: 403 });
   return {
     url,
     get: async (path) => {
       const response = await ask(path, { headers });
       if (!response.ok)
         throw new AdminError(`${url}${path} answers ${response.status}: ${(await response.text()).trim()}`);
-      return await response.json();
+      const answer = (await response.json()) as { rights?: Rights };
+      // A gateway with a token lets everybody who shows it act.
+      if (token !== undefined && answer.rights?.token === true && !answer.rights.acts) throw wrongToken();
+      return answer;
     },
     act: async (action, args) => {
       const init = { method: 'POST', headers: { ...headers, 'x-holdfast': 'command' } };
@@ -57,12 +69,25 @@ export function adminClient(invocation: Invocation, env: NodeJS.ProcessEnv): Adm
       const said = await response.text();
       if (response.ok) return (JSON.parse(said) as { done: string }).done;
       const isJson = response.headers.get('content-type')?.startsWith('application/json') === true;
-      throw new AdminError(isJson ? (JSON.parse(said) as { error: string }).error : said.trim());
+      const { status } = response;
+      if (isJson) throw new AdminError((JSON.parse(said) as { error: string }).error, { status });
+      if (status === 403 && said.trim() === 'the token is missing')
+        throw token === undefined
+          ? new AdminError(`${url} asks for its token: --token-file FILE or --config FILE`, { status })
+          : wrongToken();
+      throw new AdminError(said.trim(), { status });
     },
   };
 }
 
-function placeOf(invocation: Invocation, env: NodeJS.ProcessEnv): { endpoint: Endpoint; token?: string } {
+interface Place {
+  readonly endpoint: Endpoint;
+  readonly token?: string;
+  /** Where the token was given, for messages. */
+  readonly tokenFrom: string;
+}
+
+function placeOf(invocation: Invocation, env: NodeJS.ProcessEnv): Place {
   const given = invocation.text('admin');
   const tokenFile = invocation.text('token-file');
   const file = invocation.text('config') ?? env.HOLDFAST_CONFIG;
@@ -73,7 +98,8 @@ function placeOf(invocation: Invocation, env: NodeJS.ProcessEnv): { endpoint: En
       ? loadConfig({ flags: { ...flags, path: '/' }, env, elsewhere: true })
       : loadConfig({ flags, env });
   const token = tokenFile === undefined ? config.admin.token?.reveal() : readToken(tokenFile);
-  return { endpoint: config.admin.listen, ...(token !== undefined && { token }) };
+  const tokenFrom = tokenFile === undefined ? `${file ?? ''} (admin)` : `--token-file ${tokenFile}`;
+  return { endpoint: config.admin.listen, tokenFrom, ...(token !== undefined && { token }) };
 }
 
 function readToken(file: string): string {

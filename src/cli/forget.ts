@@ -1,4 +1,5 @@
-import { adminClient, adminFlags } from './admin-client.ts';
+import type { Status } from '../admin/status.ts';
+import { adminClient, AdminError, adminFlags } from './admin-client.ts';
 import { ExitCode, type Command } from './command.ts';
 
 export const forget: Command = {
@@ -20,7 +21,24 @@ the file and send SIGHUP.`,
   async run(invocation, terminal) {
     const [name = '', mount = ''] = invocation.positionals;
     const client = adminClient(invocation, terminal.env);
-    terminal.out(`${await client.act('forget-mount', { export: name, mount })}\n`);
+    try {
+      terminal.out(`${await client.act('forget-mount', { export: name, mount })}\n`);
+    } catch (error) {
+      if (!(error instanceof AdminError) || error.status !== 404) throw error;
+      throw new AdminError(whatExists(await client.get('/api/status'), name, mount), { cause: error });
+    }
     return ExitCode.done;
   },
 };
+
+/** Why there is nothing to forget, with the names that could have been meant. */
+function whatExists(status: unknown, name: string, mount: string): string {
+  const { exports } = status as Pick<Status, 'exports'>;
+  const found = exports.find((one) => one.name === name);
+  if (!found)
+    return `there is no export ${name}; expected one of ${exports.map((one) => one.name).join(', ')}`;
+  const place = mount === '' ? 'its own path' : mount;
+  const mounts = found.mounts.map(({ path }) => path.replace(/^\//, ''));
+  const others = mounts.length > 0 ? `it expects ${mounts.join(', ')}` : 'it expects none below its path';
+  return `export ${name} expects no mount at ${place}: ${others}`;
+}
