@@ -53,8 +53,13 @@ function processTerminal(env: NodeJS.ProcessEnv): Terminal {
 async function ask(question: string): Promise<string> {
   const { createInterface } = await import('node:readline/promises');
   const lines = createInterface({ input: process.stdin, output: process.stdout });
+  // Ctrl-D closes the interface and leaves the question unanswered for ever.
+  const closed = new Promise<never>((_, reject) => {
+    lines.once('close', () => reject(new UsageError('no answer: the input has ended')));
+  });
+  closed.catch(() => undefined);
   try {
-    return await lines.question(question);
+    return await Promise.race([lines.question(question), closed]);
   } finally {
     lines.close();
   }

@@ -74,10 +74,56 @@ it('takes flags, and asks nothing for them', async () => {
   expect([...entry!.nfs.clients.ranges]).toEqual(['10.1.0.0/16', '10.2.3.4']);
 });
 
+it('asks again after a wrong answer', async () => {
+  const answers = ['/does/not/exist', tree, 'all', '10.0.0.0/8', '1000', '1000:1000', 'a b', 'guest', 'x'];
+  const { code, err, asked } = await run(['--output', place('again')], answers);
+  expect(code).toBe(0);
+  expect(asked.map((question) => question.split(' ')[0])).toEqual([
+    'Which',
+    'Which',
+    'Who',
+    'Who',
+    'Whose',
+    'Whose',
+    'A',
+    'A',
+    'A',
+  ]);
+  expect(err.split('\n').slice(0, -1)).toEqual([
+    expect.stringMatching(/^\/does\/not\/exist does not exist; expected the folder/),
+    'all is no address or CIDR range such as 10.0.0.0/8',
+    '1000 is not UID:GID such as 1000:1000',
+    'a b is no name of 1 to 64 letters, digits, ".", "_" and "-"',
+  ]);
+});
+
+it('refuses a wrong flag before it asks anything', async () => {
+  const { code, asked } = await run(['--output', place('early'), '--identity', 'x'.repeat(256)], [tree]);
+  expect([code, asked]).toEqual([2, []]);
+});
+
+it('says that it asks nothing where there is no terminal', async () => {
+  const { code, err } = await run(['--output', place('piped'), '--path', tree]);
+  expect([code, err]).toEqual([
+    0,
+    'no terminal to ask at: each question gets its suggested answer, as with --yes\n',
+  ]);
+});
+
+it('says that the folder of its file does not exist', async () => {
+  const output = join(folder, 'nowhere', 'x.yaml');
+  const { code, err } = await run(['--yes', '--path', tree, '--output', output]);
+  expect([code, err]).toEqual([
+    2,
+    `holdfast: --output: the folder ${join(folder, 'nowhere')} does not exist\n`,
+  ]);
+});
+
 it.each([
-  [['--path', '/does/not/exist'], /\/does\/not\/exist does not exist.*\nnothing was written/],
-  [['--clients', 'everybody'], /"everybody" .*expected an address/],
+  [['--path', '/does/not/exist'], /^holdfast: --path: \/does\/not\/exist does not exist; expected/],
+  [['--clients', 'everybody'], /--clients: everybody is no address or CIDR range/],
   [['--owner', 'me'], /--owner: me is not UID:GID/],
+  [['--owner', '1:4294967295'], /--owner: 1:4294967295 is not UID:GID/],
   [['--user', 'a/b'], /--user: a\/b is no name/],
 ])('leaves nothing behind where %s is refused', async (flags, message) => {
   const output = place(flags.join('').replaceAll('/', '_'));

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { ConfigError, loadConfig, privateRanges } from '../config/index.ts';
+import { ConfigError, isRange, loadConfig, privateRanges } from '../config/index.ts';
 import { ExitCode, UsageError, type Command, type Flag, type Invocation, type Terminal } from './command.ts';
 
 /** A question of init; also a flag, which answers it. */
@@ -11,6 +11,8 @@ interface Question {
   readonly value: string;
   readonly text: string;
   readonly fallback: () => string;
+  /** What is wrong with an answer; undefined if nothing is. */
+  readonly problem: (answer: string) => string | undefined;
 }
 
 const questions = [
@@ -19,32 +21,61 @@ const questions = [
     value: 'FOLDER',
     text: 'Which folder is the FUSE tree mounted at?',
     fallback: () => '/mnt/dfs',
+    problem: problemOfPath,
   },
   {
     flag: 'clients',
     value: 'RANGES',
     text: 'Who may connect? Addresses and CIDR ranges, with commas',
     fallback: () => privateRanges.join(','),
+    problem: (answer) => {
+      const wrong = rangesOf(answer).find((range) => !isRange(range));
+      return wrong === undefined ? undefined : `${wrong} is no address or CIDR range such as 10.0.0.0/8`;
+    },
   },
   {
     flag: 'owner',
     value: 'UID:GID',
     text: 'Whose files are they, as UID:GID? SMB clients and squashed NFS clients act as these',
     fallback: () => '1000:1000',
+    problem: (answer) =>
+      /^\d{1,10}:\d{1,10}$/.test(answer) && answer.split(':').every((id) => Number(id) <= highestId)
+        ? undefined
+        : `${answer} is not UID:GID such as 1000:1000`,
   },
   {
     flag: 'user',
     value: 'NAME',
     text: 'A user for SMB, or "guest" for everybody without a password (Windows 11 refuses guests)',
     fallback: () => 'guest',
+    problem: (answer) =>
+      /^[A-Za-z0-9._-]{1,64}$/.test(answer)
+        ? undefined
+        : `${answer} is no name of 1 to 64 letters, digits, ".", "_" and "-"`,
   },
   {
     flag: 'identity',
     value: 'TEXT',
     text: 'A name for this gateway, the same on every gateway that may stand in for it',
     fallback: () => hostname(),
+    problem: (answer) => (answer.length <= 255 ? undefined : 'expected a text of at most 255 characters'),
   },
 ] as const satisfies readonly Question[];
+
+const highestId = 4294967294;
+
+const rangesOf = (text: string) => text.split(/[\s,]+/).filter((range) => range !== '');
+
+/** As serve would refuse the folder. */
+function problemOfPath(answer: string): string | undefined {
+  try {
+    loadConfig({ flags: { path: answer }, env: {} });
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(({ message }) => message).join('; ');
+    throw error;
+  }
+  return undefined;
+}
 
 type Answers = Readonly<Record<(typeof questions)[number]['flag'], string>>;
 
@@ -71,6 +102,8 @@ not overwritten.`,
   async run(invocation, terminal) {
     const output = resolve(invocation.text('output') ?? 'holdfast.yaml');
     refuseExisting(output);
+    if (!existsSync(dirname(output)))
+      throw new UsageError(`--output: the folder ${dirname(output)} does not exist`);
     const answers = await answersOf(invocation, terminal);
     const files = filesOf(answers, output);
     for (const { path } of files) refuseExisting(path);
@@ -99,19 +132,37 @@ function refuseExisting(path: string): void {
 
 async function answersOf(invocation: Invocation, terminal: Terminal): Promise<Answers> {
   const given: Record<string, string> = {};
-  const asks = !invocation.has('yes') && terminal.ask !== undefined;
-  for (const { flag, text, fallback } of questions) {
-    const suggestion = fallback();
-    const answer =
-      invocation.text(flag) ?? (asks ? (await terminal.ask!(`${text} [${suggestion}] `)).trim() : '');
-    given[flag] = answer === '' ? suggestion : answer;
+  // Refuse the flags before the first question.
+  for (const { flag, problem } of questions) {
+    const answer = invocation.text(flag);
+    const wrong = answer === undefined ? undefined : problem(answer);
+    if (wrong !== undefined) throw new UsageError(`--${flag}: ${wrong}`);
+    if (answer !== undefined) given[flag] = answer;
   }
-  const answers = given as unknown as Answers;
-  if (!/^\d{1,10}:\d{1,10}$/.test(answers.owner))
-    throw new UsageError(`--owner: ${answers.owner} is not UID:GID such as 1000:1000`);
-  if (!/^[A-Za-z0-9._-]{1,64}$/.test(answers.user))
-    throw new UsageError(`--user: ${answers.user} is no name of letters, digits, ".", "_" and "-"`);
-  return answers;
+  const open = questions.filter(({ flag }) => given[flag] === undefined);
+  const asks = !invocation.has('yes') && terminal.ask !== undefined;
+  if (open.length > 0 && !asks && !invocation.has('yes'))
+    terminal.err('no terminal to ask at: each question gets its suggested answer, as with --yes\n');
+  for (const question of open)
+    given[question.flag] = asks ? await askUntilRight(question, terminal) : suggestionOf(question);
+  return given as unknown as Answers;
+}
+
+function suggestionOf({ flag, fallback, problem }: Question): string {
+  const suggestion = fallback();
+  const wrong = problem(suggestion);
+  if (wrong !== undefined) throw new UsageError(`--${flag} is needed: the suggested ${wrong}`);
+  return suggestion;
+}
+
+async function askUntilRight({ text, fallback, problem }: Question, terminal: Terminal): Promise<string> {
+  const suggestion = fallback();
+  for (;;) {
+    const answer = (await terminal.ask!(`${text} [${suggestion}] `)).trim() || suggestion;
+    const wrong = problem(answer);
+    if (wrong === undefined) return answer;
+    terminal.err(`${wrong}\n`);
+  }
 }
 
 interface WrittenFile {
@@ -127,7 +178,7 @@ function filesOf({ path, clients, owner, user, identity }: Answers, output: stri
   const base = basename(output).replace(/\.ya?ml$/, '');
   const secret = `${base}.secret`;
   const password = `${base}.${user}.password`;
-  const list = clients.split(/[\s,]+/).filter((range) => range !== '');
+  const list = rangesOf(clients);
   const quoted = (text: string) => JSON.stringify(text);
   const smb =
     user === 'guest'
