@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { environmentSettings } from '../config/index.ts';
 import { commands } from './commands.ts';
 import { main } from './index.ts';
 import { nfsLines, smbLines } from './mount-lines.ts';
@@ -37,6 +38,17 @@ describe('holdfast', () => {
       expect(out).toContain(`  ${name} `);
       expect(out).toContain(summary);
     }
+  });
+
+  it('names every variable that it reads', async () => {
+    const { out } = await run(['--help']);
+    for (const variable of Object.keys(environmentSettings)) expect(out).toContain(variable);
+  });
+
+  it('gives the ports of the demo once', async () => {
+    const { out } = await run(['demo', '--help']);
+    expect(out).toContain('listen for NFS (default 0.0.0.0:12049)\n');
+    expect(out).not.toContain('when not root');
   });
 
   it('shows its help and fails when it is told nothing', async () => {
@@ -162,6 +174,18 @@ describe.runIf(process.getuid?.() === 0)('holdfast mount', () => {
     const absent = await mount('--at', join(folder, 'mnt'), '--netns', '/run/netns/not-there');
     expect(absent.err).toMatch(
       /^holdfast: --netns: \/run\/netns\/not-there cannot be read \(ENOENT\): expected/,
+    );
+  });
+});
+
+describe('holdfast doctor', () => {
+  it('counts what it found, and says how to fix it', async () => {
+    const { out } = await run(['doctor', join(folder, 'media')]);
+    expect(out).toMatch(/\n {9}why: {2}\S.*\n {9}fix: {2}\S/);
+    const [, problems, warnings] =
+      /\n\n(\d+) problems?, (\d+) warnings?, \d+ checks? passed\n$/.exec(out) ?? [];
+    expect([problems, warnings]).toEqual(
+      [/^PROBLEM /gm, /^warning /gm].map((mark) => String(out.match(mark)?.length ?? 0)),
     );
   });
 });

@@ -4,7 +4,7 @@ import { consoleHelp } from '../demo/console.ts';
 import type { Gateway } from '../gateway.ts';
 import { createLogger } from '../log/index.ts';
 import { ExitCode, type Command, type Terminal } from './command.ts';
-import { configFlags, serverFlags } from './flags.ts';
+import { adminAndLogFlags, configFlags } from './flags.ts';
 import { untilSignal } from './signal.ts';
 
 interface DemoTree {
@@ -24,11 +24,15 @@ export const demo: Command = {
   description: `Makes a small tree like that of a debrid account in a temporary folder, serves it, and prints the commands to
 read and mount it. The tree has the properties that make such trees hard to share: link counts of 0, changing
 inode numbers, times that follow the clock. Without FUSE or libfuse2, the tree is a plain folder instead.
-The ports are those of a start without root: NFS 12049, SMB 1445, admin 9445. Ctrl-C ends it and cleans up.
+Ctrl-C ends it and cleans up.
 While it runs, type a command to see how clients are affected:
 ${consoleHelp().trimEnd()}`,
   positionals: { names: [], required: 0 },
-  flags: serverFlags,
+  flags: [
+    { name: 'nfs', value: 'HOST:PORT', help: 'listen for NFS (default 0.0.0.0:12049)' },
+    { name: 'smb', value: 'HOST:PORT', help: 'listen for SMB (default 0.0.0.0:1445)' },
+    ...adminAndLogFlags,
+  ],
   examples: [
     ['holdfast demo', ''],
     [

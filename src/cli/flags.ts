@@ -17,8 +17,7 @@ export const listenFlags: readonly Flag[] = [
   { name: 'smb', value: 'HOST:PORT', help: 'listen for SMB (default 0.0.0.0:445; 1445 when not root)' },
 ];
 
-export const serverFlags: readonly Flag[] = [
-  ...listenFlags,
+export const adminAndLogFlags: readonly Flag[] = [
   {
     name: 'admin',
     value: 'HOST:PORT',
@@ -26,6 +25,8 @@ export const serverFlags: readonly Flag[] = [
   },
   { name: 'log-level', value: 'LEVEL', help: 'fatal, error, warn, info (default), debug, trace or silent' },
 ];
+
+export const serverFlags: readonly Flag[] = [...listenFlags, ...adminAndLogFlags];
 
 export const pidFileFlag: Flag = {
   name: 'pid-file',

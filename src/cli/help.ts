@@ -22,7 +22,8 @@ ${columns([
   ['--version', 'show the version'],
 ])}
 Settings come from options, then from HOLDFAST_NFS_LISTEN, HOLDFAST_SMB_LISTEN, HOLDFAST_ADMIN_LISTEN,
-HOLDFAST_LOG_LEVEL, HOLDFAST_STATE, HOLDFAST_IDENTITY and HOLDFAST_CONFIG (the file), then from the file.
+HOLDFAST_LOG_LEVEL, HOLDFAST_STATE, HOLDFAST_IDENTITY, HOLDFAST_SECRET_FILE and HOLDFAST_CONFIG (the file),
+then from the file.
 
 Examples:
 ${columns([
