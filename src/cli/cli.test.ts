@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { environmentSettings } from '../config/index.ts';
 import { commands } from './commands.ts';
 import { main } from './index.ts';
@@ -155,9 +155,22 @@ describe('holdfast', () => {
   });
 });
 
-describe.runIf(process.getuid?.() === 0)('holdfast mount', () => {
-  const mount = (...argv: string[]) => run(['mount', '--server', 'gw', ...argv, '--admin', '127.0.0.1:0']);
+const mount = (...argv: string[]) => run(['mount', '--server', 'gw', ...argv, '--admin', '127.0.0.1:0']);
 
+it('says that holdfast mount needs root', async () => {
+  const user = vi.spyOn(process, 'geteuid').mockReturnValue(1000);
+  try {
+    const { code, err } = await mount('--at', join(folder, 'mnt'));
+    expect([code, err]).toEqual([
+      1,
+      'holdfast: holdfast mount needs root: start it with sudo, or as a service of the system\n',
+    ]);
+  } finally {
+    user.mockRestore();
+  }
+});
+
+describe.runIf(process.getuid?.() === 0)('holdfast mount', () => {
   it('refuses a file as the place of its mount', async () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');

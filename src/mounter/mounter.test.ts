@@ -98,12 +98,12 @@ beforeEach(() => {
   addresses = ['10.0.0.1'];
 });
 
-const make = (more: Partial<MounterOptions> = {}) =>
+const make = (more: Partial<MounterOptions> = {}, logger = log) =>
   new Mounter(
     { share, at, staging, probeTimeoutMs: 1000, guard: true, ...more },
     node,
-    new Address('gateway', log, resolve),
-    log,
+    new Address('gateway', logger, resolve),
+    logger,
   );
 const looks = async (mounter: Mounter, count: number) => {
   for (let index = 0; index < count; index++) await mounter.look();
@@ -151,6 +151,7 @@ describe('a mounter', () => {
     node.calls.length = 0;
     await looks(mounter, 10);
     expect([mounter.state, probes, node.calls]).toEqual(['slow', 1, []]);
+    expect(mounter.reason).toBe('no answer in 1 s');
     node.answers = () => result('done');
     answer();
     await gone;
@@ -241,9 +242,13 @@ describe('a mounter', () => {
 
   it('reports that the host does not see the mount', async () => {
     node.host = false;
-    const mounter = make();
-    await mounter.look();
+    const warnings: string[] = [];
+    const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(line) });
+    const mounter = make({}, log);
+    await looks(mounter, 3);
     expect(mounter.propagated).toBe(false);
+    expect(mounter.reason).toMatch(/^the host does not see the mount/);
+    expect(warnings).toHaveLength(1);
     const facts = { version: '1', protocol: 'nfs', server: 'a"b', at };
     const text = metricsText(mounter, facts);
     expect(text).toContain('holdfast_mount_propagated 0\n');

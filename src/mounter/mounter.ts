@@ -119,7 +119,8 @@ export class Mounter {
 
   /** What is wrong at present, for people; undefined if nothing is known to be. */
   get reason(): string | undefined {
-    return this.#complaint.last ?? this.#address.problem;
+    const slow = `no answer in ${this.#options.probeTimeoutMs / 1000} s`;
+    return this.#complaint.last ?? this.#address.problem ?? (this.#state === 'slow' ? slow : undefined);
   }
 
   /** Checks the mount once, and mounts or replaces it if needed. Never rejects. Do not call it again before it has ended. */
@@ -180,10 +181,10 @@ export class Mounter {
   async #check(top: Mount): Promise<void> {
     const moved = this.#hasMoved(top);
     const state = await this.#probe(top);
-    if (state === 'answering') this.#complaint.over();
     this.#failuresInRow = state === 'failing' ? this.#failuresInRow + 1 : 0;
     this.#enter(state);
     await this.#lookAtHost(top);
+    if (state === 'answering' && this.propagated !== false) this.#complaint.over();
     if (moved) await this.#attach('moved', state !== 'answering');
     else if (this.#failuresInRow >= failuresForDead) await this.#attach('dead', true);
   }
