@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { bytes, plural } from '../admin/format.ts';
-import { parseEndpoint, type Endpoint } from '../config/index.ts';
+import { formatEndpoint, parseEndpoint, type Endpoint } from '../config/index.ts';
 import type { Report, Throughput, Times } from '../measure/index.ts';
 import { ExitCode, UsageError, type Command, type Invocation, type Terminal } from './command.ts';
 import { cannotRead } from './file-problem.ts';
@@ -47,7 +47,10 @@ them from its provider. It waits for hung calls: stop it with Ctrl-C if it takes
       return ExitCode.done;
     }
     const name = exportNameOf(invocation);
-    const subject = await RemoteExport.mount({ ...gateway!, name, uid: uidOf(invocation) });
+    const uid = uidOf(invocation);
+    const subject = await RemoteExport.mount({ ...gateway!, name, uid }).catch((error: unknown) => {
+      throw unreached(error, gateway!);
+    });
     onPart('the network alone');
     const pings = await repeat(time * 50, 1, () => subject.ping());
     const report = await measure(subject, { seconds: time * 0.95, onPart });
@@ -56,6 +59,14 @@ them from its provider. It waits for hung calls: stop it with Ctrl-C if it takes
     return ExitCode.done;
   },
 };
+
+/** The error of connect(2) or getaddrinfo(3) with what to do about it; any other error unchanged. */
+function unreached(error: unknown, gateway: Endpoint): unknown {
+  const { syscall = '', message } = error as NodeJS.ErrnoException;
+  if (syscall !== 'connect' && syscall !== 'getaddrinfo') return error;
+  const hint = 'is the gateway running, and is this its NFS port (--gateway HOST:PORT)?';
+  return new Error(`no answer from ${formatEndpoint(gateway)} (${message}): ${hint}`, { cause: error });
+}
 
 async function checkFolder(path: string): Promise<void> {
   const found = await stat(path).catch((error: unknown) => {

@@ -191,6 +191,17 @@ describe.runIf(process.getuid?.() === 0)('holdfast mount', () => {
   });
 });
 
+describe('holdfast bench', () => {
+  it('asks whether the gateway runs where nothing answers', async () => {
+    // Port 1 (tcpmux): nothing listens there.
+    const { code, err } = await run(['bench', '--gateway', '127.0.0.1:1']);
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /^holdfast: no answer from 127\.0\.0\.1:1 \(.*ECONNREFUSED.*\): is the gateway running, /,
+    );
+  });
+});
+
 describe('holdfast doctor', () => {
   it('counts what it found, and says how to fix it', async () => {
     const { out } = await run(['doctor', join(folder, 'media')]);

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -110,13 +110,13 @@ it('says that it asks nothing where there is no terminal', async () => {
   ]);
 });
 
-it('says that the folder of its file does not exist', async () => {
-  const output = join(folder, 'nowhere', 'x.yaml');
-  const { code, err } = await run(['--yes', '--path', tree, '--output', output]);
-  expect([code, err]).toEqual([
-    2,
-    `holdfast: --output: the folder ${join(folder, 'nowhere')} does not exist\n`,
-  ]);
+it.each([
+  ['nowhere/x.yaml', /^holdfast: --output: the folder \S+\/nowhere does not exist\n$/],
+  ['text/x.yaml', /^holdfast: --output: \S+\/text is not a folder\n$/],
+])('refuses the place of its file before it asks: %s', async (name, message) => {
+  writeFileSync(join(folder, 'text'), '');
+  const { code, err, asked } = await run(['--output', join(folder, name)], [tree]);
+  expect([code, err, asked]).toEqual([2, expect.stringMatching(message), []]);
 });
 
 it.each([

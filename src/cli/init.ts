@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ConfigError, isRange, loadConfig, privateRanges } from '../config/index.ts';
 import { ExitCode, UsageError, type Command, type Flag, type Invocation, type Terminal } from './command.ts';
+import { cannotWrite } from './file-problem.ts';
 
 /** A question of init; also a flag, which answers it. */
 interface Question {
@@ -102,8 +103,7 @@ not overwritten.`,
   async run(invocation, terminal) {
     const output = resolve(invocation.text('output') ?? 'holdfast.yaml');
     refuseExisting(output);
-    if (!existsSync(dirname(output)))
-      throw new UsageError(`--output: the folder ${dirname(output)} does not exist`);
+    checkWritable(output);
     const answers = await answersOf(invocation, terminal);
     const files = filesOf(answers, output);
     for (const { path } of files) refuseExisting(path);
@@ -128,6 +128,14 @@ not overwritten.`,
 
 function refuseExisting(path: string): void {
   if (existsSync(path)) throw new UsageError(`${path} exists: choose another place with --output FILE`);
+}
+
+function checkWritable(output: string): void {
+  try {
+    accessSync(`${dirname(output)}/.`, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new UsageError(`--output: ${cannotWrite(output, error)}`, { cause: error });
+  }
 }
 
 async function answersOf(invocation: Invocation, terminal: Terminal): Promise<Answers> {
