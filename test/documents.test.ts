@@ -195,6 +195,7 @@ it('name every metric that there is, and no other', async () => {
   const metrics = new Metrics({ process: false });
   metrics.addInfo({ version: '' });
   metrics.watchCache({ bytes: 0, limit: 0, evictions: 0, unreadBytes: 0 });
+  metrics.watchWorkers({ busy: 0, aside: 0 });
   const there = [...(await metrics.text()).matchAll(/^# TYPE (\S+)/gm)].map(([, one = '']) => one);
   const text = readFileSync(join(root, 'deploy/OPERATIONS.md'), 'utf8');
   const named = new Set<string>();
