@@ -77,13 +77,10 @@ export function failsReadsInFlight({ release }: Kernel): boolean {
 }
 
 /**
- * Whether cifs shows wrong bytes beyond the size that it knows, when a file has grown while it was open. Seen with 6.12, while
- * the answers on the wire were right.
+ * Whether cifs shows wrong bytes beyond the size that it knows, when a file has grown while it was open. Seen with 6.12 and
+ * 7.2, while the answers on the wire were right.
  */
-export function mistakesGrowth({ release }: Kernel): boolean {
-  const [major, minor] = versionOf(release);
-  return major === 6 && minor >= 10;
-}
+export const mistakesGrowth = (kernel: Kernel): boolean => keepsClosedFiles(kernel);
 
 /** Whether cifs keeps a file open for a while after its last close (`closetimeo`) with a lease for reading: since 6.10. */
 export function keepsClosedFiles({ release }: Kernel): boolean {
