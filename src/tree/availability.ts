@@ -5,7 +5,8 @@ import { TreeError } from './errors.ts';
 import { failedWith } from './failures.ts';
 import { TreeLimits } from './limits.ts';
 import type { ByteString } from './names.ts';
-import { Outage, type OutageToll } from './outage.ts';
+import { Outage } from './outage.ts';
+import { Tolls, type Held, type OutageToll } from './toll.ts';
 
 /** The state of one mount. */
 interface Presence {
@@ -18,6 +19,7 @@ export class Availability {
   readonly #source: Pick<TreeSource, 'part' | 'onState'>;
   readonly #failAfter: number;
   readonly #outage = new Outage(TreeLimits.waiting);
+  readonly #tolls = new Tolls();
   readonly #onLive: (base: ByteString) => void;
   readonly #unsubscribe: () => void;
   /** By the place of the mount. */
@@ -58,9 +60,15 @@ export class Availability {
     return this.#outage.waitingFor(base);
   }
 
-  /** Requests that have waited for the mount at this place since the last call, and that wait now. */
-  toll(base: ByteString): OutageToll {
-    return this.#outage.toll(base);
+  /**
+   * The requests that have waited for the mount at this place since the last call, and those that wait now.
+   * @param running all requests that are not answered, with their paths.
+   */
+  toll(base: ByteString, running: Iterable<readonly [Held, ByteString]>): OutageToll {
+    const others = [...running].flatMap(([request, path]) =>
+      !this.#tolls.has(request) && this.#source.part(path).base === base ? [request] : [],
+    );
+    return this.#tolls.take(base, others);
   }
 
   /** For shutdown: waiting requests are answered with a retry status at once, so that clients turn to the next gateway. */
@@ -104,6 +112,7 @@ export class Availability {
   /**
    * Repeats `work` on `path`, which has just failed with `down`, as soon as the mount is live. Waits at most `timeoutMs`
    * (Infinity: no limit); if `signal` aborts, rejects with `cancelled`. At the end of the time rejects with the last failure.
+   * @param request whose work this is.
    */
   async resume<T>(
     path: ByteString,
@@ -111,12 +120,29 @@ export class Availability {
     failure: unknown,
     timeoutMs: number,
     signal?: AbortSignal,
+    request: Held = { since: performance.now() },
+  ): Promise<T> {
+    try {
+      return await this.#resume(path, work, failure, timeoutMs, signal, request);
+    } finally {
+      this.#tolls.end(request);
+    }
+  }
+
+  async #resume<T>(
+    path: ByteString,
+    work: () => Awaitable<T>,
+    failure: unknown,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    request: Held,
   ): Promise<T> {
     const until = performance.now() + timeoutMs;
     let last = failure;
     for (let attempt = 0; failedWith(last, 'down'); attempt++) {
       const now = performance.now();
       const base = this.#baseOf(last, path);
+      this.#tolls.begin(request, base);
       const { awaySince } = this.#presence(base);
       const patience = awaySince === undefined ? Infinity : awaySince + this.#failAfter - now;
       if (patience <= 0) throw new TreeError('io', 'the source has been away for too long', { cause: last });

@@ -73,7 +73,7 @@ async function settle<T, C extends Abortable>(
   } catch (error) {
     if (!isDown(error)) throw terms.translate(error);
     return await tree
-      .resume(pathOf(subject), work, error, terms.timeoutMs, call.signal)
+      .resume(pathOf(subject), work, error, terms.timeoutMs, call.signal, request)
       .catch((failure: unknown) => {
         throw terms.translate(failure);
       });

@@ -4,18 +4,9 @@
  */
 export type WaitOutcome = 'live' | 'expired' | 'crowded' | 'abandoned';
 
-/** The requests that have waited during one outage. */
-export interface OutageToll {
-  readonly requests: number;
-  readonly longestMs: number;
-}
-
-const noToll: OutageToll = { requests: 0, longestMs: 0 };
-
 interface Waiting {
   /** The place of the mount that the request waits for. */
   readonly base: string;
-  readonly since: number;
   readonly settle: (outcome: WaitOutcome) => void;
 }
 
@@ -24,8 +15,6 @@ export class Outage {
   /** In order of arrival. */
   readonly #waiting = new Set<Waiting>();
   #dismissed = false;
-  /** Of waits that are over, by the place of the mount. */
-  readonly #tolls = new Map<string, OutageToll>();
 
   /** @param limit the most waiting requests, for all mounts together. */
   constructor(limit: number) {
@@ -55,10 +44,8 @@ export class Outage {
       let timer: NodeJS.Timeout | undefined;
       const waiting: Waiting = {
         base,
-        since: performance.now(),
         settle: (outcome) => {
           if (!this.#waiting.delete(waiting)) return;
-          this.#count(waiting);
           clearTimeout(timer);
           signal?.removeEventListener('abort', abandoned);
           resolve(outcome);
@@ -81,25 +68,6 @@ export class Outage {
   /** The mount at `base` is live again: releases the requests that wait for it. */
   over(base: string): void {
     for (const waiting of [...this.#waiting]) if (waiting.base === base) waiting.settle('live');
-  }
-
-  /** The requests that have waited for the mount at this place since the last call, including those that wait now. */
-  toll(base: string): OutageToll {
-    const now = performance.now();
-    let { requests, longestMs } = this.#tolls.get(base) ?? noToll;
-    this.#tolls.delete(base);
-    for (const waiting of this.#waiting) {
-      if (waiting.base !== base) continue;
-      requests += 1;
-      longestMs = Math.max(longestMs, now - waiting.since);
-    }
-    return { requests, longestMs };
-  }
-
-  #count({ base, since }: Waiting): void {
-    const { requests, longestMs } = this.#tolls.get(base) ?? noToll;
-    const ms = Math.max(longestMs, performance.now() - since);
-    this.#tolls.set(base, { requests: requests + 1, longestMs: ms });
   }
 
   #oldest(): Waiting | undefined {

@@ -844,6 +844,35 @@ describe('an outage', () => {
     expect(target.toString()).toBe('hello');
   });
 
+  it('counts each request once, with its whole wait, however often its work was repeated', async () => {
+    const tree = treeOf(source);
+    const file = await at(tree, '/__all__/Release.A/a.mkv');
+    const waits = (name: string | undefined) => {
+      const request = { since: performance.now(), node: file, name, client: '10.0.0.9' };
+      tree.waiters.add(request);
+      return request;
+    };
+    const hung = waits(undefined);
+    const failed = waits(undefined);
+    await later(2_000);
+    source.become('stuck');
+    tree.toll('');
+    const work = async () => await tree.read(file, 0, Buffer.alloc(5));
+    const down = new TreeError('down');
+    const resumed = tree.resume(file.path, work, down, Infinity, undefined, failed);
+    const expired = code(tree.resume(file.path, work, down, 1_000));
+    await later(3_000);
+    expect(await expired).toBe('down');
+    source.become('live');
+    expect(tree.toll('')).toEqual({ requests: 3, longestMs: 5_000 });
+    await resumed;
+    tree.waiters.delete(failed);
+    tree.waiters.delete(hung);
+    source.become('stuck');
+    tree.toll('');
+    expect(tree.toll('')).toEqual({ requests: 0, longestMs: 0 });
+  });
+
   it('is an error after the request’s timeout', async () => {
     const tree = treeOf(source);
     source.become('down');

@@ -21,7 +21,7 @@ import { Looks } from './looks.ts';
 import { Lookups } from './lookups.ts';
 import type { ByteString } from './names.ts';
 import type { TreeNode } from './node.ts';
-import type { OutageToll } from './outage.ts';
+import type { Held, OutageToll } from './toll.ts';
 import { Pins } from './pins.ts';
 import { Registry } from './registry.ts';
 import { Remembered } from './remembered.ts';
@@ -222,7 +222,7 @@ export class Tree {
 
   /** Requests that have waited for it since the last call, and that wait now: what an outage has cost. */
   toll(base: ByteString): OutageToll {
-    return this.#availability.toll(base);
+    return this.#availability.toll(base, this.waiters.all());
   }
 
   /** For shutdown: waiting requests are answered with a retry status at once, so that clients turn to the next gateway. */
@@ -237,8 +237,9 @@ export class Tree {
     failure: unknown,
     timeoutMs: number,
     signal?: AbortSignal,
+    request?: Held,
   ): Promise<T> {
-    return this.#availability.resume(path, work, failure, timeoutMs, signal);
+    return this.#availability.resume(path, work, failure, timeoutMs, signal, request);
   }
 
   /** A mount is expected there now: forgets what was seen of the folder underneath, which must not be served in its place. */

@@ -48,6 +48,11 @@ export class Waiters {
     return 0;
   }
 
+  /** Every request with its path; the root's if its object is not known. */
+  *all(): Generator<readonly [Waiter, ByteString]> {
+    for (const waiter of this.#all) yield [waiter, pathOf(waiter) ?? ''];
+  }
+
   /** The requests that wait for the object at this path. */
   for(path: ByteString): Wait | undefined {
     return this.#summed((at) => at === path).get(path);
