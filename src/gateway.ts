@@ -12,6 +12,7 @@ import {
 } from './admin/index.ts';
 import { BlockCache } from './cache/block-cache.ts';
 import { formatEndpoint, type Config, type Endpoint } from './config/index.ts';
+import { CutOff } from './cut-off.ts';
 import type { Mdns } from './discovery/mdns.ts';
 import { ExportSet } from './export-set.ts';
 import type { Logger } from './log/index.ts';
@@ -58,6 +59,7 @@ interface Parts {
   readonly mdns: Mdns | undefined;
   /** Aborted when the gateway begins to stop. */
   readonly stopping: AbortController;
+  readonly cutOff: CutOff;
 }
 
 export class Gateway {
@@ -128,7 +130,7 @@ export class Gateway {
   }
 
   async #close({ timeoutMs = 10_000, handedOver = false }: CloseOptions): Promise<void> {
-    const { log, listeners, nfs, smb, exports, admin, series, mdns, stopping } = this.#parts;
+    const { log, listeners, nfs, smb, exports, admin, series, mdns, stopping, cutOff } = this.#parts;
     stopping.abort();
     log.info('stopping: finishing outstanding requests');
     if (handedOver) {
@@ -147,6 +149,9 @@ export class Gateway {
     await admin.close();
     series.close();
     await discoveryClosed;
+    const { requests, clients } = cutOff;
+    if (requests > 0)
+      log.warn({ requests, clients }, 'requests were not answered: their clients have to ask again');
     log.info('stopped');
   }
 }
@@ -229,6 +234,7 @@ export async function startGateway(
   const series = new Series(metrics, () => exports.waiting);
   const scanFolder = scanFolderPath(config.state);
   const stopping = new AbortController();
+  const cutOff = new CutOff(stopping.signal);
   let nfs: NfsServer | undefined;
   let smb: SmbServer | undefined;
   try {
@@ -236,6 +242,7 @@ export async function startGateway(
       config: config.nfs,
       listeners,
       metrics,
+      cutOff,
       log,
       exports: exports.forNfs(),
     });
@@ -247,6 +254,7 @@ export async function startGateway(
       scanStore: scanFolder === undefined ? undefined : ScanFolder.open(scanFolder, log),
       interfaces: localAddresses(config.smb.listen.host, config.smb.interfaces),
       metrics,
+      cutOff,
       log,
       exports: exports.forSmb(),
     });
@@ -279,7 +287,7 @@ export async function startGateway(
     const mdns = config.discovery ? new (await import('./discovery/mdns.ts')).Mdns({ log }) : undefined;
     return new Gateway({
       ...{ config, log, metrics, listeners, blocks, exports },
-      ...{ nfs, smb, admin, series, mdns, stopping },
+      ...{ nfs, smb, admin, series, mdns, stopping, cutOff },
     });
   } catch (error) {
     series.close();

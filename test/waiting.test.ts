@@ -27,7 +27,7 @@ afterEach(async () => {
   for (const step of cleanUp.splice(0).reverse()) await step();
 });
 
-async function start(settings = '') {
+async function start(settings = '', options: readonly string[] = []) {
   const fuse = await FuseTree.start({ releases: 10 });
   cleanUp.push(() => fuse.dispose());
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-waiting-'));
@@ -36,7 +36,7 @@ async function start(settings = '') {
   const listen = ['nfs', 'smb', 'admin'].map((what) => `${what}: { listen: "127.0.0.1:0" }\n`).join('');
   writeFileSync(config, `exports: { dfs: { path: ${fuse.mountpoint} ${settings} } }\n${listen}`);
   const gateway = await Gateway.start({
-    args: ['serve', '--config', config],
+    args: ['serve', '--config', config, ...options],
     protocols: ['nfs', 'smb', 'admin'],
   });
   cleanUp.push(() => gateway.kill());
@@ -121,6 +121,37 @@ describe('requests that wait for a source that is away', () => {
     await fuse.mount();
     expect(firstDifference(contentSeed(film), 0, (await read).data)).toBe(-1);
     expect(gateway.errors()).toEqual([]);
+  });
+
+  it('are given up when the gateway stops, and the log says how many were not answered', async () => {
+    const { fuse, gateway, nfs, smb } = await start();
+    const file = await nfs.walk(await nfs.mount('/dfs'), film);
+    const fileId = await openFilm(smb);
+    await fuse.kill();
+    await gateway.whenLogged(({ msg }) => msg === 'source is down');
+    for (let i = 0; i < 3; i++) smb.sendMessage(readMessage(smb, fileId, i * 8192));
+    const read = nfs.read(file, 0, 4096);
+    await expect.poll(() => waiting(gateway)).toBe(4);
+    const stopped = gateway.stop();
+    await expect(read).rejects.toMatchObject({ status: NfsStatus.JUKEBOX });
+    await stopped;
+    expect(gateway.log.slice(-2)).toMatchObject([
+      { level: 40, requests: 3, clients: 1, msg: expect.stringContaining('were not answered') as string },
+      { msg: 'stopped' },
+    ]);
+  });
+
+  it('of a file that hangs are cut off at the end of the time, and the log says how many', async () => {
+    const { fuse, gateway, smb } = await start('', ['--drain-timeout', '2']);
+    const fileId = await openFilm(smb);
+    await fuse.hang(film, 'read');
+    smb.sendMessage(readMessage(smb, fileId, 0));
+    gateway.signal('SIGTERM');
+    const last = await gateway.whenLogged(({ requests }) => requests !== undefined);
+    expect(last).toMatchObject({ level: 40, requests: 1, clients: 1 });
+    await gateway.whenLogged(({ msg }) => msg === 'stopped');
+    // The process ends only when its call has returned.
+    await fuse.heal();
   });
 
   it('fail after `failAfter` if it is configured, and wait again once the source is back', async () => {

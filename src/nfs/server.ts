@@ -25,6 +25,7 @@ import {
 import { Admission, GuardedServer } from '../admission.ts';
 import type { Metrics, NfsClientStatus, RequestMeter } from '../admin/index.ts';
 import type { Config, Endpoint } from '../config/index.ts';
+import type { CutOff } from '../cut-off.ts';
 import { LineThrottle, ordinaryLines, renderName, type Logger } from '../log/index.ts';
 import type { Listeners } from '../takeover/listeners.ts';
 import { NfsGateway, type NfsExport } from './backend.ts';
@@ -35,6 +36,7 @@ export interface NfsServerOptions {
   readonly listeners: Listeners;
   readonly exports: readonly NfsExport[];
   readonly metrics: Metrics;
+  readonly cutOff: CutOff;
   readonly log: Logger;
 }
 
@@ -60,9 +62,16 @@ export class NfsServer {
   }
 
   /** Starts to listen. Rejects when a port is not available. */
-  static async start({ config, listeners, exports, metrics, log }: NfsServerOptions): Promise<NfsServer> {
+  static async start({
+    config,
+    listeners,
+    exports,
+    metrics,
+    cutOff,
+    log,
+  }: NfsServerOptions): Promise<NfsServer> {
     const clients = new NfsClients();
-    const server = new RpcServer({ hooks: hooksFor(metrics, clients, log) });
+    const server = new RpcServer({ hooks: hooksFor(metrics, clients, cutOff, log) });
     const lines = new LineThrottle(ordinaryLines);
     const tell = (line: object, message: string) => {
       const omitted = lines.admit();
@@ -212,7 +221,7 @@ function servePortmap(server: RpcServer, services: readonly Mapping[]): void {
   server.add(portmapProgram(table));
 }
 
-function hooksFor(metrics: Metrics, clients: NfsClients, log: Logger): RpcHooks {
+function hooksFor(metrics: Metrics, clients: NfsClients, cutOff: CutOff, log: Logger): RpcHooks {
   const meters = new Map<string, RequestMeter>();
   const connections = metrics.connections('nfs');
   const [malformed, refused, ended] = [new LineThrottle(), new LineThrottle(), new LineThrottle()];
@@ -247,6 +256,7 @@ function hooksFor(metrics: Metrics, clients: NfsClients, log: Logger): RpcHooks 
       if (omitted !== undefined)
         log.warn({ ...about(peer), reason, omitted }, 'connection ended by the gateway');
     },
+    unanswered: ({ address }, calls) => cutOff.note(address, calls),
     connectionRefused: (peer, reason) => {
       connections.refused += 1;
       const omitted = refused.admit();

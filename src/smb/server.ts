@@ -16,6 +16,7 @@ import { actor, type Actor } from '../access.ts';
 import { Admission, GuardedServer } from '../admission.ts';
 import type { Metrics, SmbSessionStatus, Streams } from '../admin/index.ts';
 import type { ClientRule, Config, Endpoint, LinkedExport, SmbUser } from '../config/index.ts';
+import type { CutOff } from '../cut-off.ts';
 import type { Logger } from '../log/index.ts';
 import { LineThrottle, ordinaryLines } from '../log/index.ts';
 import type { Listeners } from '../takeover/listeners.ts';
@@ -58,6 +59,7 @@ export interface SmbServerOptions {
   /** Network interfaces that clients can reach, for multichannel. */
   readonly interfaces: () => readonly Omit<NetworkInterface, 'isParallel'>[];
   readonly metrics: Metrics;
+  readonly cutOff: CutOff;
   readonly log: Logger;
 }
 
@@ -86,8 +88,18 @@ export class SmbServer {
 
   /** Starts to listen. Rejects when the port is not available. */
   static async start(options: SmbServerOptions): Promise<SmbServer> {
-    const { config, listeners, exports, metrics, log, serverGuid, durableKey, scanStore, interfaces } =
-      options;
+    const {
+      config,
+      listeners,
+      exports,
+      metrics,
+      cutOff,
+      log,
+      serverGuid,
+      durableKey,
+      scanStore,
+      interfaces,
+    } = options;
     const backends = new Map<Tree, TreeShare>();
     const begun = new Map<number, number>();
     const server = new ProtocolServer({
@@ -104,7 +116,7 @@ export class SmbServer {
       durableKey,
       ...(scanStore && { scanStore }),
       limits: { maxCredits },
-      hooks: hooksFor(metrics, begun, log),
+      hooks: hooksFor(metrics, begun, cutOff, log),
     });
     const admission = new Admission('smb', metrics.connections('smb'), log);
     admission.setRules(rulesOf(exports));
@@ -253,7 +265,7 @@ const ordinary: ReadonlySet<NtStatus> = new Set<NtStatus>([
   Status.FS_DRIVER_REQUIRED,
 ]);
 
-function hooksFor(metrics: Metrics, begun: Map<number, number>, log: Logger): Hooks {
+function hooksFor(metrics: Metrics, begun: Map<number, number>, cutOff: CutOff, log: Logger): Hooks {
   const meters = new Map<string, ReturnType<Metrics['request']>>();
   const connections = metrics.connections('smb');
   const malformed = new LineThrottle();
@@ -275,6 +287,7 @@ function hooksFor(metrics: Metrics, begun: Map<number, number>, log: Logger): Ho
       connections.closed();
       log.debug({ client: address, port, protocol: 'smb', reason }, 'disconnected');
     },
+    unanswered: ({ address, requests }) => cutOff.note(address, requests),
     connectionRefused: ({ address, port, reason }) => {
       connections.refused += 1;
       const omitted = refused.admit();

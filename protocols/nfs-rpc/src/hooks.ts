@@ -24,6 +24,8 @@ export interface RpcHooks {
   callFinished?(event: CallFinished): void;
   connectionOpened?(peer: Peer): void;
   connectionClosed?(peer: Peer, reason: CloseReason): void;
+  /** A connection ended while its peer waited for the replies of so many calls. */
+  unanswered?(peer: Peer, calls: number): void;
   /** A connection was closed because it exceeds one of the two limits on connections. */
   connectionRefused?(peer: Peer, reason: 'total' | 'address'): void;
   /** A message is no RPC call (the connection is closed), or its arguments cannot be decoded (GARBAGE_ARGS). */

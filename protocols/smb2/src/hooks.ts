@@ -32,6 +32,8 @@ export interface RequestEvent {
 export interface Hooks {
   connected?(event: PeerEvent): void;
   disconnected?(event: PeerEvent & { readonly reason: string }): void;
+  /** A connection ended while its client waited for the answers to so many requests. */
+  unanswered?(event: PeerEvent & { readonly requests: number }): void;
   connectionRefused?(event: PeerEvent & { readonly reason: string }): void;
   sessionOpened?(event: SessionEvent): void;
   sessionClosed?(event: SessionEvent): void;

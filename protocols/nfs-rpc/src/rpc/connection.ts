@@ -309,6 +309,8 @@ export class Connection implements CallLink {
   }
 
   #onClose(): void {
+    const unanswered = this.#calls;
+    if (unanswered > 0) this.#host.hooks.unanswered?.(this.peer, unanswered);
     for (const call of this.#running.values()) call.abandon();
     this.#reservations.rejectAll(new Error('connection closed'));
     this.#output.clear();

@@ -195,9 +195,10 @@ describe('one connection', () => {
     expect(xidOf(await connection.reply())).toBe(8);
   });
 
-  it('aborts the signal of calls nobody waits for', async () => {
+  it('aborts the signal of calls nobody waits for, and tells how many they were', async () => {
     const backend = new WaitingBackend();
-    const { address } = await start({}, backend);
+    const unanswered = vi.fn();
+    const { address } = await start({ hooks: { unanswered } }, backend);
     const connection = await RawConnection.open(address);
     connection.socket.write(backend.readCall(1, 0, 4));
     await vi.waitFor(() => expect(backend.waiting).toHaveLength(1));
@@ -205,6 +206,7 @@ describe('one connection', () => {
     expect(signal.aborted).toBe(false);
     connection.socket.resetAndDestroy();
     await vi.waitFor(() => expect(signal.aborted).toBe(true));
+    expect(unanswered.mock.calls).toEqual([[expect.objectContaining({ address: '127.0.0.1' }), 1]]);
   });
 
   it('still answers a peer that has sent its FIN', async () => {

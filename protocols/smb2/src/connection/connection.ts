@@ -28,6 +28,8 @@ export interface RunningRequest extends SessionRequest {
   readonly asyncId: number | undefined;
   /** Whether it waits for an event (a change, a lock), not for work in progress. */
   readonly waitsForEvents: boolean;
+  /** Whether its answer is withheld until the connection ends. */
+  readonly isWithheld: boolean;
   /** Status when its open, tree connect or session ends. */
   readonly cleanupStatus: NtStatus;
   /** Whether it continues after its connection is lost while its session has others: the client repeats it there. */
@@ -236,6 +238,13 @@ export class Connection implements SessionConnection, DrainedConnection {
     return false;
   }
 
+  #tellUnanswered(): void {
+    let requests = 0;
+    for (const { waitsForEvents, isWithheld } of this.running.values())
+      if (!waitsForEvents || isWithheld) requests += 1;
+    if (requests > 0) this.context.hooks.unanswered?.({ address: this.address, port: this.port, requests });
+  }
+
   isScanning(since: number): boolean {
     for (const session of this.sessions.values())
       for (const { enumeration } of session.opens.values())
@@ -269,6 +278,7 @@ export class Connection implements SessionConnection, DrainedConnection {
     this.closed = true;
     clearTimeout(this.#timer);
     this.gate.forget();
+    this.#tellUnanswered();
     this.suspendScans();
     this.abandonRequests((request) => !request.outlivesConnection);
     for (const id of [...this.setups.keys()]) this.dropSetup(id);

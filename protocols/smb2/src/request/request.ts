@@ -33,6 +33,7 @@ export class Request implements CallContext, ChainedRequest, Principal {
   creditsGranted = false;
   asyncId: number | undefined;
   waitsForEvents = false;
+  isWithheld = false;
   /** The `parentLease` of the open that this CREATE will make. */
   createsUnder: string | undefined;
   cleanupStatus: NtStatus = Status.CANCELLED;
@@ -192,6 +193,7 @@ export class Request implements CallContext, ChainedRequest, Principal {
   /** Withholds the reply until the connection ends, so that the client asks the next server. */
   async untilTheEnd(): Promise<void> {
     this.waitsForEvents = true;
+    this.isWithheld = true;
     await this.whenAbandoned();
   }
 
