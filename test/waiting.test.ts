@@ -88,7 +88,9 @@ describe('requests that wait for a source that is away', () => {
     const attributes = await nfs.getattr(file);
     const fileId = await openFilm(smb);
     await fuse.kill();
-    await gateway.whenLogged(({ msg }) => msg === 'source is down');
+    expect(await gateway.whenLogged(({ msg }) => msg === 'source is down')).toMatchObject({
+      reason: 'its daemon has ended: the mount answers only errors (ENOTCONN)',
+    });
 
     const reads = Array.from({ length: each }, (_, i) => nfs.read(file, i * 8192, 4096));
     for (const read of reads) read.catch(() => undefined);

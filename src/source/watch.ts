@@ -5,6 +5,7 @@
  * Before a call, `require` says whether the source may be asked, and returns the epoch, which identifies the mount. After it,
  * `confirm` checks that the same mount is still live.
  */
+import { renderName } from '../log/index.ts';
 import { TreeError, fromErrno, type TreeErrorCode } from './errors.ts';
 import { SourceLimits } from './limits.ts';
 import type { MountReader } from './mount-reader.ts';
@@ -245,9 +246,7 @@ export class SourceWatch {
     else if (failure.code === 'timeout') {
       this.#probeHangs = true;
       this.#set('stuck', 'the source does not answer');
-    } else if (failure.code === 'acces' && mount && isFuse(mount.type) && !allowsOthers(mount)) {
-      this.#set('down', 'the mount lacks the option allow_other: only the user who mounted it can read it');
-    } else if (failure.code !== 'busy') this.#set('down', failure.message);
+    } else if (failure.code !== 'busy') this.#set('down', reasonOf(failure, this.#options.path, mount));
   }
 
   #set(state: SourceState, reason: string): void {
@@ -258,4 +257,17 @@ export class SourceWatch {
     this.#state = state;
     this.#options.onChange(state, this.#epoch, reason);
   }
+}
+
+/** Why a probe has failed, as text for people. */
+function reasonOf(failure: TreeError, path: string, mount: Mount | undefined): string {
+  const isOfDaemon = mount !== undefined && isFuse(mount.type);
+  if (failure.code === 'acces') {
+    return isOfDaemon && !allowsOthers(mount)
+      ? 'the mount lacks the option allow_other: only the user who mounted it can read it'
+      : `user ${process.getuid?.()} may not enter ${renderName(path)}`;
+  }
+  const { code } = (failure.cause ?? {}) as NodeJS.ErrnoException;
+  if (failure.code !== 'down' || code === undefined) return failure.message;
+  return `${isOfDaemon ? 'its daemon has ended: ' : ''}the mount answers only errors (${code})`;
 }
