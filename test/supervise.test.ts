@@ -128,6 +128,7 @@ describe('a child that ends', () => {
     const { code, log } = await holdfast([], '/not/there');
     expect(code).toBe(127);
     expect(log.find(({ msg }) => msg === 'child cannot be started')?.['reason']).toContain('ENOENT');
+    expect(log.some(({ msg }) => msg === 'listening')).toBe(false);
   });
 });
 

@@ -54,12 +54,15 @@ export function exitCode({ code, signal }: ChildExit): number {
 export class ChildSupervisor {
   /** Resolves with the exit code once the child has ended and will not be restarted. */
   readonly ended: Promise<number>;
+  /** Resolves when the child has been started, or is to be started again. */
+  readonly begun: Promise<void>;
   readonly #options: ChildOptions;
   readonly #backoff: Backoff;
   #resolveEnded: (code: number) => void = () => undefined;
+  #resolveBegun: () => void = () => undefined;
   #state: ChildState = 'starting';
   #child: RunningChild | undefined;
-  /** The command for after a crash, while it runs. */
+  /** The --after-crash command, while it runs. */
   #command: RunningChild | undefined;
   #hasRun = false;
   /** Whether the last run ended with a signal or an exit code other than 0. */
@@ -74,6 +77,7 @@ export class ChildSupervisor {
     this.#graceMs = options.graceMs;
     this.#backoff = new Backoff(options.backoff);
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+    this.begun = new Promise((resolve) => (this.#resolveBegun = resolve));
     void this.#run();
   }
 
@@ -123,6 +127,7 @@ export class ChildSupervisor {
     this.#child = child;
     this.#hasRun = true;
     this.#state = 'running';
+    this.#resolveBegun();
     this.#options.log.info({ childPid: child.pid }, 'child started');
     // stop() was called while the child was starting.
     if (this.#stopSignal !== undefined) this.#terminate(this.#stopSignal);
@@ -139,7 +144,10 @@ export class ChildSupervisor {
     log.info({ childPid: child.pid, signal }, 'stopping the child');
     child.signal(signal);
     this.#timer = setTimeout(() => {
-      log.warn({ childPid: child.pid, graceMs }, 'the child did not end in time: killing it');
+      log.warn(
+        { childPid: child.pid, graceMs: Math.round(graceMs) },
+        'the child did not end in time: killing it',
+      );
       child.kill();
       this.#timer = setTimeout(() => {
         log.error({ childPid: child.pid }, 'the child did not end after SIGKILL: not waiting any longer');
@@ -184,6 +192,7 @@ export class ChildSupervisor {
     const restartInMs = this.#backoff.after(ranMs);
     this.#options.log.warn({ ...line, restartInMs }, `${what}: starting it again`);
     this.#state = 'backing off';
+    this.#resolveBegun();
     this.#timer = setTimeout(() => void this.#runAgain(), restartInMs);
   }
 
@@ -201,15 +210,15 @@ export class ChildSupervisor {
     this.#hasCrashed = false;
     try {
       const command = await spawn();
-      log.info({ commandPid: command.pid }, 'running the command for after a crash');
+      log.info({ commandPid: command.pid }, 'running the --after-crash command');
       this.#command = command;
       const timer = setTimeout(() => command.kill(), graceMs);
       const exit = await command.exited;
       this.#command = undefined;
       clearTimeout(timer);
-      if (exitCode(exit) !== 0) log.warn(exit, 'the command for after a crash failed');
+      if (exitCode(exit) !== 0) log.warn(exit, 'the --after-crash command failed');
     } catch (error) {
-      log.warn({ reason: (error as Error).message }, 'the command for after a crash cannot be started');
+      log.warn({ reason: (error as Error).message }, 'the --after-crash command cannot be started');
     }
   }
 

@@ -45,15 +45,19 @@ export class Children {
    * did not end with 0.
    */
   readonly ended: Promise<number>;
+  /** Resolves when the first child has been started, or is to be started again. */
+  readonly begun: Promise<void>;
   readonly #options: ChildrenOptions;
   readonly #started: Started[] = [];
   #resolveEnded: (code: number) => void = () => undefined;
+  #resolveBegun: () => void = () => undefined;
   #isStopping = false;
 
   /** Starts the first child at once. */
   constructor(options: ChildrenOptions) {
     this.#options = options;
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+    this.begun = new Promise((resolve) => (this.#resolveBegun = resolve));
     void this.#startFrom(0);
   }
 
@@ -108,6 +112,7 @@ export class Children {
     const supervisor = new ChildSupervisor({ spawn, restart, afterCrash, graceMs, log: named });
     const started: Started = { supervisor, code: undefined };
     this.#started.push(started);
+    void supervisor.begun.then(this.#resolveBegun);
     void supervisor.ended.then((code) => {
       started.code = code;
       const isLast = this.#started.length === this.#options.children.length;

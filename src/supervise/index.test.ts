@@ -135,6 +135,13 @@ describe('supervise', () => {
     await expect(ended).rejects.toThrow('port taken');
   });
 
+  it('starts no gateway for a command that cannot be run', async () => {
+    const missing = () => Promise.reject(Object.assign(new Error('spawn ENOENT'), { code: 'ENOENT' }));
+    const { ended } = await running({ children: [{ spawn: missing, restart: 'always' }] });
+    expect(await ended).toBe(127);
+    expect(events).toEqual([]);
+  });
+
   it('closes a gateway that is still starting', async () => {
     let started!: (one: typeof gateway) => void;
     const startGateway = () => new Promise<typeof gateway>((resolve) => (started = resolve));

@@ -10,7 +10,7 @@ export { outputModes, processSpawner, type OutputMode, type ProcessOptions } fro
 
 export interface SuperviseOptions {
   readonly children: readonly ChildPlan[];
-  /** Called once the first child is starting. Its result is closed before a child is asked to end. */
+  /** Called once the first child has been started. Its result is closed before a child is asked to end. */
   readonly startGateway: () => Promise<{ close(): Promise<void> }>;
   /** Longest time for the gateway to drain, in ms. */
   readonly drainMs: number;
@@ -39,6 +39,13 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
   const onExit = () => void children.signal('SIGTERM');
   process.on('exit', onExit);
   try {
+    const hasBegun = children.begun.then(() => true);
+    // A command that cannot be run at all needs no gateway.
+    const begun = await Promise.race([hasBegun, children.ended, stop.first]);
+    if (begun !== true) {
+      tellStop(stop.signal, options.log);
+      return await children.stop(stop.signal ?? 'SIGTERM');
+    }
     const gateway = options.startGateway();
     const failure = gateway.then(() => new Promise<never>(() => undefined));
     try {
@@ -48,13 +55,18 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
       throw error;
     }
     const { signal } = stop;
-    options.log.info(signal === undefined ? {} : { signal }, signal ? 'asked to stop' : 'no child is left');
+    tellStop(signal, options.log);
     await drain(gateway, signal === undefined ? stop.first : stop.second, options);
     return await children.stop(signal ?? 'SIGTERM');
   } finally {
     process.off('exit', onExit);
     unlisten();
   }
+}
+
+function tellStop(signal: NodeJS.Signals | undefined, log: Logger): void {
+  if (signal === undefined) log.info('no child is left');
+  else log.info({ signal }, 'asked to stop');
 }
 
 /** Closes the gateway, even while it is starting. Stops waiting after `drainMs` or when `impatience` resolves. */
