@@ -171,11 +171,23 @@ const forgetAnswers: Readonly<Record<ForgetOutcome, string | Refusal | undefined
 /** The actions of the status page. */
 function actionsOf(exports: ExportSet, nfs: NfsServer, smb: SmbServer): Actions {
   return {
-    retry: ({ export: name = '', path = '', aspect = '' }) =>
-      exports.retry(name, path, aspect) ? 'the next request tries it again' : undefined,
-    'forget-mount': ({ export: name = '', mount = '' }) => forgetAnswers[exports.forgetMount(name, mount)],
-    'end-session': ({ id = '' }) => (smb.endSession(id) ? 'the session has ended' : undefined),
-    'end-client': ({ client = '' }) => (nfs.endClient(client) ? 'its connections have ended' : undefined),
+    retry: {
+      needs: ['export', 'path', 'aspect'],
+      run: ({ export: name = '', path = '', aspect = '' }) =>
+        exports.retry(name, path, aspect) ? 'the next request tries it again' : undefined,
+    },
+    'forget-mount': {
+      needs: ['export', 'mount'],
+      run: ({ export: name = '', mount = '' }) => forgetAnswers[exports.forgetMount(name, mount)],
+    },
+    'end-session': {
+      needs: ['id'],
+      run: ({ id = '' }) => (smb.endSession(id) ? 'the session has ended' : undefined),
+    },
+    'end-client': {
+      needs: ['client'],
+      run: ({ client = '' }) => (nfs.endClient(client) ? 'its connections have ended' : undefined),
+    },
   };
 }
 

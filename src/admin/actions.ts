@@ -11,7 +11,11 @@ export interface Refusal {
 /** What was done, as text for people; undefined if the object does not exist. */
 type Outcome = string | Refusal | undefined;
 
-export type Action = (args: ActionArguments) => Outcome | Promise<Outcome>;
+export interface Action {
+  /** The arguments that a request must have. They may be empty. */
+  readonly needs: readonly string[];
+  readonly run: (args: ActionArguments) => Outcome | Promise<Outcome>;
+}
 
 export type Actions = Readonly<Record<string, Action>>;
 

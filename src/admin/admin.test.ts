@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -335,28 +336,42 @@ describe('admin server', () => {
     }
   });
 
-  it('limits the number of pages that receive events', async () => {
+  it('limits the number of pages that receive events, for each address', async () => {
     const { get } = await start();
-    const open = await Promise.all(Array.from({ length: 16 }, () => get('/api/events')));
-    expect((await get('/api/events')).status).toBe(503);
+    const open = await Promise.all(Array.from({ length: 8 }, () => get('/api/events')));
+    for (const method of ['GET', 'HEAD']) expect((await get('/api/events', { method })).status).toBe(503);
+    const { port } = server!;
+    const other = request({ port, host: '127.0.0.1', localAddress: '127.0.0.2', path: '/api/events' }).end();
+    const [answer] = (await once(other, 'response')) as [IncomingMessage];
+    expect(answer.statusCode).toBe(200);
+    answer.destroy();
     await Promise.all(open.map((response) => response.body!.cancel()));
   });
 
   it('runs actions, but not for a page of another website', async () => {
     const asked: unknown[] = [];
     const retry = (args: object) => (asked.push(args), asked.length === 1 ? 'done' : undefined);
-    const { get } = await start(undefined, undefined, { actions: { retry } });
+    const { get } = await start(undefined, undefined, {
+      actions: { retry: { needs: ['path'], run: retry } },
+    });
     const post = (body: string, headers: Record<string, string> = { 'x-holdfast': 'test' }) =>
       get('/api/actions', { method: 'POST', body, headers });
     const body = JSON.stringify({ action: 'retry', path: '/a/b.mkv' });
     expect(await (await post(body)).json()).toEqual({ done: 'done' });
     expect((await post(body)).status).toBe(404);
     expect(asked).toEqual([{ path: '/a/b.mkv' }, { path: '/a/b.mkv' }]);
-    for (const wrong of ['', '[]', '{"action":"constructor"}', '{"action":"retry","path":1}'])
+    for (const wrong of [
+      '',
+      '[]',
+      '{"action":"constructor"}',
+      '{"action":"retry","path":1}',
+      '{"action":"retry"}',
+    ])
       expect((await post(wrong)).status).toBe(400);
     // A request that a page of another website can make a browser send.
     expect((await post(body, { 'content-type': 'text/plain' })).status).toBe(403);
-    expect((await post(body, { 'x-holdfast': '1', origin: 'http://attacker.example' })).status).toBe(403);
+    const foreign = await post(body, { 'x-holdfast': '1', origin: 'http://attacker.example' });
+    expect([foreign.status, await foreign.text()]).toEqual([403, expect.stringContaining('Origin')]);
     expect((await post('x'.repeat(9_000))).status).toBe(413);
     expect(asked.length).toBe(2);
   });
@@ -366,7 +381,11 @@ describe('admin server', () => {
     const retry = () => 'done';
     const details = () => false;
     const metrics = new Metrics({ process: false });
-    const { get } = await start(undefined, metrics, { token, details, actions: { retry } });
+    const { get } = await start(undefined, metrics, {
+      token,
+      details,
+      actions: { retry: { needs: [], run: retry } },
+    });
     const see = async (headers: Record<string, string>) =>
       (await (await get('/api/status', { headers })).text()).includes('/mnt/');
     const act = async (headers: Record<string, string>) =>
@@ -383,6 +402,8 @@ describe('admin server', () => {
 
     expect([await see({}), await act({})]).toEqual([false, 403]);
     expect([await see(bearer('0123456789abcdeF')), await act(bearer(''))]).toEqual([false, 403]);
+    for (const path of ['/api/status', '/readyz', '/metrics'])
+      expect((await get(path, { headers: bearer('wrong') })).status).toBe(401);
     expect([await see(bearer(token)), await act(bearer(token))]).toEqual([true, 200]);
     expect((await logIn('wrong')).status).toBe(403);
     const cookie = (await logIn(`${token}\n`)).headers.get('set-cookie')!;
@@ -391,7 +412,7 @@ describe('admin server', () => {
     const pair = { cookie: `a=b; ${cookie.split(';')[0]!}` };
     expect([await see(pair), await act(pair)]).toEqual([true, 200]);
     expect(await see({ cookie: 'holdfast=' })).toBe(false);
-    expect(await metrics.text()).toContain('holdfast_auth_failures_total{protocol="admin"} 3');
+    expect(await metrics.text()).toContain('holdfast_auth_failures_total{protocol="admin"} 7');
   });
 
   it('rejects when it cannot listen', async () => {

@@ -51,7 +51,7 @@ export function sendAnswer(
     ...commonHeaders,
     ...headers,
     // The body of a refused request is not read, so the connection cannot be reused.
-    ...(status === 405 || status === 413 || status === 403 ? { connection: 'close' } : {}),
+    ...([401, 403, 405, 413].includes(status) ? { connection: 'close' } : {}),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
 }

@@ -1,8 +1,9 @@
 /** Sends the JSON of /api/status to open pages once a second, as server-sent events. */
 import type { ServerResponse } from 'node:http';
 
-/** The most open pages. */
-const most = 16;
+/** The most open pages, and the most of one address: nobody may take the places of all others. */
+const most = 32;
+const mostOfAddress = 8;
 /** Milliseconds between two events. */
 const interval = 1_000;
 /** Unsent bytes after which a slow page gets no further events. */
@@ -13,10 +14,13 @@ export interface Event {
   readonly data: unknown;
 }
 
-interface Listener {
+export interface Listener {
   readonly response: ServerResponse;
+  /** Address of the client. */
+  readonly client: string;
   /** Listeners with the same rights: they get the same text. */
   readonly audience: string;
+  /** Makes the next event; called once per round for all listeners of an audience. */
   readonly next: () => Event;
 }
 
@@ -24,17 +28,15 @@ export class Events {
   readonly #listeners = new Set<Listener>();
   #timer: NodeJS.Timeout | undefined;
 
-  get isFull(): boolean {
-    return this.#listeners.size >= most;
+  /** Whether a client at this address cannot follow the gateway now. */
+  isFullFor(client: string): boolean {
+    const ofAddress = [...this.#listeners].filter((one) => one.client === client).length;
+    return this.#listeners.size >= most || ofAddress >= mostOfAddress;
   }
 
-  /**
-   * Sends events on this response until the client closes it.
-   * @param first the event to send at once.
-   * @param next makes the next event; called once per round for all listeners of an audience.
-   */
-  add(response: ServerResponse, audience: string, first: Event, next: () => Event): void {
-    const listener = { response, audience, next };
+  /** Sends events to this listener, `first` at once, until the client closes the response. */
+  add(listener: Listener, first: Event): void {
+    const { response } = listener;
     this.#listeners.add(listener);
     response.on('close', () => this.#listeners.delete(listener));
     response.write(text(first));

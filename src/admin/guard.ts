@@ -43,6 +43,12 @@ export class Guard {
     return { names: proven || this.#details(address), acts: proven, token: true };
   }
 
+  /** Whether the client has sent a token that is not the token. */
+  hasWrongToken({ headers }: IncomingMessage): boolean {
+    const given = tokenIn(headers.authorization);
+    return this.#token !== undefined && given !== undefined && !this.isToken(given);
+  }
+
   /** Whether `given` is the token. */
   isToken(given: string): boolean {
     return this.#token !== undefined && same(given, this.#token);
@@ -54,7 +60,7 @@ export class Guard {
   }
 
   #shows(authorization: string | undefined): boolean {
-    const [, given] = /^Bearer (.+)$/i.exec(authorization ?? '') ?? [];
+    const given = tokenIn(authorization);
     return given !== undefined && this.isToken(given);
   }
 
@@ -65,6 +71,9 @@ export class Guard {
     });
   }
 }
+
+const tokenIn = (authorization: string | undefined): string | undefined =>
+  /^Bearer (.+)$/i.exec(authorization ?? '')?.[1];
 
 /** Compares in constant time, so that the time does not show how much of a guess is right. */
 function same(given: string, wanted: string): boolean {

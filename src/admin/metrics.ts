@@ -49,7 +49,7 @@ export class RequestMeter {
 export class ConnectionMeter {
   open = 0;
   total = 0;
-  /** Connections that the server has ended: after a malformed message, for a client that is not allowed, or at a limit. */
+  /** Connections that were closed at once: from an address that no export allows, or above a limit. */
   refused = 0;
 
   opened(): void {
@@ -343,7 +343,7 @@ export class Metrics {
     this.#add(
       'holdfast_connections_refused_total',
       'counter',
-      'Connections that the server ended.',
+      'Connections closed by the gateway: from an address that no export allows, or above a limit on connections.',
       ofEach(({ refused }) => refused),
     );
   }
@@ -422,7 +422,7 @@ export class Metrics {
     this.#add(
       'holdfast_longest_wait_seconds',
       'gauge',
-      'How long the oldest of these requests has waited.',
+      'How long the oldest request that is not answered yet has run, in seconds; 0 if there is none.',
       ofEach(({ requests }, name) => [{ labels: { export: name }, value: requests.longestMs / 1000 }]),
     );
     this.#add(

@@ -87,8 +87,9 @@ function sendEvents(
   response: ServerResponse,
 ): Answer | undefined {
   const { events, guard } = context;
+  const client = addressOf(request);
+  if (events.isFullFor(client)) return text(503, 'too many pages are open already\n');
   if (request.method === 'HEAD') return text(200, '');
-  if (events.isFull) return text(503, 'too many pages follow the gateway already\n');
   const rights = guard.rights(request);
   const all = () => ({ name: 'status', data: view(context, rights) });
   // The page already has the earlier samples: send only the last one.
@@ -98,52 +99,69 @@ function sendEvents(
     return { name: 'status', data: { rights, ...now, samples: now.samples.slice(-1) } };
   };
   response.writeHead(200, { 'content-type': 'text/event-stream', ...commonHeaders });
-  events.add(response, `${rights.names} ${rights.acts}`, all(), next);
+  events.add({ response, client, audience: `${rights.names} ${rights.acts}`, next }, all());
   return undefined;
 }
 
 const refusedLines = new LineThrottle();
 
-function refuse({ log, metrics }: Context, request: IncomingMessage, why: string): Answer {
+/** Counts and logs a refused request. */
+export function refuse(
+  { log, metrics }: Context,
+  request: IncomingMessage,
+  why: string,
+  status: 401 | 403 = 403,
+): Answer {
   metrics.authFailure('admin');
-  const omitted = refusedLines.admit();
-  const client = request.socket.remoteAddress;
-  if (omitted !== undefined) log.warn({ client, protocol: 'admin', reason: why, omitted }, 'refused');
-  return text(403, `${why}\n`);
+  const more = refusedLines.admit();
+  if (more) log.warn({ client: addressOf(request), protocol: 'admin', reason: why, ...more }, 'refused');
+  return text(status, `${why}\n`);
 }
+
+const addressOf = ({ socket }: IncomingMessage): string => socket.remoteAddress ?? '';
 
 /**
- * Whether a request may come from a page of another website (CSRF). Such a page can make the browser send requests here, but not
+ * Why a request may come from a page of another website (CSRF); undefined if it cannot. Such a page can make the browser send requests here, but not
  * with the header x-holdfast: for that the browser asks first (CORS preflight), and this server does not allow it.
  */
-function isFromElsewhere({ headers }: IncomingMessage): boolean {
+function foreignness({ headers }: IncomingMessage): string | undefined {
   const { origin, host = '' } = headers;
   const own = origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
-  return !own || headers['x-holdfast'] === undefined;
+  if (!own) return 'not from this page: the header Origin names another website';
+  return headers['x-holdfast'] === undefined
+    ? 'not from this page: the header x-holdfast is missing'
+    : undefined;
 }
 
-const elsewhere = 'not from this page: the header x-holdfast is missing';
+export const wrongToken = 'this is not the token';
 
 async function logIn(context: Context, request: IncomingMessage): Promise<Answer> {
-  if (isFromElsewhere(request)) return refuse(context, request, elsewhere);
+  const foreign = foreignness(request);
+  if (foreign !== undefined) return refuse(context, request, foreign);
   const given = (await bodyOf(request)).trim();
-  if (!context.guard.isToken(given)) return refuse(context, request, 'this is not the token');
+  if (!context.guard.isToken(given)) return refuse(context, request, wrongToken);
   return { ...text(200, 'ok\n'), headers: { 'set-cookie': context.guard.cookie } };
 }
 
 async function act(context: Context, request: IncomingMessage): Promise<Answer> {
   const { guard, actions, log } = context;
-  if (isFromElsewhere(request)) return refuse(context, request, elsewhere);
+  const foreign = foreignness(request);
+  if (foreign !== undefined) return refuse(context, request, foreign);
   const { acts, token } = guard.rights(request);
   if (!acts) return refuse(context, request, token ? 'the token is missing' : 'only loopback may do this');
   const asked = readAction(await bodyOf(request));
   if (!asked || !Object.hasOwn(actions, asked.name))
     return text(400, `expected {"action": "…"} with one of ${Object.keys(actions).join(', ')}\n`);
-  const done = await actions[asked.name]!(asked.args);
+  const { needs, run } = actions[asked.name]!;
+  if (!needs.every((one) => Object.hasOwn(asked.args, one)))
+    return text(400, `${asked.name} needs ${needs.join(', ')}\n`);
+  const done = await run(asked.args);
   const args = Object.fromEntries(Object.entries(asked.args).map(([key, value]) => [key, renderText(value)]));
-  const client = request.socket.remoteAddress;
   const isDone = typeof done === 'string';
-  log.info({ client, action: asked.name, args, done: isDone }, 'asked for on the admin port');
+  log.info(
+    { client: addressOf(request), action: asked.name, args, done: isDone },
+    'asked for on the admin port',
+  );
   if (typeof done === 'object') return json(409, { error: done.refused });
   return done === undefined
     ? json(404, { error: 'there is nothing like that any more' })

@@ -6,7 +6,7 @@ import { Events } from './events.ts';
 import { Guard } from './guard.ts';
 import { sendAnswer, text, type Answer } from './answer.ts';
 import { isKnownHost } from './host.ts';
-import { assetRoute, routes, type Context, type RouteOptions } from './routes.ts';
+import { assetRoute, refuse, routes, wrongToken, type Context, type RouteOptions } from './routes.ts';
 
 /** Limits: sizes in bytes, timeouts in milliseconds, and numbers of headers and connections. */
 const limits = {
@@ -61,6 +61,8 @@ async function answer(
   if (!isKnownHost(request.headers.host, hosts))
     return text(421, 'not the name of this server: use an address, or name it in admin.hosts\n');
   if (!route) return text(404, `no such page; there are ${[...routes.keys()].join(' ')}\n`);
+  // The reduced answer would hide the mistake, and guesses would not count.
+  if (context.guard.hasWrongToken(request)) return refuse(context, request, wrongToken, 401);
   return await route.serve(context, request, response);
 }
 

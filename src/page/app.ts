@@ -178,14 +178,23 @@ function receive(view: View): void {
   document.title = view.exports?.every(isWell) === true ? 'Holdfast' : '(!) Holdfast';
 }
 
+/** An EventSource does not show the HTTP error that ended it. */
+async function tellWhy(): Promise<void> {
+  const answer = await fetch('/api/events', { method: 'HEAD' }).catch(() => undefined);
+  if (answer?.status === 503)
+    setText(byId('link'), 'Too many pages of this gateway are open: close one. Trying again …');
+}
+
 function follow(): EventSource {
   const events = new EventSource('/api/events');
   events.addEventListener('status', ({ data }: MessageEvent<string>) => receive(JSON.parse(data) as View));
   events.addEventListener('error', () => {
     setText(byId('link'), 'The gateway does not answer. Trying again …');
     byId('link').className = 'lost';
+    if (events.readyState !== EventSource.CLOSED) return;
     // After an HTTP error the browser does not reconnect by itself.
-    if (events.readyState === EventSource.CLOSED) setTimeout(() => (source = follow()), 3000);
+    setTimeout(() => (source = follow()), 3000);
+    void tellWhy();
   });
   return events;
 }
