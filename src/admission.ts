@@ -29,9 +29,9 @@ export class Admission {
   /** Counts a refused connection and logs it; the log line is rate-limited. */
   refused(client: string, port: number): void {
     this.#meter.refused += 1;
-    const omitted = this.#lines.admit();
-    if (omitted === undefined) return;
-    const line = { client, port, protocol: this.#protocol, omitted };
+    const more = this.#lines.admit();
+    if (!more) return;
+    const line = { client, port, protocol: this.#protocol, ...more };
     this.#log.warn(line, 'connection refused: no export allows this address');
   }
 }

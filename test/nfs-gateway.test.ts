@@ -43,6 +43,16 @@ const status = (promise: Promise<unknown>) =>
     (error: unknown) => (error instanceof NfsFailure ? error.status : error),
   );
 
+describe('an export that does not exist', () => {
+  it('cannot be mounted, and the log says who wanted it', async () => {
+    const { gateway, client } = await startGateway(await startFuse());
+    await expect(client.mount('/films')).rejects.toThrow();
+    const line = await gateway.whenLogged(({ msg }) => msg === 'refused: there is no such export');
+    expect(line).toMatchObject({ client: '127.0.0.1', export: 'films', protocol: 'nfs' });
+    expect(line).not.toHaveProperty('omitted');
+  });
+});
+
 describe('file handles', () => {
   it('from one gateway work on another that has just started', async () => {
     const fuse = await startFuse();

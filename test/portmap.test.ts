@@ -83,7 +83,9 @@ admin: { listen: "127.0.0.1:0" }
 `,
   );
   const second = await Gateway.start({ args: ['serve', '--config', config], netns: client.netns });
-  const line = await second.whenLogged(({ msg }) => String(msg).startsWith('port 111 cannot be had'));
+  const line = await second.whenLogged(({ msg }) =>
+    String(msg).startsWith('Port 111 is in use or not allowed'),
+  );
   expect(line['code']).toBe('EADDRINUSE');
   expect(await second.stop()).toBe(0);
 });

@@ -14,8 +14,11 @@ export class LineThrottle {
     this.#linesPerMinute = linesPerMinute;
   }
 
-  /** Returns how many lines were left out since the last admitted one, or undefined when this one is left out too. */
-  admit(): number | undefined {
+  /**
+   * Undefined when this line is left out. Otherwise fields of the line: `omitted`, how many were left out since the last one, if
+   * any were.
+   */
+  admit(): { readonly omitted?: number } | undefined {
     const minute = Math.floor(Date.now() / 60_000);
     if (minute !== this.#minute) {
       this.#minute = minute;
@@ -28,6 +31,6 @@ export class LineThrottle {
     }
     const omitted = this.#omitted;
     this.#omitted = 0;
-    return omitted;
+    return omitted === 0 ? {} : { omitted };
   }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { createLogger, renderName } from './index.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { createLogger, LineThrottle, renderName } from './index.ts';
 
 const bytes = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
 
@@ -36,6 +36,20 @@ describe('renderName', () => {
         if (one !== other) expect(renderName(one)).not.toBe(renderName(other));
       }),
     );
+  });
+});
+
+describe('LineThrottle', () => {
+  it('admits so many lines in a minute, and says then how many were left out', () => {
+    vi.useFakeTimers();
+    try {
+      const throttle = new LineThrottle(2);
+      expect([1, 2, 3, 4].map(() => throttle.admit())).toEqual([{}, {}, undefined, undefined]);
+      vi.advanceTimersByTime(60_000);
+      expect([throttle.admit(), throttle.admit()]).toEqual([{ omitted: 2 }, {}]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

@@ -62,8 +62,8 @@ export class Address {
     } catch (error) {
       const reason = (error as Error).message;
       if (this.#problem === undefined)
-        this.#log.warn({ host: this.#host, reason }, 'the name of the server leads nowhere');
-      this.#problem = `the name of the server leads nowhere: ${reason}`;
+        this.#log.warn({ host: this.#host, reason }, "cannot resolve the server's name");
+      this.#problem = `cannot resolve the server's name: ${reason}`;
     } finally {
       enough.abort();
     }

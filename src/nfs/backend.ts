@@ -21,6 +21,7 @@ import {
 } from '@holdfast/nfs-rpc';
 import { whenPermitted } from '../access.ts';
 import type { Streams } from '../admin/index.ts';
+import { renderName } from '../log/index.ts';
 import type { Attributes } from '../tree/contract.ts';
 import { TreeError } from '../tree/errors.ts';
 import { handleVersion } from '../tree/handle.ts';
@@ -49,7 +50,7 @@ export interface NfsExport {
 export interface NfsGatewayHooks {
   readonly onMount: (exportName: string, path: string, call: CallContext) => void;
   readonly onUnmount: (path: string, call: CallContext) => void;
-  readonly onRefused: (exportName: string, call: CallContext) => void;
+  readonly onRefused: (exportName: string, call: CallContext, why: 'name' | 'address') => void;
 }
 
 /** Answers a retransmission at once while the first call still waits: a client with a `soft` mount would give up soon. */
@@ -269,7 +270,10 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
   async mount(path: ByteString, call: CallContext): Promise<Buffer> {
     const parts = pathParts(path);
     const entry = this.#exports.find(({ name }) => Buffer.from(name).toString('latin1') === parts[0]);
-    if (!entry) throw new MountError(MountStatus.NOENT);
+    if (!entry) {
+      this.#hooks.onRefused(renderName(parts[0] ?? '/'), call, 'name');
+      throw new MountError(MountStatus.NOENT);
+    }
     if (!this.#allowed(entry, call)) throw new MountError(MountStatus.ACCES);
     const walk = () => this.#directoryAt(entry, parts.slice(1), call);
     try {
@@ -322,7 +326,7 @@ export class NfsGateway implements NfsBackend<TreeNode>, MountBackend {
     if (verdict === undefined) {
       verdict = entry.allows(peer.address);
       verdicts.set(entry, verdict);
-      if (!verdict) this.#hooks.onRefused(entry.name, call);
+      if (!verdict) this.#hooks.onRefused(entry.name, call, 'address');
     }
     return verdict;
   }

@@ -74,8 +74,8 @@ export class NfsServer {
     const server = new RpcServer({ hooks: hooksFor(metrics, clients, cutOff, log) });
     const lines = new LineThrottle(ordinaryLines);
     const tell = (line: object, message: string) => {
-      const omitted = lines.admit();
-      if (omitted !== undefined) log.info({ ...line, protocol: 'nfs', omitted }, message);
+      const more = lines.admit();
+      if (more) log.info({ ...line, protocol: 'nfs', ...more }, message);
     };
     const refused = new LineThrottle();
     const gateway = new NfsGateway(exports, {
@@ -87,13 +87,15 @@ export class NfsServer {
         clients.unmounted(call.peer, path);
         tell({ ...asked(call), path: renderName(path) }, 'unmounted');
       },
-      onRefused: (exportName, call) => {
+      onRefused: (exportName, call, why) => {
         metrics.authFailure('nfs');
-        const omitted = refused.admit();
-        if (omitted === undefined) return;
+        const more = refused.admit();
+        if (!more) return;
         log.warn(
-          { ...asked(call), export: exportName, omitted },
-          'refused: no rule of the export allows this address',
+          { ...asked(call), export: exportName, protocol: 'nfs', ...more },
+          why === 'name'
+            ? 'refused: there is no such export'
+            : 'refused: no rule of the export allows this address',
         );
       },
     });
@@ -207,7 +209,10 @@ async function listenForPortmap(
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (!isOptional || (code !== 'EADDRINUSE' && code !== 'EACCES')) throw error;
-    log.info({ code }, 'port 111 cannot be had: NFS clients have to be told the port');
+    log.info(
+      { code },
+      'Port 111 is in use or not allowed: clients must name the port (holdfast mount-options prints it).',
+    );
     return false;
   }
 }
@@ -252,20 +257,19 @@ function hooksFor(metrics: Metrics, clients: NfsClients, cutOff: CutOff, log: Lo
         log.debug({ ...about(peer), reason }, 'disconnected');
         return;
       }
-      const omitted = ended.admit();
-      if (omitted !== undefined)
-        log.warn({ ...about(peer), reason, omitted }, 'connection ended by the gateway');
+      const more = ended.admit();
+      if (more) log.warn({ ...about(peer), reason, ...more }, 'connection ended by the gateway');
     },
     unanswered: ({ address }, calls) => cutOff.note(address, calls),
     connectionRefused: (peer, reason) => {
       connections.refused += 1;
-      const omitted = refused.admit();
-      if (omitted !== undefined)
-        log.warn({ ...about(peer), limit: reason, omitted }, 'connection refused: too many connections');
+      const more = refused.admit();
+      if (more)
+        log.warn({ ...about(peer), limit: reason, ...more }, 'connection refused: too many connections');
     },
     malformed: (peer, reason) => {
-      const omitted = malformed.admit();
-      if (omitted !== undefined) log.warn({ ...about(peer), reason, omitted }, 'malformed call');
+      const more = malformed.admit();
+      if (more) log.warn({ ...about(peer), reason, ...more }, 'malformed call');
     },
     retransmission: (peer, program, procedure, answered) =>
       log.debug({ ...about(peer), program, procedure, answered }, 'retransmission of a call in progress'),

@@ -290,59 +290,59 @@ function hooksFor(metrics: Metrics, begun: Map<number, number>, cutOff: CutOff, 
     unanswered: ({ address, requests }) => cutOff.note(address, requests),
     connectionRefused: ({ address, port, reason }) => {
       connections.refused += 1;
-      const omitted = refused.admit();
-      if (omitted === undefined) return;
-      log.warn({ client: address, port, protocol: 'smb', reason, omitted }, 'connection refused');
+      const more = refused.admit();
+      if (!more) return;
+      log.warn({ client: address, port, protocol: 'smb', reason, ...more }, 'connection refused');
     },
     sessionOpened: ({ sessionId }) => void begun.set(sessionId, performance.now()),
     sessionClosed: ({ sessionId }) => void begun.delete(sessionId),
     logonRefused: ({ address, userName, status }) => {
       metrics.authFailure('smb');
-      const omitted = refusedLogons.admit();
-      if (omitted === undefined) return;
+      const more = refusedLogons.admit();
+      if (!more) return;
       log.warn(
-        { client: address, user: userName, status: statusName(status), omitted },
+        { client: address, user: userName || undefined, status: statusName(status), ...more },
         'refused: logon failed',
       );
     },
     treeConnected: ({ address, sessionId, userName, guest, share, dialect, signed, encrypted }) => {
       if (share === 'IPC$') return;
-      const omitted = mounts.admit();
-      if (omitted === undefined) return;
+      const more = mounts.admit();
+      if (!more) return;
       const line = {
         client: address,
         session: sessionId.toString(16),
-        user: userName,
+        user: userName || undefined,
         guest,
         export: share,
         protocol: 'smb',
         dialect: dialect.toString(16),
         signed,
         encrypted,
-        omitted,
+        ...more,
       };
       log.info(line, 'mounted');
     },
     treeDisconnected: ({ address, sessionId, share }) => {
-      const omitted = share === 'IPC$' ? undefined : mounts.admit();
-      if (omitted !== undefined)
+      const more = share === 'IPC$' ? undefined : mounts.admit();
+      if (more)
         log.info(
-          { client: address, session: sessionId.toString(16), export: share, protocol: 'smb', omitted },
+          { client: address, session: sessionId.toString(16), export: share, protocol: 'smb', ...more },
           'unmounted',
         );
     },
     treeRefused: ({ address, sessionId, userName, share, status }) => {
       metrics.authFailure('smb');
-      const omitted = refusedTrees.admit();
-      if (omitted === undefined) return;
+      const more = refusedTrees.admit();
+      if (!more) return;
       log.warn(
         {
           client: address,
           session: sessionId.toString(16),
-          user: userName,
+          user: userName || undefined,
           export: share,
           status: statusName(status),
-          omitted,
+          ...more,
         },
         'refused',
       );
@@ -350,9 +350,8 @@ function hooksFor(metrics: Metrics, begun: Map<number, number>, cutOff: CutOff, 
     requestFinished: ({ command, status, seconds, bytesIn, bytesOut }) =>
       meterOf(command).observe(seconds, bytesIn, bytesOut, ordinary.has(status)),
     malformed: ({ address, port, reason }) => {
-      const omitted = malformed.admit();
-      if (omitted !== undefined)
-        log.warn({ client: address, port, protocol: 'smb', reason, omitted }, 'malformed message');
+      const more = malformed.admit();
+      if (more) log.warn({ client: address, port, protocol: 'smb', reason, ...more }, 'malformed message');
     },
     bug: (error, where) => log.error({ err: error, where, protocol: 'smb' }, 'bug: unexpected error'),
   };

@@ -33,9 +33,11 @@ const own = { ...standard, identity: 'my-cluster', ownIdentity: true };
 it('is the identity alone where there is no secret, which is said', () => {
   const info = vi.spyOn(log, 'info');
   expect(seedOf(standard, log)).toEqual({ text: 'holdfast', secret: false });
-  expect(info).toHaveBeenCalledWith(expect.stringMatching(/^anybody can make file handles/));
+  expect(info).toHaveBeenCalledWith(
+    expect.stringMatching(/^No secret is set: others could guess NFS handles/),
+  );
   expect(seedOf(own, log)).toEqual({ text: 'my-cluster', secret: false });
-  expect(info).toHaveBeenCalledWith(expect.stringMatching(/^whoever knows "identity"/));
+  expect(info).toHaveBeenCalledWith(expect.stringMatching(/whoever knows `identity`/));
 });
 
 it('stays the identity that was chosen, also with a state folder', () => {

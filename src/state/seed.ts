@@ -33,10 +33,10 @@ export function seedOf({ identity, ownIdentity, secret, state }: SeedConfig, log
   if (secret) return { text: seedWithSecret(identity, secret.reveal()), secret: true };
   if (!ownIdentity && state !== undefined)
     return { text: seedWithSecret(identity, keptSecret(state)), secret: true };
-  const line = ownIdentity
-    ? 'whoever knows "identity" can make file handles'
-    : 'anybody can make file handles: neither secretFile, secretEnv, state nor identity is set';
-  log.info(`${line}; so the permissions of every folder above a file are checked at each NFS call`);
+  const who = ownIdentity ? 'whoever knows `identity`' : 'others';
+  log.info(
+    `No secret is set: ${who} could guess NFS handles, so each call is checked more slowly. Set \`secretFile\`, or run \`holdfast init\`.`,
+  );
   return { text: identity, secret: false };
 }
 
