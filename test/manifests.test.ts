@@ -386,6 +386,8 @@ describe('without Kubernetes', () => {
     expect(stop).toBeGreaterThan(Number(invocation.text('drain-timeout') ?? 20));
     for (const [, name] of unit.matchAll(/^Environment=(HOLDFAST_\w+)=/gm))
       expect(Object.keys(environmentSettings)).toContain(name);
+    // The environment would win over the secret that `init` makes and names in the file.
+    expect(unit).not.toContain('HOLDFAST_SECRET');
   });
 
   it('the log lines that operators are told of are in the program', () => {

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { NfsStatus } from '../protocols/nfs-rpc/src/status.ts';
 import { RawClient } from '../protocols/smb2/src/testing/raw-client.ts';
@@ -123,6 +124,23 @@ describe('requests that wait for a source that is away', () => {
     await fuse.mount();
     expect(firstDifference(contentSeed(film), 0, (await read).data)).toBe(-1);
     expect(gateway.errors()).toEqual([]);
+  });
+
+  it('for a source that is stuck are counted once, with their whole wait', async () => {
+    const { fuse, gateway, nfs, smb } = await start();
+    const file = await nfs.walk(await nfs.mount('/dfs'), film);
+    const fileId = await openFilm(smb);
+    await fuse.hang();
+    await gateway.whenLogged(({ msg }) => msg === 'source is stuck');
+    for (let i = 0; i < 3; i++) smb.sendMessage(readMessage(smb, fileId, i * 8192));
+    const read = nfs.read(file, 0, 4096);
+    await expect.poll(() => waiting(gateway)).toBe(4);
+    await delay(3_000);
+    await fuse.heal();
+    await read;
+    const line = await gateway.whenLogged(({ awaySeconds }) => awaySeconds !== undefined);
+    expect(line).toMatchObject({ msg: 'source is live', waited: 4 });
+    expect(line['longestSeconds']).toBeGreaterThan(2.9);
   });
 
   it('are given up when the gateway stops, and the log says how many were not answered', async () => {

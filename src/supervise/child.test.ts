@@ -162,6 +162,17 @@ describe('stop', () => {
     expect(await stopped).toBe(137);
   });
 
+  it('tells the grace in whole milliseconds', async () => {
+    const log = createLogger('silent');
+    const warn = vi.spyOn(log, 'warn');
+    const child = await start({ log });
+    const stopped = child.stop('SIGTERM', 499.126);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(warn).toHaveBeenCalledWith(expect.objectContaining({ graceMs: 499 }), expect.anything());
+    await end({ code: null, signal: 'SIGKILL' });
+    await stopped;
+  });
+
   it('gives up a child that even SIGKILL does not end', async () => {
     const child = await start();
     const stopped = child.stop('SIGTERM');
