@@ -195,3 +195,16 @@ it('reports that the gateway is away, and reconnects to it', async () => {
   await page.getByText('The gateway does not answer.').waitFor();
   await page.close();
 });
+
+it('says that too many pages are open, and goes on when one is closed', async () => {
+  const crowded = await serve();
+  const leave = new AbortController();
+  const url = `http://127.0.0.1:${crowded.port('admin')}`;
+  for (let i = 0; i < 8; i++) await fetch(`${url}/api/events`, { signal: leave.signal });
+  const page = await browser.newPage();
+  await page.goto(`${url}/`);
+  await page.getByText('Too many pages of this gateway are open').waitFor();
+  leave.abort();
+  await page.getByRole('table', { name: 'Exports' }).waitFor();
+  await page.close();
+});

@@ -27,6 +27,7 @@ let port: number;
 let stuck: (() => void)[];
 let malformed: string[];
 let disconnected: string[];
+let unanswered: number[];
 let bugs: unknown[];
 const clients: RawClient[] = [];
 
@@ -34,6 +35,7 @@ beforeEach(async () => {
   stuck = [];
   malformed = [];
   disconnected = [];
+  unanswered = [];
   bugs = [];
   const backend: MemoryShare = new MemoryShare({
     readOnly: true,
@@ -62,6 +64,7 @@ async function start(
     hooks: {
       malformed: ({ reason }) => malformed.push(reason),
       disconnected: ({ reason }) => disconnected.push(reason),
+      unanswered: ({ requests }) => unanswered.push(requests),
       bug: (error) => bugs.push(error),
     },
   });
@@ -156,6 +159,18 @@ describe('a guest', () => {
     expect(await one.next()).toMatchObject({ command: READ, status: Status.SUCCESS });
     expect(await one.next()).toBeUndefined();
     await closing;
+  });
+
+  it('tells how many requests it has left unanswered; a CHANGE_NOTIFY is none of them', async () => {
+    const one = await client();
+    const id = await open(one, 'stuck.bin');
+    one.sendMessage(one.message(READ, readBody(id, 10)));
+    const fields = { flags: 1, outputBufferLength: 4096, completionFilter: 1 };
+    const body = changeNotifyRequest.toBuffer({ ...fields, fileId: await open(one, '') });
+    one.sendMessage(one.message(CHANGE_NOTIFY, body));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await server.close({ timeoutMs: 100 });
+    expect(unanswered).toEqual([1]);
   });
 });
 
