@@ -194,7 +194,6 @@ it('name every metric that there is, and no other', async () => {
   const { Metrics } = await import('../src/admin/index.ts');
   const metrics = new Metrics({ process: false });
   metrics.addInfo({ version: '' });
-  metrics.watchWorkers({ busy: 0, aside: 0 });
   metrics.watchCache({ bytes: 0, limit: 0, evictions: 0, unreadBytes: 0 });
   metrics.watchWorkers({ busy: 0, aside: 0 });
   const there = [...(await metrics.text()).matchAll(/^# TYPE (\S+)/gm)].map(([, one = '']) => one);
@@ -204,7 +203,7 @@ it('name every metric that there is, and no other', async () => {
     let before = '';
     for (const [, one = ''] of cell.matchAll(/`(holdfast_\w+|_\w+)`/g)) {
       // `_closes_total` after `holdfast_source_opens_total`: the part of an object, or of a lane.
-      const [prefix = ''] = /^holdfast_(?:source|lane|mount|workers)/.exec(before) ?? [];
+      const [prefix = ''] = /^holdfast_(?:source|lane|mount)/.exec(before) ?? [];
       const whole = one.startsWith('_') ? `${prefix}${one}` : one;
       if (!one.startsWith('_')) before = one;
       named.add(whole);

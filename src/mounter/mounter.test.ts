@@ -285,7 +285,7 @@ describe('the pages of a mounter', () => {
       expect(await readiness()).toMatchObject({
         status: 503,
         state: 'absent',
-        reason: 'the name of the server leads nowhere: getaddrinfo ENOTFOUND',
+        reason: "cannot resolve the server's name: getaddrinfo ENOTFOUND",
       });
       addresses = ['10.0.0.1'];
       node.mountable = false;
