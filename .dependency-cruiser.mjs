@@ -150,7 +150,7 @@ export default {
       to: {
         path: '^src/',
         pathNot:
-          '^src/(mounter/|config/|log/|kernel-version\\.ts$|admin/host\\.ts$|source/mount-table\\.ts$)',
+          '^src/(mounter/|config/|log/|kernel-version\\.ts$|admin/(host|answer)\\.ts$|source/mount-table\\.ts$)',
       },
     },
     ...layers('source-cache-tree', 'src', [['source'], ['cache'], ['tree']]),
