@@ -322,6 +322,29 @@ describe('connections without a call', () => {
   });
 });
 
+describe('an address with as many connections as it may have', () => {
+  it('does not cost the silent connections their place', async () => {
+    const connectionClosed = vi.fn();
+    const connectionRefused = vi.fn();
+    const hooks = { connectionClosed, connectionRefused };
+    const { address, server } = await start({
+      hooks,
+      limits: { maxConnections: 2, maxConnectionsPerAddress: 2 },
+    });
+    const silent = [await RawConnection.open(address), await RawConnection.open(address)];
+    await vi.waitFor(() => expect(server.connections).toBe(2));
+    await (
+      await RawConnection.open(address)
+    ).closed;
+    expect(connectionRefused).toHaveBeenCalledWith(expect.anything(), 'address');
+    for (const [xid, one] of silent.entries()) {
+      one.socket.write(markRecord(callRecord({ xid })));
+      expect(xidOf(await one.reply())).toBe(xid);
+    }
+    expect(connectionClosed).not.toHaveBeenCalledWith(expect.anything(), 'no call');
+  });
+});
+
 describe('back-pressure', () => {
   it('stops reading at the bound on calls, and goes on when they are done', async () => {
     const backend = new WaitingBackend();

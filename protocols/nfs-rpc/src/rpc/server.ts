@@ -143,11 +143,11 @@ export class RpcServer {
       port: socket.remotePort ?? 0,
     };
     const ofAddress = this.#perAddress.get(peer.address) ?? 0;
-    const total = this.#connections.size >= this.#limits.maxConnections && !this.#dropSilent();
-    if (this.#closing || total || ofAddress >= this.#limits.maxConnectionsPerAddress) {
+    const limit = this.#limitFor(ofAddress);
+    if (this.#closing || limit) {
       socket.on('error', () => undefined);
       socket.destroy();
-      if (!this.#closing) this.#hooks.connectionRefused?.(peer, total ? 'total' : 'address');
+      if (limit) this.#hooks.connectionRefused?.(peer, limit);
       return;
     }
     this.#perAddress.set(peer.address, ofAddress + 1);
@@ -155,6 +155,14 @@ export class RpcServer {
     this.#connections.add(connection);
     this.#silent.add(connection);
     this.#hooks.connectionOpened?.(peer);
+  }
+
+  /** The limit at which another connection of an address has to be refused. Makes room for it only if it may come in. */
+  #limitFor(ofAddress: number): 'total' | 'address' | undefined {
+    if (this.#closing) return undefined;
+    if (ofAddress >= this.#limits.maxConnectionsPerAddress) return 'address';
+    const isFull = this.#connections.size >= this.#limits.maxConnections;
+    return isFull && !this.#dropSilent() ? 'total' : undefined;
   }
 
   /** Closes the oldest connection that has sent no call: whoever only connects must not lock out others. False if there is none. */
