@@ -160,14 +160,16 @@ export class MountSet {
     const { root } = this.#options;
     const { watch } = this.main;
     // A mount exactly at the root of a plain folder is expected from now on.
-    if (watch.expectation === 'plain' && root !== '' && table.at(root)?.mountpoint === root)
+    const added: string[] = [];
+    if (watch.expectation === 'plain' && root !== '' && table.at(root)?.mountpoint === root) {
       watch.expect('mount');
+      added.push('');
+    }
     const present = new Map(
       table.below(root || '/').map((mount) => [mount.mountpoint.slice(root.length), mount.id]),
     );
     for (const [base, id] of this.#files) if (present.get(base) !== id) this.#files.delete(base);
     let changed = false;
-    const added: string[] = [];
     for (const [base, mounted] of this.#inner) {
       // A mount that disappeared before its first answer is not expected.
       if (present.has(base) || this.#listed.has(base) || this.#seen.has(base)) continue;

@@ -81,14 +81,19 @@ export class Registry {
     return [...this.#directories.keys()].filter((node) => node.directory && !node.gone).reverse();
   }
 
+  /** Removes everything below a directory, and its listing. */
+  clear(directory: TreeNode): void {
+    for (const child of directory.children?.values() ?? []) this.remove(child);
+    directory.children = undefined;
+    directory.directory = undefined;
+    this.#directories.delete(directory);
+  }
+
   /** Removes an object that is gone, and everything below it. */
   remove(node: TreeNode): void {
     node.gone = true;
     node.parent?.entryChanged();
-    for (const child of node.children?.values() ?? []) this.remove(child);
-    node.children = undefined;
-    node.directory = undefined;
-    this.#directories.delete(node);
+    this.clear(node);
     this.#forget(node);
     const parent = node.parent;
     // Drop the digest: the next listing must be processed, even if it has the same names, as a new object may have this name.

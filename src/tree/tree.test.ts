@@ -59,7 +59,8 @@ class FakeSource implements TreeSource {
 
   /** Expects a mount there from now on. */
   expect(base: string, state: SourcePart['state']): void {
-    this.mounts.set(base, state);
+    if (base === '') this.state = state;
+    else this.mounts.set(base, state);
     this.#newMountListener(base);
   }
 
@@ -362,6 +363,22 @@ describe('an absent mount below the root', () => {
     await later(1_500);
     const names = (await tree.list(await at(tree, '/torrents'))).nodes.map(({ name }) => name);
     expect(names).toEqual(['c.mkv']);
+  });
+
+  it('that is expected only now at the root itself hides what was seen of the folder underneath', async () => {
+    source.put('/under/film.mkv', { content: 'under' });
+    const tree = treeOf(source);
+    const film = await at(tree, '/under/film.mkv');
+    await tree.list(tree.root);
+    await tree.list(await at(tree, '/under'));
+    source.expect('', 'down');
+    expect(await code(Promise.resolve(tree.list(tree.root)))).toBe('down');
+    expect(await code(at(tree, '/under'))).toBe('down');
+    expect(await code(Promise.resolve(tree.resolve(film.handle)))).toBe('down');
+    source.remove('/under');
+    source.become('live');
+    await later(1_500);
+    expect((await tree.list(tree.root)).nodes.map(({ name }) => name)).not.toContain('under');
   });
 
   it('releases its waiting requests when it is no longer expected', async () => {

@@ -247,6 +247,7 @@ export class Tree {
     let node: TreeNode | undefined = this.root;
     for (const name of base.split('/').slice(1)) node = node?.children?.get(name);
     if (node?.parent) this.#listings.remove(node);
+    else if (node) this.#registry.clear(node);
   }
 
   #onLive(base: ByteString): void {
