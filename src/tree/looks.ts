@@ -63,9 +63,12 @@ export class Looks {
     return this.isRecent(node, node.attributesAt, now, limit);
   }
 
-  /** The same for other information about the node, obtained at `at` (performance.now()). */
-  isRecent(node: TreeNode, at: number, now: number, limit: number): boolean {
-    return now - at < limit && at > this.#options.availability.liveSince(node.path);
+  /**
+   * The same for other information about the node, obtained at `at` (performance.now()).
+   * @param liveSince since when its mount is live, if that is known.
+   */
+  isRecent(node: TreeNode, at: number, now: number, limit: number, liveSince?: number): boolean {
+    return now - at < limit && at > (liveSince ?? this.#options.availability.liveSince(node.path));
   }
 
   /**
@@ -211,11 +214,7 @@ export class Looks {
     const liveSince = this.#liveSinceOfEntries(snapshot.nodes[from]?.parent);
     const isStale = (node: TreeNode) =>
       !node.gone &&
-      !(
-        node.attributes &&
-        now - node.attributesAt < TreeLimits.entryFresh &&
-        node.attributesAt > (liveSince ?? this.#options.availability.liveSince(node.path))
-      );
+      !(node.attributes && this.isRecent(node, node.attributesAt, now, TreeLimits.entryFresh, liveSince));
     let stale: TreeNode[] | undefined;
     for (let i = from; i < to; i++) {
       const node = snapshot.nodes[i]!;

@@ -169,19 +169,15 @@ function page<N>(operation: Operation<N>, cursor: Cursor<N>, to: number, budget:
     }
   }
   const { edition } = listing;
-  if (!edition) {
-    const end = addEntries(operation, cursor, to, writer);
-    return writer.finish(end === listing.length);
-  }
   const place = `${cursor.index} ${to} ${writer.room}`;
-  const known = pages.get(edition, place);
+  const known = edition && pages.get(edition, place);
   if (known) {
     writer.encoded(known.bytes);
     return writer.finish(known.end === listing.length);
   }
   const { offset } = writer;
   const end = addEntries(operation, cursor, to, writer);
-  pages.set(edition, place, writer.writtenSince(offset), end);
+  if (edition) pages.set(edition, place, writer.writtenSince(offset), end);
   return writer.finish(end === listing.length);
 }
 
